@@ -1,0 +1,207 @@
+"""Prepared data: a data set becomes memory-mapped arrays in a cache folder, once.
+
+A folder that carries `meta.json` is complete: everything is written beside its final place and moved
+there at the end, under a lock, so that several workers may ask for the same data at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import platformdirs
+from filelock import FileLock, Timeout
+
+from cmae_ablate.array_writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split
+from cmae_ablate.errors import UserError
+
+__all__ = [
+    "SPLITS",
+    "ArrayWriter",
+    "DataArrays",
+    "Dataset",
+    "Notice",
+    "Progress",
+    "Split",
+    "cache_root",
+    "prepare",
+]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataArrays:
+    """A prepared data set.
+
+    Attributes:
+        name: Short readable name.
+        class_names: What label i means.
+        digest: SHA-256 over all arrays and class names; where the data lay has no part in it.
+        mean: Per-channel mean of the training pixels, in [0, 1].
+        std: Per-channel standard deviation of the training pixels, in [0, 1].
+        notices: What the user should know about how the splits were made.
+        train: For pretraining and for fitting.
+        validation: For every choice.
+        test: Looked at once.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    digest: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    notices: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of every image in pixels."""
+        return int(self.train.images.shape[-1])
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the labels tell apart."""
+        return len(self.class_names)
+
+
+class Dataset(Protocol):
+    """A source of labelled images. Built from `()`; its options say where and which."""
+
+    def cache_key(self) -> str:
+        """Folder name in the cache: readable, and different for other options or another source.
+
+        Raises:
+            UserError: The source is missing.
+        """
+        ...
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        """Write every split.
+
+        Raises:
+            UserError: The source is damaged or incomplete.
+        """
+        ...
+
+
+def cache_root() -> Path:
+    """Where prepared data live: `$CMAE_ABLATE_CACHE`, else the platform's cache folder of this user."""
+    chosen = os.environ.get("CMAE_ABLATE_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("cmae-ablate"))
+
+
+def prepare(
+    dataset: Dataset,
+    root: Path | None = None,
+    progress: Progress = lambda label, done, total: None,
+    notice: Notice = _log.warning,
+) -> DataArrays:
+    """Open a data set's arrays, writing them first where the cache has none or only damaged ones.
+
+    Args:
+        dataset: What to prepare.
+        root: The cache folder; `cache_root()` by default.
+        progress: Hears how far the writing is.
+        notice: Hears sentences for the user; those of an earlier preparation are in `DataArrays.notices`.
+
+    Raises:
+        UserError: The source is missing or damaged, or the cache cannot be written. Nothing
+            half-prepared is left behind.
+    """
+    root = cache_root() if root is None else root
+    try:
+        folder = root / dataset.cache_key()
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / f"{folder.name}.lock", notice):
+            damage = _damage(folder)
+            if damage:
+                if folder.exists():
+                    notice(f"{folder}: {damage}; the data are prepared again")
+                _write(dataset, folder, progress, notice)
+            return _open(folder)
+    except OSError as error:
+        raise UserError(
+            f"preparing data: {error.filename or root}: {error.strerror or error}; check permissions and "
+            f"free space, or set CMAE_ABLATE_CACHE (now {root}) to a folder that can be written"
+        ) from error
+
+
+@contextmanager
+def _locked(path: Path, notice: Notice) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0.2)
+    except Timeout:
+        notice(f"another process is preparing {path.stem}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(dataset: Dataset, folder: Path, progress: Progress, notice: Notice) -> None:
+    partial = folder.with_name(f"{folder.name}.partial")
+    # A killed process may have left one; the lock is held, so nobody is writing to it now.
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        writer = ArrayWriter(partial, notice)
+        dataset.write(writer, progress)
+        writer.finish()
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.replace(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _damage(folder: Path) -> str | None:
+    """Why a prepared folder cannot be used, judged by file sizes; None where it can."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if meta["format"] != FORMAT:
+            return f"is of format {meta['format']}, not {FORMAT}"
+        for name, size in meta["bytes"].items():
+            found = (folder / name).stat().st_size
+            if found != size:
+                return f"{name} has {found} bytes instead of {size}"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "meta.json is damaged"
+    return None
+
+
+def _open(folder: Path) -> DataArrays:
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    splits = {
+        split: Split(
+            # Copy-on-write rather than read-only: torch warns about arrays that cannot be written.
+            images=np.load(folder / f"{split}.images.npy", mmap_mode="c"),
+            labels=np.load(folder / f"{split}.labels.npy"),
+            boxes=np.load(folder / f"{split}.boxes.npy"),
+        )
+        for split in SPLITS
+    }
+    return DataArrays(
+        name=meta["name"],
+        class_names=tuple(meta["class_names"]),
+        digest=meta["digest"],
+        mean=tuple(meta["mean"]),
+        std=tuple(meta["std"]),
+        notices=tuple(meta["notices"]),
+        **splits,
+    )

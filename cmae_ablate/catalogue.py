@@ -1,0 +1,142 @@
+"""What components there are, for people and for editors; all of it derived from their signatures."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.registry import SLOTS, ComponentSpec, load_components, option_docs, suggest
+from cmae_ablate.spec import Training
+from cmae_ablate.study_file import DESIGNS, MAX_SEEDS, REQUIRED_KEYS
+
+
+def show_components(name: str | None, console: Console) -> None:
+    """Print the slots and their components, or every option of one component, or of one slot's.
+
+    Raises:
+        UserError: There is no such slot or component.
+    """
+    load_components()
+    if name is None:
+        _show_slots(console)
+    elif name == "training":
+        console.print("[bold]training[/]: how every variant is pretrained", highlight=False)
+        _show_options(Training.model_json_schema()["properties"], {}, console)
+    elif name in SLOTS:
+        for component in SLOTS[name]:
+            _show_component(component, console)
+    else:
+        found = [component for registry in SLOTS.values() for component in registry if component.name == name]
+        if not found:
+            known = [*SLOTS, *(component.name for registry in SLOTS.values() for component in registry)]
+            raise UserError(f"components {name}: there is no such component; {suggest(name, known)}")
+        for component in found:
+            _show_component(component, console)
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a study file."""
+    load_components()
+    trial: dict[str, Any] = {slot: _slot_schema(slot) for slot in SLOTS if "." not in slot and slot != "evaluations"}
+    trial["objectives"] = _object(
+        {slot.removeprefix("objectives."): _slot_schema(slot) for slot in SLOTS if slot.startswith("objectives.")}
+    )
+    trial["evaluations"] = {"type": "object", "additionalProperties": _slot_schema("evaluations")}
+    trial["training"] = _object(Training.model_json_schema()["properties"])
+    factor = _object(
+        {"path": {"type": "string"}, "levels": {"type": ["object", "array"]}}, required=["path", "levels"]
+    )
+    design = {"enum": list(DESIGNS)}
+    properties = {
+        "question": {"type": "string"},
+        "scale": {"type": "string"},
+        "design": {"anyOf": [design, {"type": "array", "items": design, "minItems": 1}]},
+        "factors": {"type": "object", "additionalProperties": factor, "minProperties": 1},
+        "reference": {"type": "object"},
+        "seeds": {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
+        "metric": {"type": "string"},
+        "report": {"type": "array", "items": {"type": "string"}},
+        "contrasts": {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}},
+        "budget": {"const": "epochs"},
+        "equivalence_margin": {"type": "number", "exclusiveMinimum": 0},
+        "set": _object(trial),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cmae-ablate study",
+        **_object(properties, required=list(REQUIRED_KEYS)),
+    }
+
+
+def _show_slots(console: Console) -> None:
+    table = Table("slot", "component", "what it is", title="Components; cmae-ablate components NAME lists options")
+    for slot, registry in SLOTS.items():
+        for index, component in enumerate(registry):
+            table.add_row(slot if index == 0 else "", component.name, component.summary)
+        if registry.optional:
+            table.add_row("", "none", "Off: not built at all.")
+        table.add_section()
+    table.add_row("training", "", "How every variant is pretrained.")
+    console.print(table)
+
+
+def _show_component(component: ComponentSpec[Any], console: Console) -> None:
+    console.print(f"[bold]{component.slot}: {component.name}[/] (version {component.version})", highlight=False)
+    text = inspect.getdoc(component.factory) or ""
+    console.print(text.partition("\nArgs:")[0].strip(), highlight=False, markup=False)
+    _show_options(component.options.model_json_schema()["properties"], option_docs(component), console)
+
+
+def _show_options(properties: dict[str, Any], docs: dict[str, str], console: Console) -> None:
+    if not properties:
+        console.print("No options.\n")
+        return
+    table = Table("option", "type", "range", "default", "meaning")
+    for name, entry in properties.items():
+        kind, limits = _type_and_range(entry)
+        default = "required" if "default" not in entry else str(entry["default"])
+        table.add_row(name, kind, limits, default, docs.get(name, entry.get("description", "")))
+    console.print(table)
+    console.print()
+
+
+_LIMITS = {
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+    "minItems": "at least {} items",
+    "minLength": "at least {} characters",
+}
+
+
+def _type_and_range(entry: dict[str, Any]) -> tuple[str, str]:
+    if "anyOf" in entry:
+        parts = [_type_and_range(part) for part in entry["anyOf"]]
+        return " or ".join(kind for kind, _ in parts), ", ".join(limits for _, limits in parts if limits)
+    if "enum" in entry or "const" in entry:
+        return "choice", ", ".join(str(value) for value in entry.get("enum", [entry.get("const")]))
+    limits = [text.format(f"{entry[key]:g}") for key, text in _LIMITS.items() if key in entry]
+    return str(entry.get("type", "any")), ", ".join(limits)
+
+
+def _slot_schema(slot: str) -> dict[str, Any]:
+    registry = SLOTS[slot]
+    choices: list[dict[str, Any]] = [{"enum": registry.names}, {"type": "null"}]
+    choices += [_component_schema(component.name, component.options) for component in registry]
+    return {"anyOf": choices}
+
+
+def _component_schema(name: str, options: type[BaseModel]) -> dict[str, Any]:
+    schema = options.model_json_schema()
+    return _object({"name": {"const": name}, **schema["properties"]})
+
+
+def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    return found | ({"required": required} if required else {})

@@ -1,0 +1,99 @@
+"""Checkpoints that are whole or absent: written aside, hashed, renamed; a damaged one is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+KEEP = 2
+"""Checkpoints kept of a running cell: the newest, and the one before in case it is damaged."""
+
+
+def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
+    """Write the checkpoint of `step` and forget all but the newest two.
+
+    Args:
+        folder: The cell's own folder; created.
+        step: Optimiser steps done; names the file.
+        state: Tensors, numbers, texts, lists and mappings of them: all that `weights_only` loading accepts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    content = buffer.getvalue()
+    path = folder / f"step-{step:09d}.pt"
+    # The hash first: a checkpoint without one is damaged, a hash without a checkpoint is nothing.
+    write_atomically(path.with_suffix(".sha256"), hashlib.sha256(content).hexdigest().encode())
+    write_atomically(path, content)
+    for old in _checkpoints(folder)[:-KEEP]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".sha256").unlink(missing_ok=True)
+    return path
+
+
+def load_latest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
+    """The newest undamaged checkpoint of a folder; None without any.
+
+    Args:
+        folder: Where `save` wrote.
+        warn: Told of each damaged checkpoint that was passed over.
+    """
+    for path in reversed(_checkpoints(folder)):
+        content = path.read_bytes()
+        stored = path.with_suffix(".sha256")
+        if stored.is_file() and stored.read_text() == hashlib.sha256(content).hexdigest():
+            loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            return loaded
+        warn(f"{path}: damaged (its SHA-256 differs); the checkpoint before it is used")
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoints of a finished cell."""
+    for path in _checkpoints(folder):
+        path.unlink(missing_ok=True)
+        path.with_suffix(".sha256").unlink(missing_ok=True)
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over parameters and buffers: names, types, shapes and bytes, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees all of it or none, readable by the owner only.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written to; nothing half-written stays.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"))
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,111 @@
+"""Flip for weak views; colour, greyscale, blur and solarisation besides for strong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cmae_ablate.components.augmentations import pixel_ops
+from cmae_ablate.components.augmentations.pixel_ops import change
+from cmae_ablate.slots import AUGMENTATIONS
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0, le=1)]
+Sigma = Annotated[float, Field(gt=0, le=50)]
+
+BLUR_REFERENCE = 224
+"""Side of the images for which blur radii were published."""
+
+JITTERS = (pixel_ops.brightness, pixel_ops.contrast, pixel_ops.saturation, pixel_ops.hue)
+NEUTRAL = torch.tensor([[1.0], [1.0], [1.0], [0.0]])
+"""What each jitter leaves alone: three factors and a shift."""
+
+
+@AUGMENTATIONS.register("standard", version=1)
+class StandardAugmentation:
+    """Horizontal flip, and for strong views colour jitter, greyscale, blur and solarisation.
+
+    Source: weak views as MAE (flip only); strong views as MoCo v3 (arXiv 2104.02057) and SimCLR: jitter
+    of brightness, contrast, saturation and hue in random order. Each operation equals torchvision's.
+    Different here: blur with probability 0.5 (MoCo v3: 1 and 0.1 on its two views), its sigma in pixels
+    of a 224-pixel image and scaled with the image's side, since 2 pixels of 64 are a different blur;
+    solarisation is off (MoCo v3: 0.2 on one view).
+
+    The numbers drawn do not depend on strength or outcome, and the flip comes first: a view is flipped
+    alike whether strong or weak, and the weak view 0 is MAE's view whatever the others are.
+
+    Args:
+        strong_views: Which views are strong, counted from 0; by default the second. `[0]` alone is the
+            control 'MAE with strong augmentation'.
+        flip: Probability of a horizontal flip, in every view.
+        jitter: Probability that a strong view's colours are jittered.
+        brightness: Factor drawn from 1 +- this.
+        contrast: Factor drawn from 1 +- this.
+        saturation: Factor drawn from 1 +- this.
+        hue: Shift drawn from +- this part of the colour circle.
+        grey: Probability that a strong view loses its colour.
+        blur: Probability that a strong view is blurred.
+        blur_sigma: Smallest and largest standard deviation of the blur, in pixels of a 224-pixel image.
+        solarize: Probability that a strong view's bright pixels (from 0.5) are inverted.
+    """
+
+    def __init__(
+        self,
+        *,
+        strong_views: tuple[Annotated[int, Field(ge=0)], ...] = (1,),
+        flip: Probability = 0.5,
+        jitter: Probability = 0.8,
+        brightness: Strength = 0.4,
+        contrast: Strength = 0.4,
+        saturation: Strength = 0.2,
+        hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1,
+        grey: Probability = 0.2,
+        blur: Probability = 0.5,
+        blur_sigma: tuple[Sigma, Sigma] = (0.1, 2.0),
+        solarize: Probability = 0.0,
+    ) -> None:
+        self._strong_views = frozenset(strong_views)
+        self._flip = flip
+        self._jitter = jitter
+        self._strengths = torch.tensor([[brightness], [contrast], [saturation], [hue]])
+        self._grey = grey
+        self._blur = blur
+        self._blur_sigma = blur_sigma
+        self._solarize = solarize
+
+    def __call__(self, images: Tensor, view: int, rng: torch.Generator) -> Tensor:
+        """Augment a view: (B, C, H, W) in [0, 1] to the same; 14 numbers per image from the CPU `rng`."""
+        numbers = torch.rand(14, len(images), generator=rng)
+        images = images.clone()
+        change(images, numbers[0] < self._flip, lambda some, _: pixel_ops.flip(some))
+        if view in self._strong_views:
+            self._jitter_colours(images, numbers[1] < self._jitter, numbers[2:6], numbers[6:10])
+            change(images, numbers[10] < self._grey, lambda some, _: pixel_ops.greyscale(some))
+            self._blur_some(images, numbers[11] < self._blur, numbers[12])
+            change(images, numbers[13] < self._solarize, lambda some, _: pixel_ops.solarize(some))
+        return images
+
+    def _jitter_colours(self, images: Tensor, jittered: Tensor, factors: Tensor, keys: Tensor) -> None:
+        amounts = NEUTRAL + (2 * factors - 1) * self._strengths
+        # Row k says which jitter each image gets k-th. Images with the same one go together.
+        for turn in keys.argsort(dim=0):
+            for which, jitter in enumerate(JITTERS):
+                if self._strengths[which] > 0:
+                    own = partial(_with_amounts, jitter, amounts[which])
+                    change(images, jittered & (turn == which), own)
+
+    def _blur_some(self, images: Tensor, blurred: Tensor, share: Tensor) -> None:
+        low, high = (sigma * images.shape[-1] / BLUR_REFERENCE for sigma in self._blur_sigma)
+        sigmas = low + (high - low) * share
+        change(images, blurred, lambda some, places: pixel_ops.blur(some, sigmas[places], high))
+
+
+def _with_amounts(
+    jitter: Callable[[Tensor, Tensor], Tensor], amounts: Tensor, images: Tensor, places: Tensor
+) -> Tensor:
+    return jitter(images, amounts[places])

@@ -1,0 +1,46 @@
+"""Vision transformers by their sizes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from cmae_ablate.components.vit_encoder import VitEncoder
+from cmae_ablate.components.vit_layers import NORM_EPS, check_widths, initialise_as_mae, make_blocks
+from cmae_ablate.slots import BACKBONES
+
+
+@BACKBONES.register("vit", version=1)
+def vit(
+    image_size: int,
+    *,
+    dim: Annotated[int, Field(ge=4, le=8192)] = 192,
+    depth: Annotated[int, Field(ge=1, le=128)] = 12,
+    heads: Annotated[int, Field(ge=1, le=128)] = 3,
+    patch: Annotated[int, Field(ge=1, le=256)] = 16,
+    mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 4.0,
+) -> VitEncoder:
+    """Vision transformer of any size, as MAE's encoder: class token, fixed sine-cosine positions, pre-norm.
+
+    Source: He et al., Masked Autoencoders Are Scalable Vision Learners, arXiv 2111.06377; initialised
+    as its code does. The defaults are ViT-Tiny's sizes; MAE's own are ViT-B (768, 12, 12), ViT-L
+    (1024, 24, 16) and ViT-H (1280, 32, 16, patch 14).
+
+    Args:
+        image_size: Side of the images, in pixels.
+        dim: Width of the tokens; divisible by 4 and by `heads`.
+        depth: Number of transformer blocks.
+        heads: Attention heads of a block.
+        patch: Side of a patch, in pixels; must divide the image size.
+        mlp_ratio: Width of the MLP's hidden layer as a multiple of `dim`.
+
+    Raises:
+        UserError: Sizes do not divide as said above.
+    """
+    check_widths("backbone", dim, heads)
+    blocks = make_blocks(dim, depth, heads, mlp_ratio)
+    norm = nn.LayerNorm(dim, eps=NORM_EPS)
+    initialise_as_mae(blocks)
+    return VitEncoder(image_size, patch, dim, blocks, norm)

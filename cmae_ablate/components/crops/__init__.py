@@ -1,0 +1,1 @@
+"""Registered components; see `slots` for what each must do."""

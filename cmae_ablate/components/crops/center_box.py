@@ -1,0 +1,59 @@
+"""ContrastiveCrop without its localisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cmae_ablate.components.crops.sampling import CENTER, RATIO, SCALE, RatioRange, ScaleRange, sample_crops
+from cmae_ablate.slots import CROPS, Encoder, ImageSource
+
+
+@CROPS.register("center_box", version=1)
+class CenterBoxCrop:
+    """Crops centred in the middle half of every image: ContrastiveCrop's sampling, no localisation.
+
+    The control that says whether a gain of `contrastive` comes from where objects are, or from leaving
+    the margins alone.
+
+    Args:
+        num_images: Ignored.
+        true_boxes: Ignored.
+        alpha: Parameter of the symmetric Beta distribution of the centre inside its range; 1 is uniform.
+        scale: Smallest and largest area of the crop as a share of the image.
+        ratio: Smallest and largest width of the crop over its height.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        true_boxes: Tensor,
+        *,
+        alpha: Annotated[float, Field(gt=0, le=100)] = 0.6,
+        scale: ScaleRange = SCALE,
+        ratio: RatioRange = RATIO,
+    ) -> None:
+        self._alpha = alpha
+        self._scale = scale
+        self._ratio = ratio
+
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
+        boxes = torch.tensor(CENTER).expand(len(indices), 4)
+        return sample_crops(
+            boxes, height, width, rng=rng, alpha=self._alpha, scale=self._scale, ratio=self._ratio
+        )
+
+    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
+        """Nothing to look at."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""

@@ -1,0 +1,37 @@
+"""No crop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from cmae_ablate.slots import CROPS, Encoder, ImageSource
+
+
+@CROPS.register("full", version=1)
+class FullCrop:
+    """The whole image, every time: what cropping itself brings.
+
+    Args:
+        num_images: Ignored.
+        true_boxes: Ignored.
+    """
+
+    def __init__(self, num_images: int, true_boxes: Tensor) -> None:
+        pass
+
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
+        return torch.tensor([0, 0, height, width]).expand(len(indices), 4)
+
+    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
+        """Nothing to look at."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""

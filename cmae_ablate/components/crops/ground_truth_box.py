@@ -1,0 +1,77 @@
+"""ContrastiveCrop with perfect localisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cmae_ablate.components.crops.sampling import (
+    FULL,
+    RATIO,
+    SCALE,
+    RatioRange,
+    ScaleRange,
+    sample_crops,
+)
+from cmae_ablate.errors import UserError
+from cmae_ablate.slots import CROPS, Encoder, ImageSource
+
+
+@CROPS.register("ground_truth_box", version=1)
+class GroundTruthBoxCrop:
+    """Crops centred in the data set's own boxes: the bound on what localisation can bring.
+
+    It reads annotations, so it is no self-supervised method. Images without a box are treated as if
+    the object filled them.
+
+    Args:
+        num_images: Images of the training set.
+        true_boxes: Boxes of the data set, NaN where unknown.
+        alpha: Parameter of the symmetric Beta distribution of the centre inside its range; 1 is uniform.
+        scale: Smallest and largest area of the crop as a share of the image.
+        ratio: Smallest and largest width of the crop over its height.
+
+    Raises:
+        UserError: The data set has no box at all.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        true_boxes: Tensor,
+        *,
+        alpha: Annotated[float, Field(gt=0, le=100)] = 0.6,
+        scale: ScaleRange = SCALE,
+        ratio: RatioRange = RATIO,
+    ) -> None:
+        unknown = true_boxes.isnan().any(dim=1, keepdim=True)
+        if num_images and bool(unknown.all()):
+            raise UserError(
+                "crop: ground_truth_box needs boxes, and this data set has none; "
+                "choose a data set with boxes (scenes, tiny_imagenet), or another crop"
+            )
+        self._boxes = torch.where(unknown, torch.tensor(FULL), true_boxes)
+        self._alpha = alpha
+        self._scale = scale
+        self._ratio = ratio
+
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
+        boxes = self._boxes[indices]
+        return sample_crops(
+            boxes, height, width, rng=rng, alpha=self._alpha, scale=self._scale, ratio=self._ratio
+        )
+
+    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
+        """Nothing to look at: the boxes are given."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing to keep: the boxes belong to the data set."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""

@@ -1,0 +1,56 @@
+"""MAE's crop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from cmae_ablate.components.crops.sampling import (
+    RATIO,
+    SCALE,
+    RatioRange,
+    ScaleRange,
+    anywhere,
+    crop_sizes,
+    draw,
+)
+from cmae_ablate.slots import CROPS, Encoder, ImageSource
+
+
+@CROPS.register("random_resized", version=1)
+class RandomResizedCrop:
+    """Crops of random area and aspect ratio anywhere in the image: MAE's default.
+
+    Source: torchvision's RandomResizedCrop, whose distribution it has, with MAE's scale. Drawn for a
+    whole batch, from the generator given and no other.
+
+    Args:
+        num_images: Ignored.
+        true_boxes: Ignored.
+        scale: Smallest and largest area of the crop as a share of the image.
+        ratio: Smallest and largest width of the crop over its height.
+    """
+
+    def __init__(
+        self, num_images: int, true_boxes: Tensor, *, scale: ScaleRange = SCALE, ratio: RatioRange = RATIO
+    ) -> None:
+        self._scale = scale
+        self._ratio = ratio
+
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
+        draws = draw(len(indices), rng)
+        sizes = crop_sizes(height, width, self._scale, self._ratio, draws)
+        return anywhere(height, width, sizes, draws.places)
+
+    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
+        """Nothing to look at."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""

@@ -1,0 +1,205 @@
+"""Random crops of a whole batch at once: sizes as RandomResizedCrop draws them, and where they go.
+
+B batch, H W image height and width. Every strategy draws the same layout of numbers, whatever comes
+of them, so that with the same generator two strategies cut crops of the same sizes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import AfterValidator, Field
+from scipy.special import betaincinv
+from torch import Tensor
+
+ATTEMPTS = 10
+"""Sizes tried before the crop falls back to the centre, as in torchvision."""
+
+FULL = (0.0, 0.0, 1.0, 1.0)
+"""The box of a whole image: top, left, bottom, right."""
+
+CENTER = (0.25, 0.25, 0.75, 0.75)
+"""The box of half the image's height and width around its middle."""
+
+
+def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"the lower bound {bounds[0]} exceeds the upper bound {bounds[1]}; swap them")
+    return bounds
+
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Aspect = Annotated[float, Field(gt=0, le=100)]
+ScaleRange = Annotated[tuple[Share, Share], AfterValidator(_rising)]
+"""Smallest and largest area of a crop, as a share of the image's."""
+RatioRange = Annotated[tuple[Aspect, Aspect], AfterValidator(_rising)]
+"""Smallest and largest width of a crop over its height."""
+
+SCALE = (0.2, 1.0)
+"""MAE's range of areas."""
+RATIO = (3 / 4, 4 / 3)
+"""torchvision's range of aspect ratios."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Uniform numbers in [0, 1) for one crop per image, float64.
+
+    Attributes:
+        areas: (10, B), one row per attempt.
+        aspects: (10, B).
+        places: Where the crop lies in its range, vertically and horizontally, (2, B).
+    """
+
+    areas: Tensor
+    aspects: Tensor
+    places: Tensor
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of crops in pixels.
+
+    Attributes:
+        height: (B,), int64, in [1, H].
+        width: (B,), int64, in [1, W].
+        fitted: False where no attempt fitted, so that the crop lies in the centre; (B,), bool.
+    """
+
+    height: Tensor
+    width: Tensor
+    fitted: Tensor
+
+
+def draw(batch: int, rng: torch.Generator) -> Draws:
+    """Draw 22 numbers per image; `rng` is a CPU generator."""
+    numbers = torch.rand(2 * ATTEMPTS + 2, batch, generator=rng, dtype=torch.float64)
+    return Draws(numbers[:ATTEMPTS], numbers[ATTEMPTS : 2 * ATTEMPTS], numbers[2 * ATTEMPTS :])
+
+
+def crop_sizes(
+    height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], draws: Draws
+) -> Sizes:
+    """Sizes as torchvision's RandomResizedCrop: the first of ten attempts that fits into the image.
+
+    Args:
+        height: H.
+        width: W.
+        scale: Range of the area over that of the image, drawn uniformly.
+        ratio: Range of width over height, drawn uniformly in the logarithm.
+        draws: Uniform numbers.
+    """
+    area = height * width * (scale[0] + (scale[1] - scale[0]) * draws.areas)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = torch.exp(low + (high - low) * draws.aspects)
+    # torch.round rounds halves to even, as Python's does.
+    widths = torch.sqrt(area * aspect).round().long()
+    heights = torch.sqrt(area / aspect).round().long()
+    fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
+    first = fits.int().argmax(dim=0, keepdim=True)
+    fitted = fits.any(dim=0)
+    whole_height, whole_width = _central_size(height, width, ratio)
+    return Sizes(
+        torch.where(fitted, heights.gather(0, first)[0], whole_height),
+        torch.where(fitted, widths.gather(0, first)[0], whole_width),
+        fitted,
+    )
+
+
+def anywhere(height: int, width: int, sizes: Sizes, places: Tensor) -> Tensor:
+    """Put crops anywhere in the image with equal probability, as RandomResizedCrop does.
+
+    Args:
+        height: H.
+        width: W.
+        sizes: Sizes of B crops.
+        places: Uniform numbers in [0, 1), (2, B), float64.
+
+    Returns:
+        Top, left, height, width in pixels, (B, 4), int64.
+    """
+    top = (places[0] * (height - sizes.height + 1)).long()
+    left = (places[1] * (width - sizes.width + 1)).long()
+    return _assemble(height, width, sizes, top, left)
+
+
+def around_boxes(
+    boxes: Tensor, height: int, width: int, sizes: Sizes, places: Tensor, *, alpha: float
+) -> Tensor:
+    """Put the centres of crops into boxes, as ContrastiveCrop does.
+
+    The centre's range is the box, clipped so that the crop stays inside the image; the place in that
+    range is Beta(alpha, alpha), got from the uniform numbers by the inverse distribution function, so
+    that the count of numbers drawn does not depend on their values.
+
+    Args:
+        boxes: Top, left, bottom, right in [0, 1], (B, 4).
+        height: H.
+        width: W.
+        sizes: Sizes of B crops.
+        places: Uniform numbers in [0, 1), (2, B), float64.
+        alpha: 1 is uniform, below 1 prefers the ends of the range, > 0.
+
+    Returns:
+        Top, left, height, width in pixels, (B, 4), int64.
+    """
+    beta = torch.from_numpy(betaincinv(alpha, alpha, places.numpy()))
+    edges = boxes.T
+    top = _between(edges[0], edges[2], height, sizes.height, beta[0])
+    left = _between(edges[1], edges[3], width, sizes.width, beta[1])
+    return _assemble(height, width, sizes, top, left)
+
+
+def sample_crops(
+    boxes: Tensor,
+    height: int,
+    width: int,
+    *,
+    rng: torch.Generator,
+    alpha: float = 0.6,
+    scale: tuple[float, float] = SCALE,
+    ratio: tuple[float, float] = RATIO,
+) -> Tensor:
+    """Draw one crop per box by the published arithmetic of ContrastiveCrop (arXiv 2202.03278).
+
+    Args:
+        boxes: Top, left, bottom, right in [0, 1], (B, 4), on the CPU. B may be 0.
+        height: H, in pixels.
+        width: W, in pixels.
+        rng: CPU generator; 22 numbers per box are drawn from it.
+        alpha: Parameter of the Beta distribution, > 0.
+        scale: Range of the crop's area over that of the image.
+        ratio: Range of the crop's width over its height.
+
+    Returns:
+        Top, left, height, width in pixels, (B, 4), int64.
+    """
+    draws = draw(len(boxes), rng)
+    sizes = crop_sizes(height, width, scale, ratio, draws)
+    return around_boxes(boxes, height, width, sizes, draws.places, alpha=alpha)
+
+
+def _between(first: Tensor, last: Tensor, extent: int, size: Tensor, share: Tensor) -> Tensor:
+    # The product is rounded in the boxes' own precision, as the published code does on float32 boxes.
+    room = extent - size
+    low = ((extent * first).long() - size // 2).clamp(min=0).minimum(room)
+    high = ((extent * last).long() - size // 2).clamp(min=0).minimum(room)
+    return low + ((high - low) * share).long()
+
+
+def _assemble(height: int, width: int, sizes: Sizes, top: Tensor, left: Tensor) -> Tensor:
+    top = torch.where(sizes.fitted, top, (height - sizes.height) // 2)
+    left = torch.where(sizes.fitted, left, (width - sizes.width) // 2)
+    return torch.stack([top, left, sizes.height, sizes.width], dim=1)
+
+
+def _central_size(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
+    aspect = width / height
+    if aspect < ratio[0]:
+        return round(width / ratio[0]), width
+    if aspect > ratio[1]:
+        return height, round(height * ratio[1])
+    return height, width

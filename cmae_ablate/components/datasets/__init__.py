@@ -1,0 +1,1 @@
+"""Data sets: each writes its images once, as arrays."""

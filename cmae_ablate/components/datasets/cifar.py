@@ -1,0 +1,159 @@
+"""CIFAR-10 and CIFAR-100, from the files that torchvision reads too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from cmae_ablate.arrays import ArrayWriter, Progress
+from cmae_ablate.components.datasets.cifar_pickles import read_batch, read_names
+from cmae_ablate.components.datasets.file_tree import FileTree, open_tree, read_required
+from cmae_ablate.components.datasets.small_arrays import Labelled, write_labelled
+from cmae_ablate.components.datasets.sources import Origin, obtain, source_key
+from cmae_ablate.errors import UserError
+from cmae_ablate.slots import DATASETS
+
+T = TypeVar("T")
+Fraction = Annotated[float, Field(gt=0, le=0.5)]
+IMAGE_SIZE = 32
+_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one CIFAR is laid out: files by their names, and keys in them."""
+
+    origin: Origin
+    train: tuple[str, ...]
+    test: str
+    meta: str
+    label_key: str
+    names_key: str
+
+
+FORMAT_10 = Format(
+    Origin(
+        name="cifar10",
+        url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        md5="c58f30108f718f92721af3b95e74349a",
+        size="163 MB",
+        page=_PAGE,
+    ),
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    test="test_batch",
+    meta="batches.meta",
+    label_key="labels",
+    names_key="label_names",
+)
+FORMAT_100 = Format(
+    Origin(
+        name="cifar100",
+        url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        size="161 MB",
+        page=_PAGE,
+    ),
+    train=("train",),
+    test="test",
+    meta="meta",
+    label_key="fine_labels",
+    names_key="fine_label_names",
+)
+
+
+@DATASETS.register("cifar10", version=1)
+class Cifar10:
+    """CIFAR-10: 60,000 photographs of 32 pixels in 10 classes, 10,000 of them for test; no boxes.
+
+    Read from `cifar-10-python.tar.gz` or the folder it extracts to (`cifar-10-batches-py`, as torchvision
+    leaves it). No licence is stated by its authors; cite Krizhevsky (2009).
+
+    It flatters methods that live on colour and coarse shape: 32 pixels leave few patches to mask, and
+    objects are centred, so cropping by localisation has little to gain.
+
+    Args:
+        source: The archive, or the folder it extracts to.
+        download: Fetch the archive (163 MB) where no source is given.
+        validation_fraction: Part of each class's training images that is held out for choices.
+    """
+
+    def __init__(
+        self, *, source: str | None = None, download: bool = False, validation_fraction: Fraction = 0.1
+    ) -> None:
+        self._source, self._download, self._fraction = source, download, validation_fraction
+
+    def cache_key(self) -> str:
+        """The source's identity and the options."""
+        return _cache_key(FORMAT_10, self._source, self._download, self._fraction)
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        """Read all six batches."""
+        source = obtain(FORMAT_10.origin, self._source, self._download, progress)
+        _write(FORMAT_10, source, self._fraction, writer, progress)
+
+
+@DATASETS.register("cifar100", version=1)
+class Cifar100:
+    """CIFAR-100: 60,000 photographs of 32 pixels in 100 fine classes, 10,000 of them for test; no boxes.
+
+    Read from `cifar-100-python.tar.gz` or the folder it extracts to (`cifar-100-python`, as torchvision
+    leaves it). No licence is stated by its authors; cite Krizhevsky (2009).
+
+    It flatters as CIFAR-10 does, less so: 500 images a class make coarse cues go less far.
+
+    Args:
+        source: The archive, or the folder it extracts to.
+        download: Fetch the archive (161 MB) where no source is given.
+        validation_fraction: Part of each class's training images that is held out for choices.
+    """
+
+    def __init__(
+        self, *, source: str | None = None, download: bool = False, validation_fraction: Fraction = 0.1
+    ) -> None:
+        self._source, self._download, self._fraction = source, download, validation_fraction
+
+    def cache_key(self) -> str:
+        """The source's identity and the options."""
+        return _cache_key(FORMAT_100, self._source, self._download, self._fraction)
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        """Read both files."""
+        source = obtain(FORMAT_100.origin, self._source, self._download, progress)
+        _write(FORMAT_100, source, self._fraction, writer, progress)
+
+
+def _cache_key(layout: Format, source: str | None, download: bool, fraction: float) -> str:
+    return f"{layout.origin.name}-v1-validation{fraction:g}-{source_key(layout.origin, source, download)}"
+
+
+def _write(layout: Format, source: Path, fraction: float, writer: ArrayWriter, progress: Progress) -> None:
+    with open_tree(source) as tree:
+        *batches, test = (
+            _read(layout, tree, source, name, lambda file: read_batch(file, layout.label_key, IMAGE_SIZE))
+            for name in (*layout.train, layout.test)
+        )
+        names = _read(layout, tree, source, layout.meta, lambda file: read_names(file, layout.names_key))
+    images = np.concatenate([batch.images for batch in batches])
+    labels = np.concatenate([batch.labels for batch in batches])
+    write_labelled(
+        writer,
+        progress,
+        name=layout.origin.name,
+        class_names=names,
+        train=Labelled(images, labels),
+        test=test,
+        validation_fraction=fraction,
+    )
+
+
+def _read(layout: Format, tree: FileTree, source: Path, name: str, parse: Callable[[bytes], T]) -> T:
+    contents = read_required(tree, name, source, layout.origin.remedy())
+    try:
+        return parse(contents)
+    except ValueError as error:
+        raise UserError(f"dataset.source: {name} in {source}: {error}; {layout.origin.remedy()}") from error

@@ -1,0 +1,172 @@
+"""Any images sorted into one folder per class."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from cmae_ablate.arrays import ArrayWriter, Progress, Split
+from cmae_ablate.components.datasets.file_tree import FolderTree
+from cmae_ablate.components.datasets.folder_layout import REMEDY, Classes, check_classes, read_classes
+from cmae_ablate.components.datasets.holdout import hold_out
+from cmae_ablate.components.datasets.image_files import (
+    Damage,
+    LabelledFile,
+    counter,
+    fit,
+    load_image,
+    refuse_damaged,
+    write_files,
+)
+from cmae_ablate.components.datasets.sources import find_source, identity
+from cmae_ablate.errors import UserError
+from cmae_ablate.slots import DATASETS
+
+VALIDATION_FRACTION = 0.1
+TEST_FRACTION = 0.2
+
+
+@DATASETS.register("folder", version=1)
+class Folder:
+    """Your own images in ImageFolder layout: `train/<class>/`, and `validation/<class>/`, `test/<class>/`.
+
+    Images of any size are resized by their shorter side and cropped at the centre; boxes are unknown.
+    What is missing is made from what is there, and said: without `validation`, 10 % of each training
+    class; without `test`, the validation folder is the test part (the custom of ImageNet) and 10 % of
+    train is held out instead; with neither, 20 % and 10 % of train. A folder of class folders without
+    `train` counts as train.
+
+    Args:
+        source: The folder.
+        image_size: Height and width in pixels to prepare.
+        skip_damaged: Leave unreadable images out instead of refusing.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str | None = None,
+        image_size: Annotated[int, Field(ge=16, le=512)] = 64,
+        skip_damaged: bool = False,
+    ) -> None:
+        self._source = source
+        self._size = image_size
+        self._skip = skip_damaged
+
+    def cache_key(self) -> str:
+        """The listing's identity and the options."""
+        source = find_source("folder", self._source, REMEDY)
+        return f"folder-v1-{self._size}px{'-skipping' if self._skip else ''}-{identity(source)}"
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        """Decode, resize and crop every image."""
+        source = find_source("folder", self._source, REMEDY)
+        if not source.is_dir():
+            raise UserError(f"dataset.source: {source} is no folder; extract it, and {REMEDY}")
+        tree = FolderTree(source)
+        parts = read_classes(source)
+        if self._skip:
+            parts = self._without_damaged(tree, parts, writer, progress)
+        class_names = check_classes(source, parts)
+        labels = {name: label for label, name in enumerate(class_names)}
+        files = {
+            part: [LabelledFile(path, labels[name]) for name, paths in classes.items() for path in paths]
+            for part, classes in parts.items()
+        }
+        splits = divide(source, files, class_names, writer)
+        writer.describe("folder", class_names, self._size)
+        total, done = sum(len(found) for found in splits.values()), 0
+        damaged: list[Damage] = []
+        written: dict[str, Split] = {}
+        for split, found in splits.items():
+            written[split] = writer.allocate(split, len(found))
+            report = counter(progress, "reading images", done, total)
+            damaged += write_files(tree, found, written[split], partial(fit, size=self._size), report)
+            done += len(found)
+        refuse_damaged(damaged, source, "repair or delete them, or set dataset.skip_damaged=true")
+        _tell_of_leaks(written, writer)
+
+    def _without_damaged(
+        self, tree: FolderTree, parts: Classes, writer: ArrayWriter, progress: Progress
+    ) -> Classes:
+        """Leave out what cannot be decoded. Decodes everything once more, as splits depend on the result."""
+        total = sum(len(paths) for classes in parts.values() for paths in classes.values())
+        damaged: list[str] = []
+        sound: dict[str, dict[str, list[str]]] = {part: {} for part in parts}
+        done = 0
+        for part, classes in parts.items():
+            for name, paths in classes.items():
+                loaded = (load_image(tree, path, partial(fit, size=self._size)) for path in paths)
+                bad = [found.path for found in loaded if isinstance(found, Damage)]
+                sound[part][name] = [path for path in paths if path not in set(bad)]
+                damaged += bad
+                done += len(paths)
+                progress("checking images", done, total)
+        if damaged:
+            writer.notice(f"left out {len(damaged)} damaged image(s), such as {', '.join(damaged[:5])}")
+        return sound
+
+
+def divide(
+    source: Path,
+    files: Mapping[str, list[LabelledFile]],
+    class_names: tuple[str, ...],
+    writer: ArrayWriter,
+) -> dict[str, list[LabelledFile]]:
+    """Train, validation and test from the parts that exist; what is made up is told as a notice.
+
+    Raises:
+        UserError: A class of train is too small to hold images out.
+    """
+    given = dict(files)
+    if "test" in given and "validation" in given:
+        return {split: given[split] for split in ("train", "validation", "test")}
+    fractions = {"validation": VALIDATION_FRACTION}
+    if "test" in given:
+        writer.notice(f"{source} has no validation part: 10 % of each training class is held out for it")
+    elif "validation" in given:
+        given["test"] = given.pop("validation")
+        writer.notice(
+            f"{source} has no test part: its validation images are the test part, "
+            "and 10 % of each training class is held out for validation"
+        )
+    else:
+        fractions["test"] = TEST_FRACTION
+        writer.notice(
+            f"{source} has neither a validation nor a test part: "
+            "10 % and 20 % of each training class are held out for them"
+        )
+    train = given["train"]
+    try:
+        parts = hold_out(np.array([file.label for file in train], np.int64), list(fractions.values()))
+    except ValueError as error:
+        raise UserError(
+            f"dataset.source: {source}: class '{class_names[error.args[0]]}' has too few training images "
+            f"(fewer than {len(fractions) + 1}) to hold out {' and '.join(fractions)}; add images"
+        ) from error
+    for number, split in enumerate(fractions, 1):
+        given[split] = [train[index] for index in np.flatnonzero(parts == number)]
+    given["train"] = [train[index] for index in np.flatnonzero(parts == 0)]
+    return {split: given[split] for split in ("train", "validation", "test")}
+
+
+def _tell_of_leaks(splits: Mapping[str, Split], writer: ArrayWriter) -> None:
+    """Say how many images of a later part are, as prepared, also training images."""
+    hashes = {
+        name: [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in split.images]
+        for name, split in splits.items()
+    }
+    train = set(hashes["train"])
+    for name in ("validation", "test"):
+        leaked = sum(one in train for one in hashes[name])
+        if leaked:
+            writer.notice(
+                f"{leaked} of {len(hashes[name])} {name} images are also training images: "
+                "results on them flatter"
+            )

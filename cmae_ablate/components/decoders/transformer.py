@@ -1,0 +1,80 @@
+"""MAE's transformer decoder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cmae_ablate.components.vit_layers import (
+    NORM_EPS,
+    check_widths,
+    initialise_as_mae,
+    make_blocks,
+    run_blocks_for,
+)
+from cmae_ablate.slots import DECODERS, View
+from cmae_ablate.tokens import gather_tokens, sincos_positions
+
+
+@DECODERS.register("transformer", version=1)
+class TransformerDecoder(nn.Module):
+    """Transformer over visible tokens and mask tokens together, MAE's decoder.
+
+    Source: He et al., arXiv 2111.06377, section 3; sizes and initialisation as its code. The smaller
+    decoder that CMAE argues for is, in its first author's later code, depth 1, dim 128, heads 16.
+    The numbers are MAE's; two computations are left out that no loss sees: the prediction on visible
+    patches, and in the last block everything of visible tokens but their keys and values.
+
+    Args:
+        embed_dim: Width of the encoder's tokens.
+        grid: Patches per column and per row.
+        target_dim: Values to predict per patch.
+        depth: Number of transformer blocks.
+        dim: Width of the decoder's tokens; divisible by 4 and by `heads`.
+        heads: Attention heads of a block.
+        mlp_ratio: Width of the MLP's hidden layer as a multiple of `dim`.
+
+    Raises:
+        UserError: `dim` is not divisible as said above.
+    """
+
+    pos_embed: Tensor
+
+    def __init__(
+        self,
+        embed_dim: int,
+        grid: tuple[int, int],
+        target_dim: int,
+        *,
+        depth: Annotated[int, Field(ge=1, le=64)] = 8,
+        dim: Annotated[int, Field(ge=4, le=4096)] = 512,
+        heads: Annotated[int, Field(ge=1, le=128)] = 16,
+        mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 4.0,
+    ) -> None:
+        super().__init__()
+        check_widths("decoder", dim, heads)
+        self.embed = nn.Linear(embed_dim, dim)
+        self.mask_token = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))
+        positions = torch.cat([torch.zeros(1, dim), sincos_positions(dim, grid)])
+        self.register_buffer("pos_embed", positions.unsqueeze(0))
+        self.blocks = make_blocks(dim, depth, heads, mlp_ratio)
+        self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.pred = nn.Linear(dim, target_dim)
+        initialise_as_mae(self)
+
+    def forward(self, view: View) -> Tensor:
+        """Predictions on hidden patches, (B, M, target_dim)."""
+        batch, num_given = view.tokens.shape[:2]
+        table = self.pos_embed.expand(batch, -1, -1)
+        # Attention does not care for the order of tokens, so nothing is sorted back into the image's
+        # order as in MAE: class token, visible and hidden tokens stay together, each with its position.
+        class_position = torch.zeros_like(view.mask.ids_keep[:, :1])
+        given = torch.cat([class_position, view.mask.ids_keep + 1], dim=1)
+        visible = self.embed(view.tokens) + gather_tokens(table, given)
+        hidden = self.mask_token + gather_tokens(table, view.mask.ids_hidden + 1)
+        tokens = torch.cat([visible, hidden.to(visible.dtype)], dim=1)
+        predictions: Tensor = self.pred(self.norm(run_blocks_for(self.blocks, tokens, num_given)))
+        return predictions

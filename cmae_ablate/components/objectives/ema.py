@@ -1,0 +1,55 @@
+"""Slow copies of networks: exponential moving averages of their parameters."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from cmae_ablate.slots import Encoder
+
+
+def frozen_copy(module: nn.Module) -> nn.Module:
+    """An equal network of its own that no optimiser trains."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+def frozen_encoder(encoder: Encoder) -> Encoder:
+    """`frozen_copy` for an encoder, which is a module by its Protocol's word."""
+    return cast(Encoder, frozen_copy(cast(nn.Module, encoder)))
+
+
+@torch.no_grad()
+def follow(target: nn.Module, online: nn.Module, momentum: float) -> None:
+    """Move `target` towards `online`: target = momentum * target + (1 - momentum) * online.
+
+    Buffers (running statistics, position tables) are copied, not averaged.
+
+    Args:
+        target: A `frozen_copy` of `online`.
+        online: The trained network.
+        momentum: In [0, 1]; 1 leaves the parameters alone.
+    """
+    slow: list[Tensor] = list(target.parameters())
+    fast: list[Tensor] = list(online.parameters())
+    if slow:
+        # One fused call for all tensors: about half the time of a loop over them.
+        torch._foreach_lerp_(slow, fast, 1.0 - momentum)
+    for kept, current in zip(target.buffers(), online.buffers(), strict=True):
+        kept.copy_(current)
+
+
+def momentum_at(start: float, progress: float, *, rising: bool) -> float:
+    """The momentum after a part of the training.
+
+    Args:
+        start: Momentum at the beginning, in [0, 1].
+        progress: Part of the training done, in [0, 1].
+        rising: Whether it rises to 1 along a half cosine, as BYOL's and MoCo v3's does, or stays.
+    """
+    if not rising:
+        return start
+    return 1.0 - (1.0 - start) * (math.cos(math.pi * progress) + 1.0) / 2.0

@@ -1,0 +1,261 @@
+"""What a trial costs: parameters, FLOPs, memory, and hours.
+
+Costs are counted with torch's fake tensors, which have shapes and types and no values: a paper-scale
+trial takes seconds to count, needs no memory, and gives the same numbers on every machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from cmae_ablate.model import MaskedImageModel, assemble
+from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.spec import Choice, TrialSpec
+
+ATTAINED = 0.4
+"""Share of a machine's matrix-multiplication speed that a training step is assumed to reach."""
+
+_BYTES_TRAINED = 16
+"""Weight, gradient and AdamW's two moments of one trained parameter, all fp32."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one forward and backward pass costs.
+
+    Attributes:
+        flops: Of matrix products and convolutions, two per multiply-add; the rest is not counted.
+        activation_bytes: Kept from the forward pass for the backward pass, parameters excluded.
+    """
+
+    flops: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What pretraining one trial costs.
+
+    Attributes:
+        params_encoder: Trained parameters of the encoder.
+        params_decoder: Trained parameters of the decoder.
+        params_objectives: Trained parameters of each further objective; moving averages are not trained.
+        flops_image: FLOPs of pretraining on one image: forward and backward over all of its views.
+        flops_encode: FLOPs of encoding one whole image, forward only.
+        flops_train_encoder: FLOPs of training the encoder on one whole image, as fine-tuning does.
+        memory_bytes: Estimated peak: weights, gradients, optimiser and activations of one batch, with fused
+            attention, in the trial's precision. Allocator and library overhead are not in it.
+    """
+
+    params_encoder: int
+    params_decoder: int
+    params_objectives: Mapping[str, int]
+    flops_image: float
+    flops_encode: float
+    flops_train_encoder: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hours, and what they rest on."""
+
+    hours: float
+    basis: str
+
+
+def measure(spec: TrialSpec, image_size: int) -> Cost:
+    """Count a trial's cost at its own batch size, without computing anything; the same for every seed.
+
+    Args:
+        spec: The trial.
+        image_size: Side of the encoder's input in pixels.
+
+    Raises:
+        UserError: The parts do not fit each other or the image.
+    """
+    return _measure(spec.with_seed(0), image_size)
+
+
+@lru_cache(maxsize=64)
+def _measure(spec: TrialSpec, image_size: int) -> Cost:
+    batch = spec.training.batch_size
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    model = _valueless_model(spec, image_size, fake)
+    masks = [model.masking.sample(batch, stream(0, "cost", view)) for view in range(model.num_views)]
+    rngs = {name: stream(0, "cost", name) for name in spec.objectives}
+    with fake, Runtime(precision=spec.training.precision).autocast():
+        images = [torch.empty(batch, 3, image_size, image_size) for _ in masks]
+        step = profile(lambda: model.total(model(images, masks, rngs)), model.parameters())
+        whole = profile(lambda: model.encoder.encode(images[0][:1], None).sum(), model.parameters())
+        encode = forward_flops(lambda: model.encoder.encode(images[0][:1], None))
+    return Cost(
+        params_encoder=count_parameters(model.encoder),
+        params_decoder=count_parameters(model.decoder),
+        params_objectives={name: count_parameters(part) for name, part in model.objectives.items()},
+        flops_image=step.flops / batch,
+        flops_encode=float(encode),
+        flops_train_encoder=float(whole.flops),
+        memory_bytes=_state_bytes(model) + step.activation_bytes,
+    )
+
+
+def count_parameters(part: object) -> int:
+    """Trained parameters of a module; 0 of a part that is no module."""
+    if not isinstance(part, nn.Module):
+        return 0
+    return sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
+
+
+def profile(loss: Callable[[], Tensor], parameters: Iterable[Tensor] = ()) -> StepCost:
+    """Count one forward and backward pass on the CPU, of real or fake tensors.
+
+    Attention counts as on paper, 2 products forward and 4 backward, whatever a kernel computes again to
+    save memory.
+
+    Args:
+        loss: Runs the forward pass and returns the scalar to differentiate.
+        parameters: Tensors that are kept anyway and are no activations.
+    """
+    known = {_storage(parameter) for parameter in parameters}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in known:
+            kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with _counter() as counter:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            value = loss()
+        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+    return StepCost(int(counter.get_total_flops()), sum(kept.values()))
+
+
+def forward_flops(forward: Callable[[], object]) -> int:
+    """FLOPs of a forward pass alone, on the CPU, of real or fake tensors."""
+    with torch.no_grad(), _counter() as counter:
+        forward()
+    return int(counter.get_total_flops())
+
+
+def pretraining_flops(cost: Cost, spec: TrialSpec, num_train: int) -> float:
+    """FLOPs of the whole pretraining on `num_train` images."""
+    return cost.flops_image * num_train * spec.training.epochs
+
+
+def evaluation_flops(cost: Cost, choice: Choice, num_train: int, num_held_out: int) -> float:
+    """FLOPs of one evaluation's passes through the encoder; classifiers on frozen features are left out.
+
+    Args:
+        cost: The trial's.
+        choice: The evaluation with its options.
+        num_train: Training images.
+        num_held_out: Validation and test images together.
+    """
+    epochs: int | None = choice.options.get("epochs")
+    reads = cost.flops_encode * (num_train + num_held_out)
+    if epochs is None:
+        return reads
+    if choice.component.factory.trains_encoder:  # type: ignore[attr-defined]  # an Evaluation's class
+        return epochs * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
+    augmented = choice.options.get("augmented", True)
+    return reads + (epochs * num_train * cost.flops_encode if augmented else 0.0)
+
+
+def matmul_speed(runtime: Runtime, seconds: float = 0.3) -> float:
+    """FLOP/s of a large matrix product on this machine, in the runtime's precision.
+
+    Args:
+        runtime: Device and precision.
+        seconds: How long to measure.
+    """
+    side = 4096 if runtime.device.type == "cuda" else 768
+    left, right = (torch.randn(side, side, device=runtime.device) for _ in range(2))
+    with torch.no_grad(), runtime.autocast():
+        _timed(lambda: left @ right, runtime.device)
+        once = _timed(lambda: left @ right, runtime.device)
+        rounds = max(1, min(1000, int(seconds / once)))
+        total = sum(_timed(lambda: left @ right, runtime.device) for _ in range(rounds))
+    return 2.0 * side**3 * rounds / total
+
+
+def hours_from_flops(flops: float, speed: float, machine: str) -> Estimate:
+    """Hours of computation that nobody has measured yet.
+
+    Args:
+        flops: To be done.
+        speed: FLOP/s of matrix products on the machine, as `matmul_speed` measures.
+        machine: Its name, for the basis.
+    """
+    basis = f"unmeasured: FLOPs at {ATTAINED:.0%} of {speed / 1e9:,.0f} GFLOP/s on {machine}"
+    return Estimate(flops / (ATTAINED * speed) / 3600.0, basis)
+
+
+def hours_from_steps(seconds_per_step: float, steps: int, machine: str) -> Estimate:
+    """Hours of `steps` steps of which some were timed."""
+    return Estimate(seconds_per_step * steps / 3600.0, f"{seconds_per_step:.3g} s a step, timed on {machine}")
+
+
+def peak_cuda_bytes(device: torch.device) -> int:
+    """Bytes that torch had allocated at most since `torch.cuda.reset_peak_memory_stats`; 0 without CUDA."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+
+
+def _valueless_model(spec: TrialSpec, image_size: int, fake: FakeTensorMode) -> MaskedImageModel:
+    # By way of the meta device: modules that are copied while they are built cannot be built of fake tensors.
+    with torch.device("meta"):
+        model = assemble(spec, image_size)
+    with fake:
+        model = model.to_empty(device="cpu").train()
+    # These are no modules. Masks are drawn with values, as some samplers read what they drew.
+    model.masking = spec["masking"].build(model.encoder.grid)
+    model.target = spec["target"].build(model.encoder.patch_size)
+    return model
+
+
+def _state_bytes(model: nn.Module) -> int:
+    trained = count_parameters(model)
+    tensors = [*model.parameters(), *model.buffers()]
+    return trained * (_BYTES_TRAINED - 4) + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _storage(tensor: Tensor) -> int:
+    # Fake storages have no address; the handle tells them apart, and views of one storage share it.
+    return cast("int", tensor.untyped_storage()._cdata)
+
+
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _counter() -> FlopCounterMode:
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    # torch has formulas for the CUDA kernels only: without these, attention on a CPU counts as free.
+    formulas = {attention: _attention_flops, backward: _attention_backward_flops}
+    return FlopCounterMode(display=False, custom_mapping=formulas)
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:
+    batch, heads, queries, width = query
+    return int(2 * batch * heads * queries * key[2] * (width + value[3]))
+
+
+def _attention_backward_flops(
+    gradient: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any
+) -> int:
+    return 2 * _attention_flops(query, key, value)

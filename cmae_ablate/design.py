@@ -1,0 +1,189 @@
+"""Which trials a study consists of: levels to variants, variants and seeds to cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.registry import suggest
+from cmae_ablate.spec import SpecError, TrialSpec, apply, changes, resolve
+from cmae_ablate.study_file import Factor, Study
+
+Levels = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table.
+
+    Attributes:
+        label: Its levels, joined with ` + `.
+        levels: Level label by factor.
+        spec: The trial with seed 0.
+    """
+
+    label: str
+    levels: Mapping[str, str]
+    spec: TrialSpec
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant with one seed: one training."""
+
+    variant: Variant
+    seed: int
+
+    @property
+    def spec(self) -> TrialSpec:
+        """The trial."""
+        return self.variant.spec.with_seed(self.seed)
+
+
+def combinations(study: Study) -> list[Levels]:
+    """The level combinations of the study's designs, in table order, each once.
+
+    `one_factor` varies each factor alone around the reference; `grid` crosses all levels; with
+    two-level factors (off first), `add_one` is all off plus each one on, `leave_one_out` all on
+    plus each one off.
+
+    Raises:
+        UserError: A design needs two-level factors and there are others.
+    """
+    found: list[Levels] = []
+    for design in study.designs:
+        for levels in _ENUMERATE[design](study):
+            if levels not in found:
+                found.append(levels)
+    return found
+
+
+def variants(study: Study) -> list[Variant]:
+    """Resolve and check every variant.
+
+    Raises:
+        UserError: A level does not fit, the reference is no variant, two variants share a label,
+            or the metric, the report or a contrast names what does not exist.
+    """
+    found = [Variant(_label(levels), levels, _resolve(study, levels)) for levels in combinations(study)]
+    labels = [variant.label for variant in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise study.error(("factors",), f"two variants are called '{label}'; rename a level")
+    if reference_label(study) not in labels:
+        raise study.error(
+            ("reference",),
+            f"'{reference_label(study)}' is no variant of design {', '.join(study.designs)}; {suggest(reference_label(study), labels)}",
+        )
+    for index, pair in enumerate(study.contrasts):
+        for label in pair:
+            if label not in labels:
+                raise study.error(
+                    ("contrasts", str(index)), f"no variant is called '{label}'; {suggest(label, labels)}"
+                )
+    for variant in found:
+        _check_metrics(study, variant)
+    return found
+
+
+def cells(study: Study, found: list[Variant]) -> list[Cell]:
+    """Every variant with every seed, seed-major: an interrupted study leaves complete paired blocks."""
+    return [Cell(variant, seed) for seed in range(study.seeds) for variant in found]
+
+
+def reference_label(study: Study) -> str:
+    """The label of the variant that all others are compared with."""
+    return _label(dict(study.reference))
+
+
+def _label(levels: Levels) -> str:
+    return " + ".join(levels.values())
+
+
+def _grid(study: Study) -> Iterator[Levels]:
+    names = [factor.name for factor in study.factors]
+    for labels in product(*(factor.levels for factor in study.factors)):
+        yield dict(zip(names, labels, strict=True))
+
+
+def _one_factor(study: Study) -> Iterator[Levels]:
+    for factor in study.factors:
+        for label in factor.levels:
+            yield {**study.reference, factor.name: label}
+
+
+def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
+    for factor in study.factors:
+        if len(factor.levels) != 2:
+            raise study.error(
+                ("factors", factor.name),
+                f"{design} needs two levels, off and on; this factor has {len(factor.levels)}; use one_factor or grid",
+            )
+    base = {factor.name: list(factor.levels)[start] for factor in study.factors}
+    yield base
+    for factor in study.factors:
+        yield {**base, factor.name: list(factor.levels)[1 - start]}
+
+
+_ENUMERATE = {
+    "grid": _grid,
+    "one_factor": _one_factor,
+    "add_one": lambda study: _switched(study, "add_one", start=0),
+    "leave_one_out": lambda study: _switched(study, "leave_one_out", start=1),
+}
+
+
+def _resolve(study: Study, levels: Levels) -> TrialSpec:
+    tree = study.base
+    chosen = [(factor, levels[factor.name]) for factor in study.factors]
+    for factor, label in chosen:
+        try:
+            tree = apply(tree, factor.path, factor.levels[label])
+        except SpecError as error:
+            raise UserError(f"{_level_place(factor, label, error.path)}: {error.message}") from error
+    try:
+        return resolve(tree)
+    except SpecError as error:
+        raise UserError(f"{_place(study, chosen, error.path)}: {error.message}") from error
+
+
+def _level_place(factor: Factor, label: str, path: tuple[str, ...]) -> str:
+    return factor.origin.place((label, *path[len(factor.path) :]))
+
+
+def _place(study: Study, chosen: list[tuple[Factor, str]], path: tuple[str, ...]) -> str:
+    """Where the setting at `path` was made last: in a level, by `--set`, in the study, or in the scale."""
+    for factor, label in reversed(chosen):
+        if _touches(factor.path, factor.levels[label], path):
+            return _level_place(factor, label, path)
+    for change in reversed(study.base_changes):
+        if _touches(change.path, change.value, path):
+            return change.origin.place(path[len(change.path) :])
+    return f"{study.origin.place(())}: {'.'.join(path)}"
+
+
+def _touches(path: tuple[str, ...], value: object, wanted: tuple[str, ...]) -> bool:
+    for place, setting in changes(path, value):
+        inner = wanted[len(place) :]
+        if wanted[: len(place)] != place:
+            continue
+        if not inner or not isinstance(setting, Mapping) or inner[0] in setting:
+            return not (inner and isinstance(setting, str) and inner[0] != "name")
+    return False
+
+
+def _check_metrics(study: Study, variant: Variant) -> None:
+    produced = [
+        f"{label}.{metric}"
+        for label, choice in variant.spec.evaluations.items()
+        for metric in choice.component.factory.metrics  # type: ignore[attr-defined]
+    ]
+    wanted = [(("metric",), study.metric)]
+    wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]
+    for path, metric in wanted:
+        if metric not in produced and not (path[0] == "report" and metric == "pretrain.loss"):
+            raise study.error(
+                path, f"no evaluation of '{variant.label}' produces '{metric}'; {suggest(metric, produced)}"
+            )

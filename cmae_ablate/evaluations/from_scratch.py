@@ -1,0 +1,103 @@
+"""Supervised training from scratch: what pretraining must beat once labels are used."""
+
+from __future__ import annotations
+
+import copy
+
+from cmae_ablate.components.vit_encoder import VitEncoder
+from cmae_ablate.components.vit_layers import initialise_as_mae
+from cmae_ablate.errors import UserError
+from cmae_ablate.evaluations.supervised import (
+    Alpha,
+    BatchSize,
+    Epochs,
+    LearningRate,
+    Probability,
+    Recipe,
+    Share,
+    Warmup,
+    WeightDecay,
+    train_and_test,
+)
+from cmae_ablate.runtime import seeded
+from cmae_ablate.slots import EVALUATIONS, Encoder, EvaluationContext, EvaluationResult
+
+
+@EVALUATIONS.register("from_scratch", version=1)
+class FromScratch:
+    """The encoder's architecture trained with labels from a fresh initialisation; the control of `fine_tune`.
+
+    Source: He et al., arXiv 2111.06377. The recipe is that of `fine_tune` without layer
+    decay, which would all but freeze the lower layers. MAE trains longer from scratch (ViT-B: 300 epochs,
+    weight decay 0.3, averaged weights): raise `epochs` before calling a gap over it the gain of pretraining.
+
+    Args:
+        epochs: Passes over the training images.
+        batch_size: Images a step; lowered to an even number that the training set allows.
+        base_lr: Peak learning rate at batch 256, scaled linearly with the batch.
+        min_lr: Learning rate at the end of the cosine.
+        warmup_epochs: Linear warm-up.
+        weight_decay: AdamW's; none on one-dimensional parameters and the class token.
+        drop_path: Stochastic depth of the last block, from 0 in the first.
+        label_smoothing: Share of the target spread over all classes.
+        mixup: Alpha of mixup; 0 is off. With both on, each batch is mixed by one of the two at random.
+        cutmix: Alpha of cutmix; 0 is off.
+        random_erasing: Probability that a rectangle of an image is replaced by noise.
+    """
+
+    metrics: tuple[str, ...] = ("top1", "validation_top1")
+    trains_encoder: bool = True
+
+    def __init__(
+        self,
+        *,
+        epochs: Epochs = 100,
+        batch_size: BatchSize = 256,
+        base_lr: LearningRate = 5e-4,
+        min_lr: Share = 1e-6,
+        warmup_epochs: Warmup = 5.0,
+        weight_decay: WeightDecay = 0.05,
+        drop_path: Share = 0.1,
+        label_smoothing: Share = 0.1,
+        mixup: Alpha = 0.8,
+        cutmix: Alpha = 1.0,
+        random_erasing: Probability = 0.25,
+    ) -> None:
+        self.recipe = Recipe(
+            epochs=epochs,
+            batch_size=batch_size,
+            base_lr=base_lr,
+            min_lr=min_lr,
+            warmup_epochs=warmup_epochs,
+            weight_decay=weight_decay,
+            layer_decay=1.0,
+            drop_path=drop_path,
+            label_smoothing=label_smoothing,
+            mixup=mixup,
+            cutmix=cutmix,
+            random_erasing=random_erasing,
+        )
+
+    def __call__(self, context: EvaluationContext) -> EvaluationResult:
+        """Train a fresh encoder on `train`, report on `test`."""
+        assert context.encoder is not None, "there is no architecture to train"
+        with seeded(context.seed, "from_scratch", "encoder"):
+            encoder = freshly_initialised(context.encoder)
+        return train_and_test(encoder, self.recipe, context, "from_scratch")
+
+
+def freshly_initialised(encoder: Encoder) -> VitEncoder:
+    """An encoder of the same architecture as it is before any training; draws from torch's global generator.
+
+    Raises:
+        UserError: The encoder is a plug-in's own class.
+    """
+    if not isinstance(encoder, VitEncoder):
+        raise UserError(
+            f"evaluations.from_scratch: a {type(encoder).__name__} cannot be initialised again; "
+            "leave this evaluation out, or build the backbone as a VitEncoder"
+        )
+    blocks, norm = copy.deepcopy(encoder.blocks), copy.deepcopy(encoder.norm)
+    initialise_as_mae(blocks)
+    initialise_as_mae(norm)
+    return VitEncoder(encoder.image_size, encoder.patch_size, encoder.embed_dim, blocks, norm)

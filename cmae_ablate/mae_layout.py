@@ -1,0 +1,136 @@
+"""Published MAE weights as one dictionary of tensors under the official code's names.
+
+Two layouts exist: the official one (`blocks.0.attn.qkv.weight`, `decoder_blocks...`) and Hugging Face's
+ViTMAE, which splits query, key and value and has renamed its modules once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cmae_ablate.errors import UserError
+
+_HUGGING_FACE_MARK = re.compile(r"^(vit\.)?embeddings\.cls_token$")
+
+_HUGGING_FACE_TOP = {
+    "embeddings.cls_token": "cls_token",
+    "embeddings.position_embeddings": "pos_embed",
+    "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    "layernorm": "norm",
+    "decoder.mask_token": "mask_token",
+    "decoder.decoder_pos_embed": "decoder_pos_embed",
+    "decoder.decoder_embed": "decoder_embed",
+    "decoder.decoder_norm": "decoder_norm",
+    "decoder.decoder_pred": "decoder_pred",
+}
+_HUGGING_FACE_BLOCK = re.compile(
+    r"(?P<stack>encoder\.layer|layers|decoder\.decoder_layers)\.(?P<index>\d+)\.(?P<part>.+)"
+)
+_HUGGING_FACE_PARTS = {
+    "layernorm_before": "norm1",
+    "layernorm_after": "norm2",
+    "attention.output.dense": "attn.proj",
+    "attention.o_proj": "attn.proj",
+    "intermediate.dense": "mlp.fc1",
+    "mlp.fc1": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "mlp.fc2": "mlp.fc2",
+    **{
+        name: f"attn.{kind}"
+        for kind in ("query", "key", "value")
+        for name in (f"attention.attention.{kind}", f"attention.{kind[0]}_proj")
+    },
+}
+"""Module of a block, in transformers up to 4 and from 5 on, and what MAE calls it; qkv still in three."""
+
+
+def read_mae_state(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors by the official code's names, from a file or a dictionary in either layout.
+
+    A classification head (`head.*`) is left out: the encoder does not need it.
+
+    Args:
+        source: `.safetensors` file, file of `torch.save`, or dictionary; `{"model": ...}` is looked into.
+
+    Raises:
+        UserError: The file is missing, unreadable, or would run code when read; or it holds no tensors.
+    """
+    place = "state dict" if isinstance(source, Mapping) else str(source)
+    content = source if isinstance(source, Mapping) else _read(Path(source))
+    inner = content.get("model", content)
+    state = {
+        name: value.detach()
+        for name, value in (inner.items() if isinstance(inner, Mapping) else ())
+        if isinstance(value, Tensor) and not name.startswith("head.")
+    }
+    if not state:
+        raise UserError(
+            f"{place}: holds no tensors by name; give an MAE state dict, or {{'model': state dict}}"
+        )
+    if any(_HUGGING_FACE_MARK.match(name) for name in state):
+        return _from_hugging_face(state, place)
+    return state
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give an MAE checkpoint (.pth, .bin or .safetensors)")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # MAE's training script saves its command line beside the weights; a Namespace can do no harm.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path}: refused, as it holds more than tensors or is damaged, and reading it could run code "
+            f"({str(error).splitlines()[0]}); save its state dict anew with torch.save"
+        ) from error
+    except Exception as error:  # torch and safetensors raise many kinds on damaged files
+        raise UserError(
+            f"{path}: no readable checkpoint ({str(error).splitlines()[0]}); get it anew"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise UserError(
+            f"{path}: holds a {type(content).__name__}, not a state dict; save one with torch.save"
+        )
+    return content
+
+
+def _from_hugging_face(state: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    renamed = {_official_name(name.removeprefix("vit."), place): tensor for name, tensor in state.items()}
+    joined: dict[str, Tensor] = {}
+    for name, tensor in renamed.items():
+        if ".attn.query." in name:
+            parts = [name.replace(".query.", f".{kind}.") for kind in ("query", "key", "value")]
+            missing = [part for part in parts if part not in renamed]
+            if missing:
+                raise UserError(f"{place}: '{missing[0]}' is missing beside '{name}'; the file is incomplete")
+            joined[name.replace(".query.", ".qkv.")] = torch.cat([renamed[part] for part in parts])
+        elif ".attn.key." not in name and ".attn.value." not in name:
+            joined[name] = tensor
+    return joined
+
+
+def _official_name(name: str, place: str) -> str:
+    block = _HUGGING_FACE_BLOCK.fullmatch(name)
+    module, _, leaf = (block["part"] if block else name).rpartition(".")
+    if block and module in _HUGGING_FACE_PARTS:
+        stack = "decoder_blocks" if block["stack"].startswith("decoder") else "blocks"
+        return f"{stack}.{block['index']}.{_HUGGING_FACE_PARTS[module]}.{leaf}"
+    if name in _HUGGING_FACE_TOP:
+        return _HUGGING_FACE_TOP[name]
+    if module in _HUGGING_FACE_TOP:
+        return f"{_HUGGING_FACE_TOP[module]}.{leaf}"
+    raise UserError(
+        f"{place}: '{name}' is no part of Hugging Face's ViTMAE; give a ViTMAE model's state dict"
+    )

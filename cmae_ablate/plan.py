@@ -1,0 +1,195 @@
+"""`plan` and `status`: what a study will cost, and where it stands. Nothing is trained here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from cmae_ablate import cost, design
+from cmae_ablate.arrays import ExpectedSize
+from cmae_ablate.campaign import Places
+from cmae_ablate.design import Variant
+from cmae_ablate.options import Options
+from cmae_ablate.queue import CellStatus
+from cmae_ablate.reporting import open_queue
+from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.spec import TrialSpec
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """One variant's cost.
+
+    Attributes:
+        variant: The variant.
+        size: Its data set's expected size.
+        cost: Parameters, FLOPs and memory.
+        hours: Of one cell, pretraining and evaluations.
+    """
+
+    variant: Variant
+    size: ExpectedSize
+    cost: cost.Cost
+    hours: cost.Estimate
+
+
+def show_plan(options: Options, console: Console) -> None:
+    """Check the study and print every variant's cost; needs no data and creates nothing.
+
+    Raises:
+        UserError: The study is wrong.
+    """
+    study = options.load()
+    variants = design.variants(study)
+    device = pick_device(options.device)
+    set_threads(max(variant.spec.training.threads for variant in variants) if device.type == "cpu" else 1)
+    speed = cost.matmul_speed(Runtime(device))
+    machine = f"this {device.type} with {max(v.spec.training.threads for v in variants)} threads a cell"
+    plans = [_plan(variant, speed, machine) for variant in variants]
+    console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
+    for notice in dict.fromkeys(text for variant in variants for text in variant.spec.notices):
+        console.print(f"note: {notice}", highlight=False, markup=False)
+    _show_setting(plans, console)
+    _show_costs(plans, study.seeds, design.reference_label(study), console)
+    hours = sum(plan.hours.hours for plan in plans) * study.seeds
+    cells = len(plans) * study.seeds
+    console.print(
+        f"{cells} cells ({len(plans)} variants x {study.seeds} seeds), {_duration(hours)} of computation; "
+        f"{plans[0].hours.basis}",
+        highlight=False,
+    )
+
+
+def show_status(options: Options, console: Console) -> None:
+    """Print where each cell stands, with its log, failures and reasons, and the space that the cache takes."""
+    study = options.load()
+    design.variants(study)
+    places = Places.below(options.out, options.storage, options.tracking)
+    if places.storage.startswith("sqlite:///") and not os.path.exists(places.storage.removeprefix("sqlite:///")):
+        console.print(f"{study.name}: nothing has run yet in {places.out}", highlight=False)
+        return
+    campaign = options.begin(study, console)
+    statuses = open_queue(campaign).status()
+    table = Table("variant", "seed", "state", study.metric, "attempts", "worker", "last sign", "log or reason")
+    for status in statuses:
+        table.add_row(*_status_row(status))
+    console.print(table)
+    done = [status for status in statuses if status.state == "COMPLETE"]
+    reused = sum(bool(status.results.get("reused")) for status in done)
+    console.print(
+        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining; "
+        f"cache {_cache_bytes(campaign.places) / 1e6:,.0f} MB in {campaign.places.cache}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(_time_left(statuses), highlight=False)
+
+
+def _plan(variant: Variant, speed: float, machine: str) -> VariantPlan:
+    spec = variant.spec
+    size = spec["dataset"].build().expected_size()
+    counted = cost.measure(spec, spec.training.image_size or size.image_size)
+    flops = cost.pretraining_flops(counted, spec, size.train)
+    held_out = size.validation + size.test
+    # One pass over the frozen images serves every evaluation that does not train the encoder.
+    frozen = [cost.evaluation_flops(counted, choice, size.train, held_out) for choice in _frozen(spec)]
+    flops += max(frozen, default=0.0)
+    flops += sum(
+        cost.evaluation_flops(counted, choice, size.train, held_out)
+        for choice in spec.evaluations.values()
+        if choice not in _frozen(spec)
+    )
+    return VariantPlan(variant, size, counted, cost.hours_from_flops(flops, speed, machine))
+
+
+def _frozen(spec: TrialSpec) -> list[object]:
+    return [
+        choice
+        for choice in spec.evaluations.values()
+        if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]
+    ]
+
+
+def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
+    spec, size = plans[0].variant.spec, plans[0].size
+    training = spec.training
+    options = spec["backbone"].options
+    backbone = ", ".join(f"{name} {value}" for name, value in options.items())
+    console.print(
+        f"data: {spec['dataset'].name}, {size.train:,} training images, {size.classes} classes, "
+        f"at {training.image_size or size.image_size} pixels ({size.basis})",
+        highlight=False,
+    )
+    console.print(f"backbone: {spec['backbone'].name} ({backbone})", highlight=False)
+    console.print(
+        f"pretraining: {training.epochs} epochs, batch {training.batch_size}, base learning rate "
+        f"{training.base_lr:g}, warm-up {training.warmup_epochs:g} epochs, {training.precision}",
+        highlight=False,
+    )
+    for label, choice in spec.evaluations.items():
+        epochs = f", {choice.options['epochs']} epochs" if "epochs" in choice.options else ""
+        console.print(f"evaluation: {label} ({choice.name}{epochs})", highlight=False)
+
+
+def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, console: Console) -> None:
+    table = Table(
+        "variant", "seeds", "encoder", "decoder", "objectives", "GFLOP / image", "memory / cell", "hours / cell"
+    )
+    for plan in plans:
+        label = plan.variant.label
+        table.add_row(
+            f"{label} (reference)" if label == reference else label,
+            f"0-{seeds - 1}" if seeds > 1 else "0",
+            _count(plan.cost.params_encoder),
+            _count(plan.cost.params_decoder),
+            _count(sum(plan.cost.params_objectives.values())) if plan.cost.params_objectives else "-",
+            f"{plan.cost.flops_image / 1e9:.3g}",
+            f"{plan.cost.memory_bytes / 1e9:.2g} GB",
+            _duration(plan.hours.hours),
+        )
+    console.print(table)
+
+
+def _status_row(status: CellStatus) -> list[str]:
+    return [
+        status.cell.variant,
+        str(status.cell.seed),
+        status.state.lower(),
+        "" if status.value is None else f"{status.value:.2f}",
+        str(status.attempts),
+        status.worker or "",
+        "" if status.lease_age is None else f"{status.lease_age:.0f} s ago",
+        " ".join(part for part in (status.reason, status.log) if part),
+    ]
+
+
+def _time_left(statuses: Sequence[CellStatus]) -> str:
+    seconds = [_seconds(status) for status in statuses if status.state == "COMPLETE"]
+    left = sum(status.state in {"RUNNING", "WAITING"} for status in statuses)
+    if not left:
+        return "nothing is left to train"
+    if not seconds:
+        return f"{left} cells left; the first finished cell will tell how long they take"
+    return f"{left} cells left, about {_duration(left * sum(seconds) / len(seconds) / 3600)} of pretraining"
+
+
+def _seconds(status: CellStatus) -> float:
+    metrics = status.results.get("metrics")
+    value = metrics.get("seconds.pretrain", 0.0) if isinstance(metrics, dict) else 0.0
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _cache_bytes(places: Places) -> int:
+    return sum(path.stat().st_size for path in places.cache.rglob("*") if path.is_file())
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.2f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"

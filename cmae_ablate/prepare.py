@@ -1,0 +1,81 @@
+"""`data prepare` and `data show`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from rich.console import Console
+
+from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.errors import UserError
+from cmae_ablate.progress import preparation
+from cmae_ablate.registry import load_components
+from cmae_ablate.spec import SpecError, apply, default_tree, resolve
+from cmae_ablate.yaml_source import parse_scalar
+
+SHOWN = 32
+
+
+def prepare_data(
+    name: str, source: str | None, settings: Sequence[str], download: bool, console: Console
+) -> DataArrays:
+    """Prepare a data set into the cache and say what is in it.
+
+    Args:
+        name: The data set.
+        source: Its files, where it needs any.
+        settings: Further options as `OPTION=VALUE`.
+        download: Whether to fetch the files.
+        console: Where to say it.
+
+    Raises:
+        UserError: The data set, an option or a file is wrong.
+    """
+    load_components()
+    options: dict[str, object] = {"name": name}
+    options |= {"source": source} if source is not None else {}
+    options |= {"download": True} if download else {}
+    for text in settings:
+        option, separator, value = text.partition("=")
+        if not separator:
+            raise UserError(f"--set {text}: OPTION=VALUE is expected")
+        options[option.removeprefix("dataset.")] = parse_scalar(value)
+    try:
+        choice = resolve(apply(default_tree(), ("dataset",), options))["dataset"]
+    except SpecError as error:
+        raise UserError(f"data {name}: {'.'.join(error.path)}: {error.message}") from error
+    with preparation(console) as progress:
+        data = prepare(choice.build(), progress=progress, notice=lambda text: console.print(f"note: {text}"))
+    console.print(
+        f"{data.name}: {len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test "
+        f"images, {data.num_classes} classes, {data.image_size} pixels, digest {data.digest[:12]}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return data
+
+
+def show_data(
+    name: str, source: str | None, settings: Sequence[str], picture: Path, console: Console
+) -> None:
+    """Draw some training images with labels and boxes into a PNG."""
+    data = prepare_data(name, source, settings, False, console)
+    chosen = np.linspace(0, len(data.train) - 1, min(SHOWN, len(data.train)), dtype=int)
+    figure = Figure(figsize=(10, 6), dpi=120, layout="constrained")
+    axes = figure.subplots(4, 8).reshape(-1)
+    for axis, index in zip(axes, chosen, strict=False):
+        axis.imshow(data.train.images[index].transpose(1, 2, 0), interpolation="nearest")
+        axis.set_title(data.class_names[data.train.labels[index]][:18], fontsize=7)
+        top, left, bottom, right = data.train.boxes[index] * data.image_size
+        if np.isfinite(top):
+            axis.add_patch(
+                Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="#E69F00")
+            )
+    for axis in axes:
+        axis.set_axis_off()
+    figure.savefig(picture)
+    console.print(f"drawn into {picture}", highlight=False)

@@ -1,0 +1,253 @@
+"""Pretraining of one trial: a loop that can be stopped after any step and go on as if it had not been."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from cmae_ablate import checkpoint
+from cmae_ablate.arrays import DataArrays
+from cmae_ablate.data import TrainingViews, WholeImages
+from cmae_ablate.errors import DivergedError
+from cmae_ablate.model import MaskedImageModel, assemble
+from cmae_ablate.optim import adamw, lr_at, peak_lr, set_lr
+from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.slots import CropStrategy, Term
+from cmae_ablate.spec import TrialSpec
+
+Metrics = dict[str, float]
+
+
+class Interrupted(Exception):
+    """The training was asked to stop, and has written a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Who wants to hear of a training's progress.
+
+    Attributes:
+        on_epoch: Called with the number of epochs done and their metrics.
+        on_step: Called with steps done and steps in all, each step; must be quick.
+        should_stop: Asked before each step.
+        warn: Told of what the user should know.
+    """
+
+    on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None
+    on_step: Callable[[int, int], None] = lambda done, total: None
+    should_stop: Callable[[], bool] = lambda: False
+    warn: Callable[[str], None] = print
+
+
+@dataclass
+class Progress:
+    """How far a training is; all of it goes into a checkpoint beside the weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    history: list[Metrics] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A finished pretraining.
+
+    Attributes:
+        model: The trained model, on the runtime's device.
+        seconds: Time spent in training steps, over all sittings.
+        history: Metrics by epoch.
+    """
+
+    model: MaskedImageModel
+    seconds: float
+    history: list[Metrics]
+
+
+def image_size_of(spec: TrialSpec, data: DataArrays) -> int:
+    """Side of the encoder's input in pixels."""
+    return spec.training.image_size or data.image_size
+
+
+def pretrain(
+    spec: TrialSpec, data: DataArrays, runtime: Runtime, folder: Path, hooks: Hooks | None = None
+) -> Pretrained:
+    """Train, or go on from the last checkpoint in `folder`.
+
+    Interrupted at any step and called again, it ends with the very weights of an undisturbed run.
+
+    Args:
+        spec: The trial.
+        data: Its prepared data.
+        runtime: Where to compute.
+        folder: The pretraining's own folder, for checkpoints.
+        hooks: Who listens.
+
+    Raises:
+        Interrupted: `hooks.should_stop` said so; a checkpoint is written.
+        DivergedError: A loss term is no longer finite.
+    """
+    return _Training(spec, data, runtime, folder, hooks or Hooks()).run()
+
+
+class _Training:
+    def __init__(
+        self, spec: TrialSpec, data: DataArrays, runtime: Runtime, folder: Path, hooks: Hooks
+    ) -> None:
+        self.spec, self.data, self.runtime, self.folder, self.hooks = spec, data, runtime, folder, hooks
+        size = image_size_of(spec, data)
+        self.model = assemble(spec, size).to(runtime.device)
+        self.crop: CropStrategy = spec["crop"].build(
+            len(data.train.labels), torch.from_numpy(data.train.boxes.copy())
+        )
+        self.batches = TrainingViews(
+            data,
+            self.crop,
+            spec["augmentation"].build(),
+            size,
+            spec.training.batch_size,
+            spec.seed,
+            runtime.device,
+        )
+        self.whole = WholeImages(data, data.train, size, runtime.device)
+        self.optimizer = adamw(self.model, spec.training, runtime.device)
+        self.forward = torch.compile(self.model) if runtime.compile else self.model
+        self.total = self.batches.steps * spec.training.epochs
+        self.progress = Progress()
+        self.meter = _Meter()
+
+    def run(self) -> Pretrained:
+        self._restore()
+        self.model.train()
+        while self.progress.step < self.total:
+            self._epoch(self.progress.step // self.batches.steps)
+        return Pretrained(self.model, self.progress.seconds, self.progress.history)
+
+    def _epoch(self, epoch: int) -> None:
+        first = self.progress.step % self.batches.steps
+        started = time.perf_counter()
+        if first == 0:
+            self._refresh_crop(epoch)
+        order = self.batches.order(epoch)
+        for step in range(first, self.batches.steps):
+            if self.hooks.should_stop():
+                self._save(time.perf_counter() - started)
+                raise Interrupted
+            size = self.batches.batch_size
+            self._step(order[step * size : (step + 1) * size], epoch, step)
+            self.hooks.on_step(self.progress.step, self.total)
+        self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
+        self._save(time.perf_counter() - started)
+        self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
+
+    def _step(self, indices: Any, epoch: int, step: int) -> None:
+        spec, model, training = self.spec, self.model, self.spec.training
+        images = self.batches.views(indices, epoch, step, model.num_views)
+        masks = [
+            mask.to(self.runtime.device) for mask in model.sample_masks(len(indices), spec.seed, epoch, step)
+        ]
+        rngs = {name: stream(spec.seed, "objectives", name, epoch, step) for name in spec.objectives}
+        set_lr(
+            self.optimizer,
+            lr_at(
+                self.progress.step / self.batches.steps,
+                peak=peak_lr(training),
+                floor=training.min_lr,
+                warmup=training.warmup_epochs,
+                epochs=training.epochs,
+            ),
+        )
+        with self.runtime.autocast():
+            terms = cast("dict[str, Term]", self.forward(images, masks, rngs))
+            loss = model.total(terms)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if training.grad_clip > 0:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), training.grad_clip)
+        self.optimizer.step()
+        self.progress.step += 1
+        model.after_step(self.progress.step / self.total)
+        self.meter.add(loss, terms)
+
+    def _refresh_crop(self, epoch: int) -> None:
+        self.model.eval()
+        with torch.no_grad(), self.runtime.autocast():
+            found = self.crop.refresh(epoch, self.model.encoder, self.whole)
+        self.model.train()
+        if found is not None:
+            self.meter.note({f"crop.{name}": value for name, value in found.metrics.items()})
+
+    def _save(self, seconds: float) -> None:
+        self.progress.seconds += seconds
+        checkpoint.save(
+            self.folder,
+            self.progress.step,
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "crop": dict(self.crop.state_dict()),
+                "meter": self.meter.state(),
+                "step": self.progress.step,
+                "seconds": self.progress.seconds,
+                "history": self.progress.history,
+            },
+        )
+
+    def _restore(self) -> None:
+        state = checkpoint.load_latest(self.folder, self.hooks.warn)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.crop.load_state_dict(state["crop"])
+        self.meter.load(state["meter"])
+        self.progress = Progress(state["step"], state["seconds"], state["history"])
+
+
+class _Meter:
+    """Sums of loss terms, on the device: read once an epoch, so that no step waits for another."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.notes: Metrics = {}
+        self.steps = 0
+
+    def add(self, loss: Tensor, terms: Mapping[str, Term]) -> None:
+        self.steps += 1
+        values = {"loss": loss}
+        for name, term in terms.items():
+            values[name] = term.loss
+            values.update({f"{name}.{key}": value for key, value in term.diagnostics.items()})
+        for name, value in values.items():
+            detached = value.detach().float()
+            self.sums[name] = self.sums[name] + detached if name in self.sums else detached
+
+    def note(self, metrics: Mapping[str, float]) -> None:
+        self.notes.update(metrics)
+
+    def flush(self, epoch: int) -> Metrics:
+        """The epoch's means.
+
+        Raises:
+            DivergedError: One of them is not finite.
+        """
+        means = {name: float(total) / self.steps for name, total in self.sums.items()}
+        for name, value in means.items():
+            if not torch.isfinite(torch.tensor(value)):
+                raise DivergedError(
+                    f"{name} is {value} in epoch {epoch + 1}; lower training.base_lr or set training.grad_clip"
+                )
+        metrics = {**means, **self.notes}
+        self.sums, self.notes, self.steps = {}, {}, 0
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        return {"sums": dict(self.sums), "notes": dict(self.notes), "steps": self.steps}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.sums, self.notes, self.steps = dict(state["sums"]), dict(state["notes"]), state["steps"]

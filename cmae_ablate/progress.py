@@ -1,0 +1,205 @@
+"""How far a study is: workers leave notes in a folder, the command that started them shows them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+WRITE_SECONDS = 0.5
+SHOW_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class CellNote:
+    """What a worker says of the cell it is at.
+
+    Attributes:
+        cell: The cell's id.
+        title: For people: variant and seed.
+        phase: `pretraining`, `evaluating`, `complete`, `failed` or `interrupted`.
+        step: Optimiser steps done.
+        steps: Optimiser steps in all.
+        epoch: Epochs done.
+        epochs: Epochs in all.
+        text: What there is to add, such as the metric or the reason of a failure.
+    """
+
+    cell: str
+    title: str
+    phase: str
+    step: int = 0
+    steps: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    text: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the worker has left the cell."""
+        return self.phase in {"complete", "failed", "interrupted"}
+
+
+class NoteWriter:
+    """A worker's pen for one cell: at most two notes a second, except when the phase changes."""
+
+    def __init__(self, folder: Path, cell: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{hashlib.sha256(cell.encode()).hexdigest()[:24]}.json"
+        self._last = 0.0
+        self._phase = ""
+
+    def write(self, note: CellNote) -> None:
+        """Leave a note; never raises for a full disk, for progress is not worth a training."""
+        now = time.monotonic()
+        if note.phase == self._phase and now - self._last < WRITE_SECONDS:
+            return
+        self._last, self._phase = now, note.phase
+        aside = self._path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            aside.write_text(json.dumps(asdict(note)))
+            os.replace(aside, self._path)
+        except OSError:
+            aside.unlink(missing_ok=True)
+
+
+def read_notes(folder: Path) -> list[CellNote]:
+    """The latest note of every cell that was worked on."""
+    notes = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            notes.append(CellNote(**json.loads(path.read_text())))
+        except (OSError, ValueError, TypeError):
+            continue  # being replaced this moment: the next look will see it
+    return notes
+
+
+class Monitor:
+    """Shows the study's progress while the `with` block runs: bars in a terminal, lines elsewhere.
+
+    Args:
+        folder: Where the workers leave notes; old notes are removed.
+        total: Cells of the study.
+        done: Cells that were complete before.
+        console: Where to show.
+    """
+
+    def __init__(self, folder: Path, total: int, done: int, console: Console) -> None:
+        self._folder, self._total, self._done, self._console = folder, total, done, console
+        for old in folder.glob("*.json"):
+            old.unlink(missing_ok=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        self._over: set[tuple[str, str]] = set()
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._study = self._progress.add_task("study", total=total, completed=done, text="cells")
+        self._tasks: dict[str, TaskID] = {}
+        self._epochs: dict[str, int] = {}
+
+    def __enter__(self) -> Monitor:
+        if self._console.is_terminal:
+            self._progress.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+        if self._console.is_terminal:
+            self._progress.stop()
+
+    def _run(self) -> None:
+        while not self._stop.wait(SHOW_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        for note in read_notes(self._folder):
+            if note.is_over:
+                self._finish(note)
+            else:
+                self._update(note)
+
+    def _finish(self, note: CellNote) -> None:
+        key = (note.cell, note.phase)
+        if key in self._over:
+            return
+        self._over.add(key)
+        self._done += note.phase == "complete"
+        task = self._tasks.pop(note.cell, None)
+        if task is not None:
+            self._progress.remove_task(task)
+        self._progress.update(self._study, completed=self._done)
+        self._console.print(
+            f"{self._done}/{self._total} {note.title}: {note.phase} {note.text}", highlight=False
+        )
+
+    def _update(self, note: CellNote) -> None:
+        text = (
+            note.phase if note.phase != "pretraining" else f"steps, epoch {note.epoch + 1} of {note.epochs}"
+        )
+        if not self._console.is_terminal:
+            if note.phase == "pretraining" and self._epochs.get(note.cell) != note.epoch:
+                self._epochs[note.cell] = note.epoch
+                self._console.print(
+                    f"    {note.title}: epoch {note.epoch} of {note.epochs} done", highlight=False
+                )
+            return
+        if note.cell not in self._tasks:
+            self._tasks[note.cell] = self._progress.add_task(f"  {note.title}", total=note.steps, text=text)
+        self._progress.update(self._tasks[note.cell], total=note.steps, completed=note.step, text=text)
+
+
+@contextmanager
+def preparation(console: Console) -> Iterator[_Preparation]:
+    """A bar for the preparation of data, shown once there is something to prepare."""
+    progress = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    shown = _Preparation(progress, console)
+    try:
+        yield shown
+    finally:
+        progress.stop()
+
+
+class _Preparation:
+    def __init__(self, progress: Progress, console: Console) -> None:
+        self._progress, self._console = progress, console
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Show that `done` of `total` images of `label` are prepared."""
+        if not self._console.is_terminal:
+            if label not in self._tasks:
+                self._tasks[label] = TaskID(len(self._tasks))
+                self._console.print(f"{label}: {total} images", highlight=False)
+            return
+        if not self._tasks:
+            self._progress.start()
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=total)
+        self._progress.update(self._tasks[label], completed=done)

@@ -1,0 +1,17 @@
+"""The queue: which cell a worker trains next, kept in Optuna storage so that any worker may join or die."""
+
+from cmae_ablate.queue.cells import JSON, CellStatus, PlannedCell
+from cmae_ablate.queue.core import Queue
+from cmae_ablate.queue.lease import Claim
+from cmae_ablate.queue.storage import StorageError, ensure_storage, redact
+
+__all__ = [
+    "JSON",
+    "CellStatus",
+    "Claim",
+    "PlannedCell",
+    "Queue",
+    "StorageError",
+    "ensure_storage",
+    "redact",
+]

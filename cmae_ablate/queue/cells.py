@@ -1,0 +1,141 @@
+"""What the queue knows about a cell, and how a study's trials add up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from optuna.trial import FrozenTrial, TrialState
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+State = Literal["COMPLETE", "RUNNING", "FAILED", "WAITING"]
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One variant with one seed, as the design lists it.
+
+    Attributes:
+        id: Names the cell for ever; includes the trial's fingerprint.
+        variant: The variant's label.
+        seed: At least 0.
+        levels: Level label by factor.
+        fingerprint: Of the resolved trial.
+        planned: False for a seed beyond the study's own number, added later.
+    """
+
+    id: str
+    variant: str
+    seed: int
+    levels: Mapping[str, str] = field(hash=False)
+    fingerprint: str
+    planned: bool = True
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """Where a cell stands.
+
+    Attributes:
+        cell: The cell.
+        state: FAILED only when no attempt is left; a failed cell that will be tried again is WAITING.
+        attempts: Attempts that raised an error and count.
+        reason: Why the last attempt that is over did not complete; None where none failed, or all is well.
+        worker: Who runs it, or ran it last; None before the first claim.
+        host: That worker's host.
+        pid: That worker's process.
+        lease_age: Seconds since the worker's last sign of life; None unless RUNNING.
+        log: Path of the log of the last attempt; empty if unknown.
+        trial: Number of the last attempt's Optuna trial.
+        started: Local time at which the last attempt began.
+        value: The study's metric; None unless COMPLETE.
+        results: What `finish` was given; empty unless COMPLETE.
+    """
+
+    cell: PlannedCell
+    state: State
+    attempts: int = 0
+    reason: str | None = None
+    worker: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    lease_age: float | None = None
+    log: str = ""
+    trial: int | None = None
+    started: datetime | None = None
+    value: float | None = None
+    results: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+
+
+def by_cell(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+    """A study's trials, in order, by the id of their cell; trials that are not the queue's are left out."""
+    grouped: dict[str, list[FrozenTrial]] = {}
+    for trial in trials:
+        if "cell" in trial.user_attrs:
+            grouped.setdefault(trial.user_attrs["cell"], []).append(trial)
+    return grouped
+
+
+def complete_trial(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
+    """The trial that completed a cell."""
+    return next((trial for trial in trials if trial.state == TrialState.COMPLETE), None)
+
+
+def failures(trials: Iterable[FrozenTrial], forgiven_before: int) -> int:
+    """How many attempts count as failed: those that raised, from trial number `forgiven_before` on."""
+    return sum(
+        trial.state == TrialState.FAIL
+        and trial.number >= forgiven_before
+        and bool(trial.user_attrs.get("counts"))
+        for trial in trials
+    )
+
+
+def status_of(
+    cell: PlannedCell,
+    trials: Sequence[FrozenTrial],
+    *,
+    now: float,
+    is_stale: bool,
+    forgiven_before: int,
+    max_attempts: int,
+) -> CellStatus:
+    """Fold a cell's trials into where it stands.
+
+    Args:
+        cell: The cell.
+        trials: Its trials in order of their numbers.
+        now: Shared clock, seconds since 1970.
+        is_stale: Whether the last trial is RUNNING under a lease that is over.
+        forgiven_before: Failures of trials with smaller numbers do not count.
+        max_attempts: Failures that end the cell.
+    """
+    attempts = failures(trials, forgiven_before)
+    if not trials:
+        return CellStatus(cell, "WAITING")
+    done = complete_trial(trials)
+    last = done or trials[-1]
+    attrs = last.user_attrs
+    owner = attrs.get("owner", {})
+    running = last.state == TrialState.RUNNING and not is_stale
+    state: State = (
+        "COMPLETE" if done else "RUNNING" if running else "FAILED" if attempts >= max_attempts else "WAITING"
+    )
+    reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
+    return CellStatus(
+        cell,
+        state,
+        attempts=attempts,
+        reason=reasons[-1] if reasons and not done else None,
+        worker=attrs.get("worker"),
+        host=owner.get("host"),
+        pid=owner.get("pid"),
+        lease_age=max(0.0, now - attrs.get("lease", now)) if running else None,
+        log=str(attrs.get("log", "")),
+        trial=last.number,
+        started=last.datetime_start,
+        value=last.value if done else None,
+        results=attrs.get("results", {}) if done else {},
+    )

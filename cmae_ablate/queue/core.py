@@ -1,0 +1,252 @@
+"""Claim, finish, fail: each one short transaction under the storage's lock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from optuna.trial import FrozenTrial, TrialState
+
+from cmae_ablate.queue.cells import (
+    JSON,
+    CellStatus,
+    PlannedCell,
+    by_cell,
+    complete_trial,
+    failures,
+    status_of,
+)
+from cmae_ablate.queue.imported import key_of, results_of
+from cmae_ablate.queue.lease import Claim
+from cmae_ablate.queue.owner import Owner
+from cmae_ablate.queue.storage import Storage, patiently
+from cmae_ablate.queue.trials import Direction, Trials
+
+T = TypeVar("T")
+OUTAGE_SECONDS = 600.0
+LEASE_LOST = "lease lost: the worker died or fell silent"
+
+
+class Queue:
+    """A study's cells, shared by any number of workers through an Optuna study.
+
+    The plan stays out of the database: a trial is created, RUNNING, when its cell is claimed. A trial's user
+    attributes say which cell it is for, who runs it and when that worker last gave a sign of life. Trials of
+    cells that are not in `cells` (older settings, seeds no longer asked for) stay stored and are ignored.
+
+    Args:
+        storage_url: SQLite or PostgreSQL.
+        study_name: Of the Optuna study.
+        cells: The current design in the order of running, ids distinct.
+        lock_path: Lock file for SQLite; None puts it beside the database.
+        max_attempts: Raised errors after which a cell has failed for good.
+        lease_seconds: Silence after which a worker is taken for dead where its process cannot be looked at.
+        outage_seconds: How long to wait for a database that is away.
+        direction: Which way the study's metric is better.
+
+    Raises:
+        UserError: The storage cannot be used.
+        StorageError: From any method, when the database stays away.
+    """
+
+    def __init__(
+        self,
+        storage_url: str,
+        study_name: str,
+        cells: Sequence[PlannedCell],
+        *,
+        lock_path: Path | None = None,
+        max_attempts: int = 3,
+        lease_seconds: float = 60,
+        outage_seconds: float = OUTAGE_SECONDS,
+        direction: Direction = "maximize",
+    ) -> None:
+        self.cells = tuple(cells)
+        assert len({cell.id for cell in self.cells}) == len(self.cells), "two cells have one id"
+        self._max_attempts = max_attempts
+        self._lease_seconds = lease_seconds
+        self._outage_seconds = outage_seconds
+        self._owner = Owner.current()
+        self._held: set[int] = set()
+        self._storage = Storage(storage_url, lock_path)
+        self._trials = self._locked(lambda _: Trials(self._storage, study_name, direction, self.cells))
+        self._patiently(self._trials.read)  # finished trials are cached from here on
+
+    def claim(self, worker: str, *, log: str = "") -> Claim | None:
+        """Take the first cell that is neither done, nor running, nor out of attempts.
+
+        Leases that are over are freed on the way.
+
+        Args:
+            worker: Name for people.
+            log: Path of the log that the attempt will write.
+
+        Returns:
+            None when there is nothing to take now; `pending` says whether there may be later.
+        """
+        return self._locked(lambda now: self._claim(worker, log, now))
+
+    def pending(self) -> int:
+        """Cells that are neither complete nor failed for good: running somewhere, or waiting for a try."""
+        return sum(status.state in ("RUNNING", "WAITING") for status in self.status())
+
+    def finish(self, claim: Claim, value: float, results: Mapping[str, JSON]) -> bool:
+        """Record a cell's result, unless somebody else has already done so.
+
+        A lost lease does not waste the work: the first result counts, whoever holds the lease.
+
+        Args:
+            claim: From `claim`.
+            value: The study's metric, not NaN.
+            results: Everything else worth keeping, as plain data.
+
+        Returns:
+            Whether this result is the one that counts.
+        """
+        if math.isnan(value):
+            raise ValueError(f"{claim.cell.id}: the study's metric is not a number")
+        claim.stop()
+        recorded = self._locked(lambda now: self._complete(claim, value, results, now))
+        self._held.discard(claim.trial)
+        return recorded
+
+    def fail(self, claim: Claim, reason: str) -> None:
+        """The attempt raised an error: it counts, `reason` is kept."""
+        self._end(claim, reason, counts=True)
+
+    def release(self, claim: Claim, reason: str = "interrupted") -> None:
+        """The attempt was interrupted: it does not count, and the cell is free at once."""
+        self._end(claim, reason, counts=False)
+
+    def forgive(self) -> None:
+        """Count no failure so far: cells that failed for good get all their attempts again."""
+        self._locked(lambda _: self._trials.forgive())
+
+    def status(self) -> list[CellStatus]:
+        """Where each cell stands, in the design's order."""
+
+        def read() -> list[CellStatus]:
+            now = self._storage.now()
+            grouped, forgiven = by_cell(self._trials.read()), self._trials.forgiven_before()
+            return [self._status(cell, grouped.get(cell.id, []), now, forgiven) for cell in self.cells]
+
+        return self._patiently(read)
+
+    def import_complete(self, rows: Iterable[Mapping[str, JSON]], metric: str) -> int:
+        """Count rows of a `trials.csv` as done where fingerprint and seed are those of a cell still open.
+
+        Args:
+            rows: By column name; texts are read as numbers where they spell one.
+            metric: The column with the study's metric.
+
+        Returns:
+            How many cells were completed.
+        """
+        by_key = {(cell.fingerprint, str(cell.seed)): cell for cell in self.cells}
+        count = 0
+        for row in rows:
+            cell = by_key.get(key_of(row))
+            if cell is not None and row.get("state") == "COMPLETE":
+                results = results_of(row, cell)
+                value = results.get(metric)
+                if isinstance(value, int | float):
+                    count += self._locked(self._importing(cell, float(value), results))
+        return count
+
+    def close(self) -> None:
+        """Free the database's connections."""
+        self._storage.close()
+
+    def _claim(self, worker: str, log: str, now: float) -> Claim | None:
+        grouped, forgiven = by_cell(self._trials.read()), self._trials.forgiven_before()
+        for trials in grouped.values():
+            for trial in trials:
+                if self._is_stale(trial, now):
+                    self._trials.fail(trial.number, LEASE_LOST, counts=False)
+        for cell in self.cells:
+            # Judged by what was read before the leases were freed: to `_status` a stale lease is none.
+            trials = grouped.get(cell.id, [])
+            if self._status(cell, trials, now, forgiven).state != "WAITING":
+                continue
+            attempt = failures(trials, forgiven) + 1
+            attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
+            number = self._trials.add(cell, TrialState.RUNNING, {**attrs, "attempt": attempt, "lease": now})
+            self._held.add(number)
+            return Claim(cell, number, attempt, renew=self._renew, interval=self._lease_seconds / 6)
+        return None
+
+    def _complete(self, claim: Claim, value: float, results: Mapping[str, JSON], now: float) -> bool:
+        trials = by_cell(self._trials.read()).get(claim.cell.id, [])
+        done = complete_trial(trials)
+        if done is None:
+            own = next(trial for trial in trials if trial.number == claim.trial)
+            if own.state == TrialState.RUNNING:
+                self._trials.complete(own.number, value, results)
+            else:
+                late = {key: own.user_attrs[key] for key in ("worker", "owner", "log", "attempt")}
+                self._trials.add(
+                    claim.cell, TrialState.COMPLETE, {**late, "lease": now, "results": dict(results)}, value
+                )
+        counting = claim.trial if done is None else done.number
+        for trial in trials:
+            if trial.state == TrialState.RUNNING and trial.number != counting:
+                self._trials.fail(trial.number, "completed by another worker", counts=False)
+        # A repeated call finds its own result of the time before.
+        return done is None or self._owner_of(done).session == self._owner.session
+
+    def _importing(
+        self, cell: PlannedCell, value: float, results: Mapping[str, JSON]
+    ) -> Callable[[float], bool]:
+        def write(_: float) -> bool:
+            if complete_trial(by_cell(self._trials.read()).get(cell.id, [])):
+                return False
+            attrs: dict[str, JSON] = {"worker": "import", "results": dict(results)}
+            self._trials.add(cell, TrialState.COMPLETE, attrs, value)
+            return True
+
+        return write
+
+    def _end(self, claim: Claim, reason: str, *, counts: bool) -> None:
+        claim.stop()
+        self._locked(lambda _: self._trials.fail(claim.trial, reason, counts=counts))
+        self._held.discard(claim.trial)
+
+    def _renew(self, number: int) -> None:
+        with self._storage.lock() as now:
+            self._trials.set(number, "lease", now)
+
+    def _is_stale(self, trial: FrozenTrial, now: float) -> bool:
+        if trial.state != TrialState.RUNNING:
+            return False
+        owner = self._owner_of(trial)
+        # An orphan was created by a call of ours whose answer was lost with the connection.
+        is_orphan = owner.session == self._owner.session and trial.number not in self._held
+        is_silent = now - float(trial.user_attrs.get("lease", 0)) > self._lease_seconds
+        return is_orphan or is_silent or owner.is_dead(self._owner)
+
+    def _owner_of(self, trial: FrozenTrial) -> Owner:
+        return Owner.from_json(trial.user_attrs.get("owner", {}))
+
+    def _status(
+        self, cell: PlannedCell, trials: Sequence[FrozenTrial], now: float, forgiven: int
+    ) -> CellStatus:
+        return status_of(
+            cell,
+            trials,
+            now=now,
+            is_stale=bool(trials) and self._is_stale(trials[-1], now),
+            forgiven_before=forgiven,
+            max_attempts=self._max_attempts,
+        )
+
+    def _locked(self, action: Callable[[float], T]) -> T:
+        def once() -> T:
+            with self._storage.lock() as now:
+                return action(now)
+
+        return self._patiently(once)
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return patiently(action, self._storage.name, self._outage_seconds)

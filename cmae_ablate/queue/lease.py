@@ -1,0 +1,80 @@
+"""A worker's hold on a cell, kept alive by a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from sqlalchemy.exc import SQLAlchemyError
+
+from cmae_ablate.queue.cells import PlannedCell
+from cmae_ablate.queue.storage import cause_of
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Claim:
+    """One attempt at one cell. As a context manager it renews its lease in the background.
+
+    Optuna's own heartbeat lives only inside `study.optimize` and dies with the first database error; this one
+    tries again until told to stop.
+
+    Args:
+        cell: What to run.
+        trial: Number of the Optuna trial that stands for the attempt.
+        attempt: 1 for the first; attempts that were merely interrupted are not counted.
+        renew: Writes the lease's time; raises `UpdateFinishedTrialError` once the lease is somebody else's.
+        interval: Seconds between renewals.
+    """
+
+    def __init__(
+        self, cell: PlannedCell, trial: int, attempt: int, *, renew: Callable[[int], None], interval: float
+    ) -> None:
+        self.cell = cell
+        self.trial = trial
+        self.attempt = attempt
+        self._renew = renew
+        self._interval = interval
+        self._lost = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease went to another worker; the work may then stop, its result is not needed."""
+        return self._lost.is_set()
+
+    def __enter__(self) -> Claim:
+        self._thread = threading.Thread(target=self._beat, name=f"lease of {self.cell.id}", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Renew no more; waits for a renewal under way. Safe to call again."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+            self._thread = None
+
+    def _beat(self) -> None:
+        away = False
+        while not self._stop.wait(self._interval):
+            try:
+                self._renew(self.trial)
+                away = False
+            except UpdateFinishedTrialError:
+                LOGGER.warning("%s: the lease went to another worker", self.cell.id)
+                self._lost.set()
+                return
+            except (SQLAlchemyError, StorageInternalError) as error:
+                if not away:
+                    LOGGER.warning("%s: lease not renewed (%s); trying again", self.cell.id, cause_of(error))
+                away = True

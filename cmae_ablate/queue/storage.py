@@ -1,0 +1,209 @@
+"""The database behind the queue: opening it safely, the one lock, and patience with outages."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import optuna
+import sqlalchemy
+from filelock import FileLock
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from cmae_ablate.errors import UserError
+
+T = TypeVar("T")
+LOGGER = logging.getLogger(__name__)
+SQLITE_BUSY_SECONDS = 30
+_SECRET_QUERY = re.compile(r"(?i)((?:password|passwd|secret|token|passfile|sslpassword)=)[^&\s]+")
+_SECRET_AUTHORITY = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
+
+
+class StorageError(RuntimeError):
+    """The database stayed away for longer than the queue waits; the same command resumes later."""
+
+
+class Storage:
+    """An open Optuna storage with the lock that every change to a study goes through.
+
+    The lock is a file beside an SQLite database and an advisory lock of a PostgreSQL one: Optuna by itself
+    hands a trial to two workers on SQLite, and half-creates its schema when several processes open a new
+    store together.
+
+    Args:
+        url: An SQLAlchemy URL of SQLite or PostgreSQL.
+        lock_path: The lock file for SQLite; by default the database file's name with `.lock`.
+
+    Raises:
+        UserError: The URL is malformed, of another kind of database, unreachable or no Optuna store.
+    """
+
+    def __init__(self, url: str, lock_path: Path | None = None) -> None:
+        self._url = _parse(url)
+        self.name = redact(url)
+        self._is_sqlite = self._url.get_backend_name() == "sqlite"
+        if self._is_sqlite:
+            database = Path(self._url.database or "")
+            self._lock_path = lock_path or database.with_name(f"{database.name}.lock")
+            self._lock_engine = None
+            create_private(database)
+            create_private(self._lock_path)
+        else:
+            self._lock_engine = sqlalchemy.create_engine(self._url, poolclass=NullPool)
+            self._lock_key = zlib.crc32(b"cmae-ablate queue")
+        self.rdb = self._open()
+
+    @contextmanager
+    def lock(self) -> Iterator[float]:
+        """Hold the lock; yields the time in seconds since 1970 by the clock that all its users share.
+
+        Not reentrant. Nobody else waits for a dead holder: operating system and server both free its lock.
+        """
+        if self._lock_engine is None:
+            with FileLock(self._lock_path, mode=0o600, poll_interval=0.01):
+                yield time.time()
+            return
+        with self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            key = {"key": self._lock_key}
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), key)
+            try:
+                yield _database_time(connection)
+            finally:
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)
+
+    def now(self) -> float:
+        """The shared clock without the lock."""
+        if self._lock_engine is None:
+            return time.time()
+        with self._lock_engine.connect() as connection:
+            return _database_time(connection)
+
+    def close(self) -> None:
+        """Close this thread's session and every idle connection."""
+        self.rdb.remove_session()
+        self.rdb.engine.dispose()
+
+    def _open(self) -> RDBStorage:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # pre_ping replaces connections that a restarted server has dropped.
+        options = (
+            {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}} if self._is_sqlite else {"pool_pre_ping": True}
+        )
+        try:
+            with self.lock():
+                return RDBStorage(self._url.render_as_string(hide_password=False), engine_kwargs=options)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise UserError(
+                f"--storage {self.name}: cannot be opened ({cause_of(error)}); "
+                "check that the database runs, that it is yours to write, and the URL"
+            ) from None
+        except RuntimeError as error:
+            raise UserError(
+                f"--storage {self.name}: written by another Optuna version ({error}); "
+                "upgrade it with `optuna storage upgrade` or use another --out"
+            ) from None
+
+
+def ensure_storage(url: str, lock_path: Path | None = None) -> None:
+    """Create the database, readable by its owner only, and its tables; a no-op where they exist.
+
+    Safe from any number of processes at once.
+
+    Raises:
+        UserError: As for `Storage`.
+    """
+    Storage(url, lock_path).close()
+
+
+def redact(url: str) -> str:
+    """The URL without its password and other secrets, for logs and errors; never fails."""
+    return _SECRET_QUERY.sub(r"\1***", _SECRET_AUTHORITY.sub(r"\1:***@", url))
+
+
+def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
+    """Run `action`, again and again while the database is locked, restarting or full.
+
+    Args:
+        action: Must be safe to repeat after a failure whose commit may have gone through.
+        name: The redacted URL, for messages.
+        seconds: How long to go on before giving up.
+
+    Raises:
+        StorageError: Every try within `seconds` failed.
+    """
+    deadline = time.monotonic() + seconds
+    pause = 0.05
+    while True:
+        try:
+            return action()
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if time.monotonic() + pause > deadline:
+                raise StorageError(
+                    f"{name}: no answer for {seconds:.0f} s ({cause_of(error)}); "
+                    "nothing finished is lost, the same command resumes"
+                ) from None
+            if pause > 1:  # a brief lock is no news
+                LOGGER.warning("%s: %s; trying again", name, cause_of(error))
+        time.sleep(pause)
+        pause = min(2 * pause, 10.0)
+
+
+def cause_of(error: BaseException) -> str:
+    """The driver's own words in one line: no SQL, no parameters, no URL."""
+    while isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    original = getattr(error, "orig", None) or error
+    return redact(" ".join(str(original).split())[:300]) or type(original).__name__
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise UserError(
+            f"--storage {redact(url)}: no database URL; write sqlite:////path/optuna.db "
+            "or postgresql://user@host/database"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        # One driver, whatever SQLAlchemy's default is: the one among this package's dependencies.
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise UserError(f"--storage {redact(url)}: {backend} is not supported; use sqlite or postgresql")
+    if parsed.database in (None, "", ":memory:"):
+        raise UserError(
+            f"--storage {redact(url)}: workers cannot share memory; name a file, sqlite:////path.db"
+        )
+    return parsed
+
+
+def create_private(path: Path) -> None:
+    """Create an empty file that only its owner may read, and its folder likewise; a no-op where it exists.
+
+    Raises:
+        UserError: It cannot be created or written.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be created or written ({error.strerror}); choose another --out"
+        ) from None
+
+
+def _database_time(connection: sqlalchemy.Connection) -> float:
+    return float(
+        connection.execute(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+    )

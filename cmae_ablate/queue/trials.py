@@ -1,0 +1,135 @@
+"""An Optuna study's trials as the queue reads and writes them; every write happens under the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from cmae_ablate.queue.cells import JSON, PlannedCell
+from cmae_ablate.queue.storage import Storage
+
+Direction = Literal["maximize", "minimize"]
+_SEED = IntDistribution(0, 2**53 - 1)  # one range for ever; the database keeps parameters as doubles
+_FORGIVEN = "forgiven_before"
+
+
+class Trials:
+    """The trials of one Optuna study, created where it does not exist. Open it under the lock.
+
+    Args:
+        storage: Where.
+        study_name: Which study.
+        direction: `maximize` or `minimize`; only a new study takes it.
+        cells: The current design, for the levels of each factor.
+    """
+
+    def __init__(
+        self, storage: Storage, study_name: str, direction: Direction, cells: Sequence[PlannedCell]
+    ) -> None:
+        self._rdb = storage.rdb
+        self._study = optuna.create_study(
+            storage=self._rdb,
+            study_name=study_name,
+            direction=direction,
+            load_if_exists=True,
+            sampler=RandomSampler(),
+        )
+        self._study_id = self._rdb.get_study_id_from_name(study_name)
+        levels: dict[str, set[str]] = {}
+        for cell in cells:
+            for factor, label in cell.levels.items():
+                levels.setdefault(factor, set()).add(label)
+        self._levels = {factor: sorted(labels) for factor, labels in levels.items()}
+
+    def read(self) -> list[FrozenTrial]:
+        """All trials; the position in the list is the trial's number. Not to be changed."""
+        return self._study.get_trials(deepcopy=False)
+
+    def forgiven_before(self) -> int:
+        """Failures of trials with smaller numbers do not count."""
+        return int(self._study.user_attrs.get(_FORGIVEN, 0))
+
+    def forgive(self) -> None:
+        """Let no failure so far count."""
+        self._study.set_user_attr(_FORGIVEN, len(self.read()))
+
+    def add(
+        self, cell: PlannedCell, state: TrialState, attrs: Mapping[str, JSON], value: float | None = None
+    ) -> int:
+        """Create a trial of `cell` in one transaction and return its number."""
+        params, distributions = self._params(cell)
+        identity = {
+            "cell": cell.id,
+            "variant": cell.variant,
+            "seed": cell.seed,
+            "levels": dict(cell.levels),
+            "fingerprint": cell.fingerprint,
+            "planned": cell.planned,
+        }
+        self._study.add_trial(
+            create_trial(
+                state=state,
+                value=value,
+                params=params,
+                distributions=distributions,
+                user_attrs={**attrs, **identity},
+            )
+        )
+        # Nobody else adds trials while the lock is held: the newest one is it.
+        return self.read()[-1].number
+
+    def set(self, number: int, key: str, value: JSON) -> None:
+        """Write a user attribute.
+
+        Raises:
+            optuna.exceptions.UpdateFinishedTrialError: The trial is over.
+        """
+        trial_id = self._rdb.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        self._rdb.set_trial_user_attr(trial_id, key, value)
+
+    def complete(self, number: int, value: float, results: Mapping[str, JSON]) -> None:
+        """End a RUNNING trial well."""
+        self.set(number, "results", dict(results))
+        self._study.tell(number, value)
+
+    def fail(self, number: int, reason: str, *, counts: bool) -> None:
+        """End a trial without a result; nothing happens if it is over already.
+
+        Args:
+            number: The trial.
+            reason: Kept with it.
+            counts: Whether it is an attempt that failed.
+        """
+        if self.read()[number].state.is_finished():
+            return
+        self.set(number, "reason", reason)
+        self.set(number, "counts", counts)
+        self._study.tell(number, state=TrialState.FAIL)
+
+    def _params(self, cell: PlannedCell) -> tuple[dict[str, str | int], dict[str, BaseDistribution]]:
+        """The cell's levels and seed as Optuna parameters.
+
+        Optuna refuses a parameter whose choices differ from those it had in the study's first trial. Where a
+        factor's levels have changed since, its parameter goes on under a name of its own, `decoder (2)`; the
+        attribute `levels` always has the plain name.
+        """
+        recorded: dict[str, BaseDistribution] = {}
+        for trial in self.read():
+            for name, distribution in trial.distributions.items():
+                recorded.setdefault(name, distribution)
+        params: dict[str, str | int] = {}
+        distributions: dict[str, BaseDistribution] = {}
+        values: dict[str, str | int] = {**cell.levels, "seed": cell.seed}
+        for factor, label in values.items():
+            wanted = _SEED if isinstance(label, int) else CategoricalDistribution(self._levels[factor])
+            name, version = factor, 1
+            while name in distributions or recorded.get(name, wanted) != wanted:
+                version += 1
+                name = f"{factor} ({version})"
+            params[name], distributions[name] = label, wanted
+        return params, distributions

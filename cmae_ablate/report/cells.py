@@ -1,0 +1,167 @@
+"""Which cells count, and a sentence for every one that does not: nothing is dropped or averaged silently."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.trials import check_trials
+from cmae_ablate.report.wording import counted, listing, seed_ranges
+
+COMPLETE = "COMPLETE"
+MACHINE_COLUMNS = ("hardware", "device")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The rows of the study's own variants.
+
+    Attributes:
+        rows: Checked rows, every state, in the study's variant order and then by seed.
+        notes: What was left out, is missing, was added later or is unlike the study.
+    """
+
+    description: StudyDescription
+    rows: pd.DataFrame
+    notes: tuple[str, ...]
+    _pivots: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    def by_seed(self, column: str) -> pd.DataFrame:
+        """Finite values of complete cells: one row a seed, one column a variant, NaN where there is none."""
+        if column not in self._pivots:
+            self._pivots[column] = self._pivot(column)
+        return self._pivots[column]
+
+    def _pivot(self, column: str) -> pd.DataFrame:
+        variants = list(self.description.variants)
+        if column not in self.rows.columns or not pd.api.types.is_numeric_dtype(self.rows[column]):
+            return pd.DataFrame(columns=variants, dtype="float64")
+        complete = self.rows[
+            (self.rows["state"] == COMPLETE) & np.isfinite(self.rows[column].astype("float64"))
+        ]
+        return complete.pivot(index="seed", columns="variant", values=column).reindex(columns=variants)
+
+    @property
+    def added_seeds(self) -> frozenset[int]:
+        """Seeds with a complete cell that the study did not plan."""
+        complete = self.rows.loc[self.rows["state"] == COMPLETE, "seed"]
+        return frozenset(int(s) for s in complete if s >= self.description.seeds)
+
+
+def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
+    """Check the table, keep the study's variants, and note everything a reader must know.
+
+    Raises:
+        UserError: As `trials.check_trials` does.
+    """
+    checked = check_trials(trials, description)
+    ours = checked[checked["variant"].isin(description.variants)]
+    order = {variant: index for index, variant in enumerate(description.variants)}
+    ours = ours.sort_values(["variant", "seed"], key=lambda c: c.map(order) if c.name == "variant" else c)
+    cells = Cells(description, ours.reset_index(drop=True), ())
+    foreign = Counter(checked.loc[~checked["variant"].isin(description.variants), "variant"])
+    notes = [
+        *(f"'{v}' ({counted(n, 'row')}) is no variant of this study; left out" for v, n in foreign.items()),
+        *_incomplete(cells),
+        *_unpaired(cells),
+        *_added(cells),
+        *_unlike(cells),
+        *_machines(cells),
+    ]
+    return Cells(description, cells.rows, tuple(notes))
+
+
+def _incomplete(cells: Cells) -> Iterator[str]:
+    """Planned or present cells without a usable number, one line a variant."""
+    study = cells.description
+    values = cells.by_seed(study.metric)
+    states: dict[str, dict[int, str]] = {variant: {} for variant in study.variants}
+    for variant, seed, state in zip(*(cells.rows[c] for c in ("variant", "seed", "state")), strict=True):
+        states[variant][int(seed)] = state
+    for variant, own in states.items():
+        if not own:
+            yield f"'{variant}' has no row at all"
+            continue
+        usable = set(values.index[values[variant].notna()].tolist())
+        reasons: dict[str, list[int]] = defaultdict(list)
+        for seed in sorted(({*range(study.seeds)} | set(own)) - usable):
+            state = own.get(seed, "missing")
+            reasons[f"complete but without {study.metric}" if state == COMPLETE else state].append(seed)
+        if reasons:
+            told = "; ".join(f"{_seeds(seeds)} {reason}" for reason, seeds in reasons.items())
+            yield f"'{variant}' is incomplete: {told}"
+
+
+def _unpaired(cells: Cells) -> Iterator[str]:
+    """Complete cells whose partner is not there, so that no difference can be taken."""
+    values = cells.by_seed(cells.description.metric)
+    for variant, against in dict.fromkeys(
+        [*_against_reference(cells.description), *cells.description.contrasts]
+    ):
+        if variant not in values or against not in values:
+            continue
+        alone = values.index[values[variant].notna() & values[against].isna()]
+        if len(alone):
+            yield (
+                f"'{variant}' {_seeds(list(alone))} unpaired: '{against}' has no complete cell there; "
+                f"not used against it"
+            )
+
+
+def _against_reference(study: StudyDescription) -> list[tuple[str, str]]:
+    return [(variant, study.reference) for variant in study.variants if variant != study.reference]
+
+
+def _added(cells: Cells) -> Iterator[str]:
+    if cells.added_seeds:
+        yield (
+            f"{_seeds(sorted(cells.added_seeds))} added later, beyond the "
+            f"{counted(cells.description.seeds, 'planned seed')}; "
+            "adding seeds after looking makes p values too small"
+        )
+
+
+def _unlike(cells: Cells) -> Iterator[str]:
+    """Levels and fingerprints that are not the study's."""
+    study = cells.description
+    for factor in study.factors:
+        if factor not in cells.rows.columns:
+            continue
+        expected = cells.rows["variant"].map(lambda v, f=factor: study.levels.get(v, {}).get(f, ""))
+        other = cells.rows.loc[cells.rows[factor].astype(str) != expected, "variant"]
+        if len(other):
+            yield f"'{factor}' has other levels than in the study for {listing([*dict.fromkeys(other)])}"
+    if study.fingerprints and "fingerprint" in cells.rows.columns:
+        unlike: dict[str, list[int]] = defaultdict(list)
+        for variant, seed, fingerprint in zip(
+            *(cells.rows[c] for c in ("variant", "seed", "fingerprint")), strict=True
+        ):
+            if study.fingerprints.get((variant, int(seed)), fingerprint) != fingerprint:
+                unlike[variant].append(int(seed))
+        for variant, seeds in unlike.items():
+            yield f"'{variant}' {_seeds(seeds)}: not the study's fingerprint, trained otherwise"
+
+
+def _machines(cells: Cells) -> Iterator[str]:
+    complete = cells.rows[cells.rows["state"] == COMPLETE]
+    for column in MACHINE_COLUMNS:
+        if column in complete.columns:
+            kinds = [kind for kind in dict.fromkeys(complete[column].astype(str)) if kind and kind != "nan"]
+            if len(kinds) > 1:
+                yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
+
+
+def _seeds(seeds: list[int]) -> str:
+    return f"seed{'' if len(seeds) == 1 else 's'} {seed_ranges(int(s) for s in seeds)}"
+
+
+def cost_of(cells: Cells, column: str, variant: str) -> float:
+    """Mean of a cost over the variant's complete cells; NaN without any."""
+    values = cells.by_seed(column)
+    return float(values[variant].mean()) if len(values) and values[variant].notna().any() else math.nan

@@ -1,0 +1,99 @@
+"""What a report is given: the study in plain words, and what it may show beside the numbers.
+
+Nothing here knows how a cell was trained; a report needs `trials.csv` and this description, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Cell = tuple[str, int]
+"""A variant's label and a seed."""
+
+
+@dataclass(frozen=True)
+class StudyDescription:
+    """A study as its report tells it.
+
+    Attributes:
+        variants: Labels in table order, the reference among them.
+        levels: Per variant the level label of each factor.
+        seeds: Planned number of seeds; they are 0 to `seeds` - 1, and any other was added later.
+        metric: The column of `trials.csv` that the question is decided by.
+        report: Further columns to show; they decide nothing.
+        contrasts: Declared (variant, against) pairs, the Holm family; empty: all against the reference.
+        protocols: Per metric a sentence with protocol, feature, layer and normalisation, for captions.
+        notes: Free lines for the caption, such as the budget.
+        equivalence_margin: Differences inside plus or minus this, in the metric's unit, count as equal.
+        fingerprints: Expected fingerprint of each cell, where the study can tell.
+    """
+
+    name: str
+    question: str
+    scale: str
+    variants: tuple[str, ...]
+    reference: str
+    factors: Mapping[str, tuple[str, ...]]
+    levels: Mapping[str, Mapping[str, str]]
+    seeds: int
+    metric: str
+    report: tuple[str, ...] = ()
+    contrasts: tuple[tuple[str, str], ...] = ()
+    protocols: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    equivalence_margin: float | None = None
+    fingerprints: Mapping[Cell, str] = field(default_factory=dict)
+
+    @property
+    def family(self) -> tuple[tuple[str, str], ...]:
+        """The (variant, against) pairs that Holm's correction covers."""
+        return self.contrasts or tuple((v, self.reference) for v in self.variants if v != self.reference)
+
+
+@dataclass(frozen=True)
+class ReportExtras:
+    """What a finished run can add to a report made from `trials.csv` alone; all of it optional.
+
+    Attributes:
+        curves: Columns `variant, seed, epoch, name, value`, one row per logged number.
+        reconstructions: Per variant a picture (PNG, JPEG, WebP) of original, masked, reconstructed.
+        crop_boxes: Per variant a picture of its crop boxes.
+        correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
+            image order for all cells.
+        links: Per cell the address of its MLflow run.
+        environment: Versions, hardware, threads: shown as given.
+        command: The command line that repeats the study.
+        git: Commit and whether the tree was clean.
+    """
+
+    curves: pd.DataFrame | None = None
+    reconstructions: Mapping[str, Path] = field(default_factory=dict)
+    crop_boxes: Mapping[str, Path] = field(default_factory=dict)
+    correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    links: Mapping[Cell, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    git: str = ""
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What `write_report` made.
+
+    Attributes:
+        paths: File name to path, everything that was written.
+        answer: One sentence that the numbers support.
+        table: The rounded table for a terminal, header first.
+        notes: What a reader must know about the cells: missing, unpaired, added later, unlike the study.
+    """
+
+    paths: Mapping[str, Path]
+    answer: str
+    table: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]

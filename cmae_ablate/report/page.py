@@ -1,0 +1,178 @@
+"""`index.html`: one self-contained file that opens from disk, light or dark, and needs no network."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.effects import Comparison
+from cmae_ablate.report.factorial import Factorial
+from cmae_ablate.report.frame import ReportExtras, StudyDescription
+from cmae_ablate.report.tables import Table
+from cmae_ablate.report.theme import DARK, LIGHT, FigureJob, as_svg
+from cmae_ablate.report.verdict import verdict
+from cmae_ablate.report.wording import p_value, significant
+
+LONG = 30
+LINKS = ("http://", "https://", "file://")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An inlined figure; `dark` is empty where there is only one version."""
+
+    name: str
+    title: str
+    alt: str
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """One row of the per-cell table."""
+
+    variant: str
+    seed: int
+    state: str
+    values: tuple[str, ...]
+    link: str
+    added: bool
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """Everything that the template shows; it computes nothing of its own."""
+
+    study: StudyDescription
+    answer: str
+    table: Table
+    comparison: Comparison
+    cells: Cells
+    notes: tuple[str, ...]
+    figures: tuple[FigureJob, ...]
+    factorial: Factorial | None
+    extras: ReportExtras
+    files: tuple[str, ...]
+
+
+def render(content: PageContent) -> str:
+    """The page's HTML. Every label is escaped by the template engine."""
+    environment = Environment(
+        loader=PackageLoader("cmae_ablate.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    study, extras = content.study, content.extras
+    return environment.get_template("page.html").render(
+        study=study,
+        answer=content.answer,
+        table=content.table,
+        long_labels=max(map(len, study.variants), default=0) > LONG,
+        variants=content.table.lines[: len(content.table.lines) - content.table.controls],
+        controls=content.table.lines[len(content.table.lines) - content.table.controls :],
+        verdicts=_verdicts(content.comparison),
+        notes=content.notes,
+        figures=[picture(job) for job in content.figures],
+        anova=_anova(content.factorial),
+        factorial_notes=content.factorial.notes if content.factorial else (),
+        galleries=list(_galleries(extras, study.variants)),
+        cell_header=_cell_columns(content.cells),
+        cell_lines=list(_cell_lines(content.cells, extras)),
+        linked=any(_link(url) for url in extras.links.values()),
+        environment=extras.environment,
+        command=extras.command,
+        git=extras.git,
+        files=content.files,
+    )
+
+
+def picture(job: FigureJob) -> Picture:
+    """A figure as two inlined SVG addresses; base64, because `srcset` splits at blanks and commas."""
+    light, dark = (_data_url("image/svg+xml", as_svg(job, theme).encode()) for theme in (LIGHT, DARK))
+    return Picture(job.name, job.title, job.alt, light, dark)
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _verdicts(comparison: Comparison) -> list[tuple[str, str, str, str]]:
+    """Who, against whom, declared or exploratory, and what may be said."""
+    margin = comparison.description.equivalence_margin
+    return [
+        (effect.variant, effect.against, effect.family, verdict(effect, comparison.metric, margin))
+        for effect in comparison.contrasts
+    ]
+
+
+def _anova(result: Factorial | None) -> list[tuple[str, ...]]:
+    if result is None:
+        return []
+    return [
+        (
+            str(row["term"]),
+            significant(float(row["sum_sq"])),
+            significant(float(row["df"])),
+            significant(float(row["F"])),
+            p_value(float(row["p"])),
+            significant(float(row["partial_eta_sq"]), 2),
+        )
+        for _, row in result.anova.iterrows()
+    ]
+
+
+def _galleries(extras: ReportExtras, variants: Sequence[str]) -> Iterator[tuple[str, list[Picture]]]:
+    """Reconstructions and crop boxes side by side, in table order."""
+    titled: tuple[tuple[str, Mapping[str, Path]], ...] = (
+        ("Reconstructions", extras.reconstructions),
+        ("Crop boxes", extras.crop_boxes),
+    )
+    for title, paths in titled:
+        pictures = []
+        for variant in variants:
+            path = paths.get(variant)
+            if path is not None and path.is_file():
+                pictures.append(Picture("", variant, f"{title} of {variant}", _inlined(path), ""))
+        if pictures:
+            yield title, pictures
+
+
+def _inlined(path: Path) -> str:
+    return _data_url(mimetypes.guess_type(path.name)[0] or "image/png", path.read_bytes())
+
+
+def _cell_columns(cells: Cells) -> list[str]:
+    """The metrics and costs of a cell, and its fingerprint."""
+    hidden = {"variant", "seed", "state", "weights_sha256", *cells.description.factors}
+    return [str(column) for column in cells.rows.columns if column not in hidden]
+
+
+def _cell_lines(cells: Cells, extras: ReportExtras) -> Iterator[CellLine]:
+    columns = _cell_columns(cells)
+    for _, row in cells.rows.iterrows():
+        variant, seed = str(row["variant"]), int(row["seed"])
+        values = tuple(_value(row[column]) for column in columns)
+        link = _link(extras.links.get((variant, seed), ""))
+        yield CellLine(variant, seed, str(row["state"]), values, link, seed in cells.added_seeds)
+
+
+def _value(value: object) -> str:
+    """Six significant digits of a number, twelve characters of a hash, any other text as it is."""
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.6g}"
+    text = str(value)
+    return text[:12] if len(text) > 24 and " " not in text else text
+
+
+def _link(url: str) -> str:
+    return url if url.startswith(LINKS) else ""

@@ -1,0 +1,119 @@
+"""The rounded table as a Matplotlib picture, laid out by the measured width of every cell."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cmae_ablate.report.tables import Table
+from cmae_ablate.report.theme import FONT, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.wording import counted
+
+GAP = 0.16
+LINE = 0.125
+PAD = 0.07
+MARGIN = 0.08
+LABEL_WIDTH = 34
+HEADER_WIDTH = 13
+
+
+def table_picture(table: Table) -> FigureJob:
+    """A booktabs-like table: rules above, below the header, above the controls and below."""
+
+    def draw(theme: Theme) -> Figure:
+        header = [wrapped(title, HEADER_WIDTH, 4) for title in table.header]
+        lines = [[wrapped(line[0], LABEL_WIDTH), *line[1:]] for line in table.lines]
+        widths = _widths([header, *lines])
+        width = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
+        heights = [_height(line) for line in (header, *lines)]
+        caption = textwrap.fill(table.caption, int(width / 0.047))
+        tall = sum(heights) + 2 * MARGIN + 0.115 * (caption.count("\n") + 1) + 0.1
+        figure = Figure(figsize=(width, tall))
+        _write(
+            figure,
+            lines=[header, *lines],
+            widths=widths,
+            heights=heights,
+            controls=table.controls,
+            theme=theme,
+        )
+        figure.text(
+            MARGIN / width,
+            MARGIN / tall,
+            caption,
+            fontsize=SMALL,
+            color=theme.faint,
+            va="bottom",
+            linespacing=1.25,
+        )
+        return figure
+
+    variants = len(table.lines) - table.controls
+    alt = (
+        f"The table above as a picture: {counted(variants, 'variant')}, {counted(table.controls, 'control')}."
+    )
+    return FigureJob("table", "Table", alt, draw)
+
+
+def _height(line: Sequence[str]) -> float:
+    return LINE * max(cell.count("\n") + 1 for cell in line) + PAD
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[float]:
+    """Inches that each column needs, measured with the fonts that draw it."""
+    probe = Figure(dpi=100)
+    renderer = FigureCanvasAgg(probe).get_renderer()  # type: ignore[no-untyped-call]  # untyped in Matplotlib's stubs
+    text = probe.text(0, 0, "", fontsize=FONT)
+    widths = [0.0] * len(lines[0])
+    for row, line in enumerate(lines):
+        text.set_fontweight("bold" if row == 0 else "normal")
+        for column, cell in enumerate(line):
+            text.set_text(cell)
+            widths[column] = max(widths[column], text.get_window_extent(renderer).width / 100)
+    return widths
+
+
+def _write(
+    figure: Figure,
+    *,
+    lines: Sequence[Sequence[str]],
+    widths: Sequence[float],
+    heights: Sequence[float],
+    controls: int,
+    theme: Theme,
+) -> None:
+    width, tall = figure.get_size_inches()
+    top = tall - MARGIN
+    rules = {0: 1.0, 1: 0.6, len(lines): 1.0}
+    if controls:
+        rules.setdefault(len(lines) - controls, 0.4)
+    for row in range(len(lines) + 1):
+        if row in rules:
+            figure.add_artist(_rule(figure, top / tall, rules[row], theme))
+        if row == len(lines):
+            break
+        left = MARGIN
+        for column, cell in enumerate(lines[row]):
+            right = left + widths[column]
+            figure.text(
+                (left if column == 0 else right) / width,
+                (top - heights[row] / 2) / tall,
+                cell,
+                ha="left" if column == 0 else "right",
+                va="center",
+                fontsize=FONT,
+                fontweight="bold" if row == 0 else "normal",
+            )
+            left = right + GAP
+        top -= heights[row]
+
+
+def _rule(figure: Figure, y: float, linewidth: float, theme: Theme) -> Line2D:
+    edge = MARGIN / float(figure.get_size_inches()[0])
+    return Line2D(
+        [edge, 1 - edge], [y, y], color=theme.ink, linewidth=linewidth, transform=figure.transFigure
+    )

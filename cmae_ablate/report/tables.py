@@ -1,0 +1,212 @@
+"""The study's table, once with every digit and once as a reader sees it; CSV, Markdown and LaTeX of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.costs import costs_of, known_costs
+from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
+from cmae_ablate.report.wording import (
+    BLANK,
+    DAGGER,
+    PLUS_MINUS,
+    Metric,
+    counted,
+    one_line,
+    p_value,
+    significant,
+)
+
+VARIANT, CONTROL = "variant", "control"
+
+
+@dataclass(frozen=True)
+class Level:
+    """Mean and standard deviation (n - 1) of a metric over `n` cells."""
+
+    mean: float
+    std: float
+    n: int
+
+    def text(self, metric: Metric) -> str:
+        """`34.11 ± 0.52`, without the second part where n is 1."""
+        spread = "" if math.isnan(self.std) else f" {PLUS_MINUS} {metric.text(self.std)}"
+        return f"{metric.text(self.mean)}{spread}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; `effect` is None for controls."""
+
+    kind: str
+    label: str
+    effect: Effect | None
+    levels: dict[str, Level]
+    further: dict[str, Effect]
+    costs: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in order: variants, then controls.
+
+    Attributes:
+        header: Column titles of `lines`.
+        lines: The rounded cells, (rows, columns).
+        full: The same numbers unrounded, `NaN` where there is none.
+        controls: How many of the last rows are controls.
+        caption: What the reader of any rendering must know.
+    """
+
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    full: pd.DataFrame
+    controls: int
+    caption: str
+
+
+def make_table(
+    main: Comparison, further: Sequence[Comparison], cells: Cells, controls: pd.DataFrame | None
+) -> Table:
+    """Lay out the variants in table order and, below them, the controls."""
+    comparisons = (main, *further)
+    metrics = tuple(c.metric for c in comparisons)
+    rows = [_variant_row(effect, comparisons, cells) for effect in main.effects]
+    control_rows = _control_rows(controls, metrics)
+    costs = known_costs(cells)
+    adjusted = any(e.family == DECLARED for e in main.effects)
+    header = (
+        *("variant", "n", metrics[0].label, "difference [95 % CI]", *(["p (Holm)"] if adjusted else [])),
+        *(metric.label for metric in metrics[1:]),
+        *(cost.header for cost in costs),
+    )
+    lines = []
+    for row in [*rows, *control_rows]:
+        first, *rest = (row.levels[m.name].text(m) if m.name in row.levels else BLANK for m in metrics)
+        money = [significant(row.costs.get(c.column, math.nan) / c.scale) for c in costs]
+        p = [p_value(row.effect.p_holm) if row.effect and not row.effect.paired.noiseless else BLANK]
+        size = row.levels[metrics[0].name].n if metrics[0].name in row.levels else 0
+        lines.append(
+            (
+                one_line(row.label),
+                f"{size}",
+                first,
+                _difference(row, metrics[0]),
+                *(p if adjusted else []),
+                *rest,
+                *money,
+            )
+        )
+    full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in [*rows, *control_rows]])
+    return Table(header, tuple(lines), full, len(control_rows), caption(main, costs=bool(costs)))
+
+
+def _variant_row(effect: Effect, comparisons: Sequence[Comparison], cells: Cells) -> Row:
+    by_metric = {
+        c.metric.name: next(e for e in c.effects if e.variant == effect.variant) for c in comparisons
+    }
+    levels = {name: Level(e.paired.mean, e.paired.std, e.paired.n) for name, e in by_metric.items()}
+    return Row(VARIANT, effect.variant, effect, levels, by_metric, costs_of(cells, effect.variant))
+
+
+def _control_rows(controls: pd.DataFrame | None, metrics: Sequence[Metric]) -> list[Row]:
+    """One row per control, and per variant that it belongs to; mean and std over its seeds."""
+    if controls is None or not len(controls):
+        return []
+    named = controls.assign(variant=controls["variant"] if "variant" in controls.columns else "")
+    named["variant"] = named["variant"].fillna("").astype(str)
+    rows = []
+    for (control, variant), group in named.groupby(["control", "variant"], sort=False):
+        levels = {}
+        for metric in metrics:
+            if metric.name in group.columns:
+                known = pd.to_numeric(group[metric.name]).dropna()
+                levels[metric.name] = Level(float(known.mean()), float(known.std(ddof=1)), len(known))
+        label = f"{control} ({variant})" if variant else str(control)
+        rows.append(Row(CONTROL, label, None, levels, {}, {}))
+    return rows
+
+
+def _difference(row: Row, metric: Metric) -> str:
+    if row.effect is None:
+        return BLANK
+    if row.effect.family == REFERENCE:
+        return "reference"
+    result = row.effect.paired
+    if result.n == 0:
+        return "no paired seed"
+    interval = metric.interval(result.ci_low, result.ci_high) or "n too small"
+    marks = ("*" if row.effect.planned else "") + (DAGGER if row.effect.family != DECLARED else "")
+    return f"{metric.signed(result.delta)} {interval}{marks}"
+
+
+def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str, object]:
+    main = row.levels.get(metrics[0].name, Level(math.nan, math.nan, 0))
+    line: dict[str, object] = {
+        "variant": row.label,
+        "kind": row.kind,
+        "n": main.n,
+        "mean": main.mean,
+        "std": main.std,
+    }
+    effect = row.effect
+    line |= {
+        "delta": effect.paired.delta if effect else math.nan,
+        "ci_low": effect.paired.ci_low if effect else math.nan,
+        "ci_high": effect.paired.ci_high if effect else math.nan,
+        "p": effect.paired.p if effect else math.nan,
+        "p_holm": effect.p_holm if effect else math.nan,
+        "dz": effect.paired.dz if effect else math.nan,
+    }
+    for metric in metrics[1:]:
+        level = row.levels.get(metric.name, Level(math.nan, math.nan, 0))
+        other = row.further.get(metric.name)
+        line |= {
+            f"{metric.name}.n": level.n,
+            f"{metric.name}.mean": level.mean,
+            f"{metric.name}.std": level.std,
+            f"{metric.name}.delta": other.paired.delta if other else math.nan,
+            f"{metric.name}.ci_low": other.paired.ci_low if other else math.nan,
+            f"{metric.name}.ci_high": other.paired.ci_high if other else math.nan,
+        }
+    return line | {column: row.costs.get(column, math.nan) for column in costs}
+
+
+def caption(comparison: Comparison, *, costs: bool) -> str:
+    """Protocol, seeds, interval, correction and marks, in sentences."""
+    study = comparison.description
+    added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
+    sentences = [
+        f"{one_line(study.question)}",
+        f"Mean {PLUS_MINUS} standard deviation over n seeds; difference from "
+        f"\u2018{one_line(study.reference)}\u2019 paired by seed, with the two-sided 95 % t interval.",
+        f"Holm's correction covers the declared contrasts; {DAGGER} exploratory, not declared beforehand."
+        if study.contrasts
+        else "Holm's correction covers every variant in the table.",
+        *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),
+        f"Scale: {study.scale}; {counted(study.seeds, 'planned seed')}{added}.",
+        *(one_line(note) for note in study.notes),
+    ]
+    if costs:
+        sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
+    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences)
+
+
+def markdown(table: Table) -> str:
+    """The rounded table and its caption; pipes and backslashes in labels are escaped."""
+    lines = [[_markdown_text(cell) for cell in line] for line in table.lines]
+    frame = pd.DataFrame(lines, columns=[_markdown_text(title) for title in table.header])
+    align = ("left", *("right" for _ in table.header[1:]))
+    body = frame.to_markdown(index=False, colalign=align, disable_numparse=True)
+    return f"{body}\n\n{_markdown_text(table.caption)}\n"
+
+
+def _markdown_text(text: str) -> str:
+    for character in "\\|*_`<[":
+        text = text.replace(character, f"\\{character}") if character != "<" else text.replace("<", "&lt;")
+    return text

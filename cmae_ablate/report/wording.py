@@ -1,0 +1,139 @@
+"""Numbers and lists as a reader sees them. Only tables, figures and sentences round; files never do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+MINUS = "\N{MINUS SIGN}"
+BLANK = "\N{EN DASH}"
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+DAGGER = "\N{DAGGER}"
+SPOKEN = {"knn": "k-NN", "fine_tune": "fine-tuned", "pretrain": "pretraining"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is named and rounded.
+
+    Attributes:
+        name: Its column in `trials.csv`.
+        words: For sentences, for example `linear probe top-1`.
+        label: For headers, for example `linear probe top-1 (%)`.
+        unit: What a difference is counted in, with its leading space: ` points`, or nothing.
+        decimals: Digits after the point.
+        worth_telling: The difference that seeds are planned for where the study states none; NaN: unknown.
+    """
+
+    name: str
+    words: str
+    label: str
+    unit: str
+    decimals: int
+    worth_telling: float
+
+    @classmethod
+    def named(cls, name: str) -> Metric:
+        """Accuracies are percentages and differ by points; anything else keeps its own scale."""
+        evaluation, _, quantity = name.rpartition(".")
+        evaluation = SPOKEN.get(evaluation, evaluation)
+        words = f"{evaluation} {quantity}".replace("_", " ").replace(".", " ").strip()
+        if quantity.startswith("top") and quantity[3:].isdigit():
+            words = words.removesuffix(quantity) + f"top-{quantity[3:]}"
+        elif "accuracy" not in quantity:
+            return cls(name, words, words, "", 4, math.nan)
+        return cls(name, words, f"{words} (%)", " points", 2, 1.0)
+
+    def text(self, value: float) -> str:
+        """A level of this metric."""
+        return number(value, self.decimals)
+
+    def signed(self, value: float) -> str:
+        """A difference, with its sign."""
+        return signed(value, self.decimals)
+
+    def interval(self, low: float, high: float) -> str:
+        """`[low, high]`, or nothing where there is none."""
+        return "" if math.isnan(low) else f"[{self.signed(low)}, {self.signed(high)}]"
+
+
+def number(value: float, decimals: int) -> str:
+    """Fixed decimals with a real minus sign; a dash for NaN; no `-0.00`."""
+    if math.isnan(value):
+        return BLANK
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float, decimals: int) -> str:
+    """As `number`, with a plus sign on what is above zero after rounding."""
+    text = number(value, decimals)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Three significant digits without exponents, for costs: 0.452, 12.3, 268, 12,345."""
+    if math.isnan(value):
+        return BLANK
+    if value == 0 or math.isinf(value):
+        return f"{value:g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, 9)}f}".replace("-", MINUS)
+
+
+def p_value(p: float) -> str:
+    """Three decimals, and never a p of zero."""
+    if math.isnan(p):
+        return BLANK
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_phrase(p: float) -> str:
+    """`= 0.012` or `< 0.001`, to stand after a p."""
+    return p_value(p).replace("<", "< ") if p < 0.001 else f"= {p_value(p)}"
+
+
+def ratio(value: float) -> str:
+    """A cost relative to the reference's."""
+    return f"{significant(value, 2)}\N{MULTIPLICATION SIGN}"
+
+
+def seed_ranges(seeds: Iterable[int]) -> str:
+    """`0-2, 5`: short even for hundreds of seeds."""
+    runs: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def listing(items: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`; of a long list the first few and how many more."""
+    shown = list(items) if len(items) <= most else [*items[: most - 1], f"{len(items) - most + 1} more"]
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def one_line(label: str) -> str:
+    """A label without line breaks or runs of blanks."""
+    return " ".join(label.split())
+
+
+def shortened(label: str, width: int) -> str:
+    """At most `width` characters: the middle goes, since levels joined by ` + ` differ at both ends."""
+    label = one_line(label)
+    if len(label) <= width:
+        return label
+    head = (width - 1 + 1) // 2
+    return f"{label[:head].rstrip()}\N{HORIZONTAL ELLIPSIS}{label[-(width - 1 - head) :].lstrip()}"

@@ -1,0 +1,186 @@
+"""`run`: from a study file to its tables, whatever was interrupted before."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from cmae_ablate import design, results
+from cmae_ablate.campaign import Campaign
+from cmae_ablate.environment import describe_environment
+from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.options import Options
+from cmae_ablate.pretrain import image_size_of
+from cmae_ablate.progress import Monitor
+from cmae_ablate.queue import Queue
+from cmae_ablate.report import read_trials
+from cmae_ablate.reporting import open_queue, report_study, say, say_failures, track_summary
+from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.tracking import MlflowTracker, Tracker, ui_command
+from cmae_ablate.trial import Bench, run_cell, smoke
+from cmae_ablate.worker import StopFlag, Worker, catching_signals
+
+INTERRUPTED = (130, 143)
+LOG_VARIABLE = "CMAE_ABLATE_LOG"
+"""Environment variable that tells a worker where its output goes, for `status`."""
+
+
+def run_study(options: Options, console: Console, imported: Path | None = None) -> int:
+    """Train whatever is missing, then report.
+
+    Args:
+        options: The command line's.
+        console: Where to say things.
+        imported: A `trials.csv` whose matching complete rows count as done.
+
+    Returns:
+        0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
+    """
+    study = options.load()
+    # Everything is checked before data are touched or anything is created.
+    levels = {variant.label: variant.levels for variant in design.variants(study)}
+    described = results.describe(study, levels, design.reference_label(study))
+    rows = read_trials(imported, described).to_dict("records") if imported else []
+    pick_device(options.device)
+    campaign = options.begin(study, console)
+    smoke_pass(campaign)
+    make_places(campaign)
+    queue, tracker = open_queue(campaign), open_tracker(campaign)
+    tracker.open_study(campaign.planned, {"question": study.question, "command": options.command, **describe_environment()})
+    if rows:
+        count = queue.import_complete(rows, study.metric)
+        console.print(f"imported {count} of {len(rows)} rows of {imported}", highlight=False)
+    status = _train(campaign, options, queue, tracker, console)
+    tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"))
+    if status in INTERRUPTED:
+        console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
+        return status
+    files = report_study(campaign, queue, options)
+    track_summary(results.trials_frame(queue.status()), tracker)
+    say(files, study.question, campaign.folder, console)
+    console.print(f"runs: {ui_command(campaign.places.tracking)}", highlight=False, markup=False, soft_wrap=True)
+    return say_failures(queue.status(), console)
+
+
+def work(options: Options, console: Console, stop: StopFlag) -> int:
+    """One worker in this process, until nothing is left.
+
+    Returns:
+        0, or 130 or 143 when interrupted.
+    """
+    campaign = options.begin(options.load(), console)
+    make_places(campaign)
+    runtime = Runtime(pick_device(options.device))
+    log = os.environ.get(LOG_VARIABLE, "")
+    return Worker(campaign, open_queue(campaign), open_tracker(campaign), runtime, stop, log).run()
+
+
+def repeat_cell(options: Options, name: str, console: Console) -> int:
+    """Train one cell again from nothing, and compare its weights with those recorded.
+
+    Returns:
+        0 when they are equal or none were recorded, else 1.
+
+    Raises:
+        UserError: The study has no such cell.
+    """
+    campaign = options.begin(options.load(), console)
+    known = {f"{cell.variant}:{cell.seed}": cell for cell in campaign.planned}
+    if name not in known:
+        raise UserError(f"--cell {name}: the study has no such cell; choose VARIANT:SEED from {', '.join(known)}")
+    cell = campaign.cell(known[name])
+    make_places(campaign)
+    recorded = {status.cell.id: status.results for status in open_queue(campaign).status()}[known[name].id]
+    training = cell.spec.training
+    set_threads(training.threads)
+    runtime = Runtime(pick_device(options.device), training.precision, training.compile)
+    with TemporaryDirectory(prefix="cmae-ablate-") as folder:
+        result = run_cell(cell.spec, Bench(campaign.data_of(cell.spec), runtime, Path(folder)))
+    for metric, value in sorted(result.metrics.items()):
+        console.print(f"{metric}: {value:.6g}", highlight=False)
+    before = recorded.get("weights_sha256")
+    console.print(f"weights_sha256: {result.weights_sha256}", highlight=False, soft_wrap=True)
+    if before is None:
+        console.print("no result of this cell is recorded; nothing to compare with", highlight=False)
+        return 0
+    equal = before == result.weights_sha256
+    console.print("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", soft_wrap=True)
+    return 0 if equal else 1
+
+
+def smoke_pass(campaign: Campaign) -> None:
+    """Take one step of every variant on noise, before anything is trained.
+
+    Raises:
+        UserError: A variant cannot be built or run.
+    """
+    set_threads(1)
+    for variant in campaign.variants:
+        try:
+            smoke(variant.spec, image_size_of(variant.spec, campaign.data_of(variant.spec)))
+        except (UserError, DivergedError) as error:
+            raise UserError(f"{campaign.study.origin.file}: variant '{variant.label}': {error}") from error
+
+
+def make_places(campaign: Campaign) -> None:
+    """Create the folders of state, readable by the owner only."""
+    for folder in (campaign.places.out, campaign.places.cache, campaign.folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def open_tracker(campaign: Campaign) -> Tracker:
+    """The study's MLflow store; created if need be."""
+    return MlflowTracker(campaign.places.tracking, campaign.places.out / "mlartifacts", campaign.study.name)
+
+
+def default_workers(campaign: Campaign, device: str) -> int:
+    """One worker a GPU; on a CPU as many as its cores bear at the threads a cell takes."""
+    import torch
+
+    if pick_device(device).type == "cuda":
+        return torch.cuda.device_count()
+    threads = max(variant.spec.training.threads for variant in campaign.variants)
+    return max(1, len(os.sched_getaffinity(0)) // threads)
+
+
+def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker, console: Console) -> int:
+    statuses = queue.status()
+    done = sum(status.state == "COMPLETE" for status in statuses)
+    if any(status.state == "FAILED" for status in statuses):
+        queue.forgive()  # the user runs the command again: what failed for good is tried again
+    if done == len(statuses):
+        console.print(f"all {done} cells of {campaign.study.name} are complete; nothing to train", highlight=False)
+        return 0
+    workers = min(options.workers or default_workers(campaign, options.device), len(statuses) - done)
+    console.print(f"{campaign.study.name}: {len(statuses) - done} cells to train, {workers} at a time", highlight=False)
+    logs = campaign.folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with Monitor(campaign.folder / "progress", len(statuses), done, console):
+        if workers > 1:
+            from cmae_ablate.launch.local import run_workers
+
+            command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
+            codes = run_workers(command, workers, devices=_devices(options.device, workers), log_dir=logs)
+            return next((code for code in codes if code in INTERRUPTED), 0)
+        stop = StopFlag()
+        with catching_signals(stop):
+            return Worker(campaign, queue, tracker, Runtime(pick_device(options.device)), stop, "").run()
+
+
+def _in_state(queue: Queue, state: str) -> set[tuple[str, int]]:
+    return {(status.cell.variant, status.cell.seed) for status in queue.status() if status.state == state}
+
+
+def _devices(device: str, workers: int) -> Sequence[str] | None:
+    import torch
+
+    if pick_device(device).type != "cuda":
+        return None
+    return [str(index % torch.cuda.device_count()) for index in range(workers)]
+
+

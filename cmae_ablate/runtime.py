@@ -1,0 +1,79 @@
+"""Where a trial computes, and the random streams it draws from. Nothing here changes a result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from cmae_ablate.errors import UserError
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Device and precision of one cell.
+
+    Attributes:
+        device: Where tensors live.
+        precision: `fp32`, or `bf16` for autocast; a trial's scale decides.
+        compile: Whether the training step is compiled.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = "fp32"
+    compile: bool = False
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Autocast to bf16 where the precision says so; parameters and losses stay fp32."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+def pick_device(wish: str) -> torch.device:
+    """Resolve `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UserError: CUDA was asked for and there is none.
+    """
+    if wish == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device is visible to torch; use --device cpu or auto")
+    if wish == "auto":
+        wish = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wish)
+
+
+def set_threads(threads: int) -> None:
+    """Fix the CPU threads of this process: the order of floating-point sums depends on them."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+
+
+def stream_seed(seed: int, *name: object) -> int:
+    """A 63-bit seed for the stream called `name`, such as `("masking", epoch, step, view)`."""
+    digest = hashlib.sha256(repr((seed, *name)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stream(seed: int, *name: object) -> torch.Generator:
+    """A CPU generator of its own for each name: adding a component draws from no other's stream."""
+    return torch.Generator().manual_seed(stream_seed(seed, *name))
+
+
+@contextmanager
+def seeded(seed: int, *name: object) -> Iterator[None]:
+    """Let torch's global generator be the named stream inside the block, and as it was after it.
+
+    For code that knows only the global generator: initialisation of modules, dropout, drop path.
+    """
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(stream_seed(seed, *name))
+        yield

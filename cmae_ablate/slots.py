@@ -1,0 +1,261 @@
+"""Every slot of a trial on one page: what its components are built from, and what they do.
+
+The docstring of each Protocol says which positional arguments assembly passes to the constructor;
+a component's keyword-only parameters are its options. Shapes as in `tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cmae_ablate.arrays import DataArrays, Dataset
+from cmae_ablate.registry import Registry
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.tokens import PatchMask
+
+
+class Encoder(Protocol):
+    """A vision transformer. Built from `(image_size: int)`; an `nn.Module`."""
+
+    embed_dim: int
+    patch_size: int
+    image_size: int
+    grid: tuple[int, int]
+    num_patches: int
+
+    def encode(
+        self,
+        images: Tensor,
+        mask: PatchMask | None,
+        *,
+        positions: bool | Tensor = True,
+        norm: bool = True,
+    ) -> Tensor:
+        """Encode the visible patches.
+
+        Args:
+            images: Normalised images, (B, C, H, W).
+            mask: Which patches are hidden; None shows all N of them.
+            positions: Whether tokens get their position embeddings: all, none, or per visible token, (B, V) bool.
+            norm: Whether the final LayerNorm is applied.
+
+        Returns:
+            Class token, then visible tokens in the order of `mask.ids_keep`, (B, 1 + V, D).
+        """
+        ...
+
+    def class_attention(self, images: Tensor) -> Tensor:
+        """How much the class token attends to each patch in the last block, mean over heads, (B, N)."""
+        ...
+
+    def parameters(self) -> Iterable[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented view of a batch, masked and encoded.
+
+    Attributes:
+        images: Normalised images, (B, C, H, W).
+        mask: Which patches are hidden.
+        tokens: Encoder output after the final norm, class token first, (B, 1 + V, D).
+    """
+
+    images: Tensor
+    mask: PatchMask
+    tokens: Tensor
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss term before weighting, and what is worth plotting beside it.
+
+    Attributes:
+        loss: Scalar.
+        diagnostics: Detached scalars by name, such as `accuracy` in [0, 1].
+    """
+
+    loss: Tensor
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Masking(Protocol):
+    """Chooses hidden patches. Built from `(grid: tuple[int, int])`."""
+
+    def sample(self, batch: int, rng: torch.Generator) -> PatchMask:
+        """Draw one mask per image on the CPU; every image hides equally many patches."""
+        ...
+
+
+class Decoder(Protocol):
+    """Predicts the target on hidden patches. Built from `(embed_dim, grid, target_dim)`; an `nn.Module`."""
+
+    def __call__(self, view: View) -> Tensor:
+        """Predictions in the order of `view.mask.ids_hidden`, (B, M, target_dim)."""
+        ...
+
+
+class Target(Protocol):
+    """What the decoder must predict. Built from `(patch_size: int)`."""
+
+    def dim(self) -> int:
+        """Values per patch."""
+        ...
+
+    def __call__(self, images: Tensor, mask: PatchMask) -> Tensor:
+        """Targets of hidden patches in the order of `mask.ids_hidden`, (B, M, dim)."""
+        ...
+
+    def to_pixels(self, predictions: Tensor, images: Tensor, mask: PatchMask) -> Tensor | None:
+        """Predictions as pixel patches for a picture, (B, M, Q); None where the target has no picture."""
+        ...
+
+
+class Objective(Protocol):
+    """A further task for the encoder. Built from `(encoder: Encoder)`; an `nn.Module`.
+
+    The encoder given to the constructor serves for its sizes, or to copy; it must not be kept as a submodule.
+
+    Attributes:
+        num_views: Augmented views of each image that the objective needs.
+        weight: Factor of its loss in the sum.
+    """
+
+    num_views: int
+    weight: float
+
+    def __call__(self, views: Sequence[View], encoder: Encoder, rng: torch.Generator) -> Term:
+        """The unweighted loss on at least `num_views` views. `rng` is a CPU generator of the step's own."""
+        ...
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        """Called after each optimiser step; `progress` in [0, 1] is the part of training done (EMA copies)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What a crop strategy found out when it looked at the images again: scalars by name."""
+
+    metrics: Mapping[str, float]
+
+
+class CropStrategy(Protocol):
+    """Where to crop each training image. Built from `(num_images: int, true_boxes: Tensor)`.
+
+    `true_boxes` (n, 4) are top, left, bottom, right in [0, 1], NaN where unknown. Only
+    `ground_truth_box` may crop by them; others may only measure against them.
+    """
+
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
+        ...
+
+    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> Refresh | None:
+        """Called before each epoch (from 0); None where nothing was looked at."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a checkpoint must keep."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""
+        ...
+
+
+class ImageSource(Protocol):
+    """Training images for a look by a crop strategy: whole, uncropped, normalised, on the device."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, batch_size: int) -> Iterable[Tensor]:
+        """All images in order, (b, C, S, S) with S the encoder's image size."""
+        ...
+
+
+class Augmentation(Protocol):
+    """What happens to a view's pixels after the crop. Built from `()`."""
+
+    def __call__(self, images: Tensor, view: int, rng: torch.Generator) -> Tensor:
+        """Images (B, C, H, W) in [0, 1], on any device, to images of the same shape in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: By name, without the evaluation's own name; top-1 in percent.
+        predictions: Predicted class of each test image in order, (n_test,) int64; None without any.
+        protocol: One sentence: feature, layer, normalisation, and how free choices were made.
+        chosen: What was chosen on validation data, such as `l2`, for the record.
+    """
+
+    metrics: Mapping[str, float]
+    predictions: Tensor | None
+    protocol: str
+    chosen: Mapping[str, float] = field(default_factory=dict)
+
+
+class Features(Protocol):
+    """Frozen features of whole images, computed once and shared by every evaluation."""
+
+    def get(self, split: str, pooling: str) -> Tensor:
+        """Features of `train`, `validation` or `test`, pooled by `mean` (patch tokens) or `cls`; (n, D) on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationContext:
+    """All that an evaluation may look at.
+
+    Attributes:
+        encoder: The pretrained encoder in eval mode; None for the raw-pixel control.
+        features: Its frozen features.
+        data: The prepared data with labels.
+        runtime: Where to compute.
+        seed: The cell's seed, for evaluations that train.
+    """
+
+    encoder: Encoder | None
+    features: Features
+    data: DataArrays
+    runtime: Runtime
+    seed: int
+
+
+class Evaluation(Protocol):
+    """Measures an encoder. Built from `()`.
+
+    Attributes:
+        metrics: Names of the metrics that a call returns; a class attribute, known before any training.
+        trains_encoder: Whether it needs the encoder itself rather than frozen features.
+    """
+
+    metrics: tuple[str, ...]
+    trains_encoder: bool
+
+    def __call__(self, context: EvaluationContext) -> EvaluationResult:
+        """Train on `train`, choose on `validation`, report on `test`."""
+        ...
+
+
+DATASETS: Registry[Dataset] = Registry("dataset")
+BACKBONES: Registry[Encoder] = Registry("backbone")
+MASKINGS: Registry[Masking] = Registry("masking")
+DECODERS: Registry[Decoder] = Registry("decoder")
+TARGETS: Registry[Target] = Registry("target")
+CROPS: Registry[CropStrategy] = Registry("crop")
+AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
+CONTRASTIVE: Registry[Objective] = Registry("objectives.contrastive", optional=True)
+POSITION: Registry[Objective] = Registry("objectives.position", optional=True)
+EVALUATIONS: Registry[Evaluation] = Registry("evaluations", optional=True)
+"""Keyed by a label of the user's choice; the label is the metric's prefix, and the default of `name`."""

@@ -1,0 +1,345 @@
+"""A trial as a value: resolved from a tree of plain settings, frozen, fingerprinted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cmae_ablate.registry import SLOTS, ComponentSpec, Registry, suggest
+
+Path = tuple[str, ...]
+Tree = dict[str, Any]
+
+REQUIRED_SLOTS = ("dataset", "backbone", "masking", "decoder", "target", "crop", "augmentation")
+TRIAL_KEYS = (*REQUIRED_SLOTS, "objectives", "training", "evaluations")
+
+
+class SpecError(ValueError):
+    """A setting that makes no trial: where in the trial, what is wrong, what to do."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+
+
+class Training(BaseModel):
+    """How every variant is pretrained. Defaults are MAE's where MAE has one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    epochs: Annotated[int, Field(ge=1, description="passes over the training images")] = 100
+    batch_size: Annotated[int, Field(ge=1, description="images a step, over all devices")] = 64
+    base_lr: Annotated[float, Field(gt=0, description="learning rate at batch 256; scaled linearly")] = 1.5e-4
+    min_lr: Annotated[float, Field(ge=0, description="learning rate at the end of the cosine")] = 0.0
+    warmup_epochs: Annotated[float, Field(ge=0, description="linear warm-up")] = 40.0
+    weight_decay: Annotated[float, Field(ge=0, description="AdamW; none on one-dimensional parameters")] = (
+        0.05
+    )
+    beta1: Annotated[float, Field(ge=0, lt=1, description="AdamW")] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1, description="AdamW")] = 0.95
+    grad_clip: Annotated[float, Field(ge=0, description="largest gradient norm; 0 clips nothing")] = 0.0
+    image_size: Annotated[
+        int | None, Field(ge=8, description="encoder input in pixels; null is the data's")
+    ] = None
+    num_views: Annotated[
+        int, Field(ge=1, le=2, description="views of each image, if no objective needs more")
+    ] = 1
+    reconstruct: Annotated[
+        Literal["first", "all"], Field(description="views that the decoder reconstructs")
+    ] = "first"
+    shared_mask: Annotated[bool, Field(description="whether all views of an image hide the same patches")] = (
+        False
+    )
+    precision: Annotated[Literal["fp32", "bf16"], Field(description="bf16 is autocast")] = "fp32"
+    threads: Annotated[int, Field(ge=1, description="CPU threads a cell; they order floating-point sums")] = 1
+    compile: Annotated[bool, Field(description="torch.compile of the training step; off on CPU")] = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A component with all of its options filled in."""
+
+    slot: str
+    name: str
+    version: int
+    options: Mapping[str, Any] = field(hash=False)
+
+    def build(self, *args: Any) -> Any:
+        """Construct it; `args` are what its slot's Protocol says."""
+        return self.component.build(self.options, *args)
+
+    @property
+    def component(self) -> ComponentSpec[Any]:
+        """The registered component."""
+        registry: Registry[Any] = SLOTS[self.slot]
+        return registry[self.name]
+
+    def to_tree(self) -> Tree:
+        """As a study file would write it."""
+        return {"name": self.name, **self.options}
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """All that decides one trial's result, and nothing else.
+
+    Attributes:
+        seed: Source of every random stream.
+        components: The required slots, by slot.
+        objectives: Built objectives by short slot name, such as `contrastive`; what is off is absent.
+        evaluations: By label.
+        training: Optimisation.
+        notices: What resolution changed and the user should hear; no part of the fingerprint.
+    """
+
+    seed: int
+    components: Mapping[str, Choice] = field(hash=False)
+    objectives: Mapping[str, Choice] = field(hash=False)
+    evaluations: Mapping[str, Choice] = field(hash=False)
+    training: Training
+    notices: tuple[str, ...] = field(default=(), compare=False)
+
+    def __getitem__(self, slot: str) -> Choice:
+        return self.components[slot]
+
+    def with_seed(self, seed: int) -> TrialSpec:
+        """The same trial with other random streams."""
+        return replace(self, seed=seed)
+
+    def with_objectives(self, objectives: Mapping[str, Mapping[str, Any]]) -> TrialSpec:
+        """The same trial with these objectives and no others."""
+        return resolve({**self.to_tree(), "objectives": dict(objectives)}, self.seed)
+
+    def to_tree(self) -> Tree:
+        """The resolved configuration as plain data, as a study file would write it."""
+        return {
+            **{slot: choice.to_tree() for slot, choice in self.components.items()},
+            "objectives": {name: choice.to_tree() for name, choice in self.objectives.items()},
+            "training": self.training.model_dump(mode="json"),
+            "evaluations": {label: choice.to_tree() for label, choice in self.evaluations.items()},
+        }
+
+    def pretrain_fingerprint(self, data_digest: str) -> str:
+        """Names the pretrained weights: seed, components with versions, training, data by content."""
+        content = {slot: _identity(choice) for slot, choice in self.components.items() if slot != "dataset"}
+        return _digest(
+            {
+                "seed": self.seed,
+                "data": data_digest,
+                "components": content,
+                "objectives": {name: _identity(choice) for name, choice in self.objectives.items()},
+                "training": self.training.model_dump(mode="json"),
+            }
+        )
+
+    def fingerprint(self, data_digest: str) -> str:
+        """Names the whole trial: its pretraining and its evaluations."""
+        evaluations = {label: _identity(choice) for label, choice in self.evaluations.items()}
+        return _digest({"pretrain": self.pretrain_fingerprint(data_digest), "evaluations": evaluations})
+
+
+def default_tree() -> Tree:
+    """MAE on the embedded data, as settings."""
+    return {
+        "dataset": {"name": "scenes"},
+        "backbone": {"name": "vit"},
+        "masking": {"name": "random"},
+        "decoder": {"name": "transformer"},
+        "target": {"name": "pixels"},
+        "crop": {"name": "random_resized"},
+        "augmentation": {"name": "standard"},
+        "objectives": {},
+        "training": {},
+        "evaluations": {"knn": {"name": "knn"}, "linear_probe": {"name": "linear_probe"}},
+    }
+
+
+def slot_of(path: Path) -> str | None:
+    """The slot whose component stands at `path` in a trial; None where none does."""
+    if len(path) == 2 and path[0] == "evaluations":
+        return "evaluations"
+    dotted = ".".join(path)
+    return dotted if dotted in SLOTS and dotted != "evaluations" else None
+
+
+def changes(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """Take a change apart into components and single settings, each with its path.
+
+    Args:
+        path: Where in the trial; empty for a set of changes.
+        value: What to put there. A mapping above components holds further changes, whose keys may be dotted.
+
+    Raises:
+        SpecError: The path leads nowhere in a trial.
+    """
+    if _component_path(path) is not None or (len(path) == 2 and path[0] == "training"):
+        yield path, value
+    elif not path or path in {("objectives",), ("training",), ("evaluations",)}:
+        if not isinstance(value, Mapping):
+            raise SpecError(path, f"a mapping of settings is expected, not {_brief(value)}")
+        for key, inner in value.items():
+            yield from changes((*path, *str(key).split(".")), inner)
+    else:
+        raise SpecError(path, f"a trial has no such key; {suggest(path[0], _known(path))}")
+
+
+def apply(tree: Tree, path: Path, value: Any) -> Tree:
+    """A copy of `tree` with the change made.
+
+    Where the component there keeps its name, options merge; another name replaces the component.
+    """
+    result = tree
+    for place, setting in changes(path, value):
+        result = _put(result, place, setting)
+    return result
+
+
+def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
+    """Fill in every default and check every setting.
+
+    Raises:
+        SpecError: A component or option does not exist, has the wrong type, or is out of range.
+    """
+    notices: list[str] = []
+    training = _clip_training(_training(tree.get("training", {})), notices)
+    components = {slot: _choice(slot, (slot,), tree[slot]) for slot in REQUIRED_SLOTS}
+    objectives = {
+        name: _choice(f"objectives.{name}", ("objectives", name), node)
+        for name, node in sorted(tree["objectives"].items())
+        if node["name"] != "none"
+    }
+    evaluations = {
+        label: _choice("evaluations", ("evaluations", label), node)
+        for label, node in tree["evaluations"].items()
+        if node["name"] != "none"
+    }
+    components["crop"] = _clip_schedule(components["crop"], training.epochs, "crop", notices)
+    evaluations = {
+        label: _clip_schedule(choice, choice.options.get("epochs"), f"evaluations.{label}", notices)
+        for label, choice in evaluations.items()
+    }
+    return TrialSpec(seed, components, objectives, evaluations, training, tuple(notices))
+
+
+def _put(tree: Tree, path: Path, value: Any) -> Tree:
+    place = _component_path(path)
+    if place is None:
+        return {**tree, "training": {**tree["training"], path[1]: value}}
+    option = path[len(place) :]
+    if len(option) > 1:
+        raise SpecError(
+            path, f"options have no parts of their own; set {'.'.join((*place, option[0]))} whole"
+        )
+    present: Any = tree
+    for key in place:
+        present = present.get(key, {})
+    node = _component_node(place, present, {option[0]: value} if option else value)
+    if len(place) == 1:
+        return {**tree, place[0]: node}
+    return {**tree, place[0]: {**tree[place[0]], place[1]: node}}
+
+
+def _component_node(path: Path, present: Tree, value: Any) -> Tree:
+    if value is None or isinstance(value, str):
+        value = {"name": value or "none"}
+    if not isinstance(value, Mapping):
+        raise SpecError(path, f"a component is expected, such as {{name: ...}}, not {_brief(value)}")
+    # An evaluation's label is its name unless said otherwise; an objective that is absent must be named.
+    name = value.get("name", present.get("name", path[-1] if path[0] == "evaluations" else None))
+    if "name" not in value and name is None:
+        raise SpecError(path, f"say which: {{name: ...}}; {suggest('', SLOTS['.'.join(path)].names)}")
+    if name is None or name is False:
+        name = "none"
+    if not isinstance(name, str):
+        raise SpecError((*path, "name"), f"a component's name is a word, not {_brief(name)}")
+    kept = present if present.get("name") == name else {}
+    return {**kept, **value, "name": name}
+
+
+def _training(node: Tree) -> Training:
+    try:
+        return Training.model_validate_json(json.dumps(node))
+    except (ValidationError, TypeError) as error:
+        raise _spec_error(("training",), error, list(Training.model_fields)) from error
+
+
+def _choice(slot: str, path: Path, node: Tree) -> Choice:
+    registry = SLOTS[slot]
+    name = node["name"]
+    if name not in registry:
+        kind = slot.rsplit(".", maxsplit=1)[-1]
+        raise SpecError((*path, "name"), f"no {kind} is called '{name}'; {suggest(name, registry.names)}")
+    component = registry[name]
+    try:
+        options = component.validate({key: value for key, value in node.items() if key != "name"})
+    except (ValidationError, TypeError) as error:
+        raise _spec_error(path, error, list(component.options.model_fields), name) from error
+    return Choice(slot, name, component.version, options)
+
+
+def _spec_error(path: Path, error: Exception, known: list[str], owner: str = "") -> SpecError:
+    if not isinstance(error, ValidationError):
+        return SpecError(path, f"a value is no plain number, word or list: {error}")
+    # Only the first complaint, and never str(error): it repeats the whole input.
+    first = error.errors(include_url=False, include_input=True)[0]
+    place = (*path, *(str(key) for key in first["loc"][:1]))
+    if first["type"] == "extra_forbidden":
+        whose = f"'{owner}'" if owner else "training"
+        return SpecError(place, f"{whose} has no such option; {suggest(place[-1], known)}")
+    if first["type"] == "missing":
+        return SpecError(place, f"'{owner}' needs this option; set {'.'.join(place)}")
+    return SpecError(place, f"{_brief(first['input'])} does not fit: {_lower(first['msg'])}")
+
+
+def _clip_training(training: Training, notices: list[str]) -> Training:
+    if training.warmup_epochs < training.epochs:
+        return training
+    clipped = training.epochs / 2
+    notices.append(
+        f"training.warmup_epochs {training.warmup_epochs:g} does not fit {training.epochs} epochs; clipped to {clipped:g}"
+    )
+    return training.model_copy(update={"warmup_epochs": clipped})
+
+
+def _clip_schedule(choice: Choice, epochs: int | None, path: str, notices: list[str]) -> Choice:
+    warmup = choice.options.get("warmup_epochs")
+    if epochs is None or warmup is None or warmup < epochs:
+        return choice
+    # At least the last epoch runs as scheduled after the warm-up.
+    clipped = epochs - 1
+    notices.append(f"{path}.warmup_epochs {warmup:g} does not fit {epochs} epochs; clipped to {clipped}")
+    return replace(choice, options={**choice.options, "warmup_epochs": type(warmup)(clipped)})
+
+
+def _identity(choice: Choice) -> Tree:
+    return {"name": choice.name, "version": choice.version, "options": dict(choice.options)}
+
+
+def _digest(content: Tree) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def _component_path(path: Path) -> Path | None:
+    return next((path[:length] for length in (1, 2) if slot_of(path[:length]) and len(path) >= length), None)
+
+
+def _known(path: Path) -> list[str]:
+    if len(path) > 1 and path[0] == "objectives":
+        return [slot.removeprefix("objectives.") for slot in SLOTS if slot.startswith("objectives.")]
+    return list(TRIAL_KEYS)
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]

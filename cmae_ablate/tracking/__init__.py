@@ -1,0 +1,7 @@
+"""Where curves, configurations and pictures of every run go: MLflow, study > variant > seed."""
+
+from cmae_ablate.tracking.connection import ui_command
+from cmae_ablate.tracking.mlflow_tracker import MlflowTracker
+from cmae_ablate.tracking.tracker import CellRun, NullTracker, Tracker
+
+__all__ = ["CellRun", "MlflowTracker", "NullTracker", "Tracker", "ui_command"]

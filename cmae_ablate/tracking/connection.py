@@ -1,0 +1,120 @@
+"""Reaching an MLflow store: quietly, safely from several processes at once, without long hangs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.queue.storage import redact
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+# Set before MLflow is imported. Training must not hang on a server that is away: what cannot be handed in
+# within seconds is kept on disk instead.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_LOST_CAUSES = (
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+)
+
+
+def check_uri(uri: str) -> None:
+    """Refuse what cannot be an MLflow store.
+
+    Raises:
+        UserError: A file store, or no URI at all.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme not in (*_DATABASES, "http", "https", "databricks"):
+        raise UserError(
+            f"--tracking-uri {redact(uri)}: no MLflow store (folders are refused by MLflow itself); "
+            "write sqlite:////path/mlflow.db or http://host:port"
+        )
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client whose store is known to answer; its tables are created where they do not exist.
+
+    Not safe from several processes at once on a new store: hold a lock.
+
+    Raises:
+        Exception: Whatever MLflow, SQLAlchemy or the network says; see `is_hopeless`.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with _quiet():
+        from mlflow.tracking import MlflowClient
+
+        if uri.partition(":")[0].partition("+")[0] in _DATABASES:
+            _knock(uri)
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+def is_hopeless(error: Exception) -> bool:
+    """Whether trying again later cannot help: a value that MLflow refuses, a run that the user deleted."""
+    code = getattr(error, "error_code", None)
+    return code in _LOST_CAUSES if code else isinstance(error, FileNotFoundError)
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of an SQLite store, else None."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def ui_command(uri: str) -> str:
+    """What to type to look at the runs: a command for a database, the address of a server.
+
+    Passwords are left out and must be filled in.
+    """
+    if uri.startswith("http"):
+        return redact(uri)
+    beside = Path(sys.executable).with_name("mlflow")
+    on_path = shutil.which("mlflow")
+    if on_path is not None and Path(on_path).resolve() == beside.resolve():
+        program = ["mlflow"]
+    else:
+        program = [str(beside)] if beside.exists() else [sys.executable, "-m", "mlflow"]
+    return shlex.join([*program, "ui", "--backend-store-uri", redact(uri), "--port", "5000", "--workers", "1"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow and its migrations narrate, and use what SQLAlchemy deprecates; neither is news to our user."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # A database that is away is reported by us, once, and without a traceback.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _knock(uri: str) -> None:
+    """Fail at once where MLflow would try fifteen times over many minutes."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()

@@ -1,0 +1,101 @@
+"""Writes what a cell's run has to tell to MLflow; to write it twice changes nothing."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmae_ablate.tracking.spool import Entry
+from cmae_ablate.tracking.tree import FINGERPRINT, RunTree
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+LOGGER = logging.getLogger(__name__)
+BATCH = 100
+NAME_CHARACTERS, VALUE_CHARACTERS = 250, 6000  # MLflow's limits
+
+
+class RunWriter:
+    """Writes entries to a run that exists.
+
+    Args:
+        run_id: The run.
+        seen: Metric and step of what the run already has.
+    """
+
+    def __init__(self, run_id: str, seen: set[tuple[str, int]]) -> None:
+        self._run_id = run_id
+        self._seen = seen
+
+    @classmethod
+    def open(cls, tree: RunTree, start: Entry) -> RunWriter:
+        """Find or create the cell's run, and give it the parameters and tags that it lacks."""
+        from mlflow.entities import Param, RunTag
+
+        run_id, existed = tree.seed_run(start.variant, start.seed, start.tags.get(FINGERPRINT, ""))
+        tree.set_running(start.variant, run_id)
+        client = tree.client
+        seen: set[tuple[str, int]] = set()
+        present: set[str] = set()
+        if existed:
+            data = client.get_run(run_id).data
+            present = set(data.params)
+            for key in data.metrics:
+                seen |= {(key, metric.step) for metric in client.get_metric_history(run_id, key)}
+        # A parameter cannot be changed: a resumed run keeps those it started with.
+        params = [Param(key, value) for key, value in _legal(start.params) if key not in present]
+        tags = [RunTag(key, value) for key, value in _legal(start.tags)]
+        for first in range(0, max(len(params), len(tags)), BATCH):
+            client.log_batch(run_id, params=params[first : first + BATCH], tags=tags[first : first + BATCH])
+        return cls(run_id, seen)
+
+    def write(self, client: MlflowClient, entry: Entry) -> None:
+        """Write one entry; to write it again changes nothing.
+
+        Raises:
+            Exception: As `connection.connect`.
+        """
+        if entry.kind == "metrics":
+            self._write_metrics(client, entry)
+        elif entry.kind == "text":
+            client.log_text(self._run_id, entry.text, entry.name)
+        elif entry.kind == "artifact":
+            if Path(entry.name).is_file():
+                client.log_artifact(self._run_id, entry.name, entry.text or None)
+            else:
+                LOGGER.warning("tracking: %s is gone and was not logged", entry.name)
+        elif entry.kind == "finish":
+            client.set_terminated(self._run_id, entry.name, end_time=entry.time)
+
+    def _write_metrics(self, client: MlflowClient, entry: Entry) -> None:
+        from mlflow.entities import Metric
+
+        named = {legal_name(name): value for name, value in entry.values.items()}
+        new = {name: value for name, value in named.items() if (name, entry.step) not in self._seen}
+        metrics = [Metric(name, value, entry.time, entry.step) for name, value in new.items()]
+        if metrics:
+            client.log_batch(self._run_id, metrics=metrics)
+        # NaN included: a diverged loss should be seen in the curve, once.
+        self._seen |= {(name, entry.step) for name in new}
+
+
+def legal_name(name: str) -> str:
+    """The name without what MLflow refuses in names of metrics, parameters and tags."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:NAME_CHARACTERS]
+
+
+def _legal(texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Legal names, and values within MLflow's limit; what is cut off stands in the configuration's file."""
+    return [
+        (
+            legal_name(name),
+            text
+            if len(text) <= VALUE_CHARACTERS
+            else f"{text[: VALUE_CHARACTERS - 1]}\N{HORIZONTAL ELLIPSIS}",
+        )
+        for name, text in texts.items()
+    ]

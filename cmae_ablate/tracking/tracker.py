@@ -1,0 +1,99 @@
+"""What the rest of the package asks of tracking, and the tracker that keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+CellKey = tuple[str, int]
+"""A variant's label and a seed."""
+
+
+class TrackedCell(Protocol):
+    """What tracking must know of a planned cell."""
+
+    @property
+    def variant(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+
+class CellRun(Protocol):
+    """One cell's run. No method ever raises because the store is away."""
+
+    def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log an epoch's metrics; an epoch that the run already has is not logged twice."""
+        ...
+
+    def log_dict(self, content: Mapping[str, object], name: str) -> None:
+        """Keep plain data as the JSON file `name`."""
+        ...
+
+    def log_artifact(self, path: Path, folder: str) -> None:
+        """Keep a copy of a file below `folder`."""
+        ...
+
+    def finish(self, status: Status) -> None:
+        """End the run."""
+        ...
+
+
+class Tracker(Protocol):
+    """Keeps the runs of one study. No method ever raises because the store is away."""
+
+    def open_study(self, cells: Iterable[TrackedCell], description: Mapping[str, str]) -> None:
+        """Say which cells the study has now, and in `description` what it is about."""
+        ...
+
+    def start_cell(
+        self, variant: str, seed: int, params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> CellRun:
+        """The cell's run: a new one, or the one that an interrupted attempt began."""
+        ...
+
+    def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
+        """Give each variant its summary and end the runs of the study and its variants."""
+        ...
+
+    def reconcile(self, running: Collection[CellKey], complete: Collection[CellKey] = ()) -> None:
+        """Hand in what an outage held back, and end every run whose cell is not running."""
+        ...
+
+
+class NullTracker:
+    """Tracks nothing: a study without MLflow."""
+
+    def open_study(self, cells: Iterable[TrackedCell], description: Mapping[str, str]) -> None:
+        """Nothing."""
+
+    def start_cell(
+        self, variant: str, seed: int, params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> CellRun:
+        """A run that keeps nothing."""
+        return NullRun()
+
+    def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
+        """Nothing."""
+
+    def reconcile(self, running: Collection[CellKey], complete: Collection[CellKey] = ()) -> None:
+        """Nothing."""
+
+
+class NullRun:
+    """The run of a `NullTracker`."""
+
+    def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def log_dict(self, content: Mapping[str, object], name: str) -> None:
+        """Nothing."""
+
+    def log_artifact(self, path: Path, folder: str) -> None:
+        """Nothing."""
+
+    def finish(self, status: Status) -> None:
+        """Nothing."""

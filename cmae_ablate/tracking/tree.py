@@ -1,0 +1,154 @@
+"""The tree of runs in MLflow: study > variant > seed, found again by what they stand for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cmae_ablate.tracking.tracker import CellKey, Status
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+PARENT = "mlflow.parentRunId"
+NAME = "mlflow.runName"
+NOTE = "mlflow.note.content"
+KIND, KEY, VARIANT, SEED, FINGERPRINT, OLDER = (
+    "cmae.kind",
+    "cmae.key",
+    "variant",
+    "seed",
+    "fingerprint",
+    "cmae.older_settings",
+)
+Kind = Literal["study", "variant", "seed", "older"]
+OLDER_NAME = "older settings"
+PAGE = 1000
+
+
+class RunTree:
+    """One study's experiment and its runs.
+
+    Args:
+        client: Of a store that answers.
+        study: The experiment's name.
+        artifacts: Folder for a new experiment's artifacts; None lets a server decide.
+    """
+
+    def __init__(self, client: MlflowClient, study: str, artifacts: Path | None) -> None:
+        self.client = client
+        self._study = study
+        self._experiment = self._find_experiment(artifacts)
+        self._known: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Look for runs again: the user may have deleted one."""
+        self._known.clear()
+
+    def study_run(self) -> str:
+        """The study's run id; created if need be."""
+        return self._find_or_create("study", self._study, None, {})[0]
+
+    def variant_run(self, variant: str) -> str:
+        """A variant's run id; created if need be."""
+        return self._find_or_create("variant", variant, self.study_run(), {VARIANT: variant})[0]
+
+    def seed_run(self, variant: str, seed: int, fingerprint: str) -> tuple[str, bool]:
+        """A cell's run id, and whether it was there before."""
+        tags = {VARIANT: variant, SEED: str(seed), FINGERPRINT: fingerprint}
+        return self._find_or_create("seed", f"seed {seed}", self.variant_run(variant), tags)
+
+    def set_running(self, variant: str, run_id: str) -> None:
+        """Mark a cell's run and those above it as running."""
+        for each in (self.study_run(), self.variant_run(variant), run_id):
+            if self.client.get_run(each).info.status != "RUNNING":
+                self.client.update_run(each, status="RUNNING")
+
+    def end_stale(self, running: Collection[CellKey], complete: Collection[CellKey]) -> None:
+        """End every run marked RUNNING below which nothing runs; those of complete cells are FINISHED."""
+        busy = {variant for variant, _ in running}
+        for run in list(self._runs("attributes.status != 'FINISHED'")):
+            tags = run.data.tags
+            kind, is_running = tags.get(KIND), run.info.status == "RUNNING"
+            status: Status = "KILLED"
+            if kind == "seed" and OLDER not in tags:
+                key = (tags[VARIANT], int(tags[SEED]))
+                if key in running:
+                    continue
+                status = "FINISHED" if key in complete else "KILLED"
+            elif (kind == "variant" and tags[VARIANT] in busy) or (kind == "study" and busy):
+                continue
+            elif kind == "older":
+                status = "FINISHED"
+            if is_running or status == "FINISHED":
+                self.client.set_terminated(run.info.run_id, status)
+
+    def sort(self, current: Collection[tuple[str, int, str]]) -> None:
+        """Move the runs of cells that the study no longer has below 'older settings', and back again.
+
+        Args:
+            current: Variant, seed and fingerprint of each cell of the study.
+        """
+        variants = {variant for variant, _, _ in current}
+        for run in list(self._runs("")):
+            tags, run_id = run.data.tags, run.info.run_id
+            kind = tags.get(KIND)
+            if kind == "seed":
+                variant, seed = tags[VARIANT], int(tags[SEED])
+                is_current = (variant, seed, tags[FINGERPRINT]) in current
+                name = f"seed {seed}" if is_current else f"{variant}, seed {seed}"
+            elif kind == "variant":
+                is_current, name = tags[VARIANT] in variants, tags[VARIANT]
+            else:
+                continue
+            if is_current != (OLDER not in tags):
+                if is_current:
+                    self.client.delete_tag(run_id, OLDER)
+                    parent = self.variant_run(tags[VARIANT]) if kind == "seed" else self.study_run()
+                else:
+                    self.client.set_tag(run_id, OLDER, "true")
+                    parent = self._find_or_create("older", OLDER_NAME, self.study_run(), {})[0]
+                self.client.set_tag(run_id, PARENT, parent)
+                self.client.set_tag(run_id, NAME, name)
+
+    def _find_or_create(
+        self, kind: Kind, name: str, parent: str | None, tags: Mapping[str, str]
+    ) -> tuple[str, bool]:
+        # A label may hold any character and a filter may not: what is searched for is a hash.
+        key = hashlib.sha256(json.dumps([kind, sorted(tags.items())]).encode()).hexdigest()[:32]
+        if key in self._known:
+            return self._known[key], True
+        found = next(self._runs(f"tags.`{KEY}` = '{key}'"), None)
+        if found is None:
+            named = {**tags, KIND: kind, KEY: key, "mlflow.source.name": "cmae-ablate"}
+            named |= {PARENT: parent} if parent else {}
+            run_id = self.client.create_run(self._experiment, tags=named, run_name=name).info.run_id
+        else:
+            run_id = found.info.run_id
+        self._known[key] = run_id
+        return run_id, found is not None
+
+    def _runs(self, condition: str) -> Iterator[Run]:
+        """Oldest first: where two hosts made one run twice, all agree on which counts."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self._experiment], condition, max_results=PAGE, order_by=["start_time ASC"], page_token=token
+            )
+            yield from list(page)
+            token = page.token
+            if not token:
+                return
+
+    def _find_experiment(self, artifacts: Path | None) -> str:
+        found = self.client.get_experiment_by_name(self._study)
+        if found is None:
+            place = None if artifacts is None else artifacts.resolve().as_uri()
+            return str(self.client.create_experiment(self._study, artifact_location=place))
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)

@@ -1,0 +1,206 @@
+"""One cell from beginning to end: pretrain or reuse, evaluate or reuse, and say what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save
+
+from cmae_ablate import checkpoint
+from cmae_ablate.arrays import DataArrays
+from cmae_ablate.cost import measure
+from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
+from cmae_ablate.model import MaskedImageModel, assemble, build_encoder
+from cmae_ablate.pretrain import Hooks, image_size_of, pretrain
+from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
+from cmae_ablate.spec import Choice, TrialSpec
+from cmae_ablate.tokens import PatchMask
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one cell found.
+
+    Attributes:
+        metrics: `<evaluation>.<name>`, `pretrain.loss`, `params.*`, `flops.pretrain_image`, `seconds.pretrain`.
+        weights_sha256: Of the pretrained parameters and buffers.
+        folder: Holds the weights, `result.json` and the test predictions.
+        history: Pretraining metrics by epoch.
+        protocols: One sentence an evaluation, by label.
+        reused: Whether the pretraining was found finished.
+    """
+
+    metrics: Mapping[str, float]
+    weights_sha256: str
+    folder: Path
+    history: list[dict[str, float]] = field(default_factory=list)
+    protocols: Mapping[str, str] = field(default_factory=dict)
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where cells are run: data, machine, and the cache that is shared by all studies of an `--out`."""
+
+    data: DataArrays
+    runtime: Runtime
+    cache: Path
+
+    def folder(self, spec: TrialSpec) -> Path:
+        """The pretraining's folder in the content-addressed cache."""
+        return self.cache / "pretrain" / spec.pretrain_fingerprint(self.data.digest)
+
+
+def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellResult:
+    """Pretrain and evaluate one trial; whatever is already in the cache is not done again.
+
+    Raises:
+        Interrupted: The hooks asked to stop; the same call goes on later.
+        DivergedError: A loss is no longer finite.
+    """
+    folder = bench.folder(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Two variants may resolve to the same pretraining: one worker trains it, the other waits.
+    with FileLock(folder / "lock"):
+        reused = (folder / "result.json").is_file()
+        if not reused:
+            _pretrain(spec, bench, folder, hooks or Hooks())
+        record = json.loads((folder / "result.json").read_text())
+        model = load_model(spec, bench, folder)
+        found = evaluate(spec, model.encoder, bench, folder)
+    metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
+    return CellResult(
+        {**metrics, **record["metrics"]},
+        record["weights_sha256"],
+        folder,
+        record["history"],
+        {label: result["protocol"] for label, result in found.items()},
+        reused,
+    )
+
+
+def load_model(spec: TrialSpec, bench: Bench, folder: Path) -> MaskedImageModel:
+    """The pretrained model of a finished pretraining, in eval mode on the runtime's device."""
+    model = assemble(spec, image_size_of(spec, bench.data))
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model.to(bench.runtime.device).eval()
+
+
+def evaluate(
+    spec: TrialSpec, encoder: Encoder, bench: Bench, folder: Path, *, trained: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Run the trial's evaluations on an encoder, each once per folder.
+
+    Args:
+        spec: The trial.
+        encoder: In eval mode.
+        bench: Data and machine.
+        folder: Where results and test predictions are kept.
+        trained: False for a control: evaluations that train the encoder are left out.
+
+    Returns:
+        `{"metrics", "protocol", "chosen"}` by label.
+    """
+    features = FrozenFeatures(encoder, bench.data, bench.runtime)
+    context = EvaluationContext(encoder, features, bench.data, bench.runtime, spec.seed)
+    return {
+        label: _evaluated(choice, label, context, folder)
+        for label, choice in spec.evaluations.items()
+        if trained or not choice.component.factory.trains_encoder  # type: ignore[attr-defined]
+    }
+
+
+def random_init_control(spec: TrialSpec, bench: Bench) -> dict[str, float]:
+    """Evaluate the trial's encoder as it is before any training: what pretraining must beat."""
+    encoder = build_encoder(spec, image_size_of(spec, bench.data))
+    module = cast("torch.nn.Module", encoder).to(bench.runtime.device).eval()
+    state = checkpoint.weights_sha256(module.state_dict())
+    folder = bench.cache / "controls" / f"{state[:32]}-{bench.data.digest[:16]}-{spec.seed}"
+    return _flat(evaluate(spec, encoder, bench, folder, trained=False))
+
+
+def raw_pixel_control(spec: TrialSpec, bench: Bench) -> dict[str, float]:
+    """Evaluate the pixels themselves, without any encoder."""
+    features: Features = PixelFeatures(bench.data)
+    context = EvaluationContext(None, features, bench.data, bench.runtime, spec.seed)
+    folder = bench.cache / "controls" / f"pixels-{bench.data.digest[:16]}"
+    found = {
+        label: _evaluated(choice, label, context, folder)
+        for label, choice in spec.evaluations.items()
+        if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]
+    }
+    return _flat(found)
+
+
+def smoke(spec: TrialSpec, image_size: int) -> None:
+    """One forward and backward step on noise: what cannot run must say so before hour zero.
+
+    Raises:
+        UserError: The parts do not fit each other or the image.
+        DivergedError: The loss of the first step is not finite.
+    """
+    model = assemble(spec, image_size)
+    rng = stream(0, "smoke")
+    images = [torch.randn(2, 3, image_size, image_size, generator=rng) for _ in range(model.num_views)]
+    masks: list[PatchMask] = model.sample_masks(2, 0, 0, 0)
+    rngs = {name: stream(0, "smoke", name) for name in spec.objectives}
+    model.total(model(images, masks, rngs)).backward()  # type: ignore[no-untyped-call]
+
+
+def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None:
+    done = pretrain(spec, bench.data, bench.runtime, folder, hooks)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
+    cost = measure(spec, image_size_of(spec, bench.data))
+    checkpoint.write_atomically(folder / "model.safetensors", save(state))
+    record = {
+        "metrics": {
+            "pretrain.loss": done.history[-1]["loss"],
+            "params.encoder": cost.params_encoder,
+            "params.decoder": cost.params_decoder,
+            "flops.pretrain_image": cost.flops_image,
+            "seconds.pretrain": done.seconds,
+        },
+        "weights_sha256": checkpoint.weights_sha256(state),
+        "history": done.history,
+        "spec": spec.to_tree(),
+        "seed": spec.seed,
+    }
+    checkpoint.write_atomically(folder / "result.json", json.dumps(record, indent=1).encode())
+    checkpoint.clear(folder)
+
+
+def _evaluated(choice: Choice, label: str, context: EvaluationContext, folder: Path) -> dict[str, Any]:
+    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
+    stem = f"{choice.name}-{checkpoint.text_digest(identity)[:16]}"
+    path = folder / f"{stem}.json"
+    if not path.is_file():
+        result: EvaluationResult = choice.build()(context)
+        if result.predictions is not None:
+            np.save(folder_made(folder) / f"{stem}.npy", result.predictions.cpu().numpy().astype(np.int16))
+        record = {
+            "label": label,
+            "metrics": dict(result.metrics),
+            "protocol": result.protocol,
+            "chosen": dict(result.chosen),
+            "predictions": f"{stem}.npy" if result.predictions is not None else None,
+        }
+        checkpoint.write_atomically(folder_made(folder) / path.name, json.dumps(record, indent=1).encode())
+    return cast("dict[str, Any]", json.loads(path.read_text()))
+
+
+def folder_made(folder: Path) -> Path:
+    """The folder, created if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _flat(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    return {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}

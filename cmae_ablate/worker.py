@@ -1,0 +1,184 @@
+"""A worker: claim a cell, run it, say what came out, until nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from cmae_ablate.campaign import Campaign
+from cmae_ablate.design import Cell
+from cmae_ablate.pictures import reconstructions, save_reconstructions
+from cmae_ablate.pretrain import Hooks, Interrupted, Metrics, image_size_of
+from cmae_ablate.progress import CellNote, NoteWriter
+from cmae_ablate.queue import Claim, Queue
+from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.tracking.tracker import CellRun, Tracker
+from cmae_ablate.trial import Bench, CellResult, load_model, run_cell
+
+IDLE_SECONDS = 0.5
+PICTURES = 8
+
+
+class StopFlag:
+    """Remembers the first SIGINT or SIGTERM."""
+
+    def __init__(self) -> None:
+        self.status = 0
+
+    def __call__(self) -> bool:
+        return self.status != 0
+
+    def note(self, number: int, frame: FrameType | None = None) -> None:
+        """Signal handler."""
+        self.status = self.status or 128 + number
+
+
+@contextmanager
+def catching_signals(flag: StopFlag) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set the flag instead of ending the process at once."""
+    before = {number: signal.signal(number, flag.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker's tools.
+
+    Attributes:
+        campaign: The study.
+        queue: Where cells are claimed.
+        tracker: Where runs are logged.
+        runtime: Device; precision and compilation are each cell's own.
+        stop: Asked between steps.
+        log: Path of this worker's log, for `status`.
+    """
+
+    campaign: Campaign
+    queue: Queue
+    tracker: Tracker
+    runtime: Runtime
+    stop: StopFlag
+    log: str
+
+    def run(self) -> int:
+        """Run cells until none is left for anybody, or until told to stop.
+
+        Returns:
+            0, or the flag's exit status: then the cell under way wrote a checkpoint and is free again.
+        """
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        while not self.stop():
+            claim = self.queue.claim(name, log=self.log)
+            if claim is not None:
+                self._attempt(claim)
+            elif self.queue.pending():
+                time.sleep(IDLE_SECONDS)
+            else:
+                break
+        return self.stop.status
+
+    def _attempt(self, claim: Claim) -> None:
+        cell = self.campaign.cell(claim.cell)
+        notes = NoteWriter(self.campaign.folder / "progress", claim.cell.id)
+        note = CellNote(claim.cell.id, f"{cell.variant.label}, seed {cell.seed}", "pretraining")
+        run = self.tracker.start_cell(
+            cell.variant.label, cell.seed, flat_parameters(cell), {"fingerprint": claim.cell.fingerprint}
+        )
+        try:
+            with claim:
+                result = self._run(cell, claim, note, notes, run)
+                value = result.metrics[self.campaign.study.metric]
+                self.queue.finish(claim, value, as_record(result))
+        except Interrupted:
+            self.queue.release(claim)
+            run.finish("KILLED")
+            notes.write(replace(note, phase="interrupted"))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(f"{note.title}: attempt {claim.attempt} failed\n{traceback.format_exc()}", flush=True)
+            self.queue.fail(claim, reason)
+            run.finish("FAILED")
+            notes.write(replace(note, phase="failed", text=reason))
+        else:
+            run.finish("FINISHED")
+            notes.write(replace(note, phase="complete", text=f"{self.campaign.study.metric} {value:.2f}"))
+
+    def _run(self, cell: Cell, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> CellResult:
+        training = cell.spec.training
+        set_threads(training.threads)
+        runtime = replace(self.runtime, precision=training.precision, compile=training.compile)
+        data = self.campaign.data_of(cell.spec)
+        bench = Bench(data, runtime, self.campaign.places.cache)
+        epoch = 0
+
+        def on_epoch(done: int, metrics: Metrics) -> None:
+            nonlocal epoch
+            epoch = done
+            run.log_metrics(done, metrics)
+
+        def on_step(done: int, total: int) -> None:
+            phase = "pretraining" if done < total else "evaluating"
+            notes.write(
+                replace(note, phase=phase, step=done, steps=total, epoch=epoch, epochs=training.epochs)
+            )
+
+        notes.write(note)
+        hooks = Hooks(
+            on_epoch, on_step, lambda: self.stop() or claim.lost, lambda text: print(text, flush=True)
+        )
+        result = run_cell(cell.spec, bench, hooks)
+        self._log(cell, bench, result, run)
+        return result
+
+    def _log(self, cell: Cell, bench: Bench, result: CellResult, run: CellRun) -> None:
+        if result.reused:
+            for epoch, metrics in enumerate(result.history, start=1):
+                run.log_metrics(epoch, metrics)
+        run.log_metrics(cell.spec.training.epochs, dict(result.metrics))
+        run.log_dict(cell.spec.to_tree(), "configuration.json")
+        picture = result.folder / "reconstructions.png"
+        if not picture.is_file():
+            model = load_model(cell.spec, bench, result.folder)
+            size = image_size_of(cell.spec, bench.data)
+            drawn = reconstructions(
+                model, bench.data, bench.data.validation, PICTURES, size, bench.runtime.device
+            )
+            save_reconstructions(drawn, picture)
+        run.log_artifact(picture, "pictures")
+
+
+def flat_parameters(cell: Cell) -> dict[str, str]:
+    """The resolved trial as `slot.option: value` texts."""
+    flat: dict[str, str] = {"seed": str(cell.seed), "variant": cell.variant.label}
+
+    def add(prefix: str, node: object) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                add(f"{prefix}.{key}" if prefix else key, value)
+        else:
+            flat[prefix] = str(node)
+
+    add("", cell.spec.to_tree())
+    return flat
+
+
+def as_record(result: CellResult) -> dict[str, object]:
+    """What the queue keeps of a result."""
+    return {
+        "metrics": dict(result.metrics),
+        "weights_sha256": result.weights_sha256,
+        "folder": str(result.folder),
+        "protocols": dict(result.protocols),
+        "reused": result.reused,
+    }

@@ -1,0 +1,48 @@
+"""What many tests share: a cache of their own, and a study of seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.registry import load_components
+from cmae_ablate.spec import TrialSpec, apply, default_tree, resolve
+from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's cache."""
+    before = os.environ.get("CMAE_ABLATE_CACHE")
+    os.environ["CMAE_ABLATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["CMAE_ABLATE_CACHE"]
+    else:
+        os.environ["CMAE_ABLATE_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def tiny_spec() -> TrialSpec:
+    """MAE on a few small scenes, trained in a second."""
+    load_components()
+    return resolve(apply(default_tree(), (), TINY))
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny_spec: TrialSpec, _own_cache: None) -> DataArrays:
+    """The scenes of `tiny_spec`."""
+    return prepare(tiny_spec["dataset"].build())
+
+
+@pytest.fixture
+def tiny_study(tmp_path: Path) -> Path:
+    """A study file of four cells, with its scale beside it."""
+    (tmp_path / "scales").mkdir()
+    (tmp_path / "scales" / "tiny.yaml").write_text(TINY_SCALE)
+    path = tmp_path / "tiny_study.yaml"
+    path.write_text(TINY_STUDY)
+    return path

@@ -1,0 +1,123 @@
+"""What every evaluation must hold to, whoever wrote it."""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cmae_ablate.evaluations.features import PixelFeatures
+from cmae_ablate.registry import load_components, option_docs
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.slots import EVALUATIONS, EvaluationContext, EvaluationResult
+from tests.evaluations.patterns import CLASSES, pattern_context, pattern_data, small_encoder
+
+load_components()
+NAMES = [component.name for component in EVALUATIONS]
+every_evaluation = pytest.mark.parametrize("name", NAMES)
+
+
+def _run(name: str, context: EvaluationContext) -> EvaluationResult:
+    """Evaluate with few epochs, small batches and a short grid, where the evaluation has such options."""
+    known = EVALUATIONS[name].options.model_fields
+    quick: dict[str, Any] = {"epochs": 2, "batch_size": 32, "warmup_epochs": 1.0, "l2": (0.1, 0.01)}
+    return EVALUATIONS[name].build({key: value for key, value in quick.items() if key in known})(context)
+
+
+@every_evaluation
+def test_it_returns_the_metrics_that_it_announces(name: str) -> None:
+    result = _run(name, pattern_context())
+    assert set(result.metrics) == set(EVALUATIONS[name].factory.metrics)
+    assert all(np.isfinite(value) for value in result.metrics.values())
+
+
+@every_evaluation
+def test_its_test_accuracy_is_that_of_its_predictions(name: str) -> None:
+    data = pattern_data()
+    result = _run(name, pattern_context(data))
+    if result.predictions is None:
+        assert "top1" not in result.metrics
+        return
+    assert result.predictions.shape == (len(data.test),)
+    assert 0 <= int(result.predictions.min()) <= int(result.predictions.max()) < CLASSES
+    correct = sum(int(a == b) for a, b in zip(result.predictions.tolist(), data.test.labels, strict=True))
+    assert result.metrics["top1"] == pytest.approx(100.0 * correct / len(data.test))
+
+
+@every_evaluation
+def test_test_labels_leak_into_no_choice_and_no_prediction(name: str) -> None:
+    data = pattern_data()
+    wrong = replace(data, test=replace(data.test, labels=(data.test.labels + 1) % CLASSES))
+    honest, misled = (_run(name, pattern_context(labelled)) for labelled in (data, wrong))
+    assert honest.chosen == misled.chosen
+    assert honest.protocol == misled.protocol
+    others = [metric for metric in honest.metrics if metric != "top1"]
+    assert [honest.metrics[metric] for metric in others] == [misled.metrics[metric] for metric in others]
+    assert (honest.predictions is None) == (misled.predictions is None)
+    if honest.predictions is not None and misled.predictions is not None:
+        assert torch.equal(honest.predictions, misled.predictions)
+
+
+@every_evaluation
+def test_the_same_seed_gives_the_same_numbers(name: str) -> None:
+    first, second = (_run(name, pattern_context(seed=3)) for _ in range(2))
+    assert first.metrics == second.metrics
+
+
+@every_evaluation
+def test_it_leaves_the_encoder_as_it_was(name: str) -> None:
+    encoder = small_encoder().eval()
+    before = copy.deepcopy(encoder.state_dict())
+    _run(name, pattern_context(encoder=encoder))
+    assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
+    assert not any(part.training for part in encoder.modules())
+
+
+@every_evaluation
+def test_it_draws_from_nobody_elses_generator(name: str) -> None:
+    def numbers() -> list[float]:
+        return [random.random(), float(np.random.random()), float(torch.rand(()))]
+
+    def seed() -> None:
+        random.seed(5)
+        np.random.seed(5)
+        torch.manual_seed(5)
+
+    seed()
+    expected = numbers()
+    seed()
+    _run(name, pattern_context())
+    assert numbers() == expected
+
+
+@every_evaluation
+def test_it_works_under_bfloat16_autocast(name: str) -> None:
+    result = _run(name, pattern_context(runtime=Runtime(precision="bf16")))
+    assert all(np.isfinite(value) for value in result.metrics.values())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not EVALUATIONS[name].factory.trains_encoder])
+def test_what_trains_no_encoder_can_judge_raw_pixels(name: str) -> None:
+    data = pattern_data()
+    result = _run(name, EvaluationContext(None, PixelFeatures(data), data, Runtime(), 0))
+    assert set(result.metrics) <= set(EVALUATIONS[name].factory.metrics)
+
+
+@every_evaluation
+def test_it_says_in_sentences_what_it_did(name: str) -> None:
+    protocol = _run(name, pattern_context()).protocol
+    assert protocol.endswith(".")
+    assert "\n" not in protocol
+
+
+@every_evaluation
+def test_every_option_and_the_source_are_documented(name: str) -> None:
+    component = EVALUATIONS[name]
+    docs = option_docs(component)
+    assert [option for option in component.options.model_fields if not docs.get(option)] == []
+    assert "Source:" in (component.factory.__doc__ or "")

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.evaluations.fine_tune import FineTune
+from cmae_ablate.evaluations.from_scratch import FromScratch, freshly_initialised
+from cmae_ablate.evaluations.supervised import Mix
+from cmae_ablate.slots import EVALUATIONS
+from tests.evaluations.patterns import pattern_context, small_encoder
+
+PLAIN: dict[str, Any] = {
+    "batch_size": 32,
+    "warmup_epochs": 1.0,
+    "drop_path": 0.0,
+    "label_smoothing": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "random_erasing": 0.0,
+}
+
+
+def test_fine_tuning_learns_the_patterns() -> None:
+    result = FineTune(**{**PLAIN, "epochs": 20, "base_lr": 0.04, "layer_decay": 1.0})(pattern_context())
+    assert result.metrics["top1"] > 60.0
+
+
+def test_the_whole_recipe_trains_every_weight_that_is_read() -> None:
+    encoder = small_encoder()
+    before = copy.deepcopy(encoder.state_dict())
+    tuned = copy.deepcopy(encoder)
+    context = pattern_context(encoder=tuned)
+    FineTune(epochs=2, batch_size=32, base_lr=0.1, layer_decay=1.0)(context)
+    # It works on a copy; the encoder that others evaluate stays as it was pretrained.
+    assert all(torch.equal(value, before[name]) for name, value in tuned.state_dict().items())
+
+
+def test_the_seed_decides_the_result_and_nothing_else_does() -> None:
+    def probabilities(seed: int) -> list[int]:
+        options = {"epochs": 3, "batch_size": 32, "base_lr": 0.02}
+        predictions = FineTune(**options)(pattern_context(seed=seed)).predictions
+        assert predictions is not None
+        return predictions.tolist()
+
+    assert probabilities(0) == probabilities(0)
+    assert probabilities(0) != probabilities(1)
+
+
+def test_a_warm_up_as_long_as_the_training_is_shortened() -> None:
+    recipe = FineTune(epochs=1, warmup_epochs=5.0).recipe.clipped(num_train=96)
+    assert recipe.warmup_epochs == 0.5
+
+
+def test_targets_without_mixing_are_smoothed_labels() -> None:
+    recipe = replace(FineTune(**PLAIN).recipe, label_smoothing=0.2)
+    labels = torch.tensor([2, 0])
+    _, targets = Mix(recipe, pattern_context())(torch.zeros(2, 3, 16, 16), labels)
+    expected = torch.tensor([[0.05, 0.05, 0.85, 0.05], [0.85, 0.05, 0.05, 0.05]])
+    torch.testing.assert_close(targets, expected)
+
+
+def test_mixed_targets_follow_the_share_of_each_image() -> None:
+    recipe = replace(FineTune(**PLAIN).recipe, mixup=1.0)
+    images = torch.stack([torch.zeros(3, 16, 16), torch.ones(3, 16, 16)])
+    mixed, targets = Mix(recipe, pattern_context())(images, torch.tensor([0, 1]))
+    torch.testing.assert_close(targets[:, 1], mixed.mean(dim=(1, 2, 3)))
+
+
+def test_erased_rectangles_are_noise_on_some_images() -> None:
+    recipe = replace(FineTune(**PLAIN).recipe, random_erasing=1.0)
+    images, _ = Mix(recipe, pattern_context())(torch.zeros(16, 3, 16, 16), torch.zeros(16, dtype=torch.long))
+    share = (images != 0).float().mean(dim=(1, 2, 3))
+    assert (share > 0).all()
+    assert (share < 0.5).all()
+
+
+def test_divergence_names_the_evaluation_and_the_remedy() -> None:
+    encoder = small_encoder()
+    with torch.no_grad():
+        encoder.cls_token.fill_(math.nan)
+    with pytest.raises(DivergedError, match=r"fine_tune.*base_lr"):
+        FineTune(epochs=1, batch_size=32)(pattern_context(encoder=encoder))
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        EVALUATIONS["fine_tune"].validate({"layer_decay": 1.5})
+
+
+def test_training_from_scratch_does_not_depend_on_the_pretrained_weights() -> None:
+    other = small_encoder()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    scratch = FromScratch(**{**PLAIN, "epochs": 3, "base_lr": 0.02})
+    first, second = (scratch(pattern_context(encoder=encoder)) for encoder in (small_encoder(), other))
+    assert first.predictions is not None
+    assert second.predictions is not None
+    assert torch.equal(first.predictions, second.predictions)
+
+
+def test_a_fresh_encoder_is_distributed_as_the_backbone_initialises_it() -> None:
+    trained = small_encoder()
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.mul_(7.0).add_(3.0)
+    fresh, reference = freshly_initialised(trained).state_dict(), small_encoder().state_dict()
+    assert fresh.keys() == reference.keys()
+    for name, values in fresh.items():
+        if values.numel() >= 256:
+            assert values.std().item() == pytest.approx(reference[name].std().item(), rel=0.2), name
+        elif "patch_embed" not in name and "cls_token" not in name:
+            assert torch.equal(values, reference[name]), name
+
+
+def test_an_encoder_of_unknown_making_is_refused_by_name() -> None:
+    class Foreign(torch.nn.Module):
+        """Not a VitEncoder."""
+
+    with pytest.raises(UserError, match=r"from_scratch.*Foreign"):
+        freshly_initialised(Foreign())  # type: ignore[arg-type]  # the mistake under test

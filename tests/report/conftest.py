@@ -1,0 +1,78 @@
+"""Constructed studies: a table of metrics in, a description and its trials out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmae_ablate.report import StudyDescription
+
+METRIC = "linear_probe.top1"
+Study = tuple[StudyDescription, pd.DataFrame]
+Build = Callable[..., Study]
+
+
+def build_study(values: Mapping[str, Mapping[int, float] | Sequence[float]], **changes: Any) -> Study:
+    """A one-factor study whose first variant is the reference.
+
+    Args:
+        values: Per variant its metric by seed, or one number for each of the seeds 0, 1, ...
+        changes: Fields of the description to set otherwise.
+    """
+    rows = []
+    for index, (variant, own) in enumerate(values.items()):
+        by_seed = own if isinstance(own, Mapping) else dict(enumerate(own))
+        for seed, value in by_seed.items():
+            rows.append(
+                {
+                    "variant": variant,
+                    "seed": seed,
+                    "state": "COMPLETE",
+                    "decoder": variant,
+                    METRIC: value,
+                    "knn.top1": value / 2,
+                    "params.encoder": 452_000.0,
+                    "params.decoder": 100_000.0 * (index + 1),
+                    "flops.pretrain_image": 2e7 * (index + 5),
+                    "seconds.pretrain": 200.0 + 30 * index + seed,
+                    "fingerprint": f"{index}{seed}" * 16,
+                }
+            )
+    labels = tuple(values)
+    fields: dict[str, Any] = {
+        "name": "decoder_size",
+        "question": "How small can the decoder be?",
+        "scale": "cpu",
+        "variants": labels,
+        "reference": labels[0],
+        "factors": {"decoder": labels},
+        "levels": {label: {"decoder": label} for label in labels},
+        "seeds": max(len(own) for own in values.values()),
+        "metric": METRIC,
+        "report": ("knn.top1",),
+        "protocols": {METRIC: "Linear probe on the mean patch token after the final norm."},
+    }
+    return StudyDescription(**{**fields, **changes}), pd.DataFrame(rows)
+
+
+@pytest.fixture
+def build() -> Build:
+    return build_study
+
+
+@pytest.fixture
+def noisy() -> Callable[[int, int], dict[str, list[float]]]:
+    """Metrics with a seed effect that pairing removes: `noisy(variants, seeds)`."""
+
+    def make(variants: int, seeds: int) -> dict[str, list[float]]:
+        rng = np.random.default_rng(variants * 100 + seeds)
+        base = 34 + rng.normal(0, 1.5, seeds)
+        return {
+            f"depth {8 - index}": list(base - index + rng.normal(0, 0.6, seeds)) for index in range(variants)
+        }
+
+    return make

@@ -1,0 +1,74 @@
+"""No cell is dropped without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cmae_ablate.report.cells import sort_out
+
+PAIR = {"MAE": [34.0, 35.0, 36.0], "CMAE": [35.0, 36.5, 36.2]}
+
+
+def test_a_balanced_study_has_nothing_to_note(build: Callable) -> None:
+    study, trials = build(PAIR)
+    assert sort_out(trials, study).notes == ()
+
+
+def test_missing_and_failed_cells_are_named(build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials.loc[(trials["variant"] == "CMAE") & (trials["seed"] == 1), "state"] = "FAILED"
+    trials = trials.drop(trials.index[(trials["variant"] == "CMAE") & (trials["seed"] == 2)])
+    assert "'CMAE' is incomplete: seed 1 FAILED; seed 2 missing" in sort_out(trials, study).notes
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_complete_cell_without_a_finite_metric_is_named(value: float, build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials.loc[4, "linear_probe.top1"] = value
+    cells = sort_out(trials, study)
+    assert "'CMAE' is incomplete: seed 1 complete but without linear_probe.top1" in cells.notes
+    assert cells.by_seed("linear_probe.top1")["CMAE"].notna().sum() == 2
+
+
+def test_an_unpaired_cell_is_named(build: Callable) -> None:
+    study, trials = build(PAIR)
+    notes = sort_out(trials.drop(index=0), study).notes
+    assert any("'CMAE' seed 0 unpaired" in note for note in notes)
+
+
+def test_seeds_beyond_the_plan_are_called_added_later(build: Callable) -> None:
+    study, trials = build(PAIR, seeds=2)
+    cells = sort_out(trials, study)
+    assert cells.added_seeds == {2}
+    assert any(note.startswith("seed 2 added later") for note in cells.notes)
+
+
+def test_a_variant_that_the_study_does_not_know_is_left_out_aloud(build: Callable) -> None:
+    study, trials = build({**PAIR, "extra": [1.0, 2.0, 3.0]}, variants=("MAE", "CMAE"))
+    cells = sort_out(trials, study)
+    assert "'extra' (3 rows) is no variant of this study; left out" in cells.notes
+    assert set(cells.rows["variant"]) == {"MAE", "CMAE"}
+
+
+def test_a_variant_without_any_row_is_named(build: Callable) -> None:
+    study, trials = build(PAIR, variants=("MAE", "CMAE", "linear"))
+    assert "'linear' has no row at all" in sort_out(trials, study).notes
+
+
+def test_another_fingerprint_is_noted(build: Callable) -> None:
+    study, trials = build(PAIR, fingerprints={("CMAE", 1): "expected"})
+    assert any("'CMAE' seed 1: not the study's fingerprint" in note for note in sort_out(trials, study).notes)
+
+
+def test_another_level_is_noted(build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials.loc[3, "decoder"] = "depth 3"
+    assert "'decoder' has other levels than in the study for CMAE" in sort_out(trials, study).notes
+
+
+def test_mixed_hardware_is_said(build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials["hardware"] = ["CPU"] * 3 + ["GPU"] * 3
+    assert any("mixed hardware: CPU and GPU" in note for note in sort_out(trials, study).notes)

@@ -1,0 +1,172 @@
+"""`effects.csv` against scipy and statsmodels called directly on the raw table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from cmae_ablate.report.cells import sort_out
+from cmae_ablate.report.effects import compare
+from cmae_ablate.report.effects_table import contrasts_table, effects_table
+from cmae_ablate.report.frame import StudyDescription
+
+METRIC = "linear_probe.top1"
+CONTRACT = ["variant", "n", "mean", "std", "delta", "ci_low", "ci_high", "p", "p_holm", "dz"]
+TIGHT = {"rel": 1e-9, "abs": 1e-9, "nan_ok": True}
+
+
+def effects_of(study: StudyDescription, trials: pd.DataFrame) -> pd.DataFrame:
+    return effects_table(compare(sort_out(trials, study), METRIC)).set_index("variant", drop=False)
+
+
+def expected_row(trials: pd.DataFrame, variant: str, reference: str) -> dict[str, float]:
+    """The Contract's numbers by joining on the seed and calling scipy."""
+    ours, theirs = (
+        trials[trials["variant"] == name][["seed", METRIC]].dropna() for name in (variant, reference)
+    )
+    joined = ours.merge(theirs, on="seed", suffixes=("_a", "_b"))
+    a, b = joined[f"{METRIC}_a"].to_numpy(), joined[f"{METRIC}_b"].to_numpy()
+    test = stats.ttest_rel(a, b)
+    interval = test.confidence_interval()
+    return {
+        "n": len(a),
+        "mean": stats.tmean(a),
+        "std": stats.tstd(a),
+        "delta": stats.tmean(a - b),
+        "ci_low": interval.low,
+        "ci_high": interval.high,
+        "p": test.pvalue,
+        "dz": test.statistic / math.sqrt(len(a)),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")
+@pytest.mark.parametrize("seeds", [2, 3, 20])
+@pytest.mark.parametrize("shape", ["balanced", "unbalanced", "missing", "tied"])
+def test_every_number_is_scipys(seeds: int, shape: str, build: Callable, noisy: Callable) -> None:
+    study, trials = build(noisy(4, seeds + 2), seeds=seeds + 2)
+    if shape == "unbalanced":
+        trials = trials.drop(trials.index[(trials["variant"] == "depth 7") & (trials["seed"] >= seeds)])
+    elif shape == "missing":
+        trials.loc[(trials["variant"] == "depth 8") & (trials["seed"] < 2), METRIC] = math.nan
+    elif shape == "tied":
+        trials[METRIC] = trials[METRIC].round()
+    effects = effects_of(study, trials)
+    p_values = []
+    for variant in study.variants[1:]:
+        expected = expected_row(trials, variant, "depth 8")
+        for column, value in expected.items():
+            assert effects.loc[variant, column] == pytest.approx(value, **TIGHT), (variant, column)
+        p_values.append(expected["p"])
+    adjusted = multipletests(p_values, method="holm")[1]
+    assert effects.loc[list(study.variants[1:]), "p_holm"].tolist() == pytest.approx(list(adjusted), **TIGHT)
+
+
+def test_the_first_ten_columns_are_the_contracts(build: Callable, noisy: Callable) -> None:
+    assert list(effects_of(*build(noisy(3, 3))).columns[:10]) == CONTRACT
+
+
+def test_the_reference_has_a_row_with_its_own_level_and_no_test(build: Callable, noisy: Callable) -> None:
+    study, trials = build(noisy(3, 4))
+    row = effects_of(study, trials).loc["depth 8"]
+    own = trials.loc[trials["variant"] == "depth 8", METRIC]
+    assert (row["n"], row["mean"], row["std"]) == pytest.approx((4, own.mean(), own.std(ddof=1)), **TIGHT)
+    assert row["delta"] == 0
+    assert row[["ci_low", "ci_high", "p", "p_holm", "dz"]].isna().all()
+
+
+def test_one_seed_gives_a_difference_and_no_interval(build: Callable) -> None:
+    row = effects_of(*build({"MAE": [34.0], "CMAE": [36.5]})).loc["CMAE"]
+    assert (row["n"], row["mean"], row["delta"]) == (1, 36.5, 2.5)
+    assert row[["std", "ci_low", "ci_high", "p", "p_holm", "dz"]].isna().all()
+    assert "n too small" in row["verdict"]
+
+
+def test_the_same_variant_under_two_names_differs_by_exactly_zero(build: Callable) -> None:
+    row = effects_of(*build({"MAE": [34.0, 35.1, 33.3], "again": [34.0, 35.1, 33.3]})).loc["again"]
+    assert (row["delta"], row["ci_low"], row["ci_high"]) == (0.0, 0.0, 0.0)
+    assert row["verdict"] == "identical numbers"
+
+
+def test_a_constant_difference_is_never_told_apart(build: Callable) -> None:
+    row = effects_of(*build({"MAE": [34.0, 35.0], "CMAE": [35.0, 36.0]})).loc["CMAE"]
+    assert (row["delta"], row["ci_low"], row["ci_high"]) == (1.0, 1.0, 1.0)
+    assert row["verdict"] == "the same difference in every seed, no noise to test by"
+
+
+def test_a_variant_without_a_pair_keeps_its_row(build: Callable) -> None:
+    study, trials = build({"MAE": {0: 34.0, 1: 35.0}, "CMAE": {2: 36.0, 3: 36.4}}, seeds=4)
+    row = effects_of(study, trials).loc["CMAE"]
+    assert row["n"] == 0
+    assert row[["mean", "delta", "p"]].isna().all()
+
+
+def test_holm_covers_only_declared_contrasts_and_calls_the_rest_exploratory(
+    build: Callable, noisy: Callable
+) -> None:
+    declared = (("depth 7", "depth 8"), ("depth 6", "depth 7"))
+    study, trials = build(noisy(4, 5), contrasts=declared)
+    effects = effects_of(study, trials)
+    p_values = [expected_row(trials, *pair)["p"] for pair in declared]
+    adjusted = multipletests(p_values, method="holm")[1]
+    assert effects.loc["depth 7", "p_holm"] == pytest.approx(adjusted[0], **TIGHT)
+    assert effects.loc[["depth 6", "depth 5"], "p_holm"].isna().all()
+    assert effects.loc[["depth 6", "depth 5"], "family"].tolist() == ["exploratory", "exploratory"]
+
+
+def test_a_contrast_between_two_variants_has_a_row_of_its_own(build: Callable, noisy: Callable) -> None:
+    declared = (("depth 7", "depth 8"), ("depth 6", "depth 7"))
+    study, trials = build(noisy(4, 5), contrasts=declared)
+    table = contrasts_table(compare(sort_out(trials, study), METRIC))
+    assert list(zip(table["variant"], table["against"], strict=True)) == list(declared)
+    expected = expected_row(trials, "depth 6", "depth 7")
+    assert table.loc[1, ["n", "delta", "p"]].tolist() == pytest.approx(
+        [expected[k] for k in ("n", "delta", "p")], **TIGHT
+    )
+
+
+def test_seeds_added_later_count_and_the_planned_ones_are_shown_alone(
+    build: Callable, noisy: Callable
+) -> None:
+    study, trials = build(noisy(2, 6), seeds=4)
+    row = effects_of(study, trials).loc["depth 7"]
+    planned = expected_row(trials[trials["seed"] < 4], "depth 7", "depth 8")
+    assert (row["n"], row["planned_n"]) == (6, 4)
+    assert row["planned_p"] == pytest.approx(planned["p"], **TIGHT)
+
+
+def test_a_stated_margin_adds_equivalence(build: Callable) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(34, 2, 8)
+    study, trials = build(
+        {"MAE": list(base), "small": list(base + rng.normal(0, 0.1, 8))}, equivalence_margin=0.5
+    )
+    row = effects_of(study, trials).loc["small"]
+    a, b = (trials.loc[trials["variant"] == v, METRIC].to_numpy() for v in ("small", "MAE"))
+    above = stats.ttest_1samp(a - b, -0.5, alternative="greater").pvalue
+    below = stats.ttest_1samp(a - b, 0.5, alternative="less").pvalue
+    assert row["tost_p"] == pytest.approx(max(above, below), **TIGHT)
+    assert "equal within" in row["verdict"]
+
+
+def test_kept_predictions_add_the_interval_over_seeds_and_images(build: Callable) -> None:
+    rng = np.random.default_rng(3)
+    correct = {(v, s): rng.random(200) < rate for v, rate in (("MAE", 0.34), ("CMAE", 0.5)) for s in range(3)}
+    values = {v: [100 * correct[v, s].mean() for s in range(3)] for v in ("MAE", "CMAE")}
+    study, trials = build(values)
+    table = effects_table(compare(sort_out(trials, study), METRIC, correct)).set_index("variant")
+    row = table.loc["CMAE"]
+    assert row["two_way_low"] < row["ci_low"] < row["ci_high"] < row["two_way_high"]
+
+
+def test_predictions_of_another_metric_are_not_used(build: Callable) -> None:
+    correct = {(v, s): np.arange(10) < 5 for v in ("MAE", "CMAE") for s in range(2)}
+    study, trials = build({"MAE": [34.0, 35.0], "CMAE": [36.0, 36.5]})
+    comparison = compare(sort_out(trials, study), METRIC, correct)
+    assert all(effect.two_way is None for effect in comparison.effects)

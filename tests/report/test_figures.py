@@ -1,0 +1,197 @@
+"""Figures under awkward input: nothing cut off, nothing on top of each other, no global state."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from cmae_ablate.report.cells import sort_out
+from cmae_ablate.report.curves import curves
+from cmae_ablate.report.effects import compare
+from cmae_ablate.report.factor_figures import interactions, main_effects
+from cmae_ablate.report.factorial import analyse
+from cmae_ablate.report.forest import forest
+from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.pareto import pareto
+from cmae_ablate.report.table_picture import table_picture
+from cmae_ablate.report.tables import make_table
+from cmae_ablate.report.theme import LIGHT, FigureJob, as_svg, save, styled, wrapped
+from cmae_ablate.report.wording import Metric
+from tests.report.conftest import build_study
+
+LONG = "contrastive moco_v3, temperature 0.2 + position absolute cross-entropy + crop contrastive $x_1$"
+CASES = {
+    "plain": (5, 3, False),
+    "long labels": (12, 5, True),
+    "two seeds": (3, 2, False),
+    "one variant": (1, 3, False),
+    "one seed": (2, 1, False),
+    "no cells": (2, 0, False),
+}
+
+
+def study(case: str) -> tuple[StudyDescription, pd.DataFrame]:
+    variants, seeds, long = CASES[case]
+    rng = np.random.default_rng(4)
+    base = rng.normal(34, 2, max(seeds, 1))
+    values = {
+        (f"{LONG} {index}" if long else f"depth {index}"): list(base + index + rng.normal(0, 1, len(base)))
+        for index in range(variants)
+    }
+    described, trials = build_study(values)
+    if long:  # one variant with a huge interval, one with a single seed
+        trials = trials.drop(trials.index[(trials["variant"] == f"{LONG} 3") & (trials["seed"] > 1)])
+        trials = trials.drop(trials.index[(trials["variant"] == f"{LONG} 5") & (trials["seed"] > 0)])
+    return described, trials if seeds else trials.iloc[:0]
+
+
+def jobs(described: StudyDescription, trials: pd.DataFrame) -> list[FigureJob]:
+    cells = sort_out(trials, described)
+    comparison = compare(cells, described.metric)
+    logged = pd.DataFrame(
+        [
+            (v, s, e, "reconstruction", 1 / (e + 1))
+            for v in described.variants
+            for s in (0, 1)
+            for e in range(4)
+        ],
+        columns=["variant", "seed", "epoch", "name", "value"],
+    )
+    made = [
+        forest(comparison),
+        pareto(comparison, cells),
+        curves(logged, described),
+        table_picture(make_table(comparison, (), cells, None)),
+    ]
+    return [job for job in made if job is not None]
+
+
+def drawn(job: FigureJob) -> Figure:
+    with styled(LIGHT):
+        figure = job.draw(LIGHT)
+        FigureCanvasAgg(figure).draw()
+    return figure
+
+
+Written = list[tuple[str, Figure, list[Text]]]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=list(CASES))
+def written(request: pytest.FixtureRequest) -> Written:
+    """Every figure of a case with the texts that were really put on it (ticks out of view are not)."""
+    put: list[Text] = []
+    original = Text.draw
+
+    def recorded(self: Text, *args: Any, **kwargs: Any) -> None:
+        put.append(self)
+        original(self, *args, **kwargs)
+
+    figures = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", recorded)
+        for job in jobs(*study(request.param)):
+            put.clear()
+            figure = drawn(job)
+            figures.append((job.name, figure, [t for t in dict.fromkeys(put) if t.get_text().strip()]))
+    return figures
+
+
+def test_no_text_is_cut_off(written: Written) -> None:
+    for name, figure, texts in written:
+        assert texts
+        for text in texts:
+            box = text.get_window_extent()
+            inside = (
+                box.x0 >= -1
+                and box.y0 >= -1
+                and box.x1 <= figure.bbox.x1 + 1
+                and box.y1 <= figure.bbox.y1 + 1
+            )
+            assert inside, (name, text.get_text())
+
+
+def test_no_two_texts_overlap(written: Written) -> None:
+    for name, _, texts in written:
+        boxes = [(text.get_text(), text.get_window_extent().shrunk(0.94, 0.8)) for text in texts]
+        for (one, first), (other, second) in itertools.combinations(boxes, 2):
+            assert not first.overlaps(second), (name, one, other)
+
+
+def test_every_seed_is_a_point_of_the_forest_plot(build: Callable, noisy: Callable) -> None:
+    described, trials = build(noisy(3, 5))
+    comparison = compare(sort_out(trials, described), described.metric)
+    axes = drawn(forest(comparison)).axes[0]
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    for line, effect in zip(points, comparison.contrasts, strict=True):
+        assert list(line.get_xdata()) == list(effect.differences)
+
+
+def test_an_outlandish_interval_does_not_squeeze_the_others(build: Callable) -> None:
+    described, trials = build(
+        {
+            "MAE": [34.0, 35.0, 36.0],
+            "a": [34.5, 35.4, 36.6],
+            "b": [34.2, 35.3, 36.1],
+            "wild": {0: 34.4, 1: 38.0},
+        }
+    )
+    axes = drawn(forest(compare(sort_out(trials, described), described.metric))).axes[0]
+    assert np.ptp(axes.get_xlim()) < 30
+
+
+def test_grid_figures_are_complete(build: Callable) -> None:
+    rng = np.random.default_rng(1)
+    factors = {"crop": ("random_resized", "contrastive"), "objective": ("none", "moco_v3", "simclr")}
+    levels = {" + ".join(c): dict(zip(factors, c, strict=True)) for c in itertools.product(*factors.values())}
+    described, trials = build(
+        {label: list(rng.normal(34, 1, 3)) for label in levels}, factors=factors, levels=levels
+    )
+    result = analyse(sort_out(trials, described))
+    assert result is not None
+    metric = Metric.named(described.metric)
+    assert len(drawn(main_effects(result, described, metric)).axes) == 2
+    lines = drawn(interactions(result, described, metric)).axes[0].lines
+    means = trials.assign(crop=trials["variant"].map(lambda v: levels[v]["crop"]))
+    none = means[means["variant"].isin(["random_resized + none", "contrastive + none"])]
+    expected = none.groupby("crop", sort=False)["linear_probe.top1"].mean()
+    assert list(lines[0].get_ydata()) == pytest.approx(expected.loc[list(factors["crop"])].tolist())
+
+
+def test_saving_leaves_matplotlibs_settings_alone(tmp_path: Path, build: Callable, noisy: Callable) -> None:
+    before = dict(mpl.rcParams)
+    save(jobs(*build(noisy(3, 3)))[0], tmp_path)
+    assert dict(mpl.rcParams) == before
+
+
+def test_pdfs_hold_vectors_and_truetype_fonts(tmp_path: Path, build: Callable, noisy: Callable) -> None:
+    png, pdf = save(jobs(*build(noisy(3, 3)))[0], tmp_path)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert b"/Subtype /Type3" not in pdf.read_bytes()
+    assert b"/FontFile2" in pdf.read_bytes()
+
+
+def test_the_same_numbers_draw_the_same_picture(build: Callable, noisy: Callable) -> None:
+    first, second = (as_svg(jobs(*build(noisy(3, 3)))[0], LIGHT) for _ in range(2))
+    assert first == second
+
+
+def test_a_label_in_another_script_does_not_fail(build: Callable) -> None:
+    described, trials = build({"\u57fa\u6e96": [34.0, 35.0], "\u5c0f": [35.0, 35.5]})
+    assert "<svg" in as_svg(jobs(described, trials)[0], LIGHT)
+
+
+@pytest.mark.parametrize("width", [8, 22, 58])
+def test_wrapped_labels_keep_their_width_and_lines(width: int) -> None:
+    lines = wrapped(LONG * 3, width, 3).split("\n")
+    assert len(lines) <= 3
+    assert max(map(len, lines)) <= width

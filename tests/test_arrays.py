@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from threading import Barrier, Thread
+
+import numpy as np
+import pytest
+
+from cmae_ablate.arrays import ArrayWriter, Progress, cache_root, prepare
+from cmae_ablate.errors import UserError
+
+COUNTS = {"train": 6, "validation": 2, "test": 3}
+
+
+class Noise:
+    """A data set of random images that counts how often it is written."""
+
+    def __init__(self, key: str = "noise", seed: int = 0) -> None:
+        self.key = key
+        self.seed = seed
+        self.writes = 0
+
+    def cache_key(self) -> str:
+        return self.key
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        self.writes += 1
+        rng = np.random.default_rng(self.seed)
+        writer.describe("noise", ["even", "odd"], 8)
+        for split, count in COUNTS.items():
+            rows = writer.allocate(split, count)
+            rows.images[:] = rng.integers(0, 256, rows.images.shape)
+            rows.labels[:] = np.arange(count) % 2
+            progress("writing noise", count, count)
+        rows.boxes[0] = (0.1, 0.2, 0.3, 0.4)
+        writer.notice("these data are noise")
+
+
+class Failing(Noise):
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        super().write(writer, progress)
+        raise UserError("the source is damaged")
+
+
+class Unlabelled(Noise):
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        writer.describe("unlabelled", ["only"], 8)
+        for split in COUNTS:
+            writer.allocate(split, 1)
+
+
+def ignore(message: str) -> None:
+    """A notice that nobody reads."""
+
+
+def folders(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if path.is_dir())
+
+
+def test_what_was_written_is_what_is_opened(tmp_path: Path) -> None:
+    data = prepare(Noise(), tmp_path, notice=ignore)
+    expected = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 8))
+    assert (len(data.train), len(data.validation), len(data.test)) == (6, 2, 3)
+    assert (data.image_size, data.num_classes, data.class_names) == (8, 2, ("even", "odd"))
+    np.testing.assert_array_equal(data.train.images, expected)
+    np.testing.assert_allclose(data.test.boxes[0], (0.1, 0.2, 0.3, 0.4), rtol=1e-6)
+
+
+def test_boxes_are_unknown_until_they_are_written(tmp_path: Path) -> None:
+    data = prepare(Noise(), tmp_path, notice=ignore)
+    assert np.isnan(data.train.boxes).all()
+
+
+def test_a_prepared_data_set_is_not_written_again(tmp_path: Path) -> None:
+    dataset = Noise()
+    first, second = (prepare(dataset, tmp_path, notice=ignore) for _ in range(2))
+    assert (dataset.writes, first.digest) == (1, second.digest)
+
+
+def test_statistics_are_those_of_the_training_pixels(tmp_path: Path) -> None:
+    data = prepare(Noise(), tmp_path, notice=ignore)
+    pixels = np.array(data.train.images, np.float64) / 255
+    np.testing.assert_allclose(data.mean, pixels.mean((0, 2, 3)), atol=1e-12)
+    np.testing.assert_allclose(data.std, pixels.std((0, 2, 3)), atol=1e-12)
+
+
+def test_the_digest_does_not_depend_on_where_data_lie(tmp_path: Path) -> None:
+    here = prepare(Noise("here"), tmp_path / "a", notice=ignore)
+    there = prepare(Noise("there"), tmp_path / "b", notice=ignore)
+    assert here.digest == there.digest
+
+
+def test_the_digest_changes_with_the_pixels(tmp_path: Path) -> None:
+    digests = {prepare(Noise(str(seed), seed), tmp_path, notice=ignore).digest for seed in range(3)}
+    assert len(digests) == 3
+
+
+def test_writing_to_opened_images_does_not_reach_the_disk(tmp_path: Path) -> None:
+    prepare(Noise(), tmp_path, notice=ignore).train.images[:] = 0
+    assert prepare(Noise(), tmp_path, notice=ignore).train.images.any()
+
+
+@pytest.mark.parametrize(("dataset", "error"), [(Failing(), UserError), (Unlabelled(), AssertionError)])
+def test_a_failed_preparation_leaves_nothing_behind(
+    tmp_path: Path, dataset: Noise, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        prepare(dataset, tmp_path, notice=ignore)
+    assert folders(tmp_path) == []
+
+
+def test_what_a_killed_preparation_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "noise.partial").mkdir()
+    (tmp_path / "noise.partial" / "train.images.npy").write_bytes(b"half")
+    data = prepare(Noise(), tmp_path, notice=ignore)
+    assert (folders(tmp_path), len(data.train)) == (["noise"], 6)
+
+
+def truncate_images(folder: Path) -> None:
+    path = folder / "train.images.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def delete_labels(folder: Path) -> None:
+    (folder / "test.labels.npy").unlink()
+
+
+def break_meta(folder: Path) -> None:
+    (folder / "meta.json").write_text("{")
+
+
+def age_format(folder: Path) -> None:
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | {"format": 0}))
+
+
+@pytest.mark.parametrize("damage", [truncate_images, delete_labels, break_meta, age_format])
+def test_a_damaged_folder_is_told_of_and_prepared_again(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    dataset, heard = Noise(), list[str]()
+    before = prepare(dataset, tmp_path, notice=ignore)
+    damage(tmp_path / "noise")
+    after = prepare(dataset, tmp_path, notice=heard.append)
+    assert (dataset.writes, after.digest) == (2, before.digest)
+    assert "prepared again" in heard[0]
+
+
+def test_workers_that_start_together_prepare_once(tmp_path: Path) -> None:
+    dataset, together, digests = Noise(), Barrier(4), list[str]()
+
+    def work() -> None:
+        together.wait()
+        digests.append(prepare(dataset, tmp_path, notice=ignore).digest)
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (dataset.writes, len(digests), len(set(digests))) == (1, 4, 1)
+
+
+def test_notices_are_heard_once_and_kept(tmp_path: Path) -> None:
+    heard: list[str] = []
+    prepare(Noise(), tmp_path, notice=heard.append)
+    again = prepare(Noise(), tmp_path, notice=heard.append)
+    assert (heard, again.notices) == (["these data are noise"], ("these data are noise",))
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UserError, match="CMAE_ABLATE_CACHE"):
+        prepare(Noise(), tmp_path / "file", notice=ignore)
+
+
+def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CMAE_ABLATE_CACHE", str(tmp_path))
+    assert cache_root() == tmp_path
