@@ -75,6 +75,25 @@ class DataArrays:
         return len(self.class_names)
 
 
+@dataclass(frozen=True)
+class ExpectedSize:
+    """How large a data set will be, before anything of it is read.
+
+    Attributes:
+        train: Training images.
+        held_out: Validation and test images together.
+        classes: Number of classes.
+        image_size: Height and width in pixels.
+        basis: What this rests on, for people.
+    """
+
+    train: int
+    held_out: int
+    classes: int
+    image_size: int
+    basis: str
+
+
 class Dataset(Protocol):
     """A source of labelled images. Built from `()`; its options say where and which."""
 
@@ -84,6 +103,10 @@ class Dataset(Protocol):
         Raises:
             UserError: The source is missing.
         """
+        ...
+
+    def expected_size(self) -> ExpectedSize | None:
+        """Known without reading anything, for `plan`; None where the source must be read to know."""
         ...
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:

@@ -26,6 +26,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="Prepare data sets, and look at what is prepared.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+LOG_COLUMNS = 140
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.", show_default=False)]
 Scale = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Another scale: cpu, gpu, paper, or a file.")]
 Settings = Annotated[
@@ -66,6 +68,11 @@ def _options(
     return Options(study, scale, tuple(settings or ()), seeds, count, device, out, storage, tracking, launcher)
 
 
+def _console() -> Console:
+    # A log file has no width of its own; 80 columns would fold every table.
+    return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)
+
+
 @app.command()
 def run(
     study: StudyFile,
@@ -89,7 +96,7 @@ def run(
     from cmae_ablate.run import repeat_cell, run_study
 
     options = _options(study, scale, settings, seeds, workers, device, out, storage, tracking, launcher)
-    console = Console()
+    console = _console()
     status = repeat_cell(options, cell, console) if cell else run_study(options, console, imported)
     raise typer.Exit(status)
 
@@ -111,7 +118,7 @@ def plan(
     from cmae_ablate.plan import show_plan
 
     show_plan(
-        _options(study, scale, settings, seeds, workers, device, out, storage, tracking, launcher), Console()
+        _options(study, scale, settings, seeds, workers, device, out, storage, tracking, launcher), _console()
     )
 
 
@@ -135,7 +142,7 @@ def worker(
     options = _options(study, scale, settings, seeds, workers, device, out, storage, tracking, launcher)
     flag = StopFlag()
     with catching_signals(flag):
-        raise typer.Exit(work(options, Console(), flag))
+        raise typer.Exit(work(options, _console(), flag))
 
 
 @app.command()
@@ -155,7 +162,7 @@ def status(
     from cmae_ablate.plan import show_status
 
     show_status(
-        _options(study, scale, settings, seeds, workers, device, out, storage, tracking, launcher), Console()
+        _options(study, scale, settings, seeds, workers, device, out, storage, tracking, launcher), _console()
     )
 
 
@@ -180,10 +187,10 @@ def report(
     if trials is not None:
         from cmae_ablate.reporting import report_csv
 
-        raise typer.Exit(report_csv(options, trials, Console()))
+        raise typer.Exit(report_csv(options, trials, _console()))
     from cmae_ablate.reporting import report_again
 
-    raise typer.Exit(report_again(options, Console()))
+    raise typer.Exit(report_again(options, _console()))
 
 
 @app.command()
@@ -193,7 +200,7 @@ def components(
     """List every component, or every option of one: type, range, default and source."""
     from cmae_ablate.catalogue import show_components
 
-    show_components(name, Console())
+    show_components(name, _console())
 
 
 @app.command()
@@ -211,7 +218,7 @@ def doctor() -> None:
     """Check versions, devices, write access, free disk and threads, and say what to do."""
     from cmae_ablate.doctor import examine
 
-    raise typer.Exit(examine(Console()))
+    raise typer.Exit(examine(_console()))
 
 
 @data_app.command("list")
@@ -219,7 +226,7 @@ def data_list() -> None:
     """List the data sets, and where their files come from."""
     from cmae_ablate.catalogue import show_components
 
-    show_components("dataset", Console())
+    show_components("dataset", _console())
 
 
 @data_app.command("prepare")
@@ -232,7 +239,7 @@ def data_prepare(
     """Prepare a data set once; studies then find it."""
     from cmae_ablate.prepare import prepare_data
 
-    prepare_data(name, source, settings or [], download, Console())
+    prepare_data(name, source, settings or [], download, _console())
 
 
 @data_app.command("show")
@@ -245,7 +252,7 @@ def data_show(
     """Draw images of a data set with their boxes, and say how many there are."""
     from cmae_ablate.prepare import show_data
 
-    show_data(name, source, settings or [], picture, Console())
+    show_data(name, source, settings or [], picture, _console())
 
 
 @app.command()

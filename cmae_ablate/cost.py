@@ -24,8 +24,8 @@ from cmae_ablate.spec import Choice, TrialSpec
 ATTAINED = 0.4
 """Share of a machine's matrix-multiplication speed that a training step is assumed to reach."""
 
-_BYTES_TRAINED = 16
-"""Weight, gradient and AdamW's two moments of one trained parameter, all fp32."""
+_BYTES_TRAINING = 12
+"""Gradient and AdamW's two moments of one trained parameter, fp32; its weight comes on top."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,8 @@ def _measure(spec: TrialSpec, image_size: int) -> Cost:
 
 def count_parameters(part: object) -> int:
     """Trained parameters of a module; 0 of a part that is no module."""
-    if not isinstance(part, nn.Module):
-        return 0
-    return sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
+    parameters = part.parameters() if isinstance(part, nn.Module) else ()
+    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
 
 
 def profile(loss: Callable[[], Tensor], parameters: Iterable[Tensor] = ()) -> StepCost:
@@ -177,7 +176,7 @@ def matmul_speed(runtime: Runtime, seconds: float = 0.3) -> float:
 
     Args:
         runtime: Device and precision.
-        seconds: How long to measure.
+        seconds: About how long to measure.
     """
     side = 4096 if runtime.device.type == "cuda" else 768
     left, right = (torch.randn(side, side, device=runtime.device) for _ in range(2))
@@ -201,16 +200,6 @@ def hours_from_flops(flops: float, speed: float, machine: str) -> Estimate:
     return Estimate(flops / (ATTAINED * speed) / 3600.0, basis)
 
 
-def hours_from_steps(seconds_per_step: float, steps: int, machine: str) -> Estimate:
-    """Hours of `steps` steps of which some were timed."""
-    return Estimate(seconds_per_step * steps / 3600.0, f"{seconds_per_step:.3g} s a step, timed on {machine}")
-
-
-def peak_cuda_bytes(device: torch.device) -> int:
-    """Bytes that torch had allocated at most since `torch.cuda.reset_peak_memory_stats`; 0 without CUDA."""
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-
-
 def _valueless_model(spec: TrialSpec, image_size: int, fake: FakeTensorMode) -> MaskedImageModel:
     # By way of the meta device: modules that are copied while they are built cannot be built of fake tensors.
     with torch.device("meta"):
@@ -224,9 +213,8 @@ def _valueless_model(spec: TrialSpec, image_size: int, fake: FakeTensorMode) -> 
 
 
 def _state_bytes(model: nn.Module) -> int:
-    trained = count_parameters(model)
-    tensors = [*model.parameters(), *model.buffers()]
-    return trained * (_BYTES_TRAINED - 4) + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    held = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+    return held + _BYTES_TRAINING * count_parameters(model)
 
 
 def _storage(tensor: Tensor) -> int:
@@ -251,6 +239,7 @@ def _counter() -> FlopCounterMode:
 
 
 def _attention_flops(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:
+    """Shapes of (B, heads, tokens, width) to FLOPs of the scores and of the weighted sum."""
     batch, heads, queries, width = query
     return int(2 * batch * heads * queries * key[2] * (width + value[3]))
 

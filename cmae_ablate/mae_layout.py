@@ -93,17 +93,19 @@ def _read(path: Path) -> Mapping[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: refused, as it holds more than tensors or is damaged, and reading it could run code "
-            f"({str(error).splitlines()[0]}); save its state dict anew with torch.save"
+            f"({_first_line(error)}); save its state dict anew with torch.save"
         ) from error
     except Exception as error:  # torch and safetensors raise many kinds on damaged files
-        raise UserError(
-            f"{path}: no readable checkpoint ({str(error).splitlines()[0]}); get it anew"
-        ) from error
+        raise UserError(f"{path}: no readable checkpoint ({_first_line(error)}); get it anew") from error
     if not isinstance(content, Mapping):
         raise UserError(
             f"{path}: holds a {type(content).__name__}, not a state dict; save one with torch.save"
         )
     return content
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _from_hugging_face(state: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:

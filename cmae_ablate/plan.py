@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate import cost, design
-from cmae_ablate.arrays import ExpectedSize
+from cmae_ablate.arrays import ExpectedSize, prepare
 from cmae_ablate.campaign import Places
 from cmae_ablate.design import Variant
 from cmae_ablate.options import Options
+from cmae_ablate.progress import preparation
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.reporting import open_queue
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
@@ -38,7 +39,7 @@ class VariantPlan:
 
 
 def show_plan(options: Options, console: Console) -> None:
-    """Check the study and print every variant's cost; needs no data and creates nothing.
+    """Check the study and print every variant's cost; trains nothing, creates nothing in `--out`.
 
     Raises:
         UserError: The study is wrong.
@@ -49,7 +50,8 @@ def show_plan(options: Options, console: Console) -> None:
     set_threads(max(variant.spec.training.threads for variant in variants) if device.type == "cpu" else 1)
     speed = cost.matmul_speed(Runtime(device))
     machine = f"this {device.type} with {max(v.spec.training.threads for v in variants)} threads a cell"
-    plans = [_plan(variant, speed, machine) for variant in variants]
+    sizes = {variant.label: _size(variant.spec, console) for variant in variants}
+    plans = [_plan(variant, sizes[variant.label], speed, machine) for variant in variants]
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
     for notice in dict.fromkeys(text for variant in variants for text in variant.spec.notices):
         console.print(f"note: {notice}", highlight=False, markup=False)
@@ -89,17 +91,27 @@ def show_status(options: Options, console: Console) -> None:
     console.print(_time_left(statuses), highlight=False)
 
 
-def _plan(variant: Variant, speed: float, machine: str) -> VariantPlan:
+def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
+    dataset = spec["dataset"].build()
+    known: ExpectedSize | None = dataset.expected_size()
+    if known is not None:
+        return known
+    # A named source is read: whatever is wrong with it is said now, not at hour zero.
+    with preparation(console) as progress:
+        data = prepare(dataset, progress=progress, notice=lambda text: console.print(f"note: {text}"))
+    held_out = len(data.validation) + len(data.test)
+    return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
+
+
+def _plan(variant: Variant, size: ExpectedSize, speed: float, machine: str) -> VariantPlan:
     spec = variant.spec
-    size = spec["dataset"].build().expected_size()
     counted = cost.measure(spec, spec.training.image_size or size.image_size)
     flops = cost.pretraining_flops(counted, spec, size.train)
-    held_out = size.validation + size.test
     # One pass over the frozen images serves every evaluation that does not train the encoder.
-    frozen = [cost.evaluation_flops(counted, choice, size.train, held_out) for choice in _frozen(spec)]
+    frozen = [cost.evaluation_flops(counted, choice, size.train, size.held_out) for choice in _frozen(spec)]
     flops += max(frozen, default=0.0)
     flops += sum(
-        cost.evaluation_flops(counted, choice, size.train, held_out)
+        cost.evaluation_flops(counted, choice, size.train, size.held_out)
         for choice in spec.evaluations.values()
         if choice not in _frozen(spec)
     )

@@ -12,8 +12,8 @@ from torch.nn import functional
 from cmae_ablate.evaluations.scoring import feature_words, top1
 from cmae_ablate.slots import EVALUATIONS, EvaluationContext, EvaluationResult
 
-_CHUNK_SIMILARITIES = 2**25
-"""Similarities held at once: 128 MiB."""
+_CHUNK_NUMBERS = 2**24
+"""Similarities or ballots held at once; ballots are int64 first, so 128 MiB."""
 
 
 @EVALUATIONS.register("knn", version=1)
@@ -92,12 +92,13 @@ def vote(
         Predicted classes, (n,), int64; the smaller class where votes are equal.
     """
     bank = functional.normalize(bank, dim=1)
-    rows = max(1, _CHUNK_SIMILARITIES // len(bank))
+    rows = max(1, _CHUNK_NUMBERS // max(len(bank), k * num_classes))
     elected = []
     for chunk in torch.split(functional.normalize(queries, dim=1), rows):
         similarity, neighbours = (chunk @ bank.T).topk(k, dim=1)
         # Relative to the nearest: the order of votes is the same, and exp cannot overflow.
         weights = ((similarity - similarity[:, :1]) / temperature).exp()
-        votes = weights.new_zeros(len(chunk), num_classes)
-        elected.append(votes.scatter_add_(1, labels[neighbours], weights).argmax(dim=1))
+        # A product rather than scatter_add, whose order of summation varies on CUDA.
+        ballots = functional.one_hot(labels[neighbours], num_classes).to(weights.dtype)
+        elected.append((weights.unsqueeze(1) @ ballots).squeeze(1).argmax(dim=1))
     return torch.cat(elected)

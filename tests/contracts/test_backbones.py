@@ -16,7 +16,7 @@ from cmae_ablate.tokens import PatchMask
 
 load_components()
 EVERY = pytest.mark.parametrize("component", list(BACKBONES), ids=BACKBONES.names)
-SMALL = {"dim": 24, "depth": 2, "heads": 3, "patch": 16, "model": "vit_tiny_patch16_224"}
+SMALL = {"dim": 24, "depth": 2, "heads": 3, "patch": 16, "model": "test_vit"}
 IMAGE_SIZE = 80
 """Five patches a side: an odd grid."""
 
@@ -150,7 +150,7 @@ def test_gradients_reach_every_parameter(component: ComponentSpec[Encoder]) -> N
     tokens = encoder.encode(*draw(encoder, 2, 6))
     # A plain sum would not do: LayerNorm makes it constant.
     (tokens * torch.randn(tokens.shape, generator=torch.Generator().manual_seed(2))).sum().backward()  # type: ignore[no-untyped-call]
-    # The key's bias alone gets none: it adds the same to all logits of a query, which softmax undoes.
+    # Of `qkv.bias` the keys' third gets none: it adds the same to all logits of a query. The rest does.
     without = [
         name for name, value in module.named_parameters() if value.grad is None or not value.grad.any()
     ]

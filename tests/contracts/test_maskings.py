@@ -63,7 +63,7 @@ def test_the_same_stream_gives_the_same_masks_and_another_stream_others(
 @EVERY
 def test_images_of_a_batch_get_masks_of_their_own(component: ComponentSpec[Masking]) -> None:
     hidden = sample(component.build({}, (8, 8)), 16, 0).hidden
-    assert len(hidden.unique(dim=0)) > 1
+    assert (hidden != hidden[:1]).any()
 
 
 @EVERY

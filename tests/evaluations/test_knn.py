@@ -35,7 +35,7 @@ def test_votes_agree_with_scikit_learn() -> None:
 def test_chunks_do_not_change_the_votes(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, bank, labels = _problem(1)
     at_once = vote(queries, bank, labels, 5, k=7, temperature=0.1)
-    monkeypatch.setattr(knn, "_CHUNK_SIMILARITIES", 7 * len(bank))
+    monkeypatch.setattr(knn, "_CHUNK_NUMBERS", 7 * len(bank))
     assert torch.equal(vote(queries, bank, labels, 5, k=7, temperature=0.1), at_once)
 
 

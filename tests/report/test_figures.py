@@ -102,7 +102,13 @@ def written(request: pytest.FixtureRequest) -> Written:
         for job in jobs(*study(request.param)):
             put.clear()
             figure = drawn(job)
-            figures.append((job.name, figure, [t for t in dict.fromkeys(put) if t.get_text().strip()]))
+            figures.append(
+                (
+                    job.name,
+                    figure,
+                    [t for t in dict.fromkeys(put) if t.get_visible() and t.get_text().strip()],
+                )
+            )
     return figures
 
 

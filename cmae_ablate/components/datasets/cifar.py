@@ -10,10 +10,10 @@ from typing import Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, Progress
+from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.cifar_pickles import read_batch, read_names
 from cmae_ablate.components.datasets.file_tree import FileTree, open_tree, read_required
-from cmae_ablate.components.datasets.small_arrays import Labelled, write_labelled
+from cmae_ablate.components.datasets.small_arrays import Labelled, official_size, write_labelled
 from cmae_ablate.components.datasets.sources import Origin, obtain, source_key
 from cmae_ablate.errors import UserError
 from cmae_ablate.slots import DATASETS
@@ -87,6 +87,10 @@ class Cifar10:
     ) -> None:
         self._source, self._download, self._fraction = source, download, validation_fraction
 
+    def expected_size(self) -> ExpectedSize | None:
+        """The official sizes, where no source is named that could differ from them."""
+        return None if self._source else official_size(50_000, 10_000, 10, IMAGE_SIZE, self._fraction)
+
     def cache_key(self) -> str:
         """The source's identity and the options."""
         return _cache_key(FORMAT_10, self._source, self._download, self._fraction)
@@ -116,6 +120,10 @@ class Cifar100:
         self, *, source: str | None = None, download: bool = False, validation_fraction: Fraction = 0.1
     ) -> None:
         self._source, self._download, self._fraction = source, download, validation_fraction
+
+    def expected_size(self) -> ExpectedSize | None:
+        """The official sizes, where no source is named that could differ from them."""
+        return None if self._source else official_size(50_000, 10_000, 100, IMAGE_SIZE, self._fraction)
 
     def cache_key(self) -> str:
         """The source's identity and the options."""

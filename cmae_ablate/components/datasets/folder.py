@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, Progress, Split
+from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress, Split
 from cmae_ablate.components.datasets.file_tree import FolderTree
 from cmae_ablate.components.datasets.folder_layout import REMEDY, Classes, check_classes, read_classes
 from cmae_ablate.components.datasets.holdout import hold_out
@@ -58,6 +58,10 @@ class Folder:
         self._source = source
         self._size = image_size
         self._skip = skip_damaged
+
+    def expected_size(self) -> ExpectedSize | None:
+        """Unknown until the folder is read."""
+        return None
 
     def cache_key(self) -> str:
         """The listing's identity and the options."""

@@ -26,7 +26,6 @@ BRIGHTNESS = (0.75, 1.2)
 TINT = (0.85, 1.15)
 NOISE = 3.0  # standard deviation in grey levels of 255
 _VISIBLE_ALPHA = 128
-_SOLID = [255 * (alpha >= _VISIBLE_ALPHA) for alpha in range(256)]
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ def render(bank: Bank, seed: int, split: str, index: int, size: int) -> Scene:
     opacity = alpha[..., None] / np.float32(255)
     blended = canvas + (np.minimum(color * gain, 255) - canvas) * opacity
     blended += NOISE * rng.standard_normal(blended.shape, dtype=np.float32)
-    image = np.clip(np.rint(blended), 0, 255).astype(np.uint8).transpose(2, 0, 1)
+    np.clip(np.rint(blended, out=blended), 0, 255, out=blended)
+    image = blended.astype(np.uint8).transpose(2, 0, 1)
     return Scene(image, label, visible_box(alpha))
 
 
@@ -127,7 +127,8 @@ def place(
     if rng.random() < 0.5:
         sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     turned = sprite.rotate(rng.uniform(-ROTATION, ROTATION), Image.Resampling.BILINEAR, expand=True)
-    turned = turned.crop(turned.getchannel("A").point(_SOLID).getbbox())
+    upper, left, lower, right = _extent(np.asarray(turned)[..., 3])
+    turned = turned.crop((left, upper, right, lower))
     scale = rng.uniform(*LONGEST_SIDE) * size / max(turned.size)
     width, height = (max(1, round(side * scale)) for side in turned.size)
     # A filter without negative lobes: others draw a halo around the object.
@@ -142,7 +143,13 @@ def place(
 
 def visible_box(alpha: NDArray[np.uint8]) -> tuple[float, float, float, float]:
     """Top, left, bottom, right of what is at least half opaque, as fractions of the image."""
+    size = len(alpha)
+    top, left, bottom, right = _extent(alpha)
+    return top / size, left / size, bottom / size, right / size
+
+
+def _extent(alpha: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """First and one past the last row and column that are half opaque: top, left, bottom, right in pixels."""
     solid = alpha >= _VISIBLE_ALPHA
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    size = len(alpha)
-    return rows[0] / size, columns[0] / size, (rows[-1] + 1) / size, (columns[-1] + 1) / size
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

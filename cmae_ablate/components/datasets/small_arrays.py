@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cmae_ablate.arrays import ArrayWriter, Progress
+from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.holdout import hold_out
 from cmae_ablate.errors import UserError
 
@@ -60,3 +60,10 @@ def write_labelled(
         rows.images[:] = found.images
         rows.labels[:] = found.labels
         progress(f"writing {name}", done, len(splits))
+
+
+def official_size(train: int, test: int, classes: int, image_size: int, fraction: float) -> ExpectedSize:
+    """What is expected of a data set whose files nobody has named yet."""
+    held_out = round(train * fraction)
+    basis = "official sizes; no source is named, so nothing was read"
+    return ExpectedSize(train - held_out, held_out + test, classes, image_size, basis)

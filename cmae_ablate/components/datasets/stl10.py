@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, Progress
+from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.file_tree import FileTree, open_tree, read_required
-from cmae_ablate.components.datasets.small_arrays import Labelled, write_labelled
+from cmae_ablate.components.datasets.small_arrays import Labelled, official_size, write_labelled
 from cmae_ablate.components.datasets.sources import Origin, obtain, source_key
 from cmae_ablate.errors import UserError
 from cmae_ablate.slots import DATASETS
@@ -53,6 +53,10 @@ class Stl10:
         self._source = source
         self._download = download
         self._fraction = validation_fraction
+
+    def expected_size(self) -> ExpectedSize | None:
+        """The official sizes, where no source is named that could differ from them."""
+        return None if self._source else official_size(5_000, 8_000, 10, IMAGE_SIZE, self._fraction)
 
     def cache_key(self) -> str:
         """The source's identity and the options."""

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, Progress
+from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.file_tree import FileTree, find, open_tree, read_required
 from cmae_ablate.components.datasets.holdout import hold_out
 from cmae_ablate.components.datasets.image_files import (
@@ -21,6 +21,7 @@ from cmae_ablate.components.datasets.image_files import (
     refuse_damaged,
     write_files,
 )
+from cmae_ablate.components.datasets.small_arrays import official_size
 from cmae_ablate.components.datasets.sources import Origin, obtain, source_key
 from cmae_ablate.errors import UserError
 from cmae_ablate.slots import DATASETS
@@ -65,6 +66,13 @@ class TinyImageNet:
         self._download = download
         self._fraction = validation_fraction
         self._limit = limit_classes
+
+    def expected_size(self) -> ExpectedSize | None:
+        """The official sizes, where no source is named that could differ from them."""
+        if self._source is not None:
+            return None
+        classes = min(self._limit or 200, 200)
+        return official_size(500 * classes, 50 * classes, classes, 64, self._fraction)
 
     def cache_key(self) -> str:
         """The source's identity and the options."""

@@ -1,0 +1,72 @@
+"""MAE's transformer decoder."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from cmae_ablate.components.decoders.transformer import TransformerDecoder
+from cmae_ablate.errors import UserError
+from cmae_ablate.slots import View
+from cmae_ablate.tokens import PatchMask, sincos_positions
+
+GRID = (4, 3)
+
+
+def make(depth: int) -> tuple[TransformerDecoder, View]:
+    torch.manual_seed(0)
+    decoder = TransformerDecoder(24, GRID, 48, depth=depth, dim=32, heads=4)
+    mask = PatchMask.from_scores(torch.rand(2, 12), 3)
+    return decoder, View(torch.randn(2, 3, 16, 12), mask, torch.randn(2, 4, 24))
+
+
+def plain(decoder: TransformerDecoder, view: View) -> Tensor:
+    """As the paper says: every token in its place, through every layer; hidden ones picked at the end."""
+    embedded = decoder.embed(view.tokens)
+    predictions = []
+    for image in range(len(embedded)):
+        places = decoder.mask_token[0].repeat(12, 1)
+        for order, place in enumerate(view.mask.ids_keep[image].tolist()):
+            places[place] = embedded[image, 1 + order]
+        tokens = torch.cat([embedded[image, :1], places + sincos_positions(32, GRID)])[None]
+        for block in decoder.blocks:
+            tokens = block(tokens)
+        everywhere = decoder.pred(decoder.norm(tokens))[0, 1:]
+        predictions.append(everywhere[view.mask.ids_hidden[image]])
+    return torch.stack(predictions)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_predictions_are_those_of_computing_every_token(depth: int) -> None:
+    decoder, view = make(depth)
+    assert_close(decoder(view), plain(decoder, view), rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_those_of_computing_every_token() -> None:
+    decoder, view = make(2)
+    tokens = view.tokens.requires_grad_()
+    fast, slow = (
+        torch.autograd.grad(output.square().mean(), [tokens, *decoder.parameters()])
+        for output in (decoder(view), plain(decoder, view))
+    )
+    assert_close(fast, slow, rtol=1e-4, atol=1e-6)
+
+
+def test_positions_are_fixed() -> None:
+    decoder, _ = make(1)
+    assert "pos_embed" in dict(decoder.named_buffers())
+    assert not decoder.pos_embed[0, 0].any()
+
+
+def test_the_mask_token_is_drawn_with_the_deviation_of_mae() -> None:
+    torch.manual_seed(0)
+    decoder = TransformerDecoder(24, GRID, 48, depth=1)
+    # 512 values of standard deviation 0.02: outside +-15 % with a probability of 1e-6.
+    assert decoder.mask_token.std().item() == pytest.approx(0.02, rel=0.15)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused() -> None:
+    with pytest.raises(UserError, match=r"decoder: dim 32 is not divisible by heads 5; set decoder\.heads"):
+        TransformerDecoder(24, GRID, 48, dim=32, heads=5)

@@ -1,0 +1,129 @@
+"""One set of numbers in every file of the report."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.report import ReportFiles, write_report
+from cmae_ablate.report.frame import StudyDescription
+from tests.report.conftest import METRIC, build_study
+
+CONTROLS = pd.DataFrame(
+    {
+        "control": ["random init", "random init", "raw pixels"],
+        "variant": ["", "", ""],
+        "seed": [0, 1, 0],
+        METRIC: [16.0, 17.0, 14.7],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyDescription, Path, ReportFiles]:
+    rng = np.random.default_rng(21)
+    base = rng.normal(34, 1.5, 4)
+    study, trials = build_study(
+        {f"depth {d}": list(base - i + rng.normal(0, 0.6, 4)) for i, d in enumerate((8, 4, 1))}
+    )
+    out = tmp_path_factory.mktemp("report")
+    return study, out, write_report(study, trials, CONTROLS, out)
+
+
+def read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values={"delta": [""]}).set_index("variant")
+
+
+def test_the_contracts_files_are_written(report: tuple[StudyDescription, Path, ReportFiles]) -> None:
+    _, out, files = report
+    promised = {"table.csv", "table.md", "table.tex", "table.png", "effects.csv", "effects.png", "index.html"}
+    assert promised <= {path.name for path in out.iterdir()}
+    assert set(files.paths) == {path.name for path in out.iterdir()}
+
+
+def test_table_csv_and_effects_csv_hold_the_same_numbers(
+    report: tuple[StudyDescription, Path, ReportFiles],
+) -> None:
+    study, out, _ = report
+    table, effects = (pd.read_csv(out / name).set_index("variant") for name in ("table.csv", "effects.csv"))
+    shared = ["n", "mean", "std", "delta", "ci_low", "ci_high", "p", "p_holm", "dz"]
+    pd.testing.assert_frame_equal(
+        table.loc[list(study.variants), shared], effects[shared], check_exact=True, check_dtype=False
+    )
+
+
+@pytest.mark.parametrize("name", ["table.md", "index.html", "table.tex"])
+def test_every_rounded_number_is_the_csvs(
+    name: str, report: tuple[StudyDescription, Path, ReportFiles]
+) -> None:
+    study, out, _ = report
+    text = (out / name).read_text()
+    text = text.replace("$-$", "\u2212").replace(r"$\pm$", "\u00b1").replace("{[}", "[").replace("{]}", "]")
+    text = text.replace("\\[", "[")
+    effects = pd.read_csv(out / "effects.csv").set_index("variant")
+    for variant in study.variants[1:]:
+        row = effects.loc[variant]
+        assert f"{row['mean']:.2f} \u00b1 {row['std']:.2f}" in text
+        signed = [f"{row[c]:+.2f}".replace("-", "\u2212") for c in ("delta", "ci_low", "ci_high")]
+        assert f"{signed[0]} [{signed[1]}, {signed[2]}]" in text
+
+
+def test_the_terminal_gets_the_page_s_table(report: tuple[StudyDescription, Path, ReportFiles]) -> None:
+    _, out, files = report
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", (out / "index.html").read_text())
+    for line in files.table[1:]:
+        assert set(line) <= set(cells)
+
+
+def test_controls_stand_in_the_table_and_in_no_comparison(
+    report: tuple[StudyDescription, Path, ReportFiles],
+) -> None:
+    _, out, _ = report
+    table = pd.read_csv(out / "table.csv").set_index("variant")
+    assert table.loc["random init", ["kind", "n", "mean"]].tolist() == ["control", 2, 16.5]
+    assert np.isnan(table.loc["random init", "delta"])
+    assert "random init" not in (out / "effects.csv").read_text()
+
+
+def test_accuracy_stands_beside_cost(report: tuple[StudyDescription, Path, ReportFiles]) -> None:
+    _, _, files = report
+    header, first, *_ = files.table
+    assert {"encoder (M)", "decoder (M)", "GFLOPs/image", "seconds"} <= set(header)
+    assert first[header.index("encoder (M)")] == "0.452"
+
+
+def test_the_same_trials_give_the_same_bytes(
+    report: tuple[StudyDescription, Path, ReportFiles], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    study, trials = build_study({"MAE": list(rng.normal(34, 1, 3)), "CMAE": list(rng.normal(35, 1, 3))})
+    for name in ("one", "two"):
+        write_report(study, trials, None, tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path, build: Callable) -> None:
+    (tmp_path / "file").write_text("in the way")
+    study, trials = build({"MAE": [1.0, 2.0]})
+    with pytest.raises(UserError, match="cannot be written"):
+        write_report(study, trials, None, tmp_path / "file" / "report")
+
+
+def test_a_metric_to_show_that_is_not_there_is_noted(tmp_path: Path, build: Callable) -> None:
+    study, trials = build({"MAE": [1.0, 2.0], "CMAE": [1.5, 2.1]}, report=("fine_tune.top1",))
+    files = write_report(study, trials, None, tmp_path)
+    assert "no column 'fine_tune.top1' in the trials; not shown" in files.notes
+
+
+def test_the_report_needs_no_torch() -> None:
+    code = "import sys, cmae_ablate.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
