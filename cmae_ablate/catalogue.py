@@ -42,9 +42,15 @@ def show_components(name: str | None, console: Console) -> None:
 def study_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a study file."""
     load_components()
-    trial: dict[str, Any] = {slot: _slot_schema(slot) for slot in SLOTS if "." not in slot and slot != "evaluations"}
+    trial: dict[str, Any] = {
+        slot: _slot_schema(slot) for slot in SLOTS if "." not in slot and slot != "evaluations"
+    }
     trial["objectives"] = _object(
-        {slot.removeprefix("objectives."): _slot_schema(slot) for slot in SLOTS if slot.startswith("objectives.")}
+        {
+            slot.removeprefix("objectives."): _slot_schema(slot)
+            for slot in SLOTS
+            if slot.startswith("objectives.")
+        }
     )
     trial["evaluations"] = {"type": "object", "additionalProperties": _slot_schema("evaluations")}
     trial["training"] = _object(Training.model_json_schema()["properties"])
@@ -74,7 +80,9 @@ def study_schema() -> dict[str, Any]:
 
 
 def _show_slots(console: Console) -> None:
-    table = Table("slot", "component", "what it is", title="Components; cmae-ablate components NAME lists options")
+    table = Table(
+        "slot", "component", "what it is", title="Components; cmae-ablate components NAME lists options"
+    )
     for slot, registry in SLOTS.items():
         for index, component in enumerate(registry):
             table.add_row(slot if index == 0 else "", component.name, component.summary)
@@ -86,7 +94,9 @@ def _show_slots(console: Console) -> None:
 
 
 def _show_component(component: ComponentSpec[Any], console: Console) -> None:
-    console.print(f"[bold]{component.slot}: {component.name}[/] (version {component.version})", highlight=False)
+    console.print(
+        f"[bold]{component.slot}: {component.name}[/] (version {component.version})", highlight=False
+    )
     text = inspect.getdoc(component.factory) or ""
     console.print(text.partition("\nArgs:")[0].strip(), highlight=False, markup=False)
     _show_options(component.options.model_json_schema()["properties"], option_docs(component), console)

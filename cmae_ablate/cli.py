@@ -29,7 +29,9 @@ app.add_typer(data_app, name="data")
 LOG_COLUMNS = 140
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.", show_default=False)]
-Scale = Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Another scale: cpu, gpu, paper, or a file.")]
+Scale = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="Another scale: cpu, gpu, paper, or a file.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="A fixed change to every trial, as training.epochs=2."),
@@ -38,9 +40,12 @@ Seeds = Annotated[int | None, typer.Option(metavar="N", help="Seeds 0 to N-1 ins
 Workers = Annotated[str, typer.Option(metavar="N|auto", help="Processes that train side by side.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to train.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Holds all state, tables and figures.")]
-Storage = Annotated[str | None, typer.Option(metavar="URL", help="Optuna storage; SQLite in --out by default.")]
+Storage = Annotated[
+    str | None, typer.Option(metavar="URL", help="Optuna storage; SQLite in --out by default.")
+]
 Tracking = Annotated[
-    str | None, typer.Option("--tracking-uri", metavar="URI", help="MLflow store; SQLite in --out by default.")
+    str | None,
+    typer.Option("--tracking-uri", metavar="URI", help="MLflow store; SQLite in --out by default."),
 ]
 Launcher = Annotated[str, typer.Option(metavar="local|ray|slurm", help="Who starts the workers.")]
 
@@ -65,7 +70,9 @@ def _options(
         raise UserError(f"--workers {workers}: a number from 1, or auto, is expected")
     refuse_launcher(launcher)
     count = None if workers == "auto" else int(workers)
-    return Options(study, scale, tuple(settings or ()), seeds, count, device, out, storage, tracking, launcher)
+    return Options(
+        study, scale, tuple(settings or ()), seeds, count, device, out, storage, tracking, launcher
+    )
 
 
 def _console() -> Console:
@@ -86,13 +93,15 @@ def run(
     tracking: Tracking = None,
     launcher: Launcher = "local",
     cell: Annotated[
-        str | None, typer.Option(metavar="VARIANT:SEED", help="Repeat this cell alone and compare its weights.")
+        str | None,
+        typer.Option(metavar="VARIANT:SEED", help="Repeat this cell alone and compare its weights."),
     ] = None,
     imported: Annotated[
-        Path | None, typer.Option("--import", metavar="TRIALS.csv", help="Count matching complete rows as done.")
+        Path | None,
+        typer.Option("--import", metavar="TRIALS.csv", help="Count matching complete rows as done."),
     ] = None,
 ) -> None:
-    """Train what is missing of a study, then write its tables and figures. Interrupted, it goes on when run again."""
+    """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
     from cmae_ablate.run import repeat_cell, run_study
 
     options = _options(study, scale, settings, seeds, workers, device, out, storage, tracking, launcher)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -73,9 +73,9 @@ def variants(study: Study) -> list[Variant]:
         if labels.count(label) > 1:
             raise study.error(("factors",), f"two variants are called '{label}'; rename a level")
     if reference_label(study) not in labels:
+        label, design = reference_label(study), ", ".join(study.designs)
         raise study.error(
-            ("reference",),
-            f"'{reference_label(study)}' is no variant of design {', '.join(study.designs)}; {suggest(reference_label(study), labels)}",
+            ("reference",), f"'{label}' is no variant of design {design}; {suggest(label, labels)}"
         )
     for index, pair in enumerate(study.contrasts):
         for label in pair:
@@ -119,7 +119,8 @@ def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
         if len(factor.levels) != 2:
             raise study.error(
                 ("factors", factor.name),
-                f"{design} needs two levels, off and on; this factor has {len(factor.levels)}; use one_factor or grid",
+                f"{design} needs two levels, off and on; this factor has {len(factor.levels)}; "
+                "use one_factor or grid",
             )
     base = {factor.name: list(factor.levels)[start] for factor in study.factors}
     yield base
@@ -127,7 +128,7 @@ def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
         yield {**base, factor.name: list(factor.levels)[1 - start]}
 
 
-_ENUMERATE = {
+_ENUMERATE: dict[str, Callable[[Study], Iterator[Levels]]] = {
     "grid": _grid,
     "one_factor": _one_factor,
     "add_one": lambda study: _switched(study, "add_one", start=0),
@@ -180,7 +181,7 @@ def _check_metrics(study: Study, variant: Variant) -> None:
         for label, choice in variant.spec.evaluations.items()
         for metric in choice.component.factory.metrics  # type: ignore[attr-defined]
     ]
-    wanted = [(("metric",), study.metric)]
+    wanted: list[tuple[tuple[str, ...], str]] = [(("metric",), study.metric)]
     wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]
     for path, metric in wanted:
         if metric not in produced and not (path[0] == "report" and metric == "pretrain.loss"):

@@ -93,7 +93,10 @@ def _threads() -> list[Finding]:
 
 
 def _folders() -> list[Finding]:
-    return [_folder("working directory", Path.cwd(), "--out"), _folder("data cache", cache_root(), "CMAE_ABLATE_CACHE")]
+    return [
+        _folder("working directory", Path.cwd(), "--out"),
+        _folder("data cache", cache_root(), "CMAE_ABLATE_CACHE"),
+    ]
 
 
 def _folder(what: str, path: Path, setting: str) -> Finding:

@@ -7,7 +7,17 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("cmae-ablate", "torch", "torchvision", "timm", "optuna", "mlflow", "numpy", "scipy", "statsmodels")
+PACKAGES = (
+    "cmae-ablate",
+    "torch",
+    "torchvision",
+    "timm",
+    "optuna",
+    "mlflow",
+    "numpy",
+    "scipy",
+    "statsmodels",
+)
 
 
 def describe_environment() -> dict[str, str]:
@@ -30,7 +40,9 @@ def git_state() -> str:
     """Commit of the working directory, and whether anything was changed since; empty outside a repository."""
     try:
         commit = _git("rev-parse", "HEAD")
-        return f"{commit[:12]}{' with changes' if _git('status', '--porcelain', '--untracked-files=no') else ''}"
+        return (
+            f"{commit[:12]}{' with changes' if _git('status', '--porcelain', '--untracked-files=no') else ''}"
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from cmae_ablate.campaign import Campaign, Places, begin
 from cmae_ablate.errors import UserError
 from cmae_ablate.progress import preparation
+from cmae_ablate.queue import redact
 from cmae_ablate.study_file import Study, load
 
 
@@ -50,7 +51,9 @@ class Options:
         """Check the study and prepare its data, with a bar."""
         with preparation(console) as progress:
             places = Places.below(self.out, self.storage, self.tracking)
-            return begin(study, places, progress, lambda text: console.print(f"note: {text}", highlight=False))
+            return begin(
+                study, places, progress, lambda text: console.print(f"note: {text}", highlight=False)
+            )
 
     def arguments(self) -> list[str]:
         """The options as the arguments of another command."""
@@ -67,8 +70,8 @@ class Options:
 
     @property
     def command(self) -> str:
-        """The command line that runs the study with these options."""
-        return shlex.join(["cmae-ablate", "run", *self.arguments()])
+        """The command line that runs the study with these options, without the passwords of its URLs."""
+        return redact(shlex.join(["cmae-ablate", "run", *self.arguments()]))
 
 
 def refuse_launcher(launcher: str) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from cmae_ablate import cost, design
+from cmae_ablate import cost as costs
+from cmae_ablate import design
 from cmae_ablate.arrays import ExpectedSize, prepare
 from cmae_ablate.campaign import Places
 from cmae_ablate.design import Variant
@@ -18,7 +19,7 @@ from cmae_ablate.progress import preparation
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.reporting import open_queue
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
-from cmae_ablate.spec import TrialSpec
+from cmae_ablate.spec import Choice, TrialSpec
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class VariantPlan:
 
     variant: Variant
     size: ExpectedSize
-    cost: cost.Cost
-    hours: cost.Estimate
+    cost: costs.Cost
+    hours: costs.Estimate
 
 
 def show_plan(options: Options, console: Console) -> None:
@@ -48,7 +49,7 @@ def show_plan(options: Options, console: Console) -> None:
     variants = design.variants(study)
     device = pick_device(options.device)
     set_threads(max(variant.spec.training.threads for variant in variants) if device.type == "cpu" else 1)
-    speed = cost.matmul_speed(Runtime(device))
+    speed = costs.matmul_speed(Runtime(device))
     machine = f"this {device.type} with {max(v.spec.training.threads for v in variants)} threads a cell"
     sizes = {variant.label: _size(variant.spec, console) for variant in variants}
     plans = [_plan(variant, sizes[variant.label], speed, machine) for variant in variants]
@@ -67,16 +68,20 @@ def show_plan(options: Options, console: Console) -> None:
 
 
 def show_status(options: Options, console: Console) -> None:
-    """Print where each cell stands, with its log, failures and reasons, and the space that the cache takes."""
+    """Print where each cell stands, with log and failures, and the space that the cache takes."""
     study = options.load()
     design.variants(study)
     places = Places.below(options.out, options.storage, options.tracking)
-    if places.storage.startswith("sqlite:///") and not os.path.exists(places.storage.removeprefix("sqlite:///")):
+    if places.storage.startswith("sqlite:///") and not os.path.exists(
+        places.storage.removeprefix("sqlite:///")
+    ):
         console.print(f"{study.name}: nothing has run yet in {places.out}", highlight=False)
         return
     campaign = options.begin(study, console)
     statuses = open_queue(campaign).status()
-    table = Table("variant", "seed", "state", study.metric, "attempts", "worker", "last sign", "log or reason")
+    table = Table(
+        "variant", "seed", "state", study.metric, "attempts", "worker", "last sign", "log or reason"
+    )
     for status in statuses:
         table.add_row(*_status_row(status))
     console.print(table)
@@ -105,25 +110,18 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
 
 def _plan(variant: Variant, size: ExpectedSize, speed: float, machine: str) -> VariantPlan:
     spec = variant.spec
-    counted = cost.measure(spec, spec.training.image_size or size.image_size)
-    flops = cost.pretraining_flops(counted, spec, size.train)
-    # One pass over the frozen images serves every evaluation that does not train the encoder.
-    frozen = [cost.evaluation_flops(counted, choice, size.train, size.held_out) for choice in _frozen(spec)]
-    flops += max(frozen, default=0.0)
+    counted = costs.measure(spec, spec.training.image_size or size.image_size)
+    flops = costs.pretraining_flops(counted, spec, size.train)
     flops += sum(
-        cost.evaluation_flops(counted, choice, size.train, size.held_out)
-        for choice in spec.evaluations.values()
-        if choice not in _frozen(spec)
+        costs.evaluation_flops(counted, choice, size.train, size.held_out) for choice in _costly(spec)
     )
-    return VariantPlan(variant, size, counted, cost.hours_from_flops(flops, speed, machine))
+    return VariantPlan(variant, size, counted, costs.hours_from_flops(flops, speed, machine))
 
 
-def _frozen(spec: TrialSpec) -> list[object]:
-    return [
-        choice
-        for choice in spec.evaluations.values()
-        if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]
-    ]
+def _costly(spec: TrialSpec) -> list[Choice]:
+    """The evaluations that pass images through the encoder: one pass serves all that read frozen features."""
+    frozen = [choice for choice in spec.evaluations.values() if "epochs" not in choice.options]
+    return [choice for choice in spec.evaluations.values() if choice not in frozen] + frozen[:1]
 
 
 def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
@@ -149,7 +147,14 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
 
 def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, console: Console) -> None:
     table = Table(
-        "variant", "seeds", "encoder", "decoder", "objectives", "GFLOP / image", "memory / cell", "hours / cell"
+        "variant",
+        "seeds",
+        "encoder",
+        "decoder",
+        "objectives",
+        "GFLOP / image",
+        "memory / cell",
+        "hours / cell",
     )
     for plan in plans:
         label = plan.variant.label

@@ -51,8 +51,9 @@ def prepare_data(
     with preparation(console) as progress:
         data = prepare(choice.build(), progress=progress, notice=lambda text: console.print(f"note: {text}"))
     console.print(
-        f"{data.name}: {len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test "
-        f"images, {data.num_classes} classes, {data.image_size} pixels, digest {data.digest[:12]}",
+        f"{data.name}: {len(data.train):,} training, {len(data.validation):,} validation and "
+        f"{len(data.test):,} test images, {data.num_classes} classes, {data.image_size} pixels, "
+        f"digest {data.digest[:12]}",
         highlight=False,
         soft_wrap=True,
     )
@@ -73,7 +74,9 @@ def show_data(
         top, left, bottom, right = data.train.boxes[index] * data.image_size
         if np.isfinite(top):
             axis.add_patch(
-                Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="#E69F00")
+                Rectangle(
+                    (left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor="#E69F00"
+                )
             )
     for axis in axes:
         axis.set_axis_off()

@@ -24,7 +24,7 @@ from cmae_ablate.spec import TrialSpec
 Metrics = dict[str, float]
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
     """The training was asked to stop, and has written a checkpoint."""
 
 
@@ -240,7 +240,8 @@ class _Meter:
         for name, value in means.items():
             if not torch.isfinite(torch.tensor(value)):
                 raise DivergedError(
-                    f"{name} is {value} in epoch {epoch + 1}; lower training.base_lr or set training.grad_clip"
+                    f"{name} is {value} in epoch {epoch + 1}; "
+                    "lower training.base_lr or set training.grad_clip"
                 )
         metrics = {**means, **self.notes}
         self.sums, self.notes, self.steps = {}, {}, 0

@@ -76,7 +76,7 @@ class Registry(Generic[T]):
 
         Args:
             name: What a study file writes.
-            version: Raise it by hand when the component's numbers change: it is part of each trial's fingerprint.
+            version: Part of each trial's fingerprint: raise it by hand when the component's numbers change.
 
         Raises:
             UserError: The slot already has a component of that name.

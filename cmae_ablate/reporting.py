@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from cmae_ablate import design, results
 from cmae_ablate.campaign import Campaign
@@ -89,17 +90,32 @@ def track_summary(trials: pd.DataFrame, tracker: Tracker) -> None:
     tracker.finish_study(summary)
 
 
+def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
+    """Give each imported cell a run of its own, as a cell that was trained here has."""
+    for status in statuses:
+        metrics = status.results.get("metrics")
+        if status.state != "COMPLETE" or "folder" in status.results or not isinstance(metrics, Mapping):
+            continue
+        cell = status.cell
+        tags = {"fingerprint": cell.fingerprint, "imported": "true"}
+        run = tracker.start_cell(cell.variant, cell.seed, dict(cell.levels), tags)
+        run.log_metrics(0, {name: float(str(value)) for name, value in metrics.items()})
+        run.finish("FINISHED")
+
+
 def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     header, *rows = files.table
-    table = Table(*header, title=question)
+    table = Table(*(Column(Text(name)) for name in header), title=Text(question))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
     console.print(files.answer, highlight=False, markup=False)
     for note in files.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:

@@ -18,7 +18,9 @@ from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 from cmae_ablate.trial import Bench, random_init_control, raw_pixel_control
 
-BUDGET_NOTE = "Equal epochs: every variant sees the training images equally often; cost is in columns of its own."
+BUDGET_NOTE = (
+    "Equal epochs: every variant sees the training images equally often; cost is in columns of its own."
+)
 
 
 def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
@@ -27,7 +29,11 @@ def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
     for status in statuses:
         results = status.results
         metrics = results.get("metrics", {})
-        row: dict[str, Any] = {"variant": status.cell.variant, "seed": status.cell.seed, "state": status.state}
+        row: dict[str, Any] = {
+            "variant": status.cell.variant,
+            "seed": status.cell.seed,
+            "state": status.state,
+        }
         row |= dict(status.cell.levels)
         row |= dict(metrics) if isinstance(metrics, Mapping) else {}
         row |= {"fingerprint": status.cell.fingerprint, "weights_sha256": results.get("weights_sha256", "")}
@@ -49,7 +55,7 @@ def describe(
         study: The study.
         variants: Level labels by factor, by variant, in table order.
         reference: Label of the reference variant.
-        statuses: Its cells, if there are any: they know protocols, and the fingerprints to compare a CSV's with.
+        statuses: Its cells, if any: they know protocols, and fingerprints to compare a CSV's with.
     """
     known = list(statuses)
     return StudyDescription(
@@ -72,7 +78,7 @@ def describe(
 
 
 def controls_frame(campaign: Campaign, runtime: Runtime) -> pd.DataFrame:
-    """`controls.csv`: the random-init encoder of each seed, and the raw pixels, through the same evaluations."""
+    """`controls.csv`: random-init encoders and raw pixels, through the same evaluations."""
     rows: list[dict[str, Any]] = []
     done: set[str] = set()
     for variant in campaign.variants:
@@ -81,7 +87,6 @@ def controls_frame(campaign: Campaign, runtime: Runtime) -> pd.DataFrame:
             continue
         done.add(identity)
         bench = Bench(campaign.data_of(variant.spec), runtime, campaign.places.cache)
-        # Named by a variant only where backbones or data differ: the control belongs to all variants alike.
         owner = variant.label
         for seed in range(campaign.study.seeds):
             metrics = random_init_control(variant.spec.with_seed(seed), bench)
@@ -114,7 +119,9 @@ def extras(
         if hits is not None:
             correct[cell] = hits
     return ReportExtras(
-        curves=pd.DataFrame(curves, columns=["variant", "seed", "epoch", "name", "value"]) if curves else None,
+        curves=pd.DataFrame(curves, columns=["variant", "seed", "epoch", "name", "value"])
+        if curves
+        else None,
         reconstructions=pictures,
         correct=correct,
         environment=environment,
@@ -130,7 +137,9 @@ def protocols(statuses: Iterable[CellStatus]) -> dict[str, str]:
         metrics = status.results.get("metrics")
         if isinstance(known, Mapping) and isinstance(metrics, Mapping):
             return {
-                metric: str(known[metric.split(".")[0]]) for metric in metrics if metric.split(".")[0] in known
+                metric: str(known[metric.split(".")[0]])
+                for metric in metrics
+                if metric.split(".")[0] in known
             }
     return {}
 

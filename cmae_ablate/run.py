@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 from rich.console import Console
 
@@ -14,20 +15,26 @@ from cmae_ablate import design, results
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.launch.local import LOG_VARIABLE, follow_parent, run_workers
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.progress import Monitor
-from cmae_ablate.queue import Queue
+from cmae_ablate.queue import JSON, Queue
 from cmae_ablate.report import read_trials
-from cmae_ablate.reporting import open_queue, report_study, say, say_failures, track_summary
+from cmae_ablate.reporting import (
+    open_queue,
+    report_study,
+    say,
+    say_failures,
+    track_imported,
+    track_summary,
+)
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.tracking import MlflowTracker, Tracker, ui_command
 from cmae_ablate.trial import Bench, run_cell, smoke
 from cmae_ablate.worker import StopFlag, Worker, catching_signals
 
 INTERRUPTED = (130, 143)
-LOG_VARIABLE = "CMAE_ABLATE_LOG"
-"""Environment variable that tells a worker where its output goes, for `status`."""
 
 
 def run_study(options: Options, console: Console, imported: Path | None = None) -> int:
@@ -45,15 +52,20 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     # Everything is checked before data are touched or anything is created.
     levels = {variant.label: variant.levels for variant in design.variants(study)}
     described = results.describe(study, levels, design.reference_label(study))
-    rows = read_trials(imported, described).to_dict("records") if imported else []
+    rows = (
+        cast("list[dict[str, JSON]]", read_trials(imported, described).to_dict("records")) if imported else []
+    )
     pick_device(options.device)
     campaign = options.begin(study, console)
     smoke_pass(campaign)
     make_places(campaign)
     queue, tracker = open_queue(campaign), open_tracker(campaign)
-    tracker.open_study(campaign.planned, {"question": study.question, "command": options.command, **describe_environment()})
+    tracker.open_study(
+        campaign.planned, {"question": study.question, "command": options.command, **describe_environment()}
+    )
     if rows:
         count = queue.import_complete(rows, study.metric)
+        track_imported(queue.status(), tracker)
         console.print(f"imported {count} of {len(rows)} rows of {imported}", highlight=False)
     status = _train(campaign, options, queue, tracker, console)
     tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"))
@@ -61,10 +73,14 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
         console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
         return status
     files = report_study(campaign, queue, options)
-    track_summary(results.trials_frame(queue.status()), tracker)
+    statuses = queue.status()
+    track_summary(results.trials_frame(statuses), tracker)
     say(files, study.question, campaign.folder, console)
-    console.print(f"runs: {ui_command(campaign.places.tracking)}", highlight=False, markup=False, soft_wrap=True)
-    return say_failures(queue.status(), console)
+    console.print(
+        f"runs: {ui_command(campaign.places.tracking)}", highlight=False, markup=False, soft_wrap=True
+    )
+    console.print(f"      then open {tracker.address()}", highlight=False, markup=False, soft_wrap=True)
+    return say_failures(statuses, console)
 
 
 def work(options: Options, console: Console, stop: StopFlag) -> int:
@@ -73,6 +89,7 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
     Returns:
         0, or 130 or 143 when interrupted.
     """
+    follow_parent()
     campaign = options.begin(options.load(), console)
     make_places(campaign)
     runtime = Runtime(pick_device(options.device))
@@ -92,7 +109,9 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     campaign = options.begin(options.load(), console)
     known = {f"{cell.variant}:{cell.seed}": cell for cell in campaign.planned}
     if name not in known:
-        raise UserError(f"--cell {name}: the study has no such cell; choose VARIANT:SEED from {', '.join(known)}")
+        raise UserError(
+            f"--cell {name}: the study has no such cell; choose VARIANT:SEED from {', '.join(known)}"
+        )
     cell = campaign.cell(known[name])
     make_places(campaign)
     recorded = {status.cell.id: status.results for status in open_queue(campaign).status()}[known[name].id]
@@ -109,7 +128,9 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
         console.print("no result of this cell is recorded; nothing to compare with", highlight=False)
         return 0
     equal = before == result.weights_sha256
-    console.print("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", soft_wrap=True)
+    console.print(
+        "equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", soft_wrap=True
+    )
     return 0 if equal else 1
 
 
@@ -154,16 +175,18 @@ def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker,
     if any(status.state == "FAILED" for status in statuses):
         queue.forgive()  # the user runs the command again: what failed for good is tried again
     if done == len(statuses):
-        console.print(f"all {done} cells of {campaign.study.name} are complete; nothing to train", highlight=False)
+        console.print(
+            f"all {done} cells of {campaign.study.name} are complete; nothing to train", highlight=False
+        )
         return 0
     workers = min(options.workers or default_workers(campaign, options.device), len(statuses) - done)
-    console.print(f"{campaign.study.name}: {len(statuses) - done} cells to train, {workers} at a time", highlight=False)
+    console.print(
+        f"{campaign.study.name}: {len(statuses) - done} cells to train, {workers} at a time", highlight=False
+    )
     logs = campaign.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with Monitor(campaign.folder / "progress", len(statuses), done, console):
         if workers > 1:
-            from cmae_ablate.launch.local import run_workers
-
             command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
             codes = run_workers(command, workers, devices=_devices(options.device, workers), log_dir=logs)
             return next((code for code in codes if code in INTERRUPTED), 0)
@@ -182,5 +205,3 @@ def _devices(device: str, workers: int) -> Sequence[str] | None:
     if pick_device(device).type != "cuda":
         return None
     return [str(index % torch.cuda.device_count()) for index in range(workers)]
-
-

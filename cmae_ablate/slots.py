@@ -41,7 +41,7 @@ class Encoder(Protocol):
         Args:
             images: Normalised images, (B, C, H, W).
             mask: Which patches are hidden; None shows all N of them.
-            positions: Whether tokens get their position embeddings: all, none, or per visible token, (B, V) bool.
+            positions: Whether tokens get position embeddings: all, none, or (B, V) bool, token by token.
             norm: Whether the final LayerNorm is applied.
 
         Returns:
@@ -135,7 +135,7 @@ class Objective(Protocol):
         ...
 
     def after_step(self, encoder: Encoder, progress: float) -> None:
-        """Called after each optimiser step; `progress` in [0, 1] is the part of training done (EMA copies)."""
+        """Called after each optimiser step, for moving averages; `progress` in [0, 1] of the training."""
         ...
 
 
@@ -209,7 +209,7 @@ class Features(Protocol):
     """Frozen features of whole images, computed once and shared by every evaluation."""
 
     def get(self, split: str, pooling: str) -> Tensor:
-        """Features of `train`, `validation` or `test`, pooled by `mean` (patch tokens) or `cls`; (n, D) on the CPU."""
+        """Features of a split, pooled by `mean` (of patch tokens) or `cls`; (n, D) on the CPU."""
         ...
 
 
@@ -237,7 +237,7 @@ class Evaluation(Protocol):
 
     Attributes:
         metrics: Names of the metrics that a call returns; a class attribute, known before any training.
-        trains_encoder: Whether it needs the encoder itself rather than frozen features.
+        trains_encoder: Whether it trains an encoder's weights; controls leave such evaluations out.
     """
 
     metrics: tuple[str, ...]

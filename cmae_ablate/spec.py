@@ -302,7 +302,8 @@ def _clip_training(training: Training, notices: list[str]) -> Training:
         return training
     clipped = training.epochs / 2
     notices.append(
-        f"training.warmup_epochs {training.warmup_epochs:g} does not fit {training.epochs} epochs; clipped to {clipped:g}"
+        f"training.warmup_epochs {training.warmup_epochs:g} does not fit {training.epochs} epochs; "
+        f"clipped to {clipped:g}"
     )
     return training.model_copy(update={"warmup_epochs": clipped})
 

@@ -16,6 +16,7 @@ DESIGNS = ("grid", "one_factor", "add_one", "leave_one_out")
 REQUIRED_KEYS = ("question", "scale", "design", "factors", "reference", "seeds", "metric")
 OPTIONAL_KEYS = ("report", "contrasts", "budget", "set", "equivalence_margin")
 MAX_SEEDS = 1000
+RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
 _PACKAGE = Path(__file__).parent
 
 
@@ -168,7 +169,8 @@ def _setting(text: str, factors: Sequence[Factor]) -> Change:
     for factor in factors:
         if factor.path and (path[: len(factor.path)] == factor.path or factor.path[: len(path)] == path):
             raise UserError(
-                f"--set {text}: {name} is what factor '{factor.name}' varies; set something else, or edit the levels"
+                f"--set {text}: {name} is what factor '{factor.name}' varies; "
+                "set something else, or edit the levels"
             )
     return Change(path, parse_scalar(value), TextOrigin(f"--set {text}"))
 
@@ -198,6 +200,10 @@ def _check_keys(data: Tree, origin: YamlOrigin) -> None:
 
 def _factor(name: str, node: Any, origin: YamlOrigin) -> Factor:
     place = ("factors", name)
+    if name in RESERVED:
+        raise UserError(
+            f"{origin.place(place)}: a column of trials.csv has this name; call the factor otherwise"
+        )
     if not isinstance(node, Mapping) or set(node) != {"path", "levels"}:
         raise UserError(f"{origin.place(place)}: a factor has exactly the keys path and levels")
     dotted = node["path"]
@@ -224,13 +230,12 @@ def _reference(data: Tree, factors: Sequence[Factor], origin: YamlOrigin) -> dic
     given = _mapping(data, "reference", origin)
     known = {factor.name: list(factor.levels) for factor in factors}
     for name, level in given.items():
+        place = origin.place(("reference", name))
         if name not in known:
-            raise UserError(
-                f"{origin.place(('reference', name))}: no factor is called '{name}'; {suggest(name, list(known))}"
-            )
+            raise UserError(f"{place}: no factor is called '{name}'; {suggest(name, list(known))}")
         if str(level) not in known[name]:
             raise UserError(
-                f"{origin.place(('reference', name))}: factor '{name}' has no level '{level}'; {suggest(str(level), known[name])}"
+                f"{place}: factor '{name}' has no level '{level}'; {suggest(str(level), known[name])}"
             )
     for name in known:
         if name not in given:

@@ -30,7 +30,7 @@ class CellResult:
     """What one cell found.
 
     Attributes:
-        metrics: `<evaluation>.<name>`, `pretrain.loss`, `params.*`, `flops.pretrain_image`, `seconds.pretrain`.
+        metrics: `<evaluation>.<name>`, `pretrain.loss`, `params.*`, `flops.*`, `seconds.pretrain`.
         weights_sha256: Of the pretrained parameters and buffers.
         folder: Holds the weights, `result.json` and the test predictions.
         history: Pretraining metrics by epoch.

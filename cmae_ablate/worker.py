@@ -17,7 +17,7 @@ from cmae_ablate.design import Cell
 from cmae_ablate.pictures import reconstructions, save_reconstructions
 from cmae_ablate.pretrain import Hooks, Interrupted, Metrics, image_size_of
 from cmae_ablate.progress import CellNote, NoteWriter
-from cmae_ablate.queue import Claim, Queue
+from cmae_ablate.queue import JSON, Claim, Queue
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.tracking.tracker import CellRun, Tracker
 from cmae_ablate.trial import Bench, CellResult, load_model, run_cell
@@ -173,7 +173,7 @@ def flat_parameters(cell: Cell) -> dict[str, str]:
     return flat
 
 
-def as_record(result: CellResult) -> dict[str, object]:
+def as_record(result: CellResult) -> dict[str, JSON]:
     """What the queue keeps of a result."""
     return {
         "metrics": dict(result.metrics),

@@ -13,6 +13,7 @@ from cmae_ablate.registry import load_components
 from cmae_ablate.spec import TrialSpec, apply, default_tree, resolve
 from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
 
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the user's cache."""

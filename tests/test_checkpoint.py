@@ -9,7 +9,9 @@ from cmae_ablate import checkpoint
 
 
 def saved(folder: Path, steps: int) -> list[Path]:
-    return [checkpoint.save(folder, step, {"step": step, "w": torch.full((4,), step)}) for step in range(steps)]
+    return [
+        checkpoint.save(folder, step, {"step": step, "w": torch.full((4,), step)}) for step in range(steps)
+    ]
 
 
 def test_the_newest_two_are_kept_and_the_newest_is_loaded(tmp_path: Path) -> None:
@@ -46,7 +48,9 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     assert checkpoint.load_latest(tmp_path / "absent", pytest.fail) is None
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     checkpoint.write_atomically(path, b"old")
 

@@ -15,7 +15,9 @@ CROPS = torch.tensor([[0, 0, 40, 48], [3, 5, 17, 20], [10, 0, 30, 9], [39, 47, 1
 
 @pytest.mark.parametrize("size", [16, 24, 64])
 def test_crop_resize_agrees_with_torchvision_on_each_crop(size: int) -> None:
-    images = torch.rand(len(CROPS), 3, 40, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    images = torch.rand(
+        len(CROPS), 3, 40, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     found = crop_resize(images, CROPS, size)
     for image, (top, left, height, width), result in zip(images, CROPS.tolist(), found, strict=True):
         cut = image[:, top : top + height, left : left + width]

@@ -74,7 +74,7 @@ def test_add_one_refuses_three_levels(tiny_study: Path) -> None:
 
 
 def test_a_reference_outside_the_design_is_refused(tiny_study: Path) -> None:
-    with pytest.raises(UserError, match="'plain . whole . 1' is no variant of design leave_one_out"):
+    with pytest.raises(UserError, match=r"'plain . whole . 1' is no variant of design leave_one_out"):
         labels(study_with(tiny_study, "leave_one_out"))
 
 
@@ -97,6 +97,8 @@ def test_two_names_for_one_trial_stay_two_variants(tiny_study: Path) -> None:
     text = FACTORS.format(design="one_factor", third="").replace("[1, 2]", "{1: 1, again: 1}")
     tiny_study.write_text(text)
     found = design.variants(load(tiny_study))
-    same = [variant.spec.fingerprint("data") for variant in found if variant.label.startswith("plain + whole")]
+    same = [
+        variant.spec.fingerprint("data") for variant in found if variant.label.startswith("plain + whole")
+    ]
     assert len(same) == 2
     assert same[0] == same[1]

@@ -34,7 +34,11 @@ def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("cmae_ablate"):
-            names = [node.module] if node.module != "cmae_ablate" else [f"cmae_ablate.{a.name}" for a in node.names]
+            names = (
+                [node.module]
+                if node.module != "cmae_ablate"
+                else [f"cmae_ablate.{a.name}" for a in node.names]
+            )
             found |= {name for name in names if name != "cmae_ablate.__version__"}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("cmae_ablate")}

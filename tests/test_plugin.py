@@ -39,7 +39,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         PYPROJECT + blocks("toml")[0] + '\n[tool.hatch.build.targets.wheel]\npackages = ["my_package"]\n'
     )
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", target, source],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            target,
+            source,
+        ],
         check=True,
         capture_output=True,
     )
@@ -51,7 +62,9 @@ def cli(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.Completed
     return subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def test_an_installed_package_adds_a_component_with_its_options(environment: dict[str, str], tmp_path: Path) -> None:
+def test_an_installed_package_adds_a_component_with_its_options(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     shown = cli("components", "checkerboard", env=environment, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "Keep one patch in `period`" in shown.stdout
@@ -61,7 +74,9 @@ def test_an_installed_package_adds_a_component_with_its_options(environment: dic
 def test_a_study_can_vary_the_added_component_and_its_options_are_checked(
     environment: dict[str, str], tiny_study: Path
 ) -> None:
-    good = cli("plan", tiny_study.name, "--set", "masking.name=checkerboard", env=environment, cwd=tiny_study.parent)
+    good = cli(
+        "plan", tiny_study.name, "--set", "masking.name=checkerboard", env=environment, cwd=tiny_study.parent
+    )
     assert good.returncode == 0, good.stderr
     wrong = ["--set", "masking.name=checkerboard", "--set", "masking.period=99"]
     bad = cli("plan", tiny_study.name, *wrong, env=environment, cwd=tiny_study.parent)

@@ -52,7 +52,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(
     tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
     found = [
-        weights_sha256(pretrain(tiny_spec.with_seed(seed), tiny_data, Runtime(), tmp_path / str(run)).model.state_dict())
+        weights_sha256(
+            pretrain(tiny_spec.with_seed(seed), tiny_data, Runtime(), tmp_path / str(run)).model.state_dict()
+        )
         for run, seed in enumerate((0, 0, 1))
     ]
     assert found[0] == found[1] != found[2]

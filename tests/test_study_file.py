@@ -7,7 +7,6 @@ import pytest
 from cmae_ablate import design
 from cmae_ablate.errors import UserError
 from cmae_ablate.study_file import load
-
 from tests.tiny import TINY_STUDY
 
 SHIPPED = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
@@ -33,7 +32,9 @@ def test_one_epoch_runs_every_shipped_study_with_a_notice_where_schedules_are_cl
         assert variant.spec.training.warmup_epochs < 1
         warmup = variant.spec["crop"].options.get("warmup_epochs", 0)
         assert warmup == 0
-        assert variant.spec["crop"].name != "contrastive" or any("crop" in text for text in variant.spec.notices)
+        assert variant.spec["crop"].name != "contrastive" or any(
+            "crop" in text for text in variant.spec.notices
+        )
 
 
 MISTAKES = {
@@ -45,14 +46,34 @@ MISTAKES = {
     "unknown option": ("depth: 1}", "dept: 1}", "8:36", "did you mean 'depth'?"),
     "level that does not fit its path": ("{name: linear}", "[1, 2]", "9:7", "component is expected"),
     "path that leads nowhere": ("path: decoder", "path: decodr", "6:5", "did you mean 'decoder'?"),
-    "empty factors": (TINY_STUDY[TINY_STUDY.index("factors") : TINY_STUDY.index("reference")], "factors: {}\n", "4:1", "no factor"),
-    "empty levels": (TINY_STUDY[TINY_STUDY.index("    levels") : TINY_STUDY.index("reference")], "    levels: {}\n", "7:5", "at least one level"),
+    "empty factors": (
+        TINY_STUDY[TINY_STUDY.index("factors") : TINY_STUDY.index("reference")],
+        "factors: {}\n",
+        "4:1",
+        "no factor",
+    ),
+    "empty levels": (
+        TINY_STUDY[TINY_STUDY.index("    levels") : TINY_STUDY.index("reference")],
+        "    levels: {}\n",
+        "7:5",
+        "at least one level",
+    ),
     "tab indentation": ("    path: decoder", "\tpath: decoder", "6:1", "tab"),
     "alias": ("{name: linear}", "&x {name: linear}\n      again: *x", "10:14", "aliases"),
     "nesting": ("seeds: 2", "seeds: " + "[" * 1000 + "]" * 1000, "11:27", "nested deeper"),
     "metric that no evaluation produces": ("knn.top1", "knn.top5", "12:1", "did you mean 'knn.top1'?"),
-    "reference that names no level": ("{decoder: depth 1}", "{decoder: depth 9}", "10:13", "did you mean 'depth 1'?"),
-    "reference that names no factor": ("{decoder: depth 1}", "{encoder: depth 1}", "10:13", "did you mean 'decoder'?"),
+    "reference that names no level": (
+        "{decoder: depth 1}",
+        "{decoder: depth 9}",
+        "10:13",
+        "did you mean 'depth 1'?",
+    ),
+    "reference that names no factor": (
+        "{decoder: depth 1}",
+        "{encoder: depth 1}",
+        "10:13",
+        "did you mean 'decoder'?",
+    ),
     "unknown design": ("one_factor", "one_facter", "3:1", "did you mean 'one_factor'?"),
     "search, not built yet": ("one_factor", "search", "3:1", "not built yet"),
     "seeds that are no number": ("seeds: 2", "seeds: two", "11:1", "number of seeds"),

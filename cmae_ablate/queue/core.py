@@ -18,14 +18,13 @@ from cmae_ablate.queue.cells import (
     failures,
     status_of,
 )
-from cmae_ablate.queue.imported import key_of, results_of
+from cmae_ablate.queue.imported import importable
 from cmae_ablate.queue.lease import Claim
 from cmae_ablate.queue.owner import Owner
 from cmae_ablate.queue.storage import Storage, patiently
 from cmae_ablate.queue.trials import Direction, Trials
 
 T = TypeVar("T")
-OUTAGE_SECONDS = 600.0
 LEASE_LOST = "lease lost: the worker died or fell silent"
 
 
@@ -60,7 +59,7 @@ class Queue:
         lock_path: Path | None = None,
         max_attempts: int = 3,
         lease_seconds: float = 60,
-        outage_seconds: float = OUTAGE_SECONDS,
+        outage_seconds: float = 600,
         direction: Direction = "maximize",
     ) -> None:
         self.cells = tuple(cells)
@@ -144,15 +143,9 @@ class Queue:
         Returns:
             How many cells were completed.
         """
-        by_key = {(cell.fingerprint, str(cell.seed)): cell for cell in self.cells}
         count = 0
-        for row in rows:
-            cell = by_key.get(key_of(row))
-            if cell is not None and row.get("state") == "COMPLETE":
-                results = results_of(row, cell)
-                value = results.get(metric)
-                if isinstance(value, int | float):
-                    count += self._locked(self._importing(cell, float(value), results))
+        for cell, value, results in importable(rows, self.cells, metric):
+            count += self._locked(self._importing(cell, value, results))
         return count
 
     def close(self) -> None:
@@ -186,15 +179,14 @@ class Queue:
                 self._trials.complete(own.number, value, results)
             else:
                 late = {key: own.user_attrs[key] for key in ("worker", "owner", "log", "attempt")}
-                self._trials.add(
-                    claim.cell, TrialState.COMPLETE, {**late, "lease": now, "results": dict(results)}, value
-                )
+                late |= {"lease": now, "results": dict(results)}
+                self._trials.add(claim.cell, TrialState.COMPLETE, late, value)
         counting = claim.trial if done is None else done.number
         for trial in trials:
             if trial.state == TrialState.RUNNING and trial.number != counting:
                 self._trials.fail(trial.number, "completed by another worker", counts=False)
         # A repeated call finds its own result of the time before.
-        return done is None or self._owner_of(done).session == self._owner.session
+        return done is None or _owner_of(done).session == self._owner.session
 
     def _importing(
         self, cell: PlannedCell, value: float, results: Mapping[str, JSON]
@@ -220,14 +212,11 @@ class Queue:
     def _is_stale(self, trial: FrozenTrial, now: float) -> bool:
         if trial.state != TrialState.RUNNING:
             return False
-        owner = self._owner_of(trial)
+        owner = _owner_of(trial)
         # An orphan was created by a call of ours whose answer was lost with the connection.
         is_orphan = owner.session == self._owner.session and trial.number not in self._held
         is_silent = now - float(trial.user_attrs.get("lease", 0)) > self._lease_seconds
         return is_orphan or is_silent or owner.is_dead(self._owner)
-
-    def _owner_of(self, trial: FrozenTrial) -> Owner:
-        return Owner.from_json(trial.user_attrs.get("owner", {}))
 
     def _status(
         self, cell: PlannedCell, trials: Sequence[FrozenTrial], now: float, forgiven: int
@@ -250,3 +239,7 @@ class Queue:
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, self._storage.name, self._outage_seconds)
+
+
+def _owner_of(trial: FrozenTrial) -> Owner:
+    return Owner.from_json(trial.user_attrs.get("owner", {}))

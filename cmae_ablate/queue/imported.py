@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cmae_ablate.queue.cells import JSON, PlannedCell
 
 _NO_RESULTS = ("variant", "seed", "state", "fingerprint")
 
 
-def results_of(row: Mapping[str, JSON], cell: PlannedCell) -> dict[str, JSON]:
-    """The row's results: every column but those that say which cell it is; empty ones are left out."""
-    results: dict[str, JSON] = {}
+def importable(
+    rows: Iterable[Mapping[str, JSON]], cells: Iterable[PlannedCell], metric: str
+) -> Iterator[tuple[PlannedCell, float, dict[str, JSON]]]:
+    """The complete rows that stand for one of `cells`: the cell, its value of `metric`, its results."""
+    by_key = {(cell.fingerprint, str(cell.seed)): cell for cell in cells}
+    for row in rows:
+        cell = by_key.get(_key_of(row))
+        if cell is not None and row.get("state") == "COMPLETE":
+            metrics, texts = _results_of(row, cell)
+            if metric in metrics:
+                yield cell, metrics[metric], {"metrics": metrics, **texts}
+
+
+def _results_of(row: Mapping[str, JSON], cell: PlannedCell) -> tuple[dict[str, float], dict[str, str]]:
+    """Numbers and texts by column, without empty ones and those that say which cell it is."""
+    metrics: dict[str, float] = {}
+    texts: dict[str, str] = {}
     for column, item in row.items():
-        if column not in _NO_RESULTS and column not in cell.levels:
-            is_number = isinstance(item, str) and not column.endswith("sha256")
-            value = _number(str(item)) if is_number else item
-            if value is not None and value != "" and not (isinstance(value, float) and math.isnan(value)):
-                results[column] = value
-    return results
+        is_empty = item is None or item == "" or (isinstance(item, float) and math.isnan(item))
+        if is_empty or column in _NO_RESULTS or column in cell.levels:
+            continue
+        # A hash may happen to consist of digits.
+        number = None if column.endswith("sha256") else _number(item)
+        if number is None:
+            texts[column] = str(item)
+        elif not math.isnan(number):
+            metrics[column] = number
+    return metrics, texts
 
 
-def key_of(row: Mapping[str, JSON]) -> tuple[str, str]:
+def _key_of(row: Mapping[str, JSON]) -> tuple[str, str]:
     """What ties a complete row to a cell: its fingerprint and seed, as text."""
     seed = row.get("seed")
     # A column of integers with a gap comes out of pandas as floats.
@@ -30,10 +48,12 @@ def key_of(row: Mapping[str, JSON]) -> tuple[str, str]:
     return str(row.get("fingerprint")), str(seed)
 
 
-def _number(text: str) -> JSON:
+def _number(item: JSON) -> float | None:
+    if isinstance(item, int | float):
+        return item
     for kind in (int, float):
         try:
-            return kind(text)
+            return kind(str(item))
         except ValueError:
             continue
-    return text
+    return None

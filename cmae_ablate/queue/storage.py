@@ -27,7 +27,7 @@ T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
 SQLITE_BUSY_SECONDS = 30
 _SECRET_QUERY = re.compile(r"(?i)((?:password|passwd|secret|token|passfile|sslpassword)=)[^&\s]+")
-_SECRET_AUTHORITY = re.compile(r"(://[^:/@\s]*):[^@/\s]*@")
+_SECRET_AUTHORITY = re.compile(r"(://[^:/@\s]*):[^\s?]*@")  # to the last @: a password may hold one
 
 
 class StorageError(RuntimeError):
@@ -60,7 +60,7 @@ class Storage:
             create_private(database)
             create_private(self._lock_path)
         else:
-            self._lock_engine = sqlalchemy.create_engine(self._url, poolclass=NullPool)
+            self._lock_engine = _engine_of_postgresql(self._url)
             self._lock_key = zlib.crc32(b"cmae-ablate queue")
         self.rdb = self._open()
 
@@ -200,6 +200,16 @@ def create_private(path: Path) -> None:
     except OSError as error:
         raise UserError(
             f"{path}: cannot be created or written ({error.strerror}); choose another --out"
+        ) from None
+
+
+def _engine_of_postgresql(url: URL) -> sqlalchemy.Engine:
+    try:
+        # A connection a lock: closing it frees the lock whatever happens.
+        return sqlalchemy.create_engine(url, poolclass=NullPool)
+    except ImportError:
+        raise UserError(
+            f"--storage {redact(str(url))}: the driver is missing; run: pip install 'cmae-ablate[cluster]'"
         ) from None
 
 

@@ -128,8 +128,11 @@ def _added(cells: Cells) -> Iterator[str]:
 
 
 def _unlike(cells: Cells) -> Iterator[str]:
-    """Levels and fingerprints that are not the study's."""
+    """Contrasts, levels and fingerprints that are not the study's."""
     study = cells.description
+    for variant, against in study.contrasts:
+        if not {variant, against} <= set(study.variants):
+            yield f"contrast '{variant}' against '{against}' left out: not both are variants of this study"
     for factor in study.factors:
         if factor not in cells.rows.columns:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Factorial
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
+from cmae_ablate.report.gallery import Gallery
 from cmae_ablate.report.tables import Table
-from cmae_ablate.report.theme import DARK, LIGHT, FigureJob, as_svg
+from cmae_ablate.report.theme import FigureJob
 from cmae_ablate.report.verdict import verdict
 from cmae_ablate.report.wording import p_value, significant
 
@@ -57,7 +58,8 @@ class PageContent:
     comparison: Comparison
     cells: Cells
     notes: tuple[str, ...]
-    figures: tuple[FigureJob, ...]
+    figures: tuple[Picture, ...]
+    galleries: tuple[Gallery, ...]
     factorial: Factorial | None
     extras: ReportExtras
     files: tuple[str, ...]
@@ -82,10 +84,10 @@ def render(content: PageContent) -> str:
         controls=content.table.lines[len(content.table.lines) - content.table.controls :],
         verdicts=_verdicts(content.comparison),
         notes=content.notes,
-        figures=[picture(job) for job in content.figures],
+        figures=content.figures,
         anova=_anova(content.factorial),
         factorial_notes=content.factorial.notes if content.factorial else (),
-        galleries=list(_galleries(extras, study.variants)),
+        galleries=list(_galleries(content.galleries)),
         cell_header=_cell_columns(content.cells),
         cell_lines=list(_cell_lines(content.cells, extras)),
         linked=any(_link(url) for url in extras.links.values()),
@@ -96,10 +98,10 @@ def render(content: PageContent) -> str:
     )
 
 
-def picture(job: FigureJob) -> Picture:
+def picture(job: FigureJob, light: str, dark: str) -> Picture:
     """A figure as two inlined SVG addresses; base64, because `srcset` splits at blanks and commas."""
-    light, dark = (_data_url("image/svg+xml", as_svg(job, theme).encode()) for theme in (LIGHT, DARK))
-    return Picture(job.name, job.title, job.alt, light, dark)
+    addresses = (_data_url("image/svg+xml", text.encode()) for text in (light, dark))
+    return Picture(job.name, job.title, job.alt, *addresses)
 
 
 def _data_url(kind: str, content: bytes) -> str:
@@ -131,20 +133,15 @@ def _anova(result: Factorial | None) -> list[tuple[str, ...]]:
     ]
 
 
-def _galleries(extras: ReportExtras, variants: Sequence[str]) -> Iterator[tuple[str, list[Picture]]]:
-    """Reconstructions and crop boxes side by side, in table order."""
-    titled: tuple[tuple[str, Mapping[str, Path]], ...] = (
-        ("Reconstructions", extras.reconstructions),
-        ("Crop boxes", extras.crop_boxes),
-    )
-    for title, paths in titled:
-        pictures = []
-        for variant in variants:
-            path = paths.get(variant)
-            if path is not None and path.is_file():
-                pictures.append(Picture("", variant, f"{title} of {variant}", _inlined(path), ""))
+def _galleries(galleries: Sequence[Gallery]) -> Iterator[tuple[str, list[Picture]]]:
+    """Every kind of picture with its variants' pictures side by side, in table order."""
+    for gallery in galleries:
+        pictures = [
+            Picture("", variant, f"{gallery.title} of {variant}", _inlined(path), "")
+            for variant, path in gallery.paths.items()
+        ]
         if pictures:
-            yield title, pictures
+            yield gallery.title, pictures
 
 
 def _inlined(path: Path) -> str:
@@ -158,12 +155,11 @@ def _cell_columns(cells: Cells) -> list[str]:
 
 
 def _cell_lines(cells: Cells, extras: ReportExtras) -> Iterator[CellLine]:
-    columns = _cell_columns(cells)
-    for _, row in cells.rows.iterrows():
-        variant, seed = str(row["variant"]), int(row["seed"])
-        values = tuple(_value(row[column]) for column in columns)
+    names = ["variant", "seed", "state", *_cell_columns(cells)]
+    added = cells.added_seeds
+    for variant, seed, state, *values in zip(*(cells.rows[name].tolist() for name in names), strict=True):
         link = _link(extras.links.get((variant, seed), ""))
-        yield CellLine(variant, seed, str(row["state"]), values, link, seed in cells.added_seeds)
+        yield CellLine(variant, seed, state, tuple(map(_value, values)), link, seed in added)
 
 
 def _value(value: object) -> str:

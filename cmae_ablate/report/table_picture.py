@@ -21,11 +21,11 @@ LABEL_WIDTH = 34
 HEADER_WIDTH = 13
 
 
-def table_picture(table: Table) -> FigureJob:
+def table_picture(table: Table, name: str = "table") -> FigureJob:
     """A booktabs-like table: rules above, below the header, above the controls and below."""
 
     def draw(theme: Theme) -> Figure:
-        header = [wrapped(title, HEADER_WIDTH, 4) for title in table.header]
+        header = [wrapped(title, HEADER_WIDTH, 5) for title in table.header]
         lines = [[wrapped(line[0], LABEL_WIDTH), *line[1:]] for line in table.lines]
         widths = _widths([header, *lines])
         width = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
@@ -56,7 +56,7 @@ def table_picture(table: Table) -> FigureJob:
     alt = (
         f"The table above as a picture: {counted(variants, 'variant')}, {counted(table.controls, 'control')}."
     )
-    return FigureJob("table", "Table", alt, draw)
+    return FigureJob(name, "Table", alt, draw)
 
 
 def _height(line: Sequence[str]) -> float:

@@ -96,7 +96,7 @@ def make_table(
                 one_line(row.label),
                 f"{size}",
                 first,
-                _difference(row, metrics[0]),
+                difference(row.effect, metrics[0]),
                 *(p if adjusted else []),
                 *rest,
                 *money,
@@ -132,16 +132,15 @@ def _control_rows(controls: pd.DataFrame | None, metrics: Sequence[Metric]) -> l
     return rows
 
 
-def _difference(row: Row, metric: Metric) -> str:
-    if row.effect is None:
-        return BLANK
-    if row.effect.family == REFERENCE:
-        return "reference"
-    result = row.effect.paired
+def difference(effect: Effect | None, metric: Metric) -> str:
+    """Difference and interval, or the word that stands in their place; a dash for controls."""
+    if effect is None or effect.family == REFERENCE:
+        return BLANK if effect is None else "reference"
+    result = effect.paired
     if result.n == 0:
         return "no paired seed"
     interval = metric.interval(result.ci_low, result.ci_high) or "n too small"
-    marks = ("*" if row.effect.planned else "") + (DAGGER if row.effect.family != DECLARED else "")
+    marks = ("*" if effect.planned else "") + (DAGGER if effect.family != DECLARED else "")
     return f"{metric.signed(result.delta)} {interval}{marks}"
 
 

@@ -130,21 +130,48 @@ def styled(theme: Theme) -> Iterator[None]:
         yield
 
 
-def save(job: FigureJob, out: Path) -> list[Path]:
-    """Draw in the light theme into `NAME.png` and, as vectors with embedded TrueType fonts, `NAME.pdf`."""
-    paths = [out / f"{job.name}.png", out / f"{job.name}.pdf"]
+@dataclass(frozen=True)
+class Drawn:
+    """A figure's files, and its SVG text for light and dark pages."""
+
+    paths: tuple[Path, ...]
+    light: str
+    dark: str
+
+
+def draw(job: FigureJob, out: Path) -> Drawn:
+    """The figure in every form that a report shows it."""
     with styled(LIGHT):
         figure = job.draw(LIGHT)
-        figure.savefig(paths[0], dpi=PNG_DPI, metadata={"Software": None, "Description": job.alt[:500]})
-        figure.savefig(paths[1], metadata={"CreationDate": None, "Producer": None, "Title": job.title})
-    return paths
+        paths = _files(figure, job, out)
+        light = _svg(figure)
+    return Drawn(paths, light, as_svg(job, DARK))
+
+
+def save(job: FigureJob, out: Path) -> tuple[Path, ...]:
+    """Write `NAME.png` and, as vectors with embedded TrueType fonts, `NAME.pdf`; light, for paper."""
+    with styled(LIGHT):
+        return _files(job.draw(LIGHT), job, out)
+
+
+def _files(figure: Figure, job: FigureJob, out: Path) -> tuple[Path, Path]:
+    png, pdf = out / f"{job.name}.png", out / f"{job.name}.pdf"
+    figure.savefig(png, dpi=PNG_DPI, metadata={"Software": None, "Description": job.alt[:500]})
+    # Laid out once: solving the layout again for every format takes longer than drawing.
+    figure.set_layout_engine(None)
+    figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Title": job.title})
+    return png, pdf
 
 
 def as_svg(job: FigureJob, theme: Theme) -> str:
-    """Draw as SVG text; the same input gives the same text."""
-    buffer = io.StringIO()
+    """Draw as SVG text alone; the same input gives the same text."""
     with styled(theme):
-        job.draw(theme).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return _svg(job.draw(theme))
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 

@@ -47,6 +47,9 @@ def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str
         UserError: A needed column is missing, or a variant has a seed twice.
     """
     missing = [c for c in ("variant", "seed", "state", description.metric) if c not in trials.columns]
+    # Before the first cell is complete no row has any metric, and the table says just that.
+    if missing == [description.metric] and not trials["state"].eq("COMPLETE").any():
+        trials, missing = trials.assign(**{description.metric: math.nan}), []
     if missing:
         raise UserError(f"{place}: {_no_column(missing[0], list(map(str, trials.columns)))}")
     checked = trials.reset_index(drop=True).copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +18,16 @@ from cmae_ablate.report.factor_figures import interactions, main_effects
 from cmae_ablate.report.factorial import Factorial, analyse
 from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
+from cmae_ablate.report.gallery import Gallery, gallery_figure, gather
 from cmae_ablate.report.latex import latex
-from cmae_ablate.report.page import PageContent, render
+from cmae_ablate.report.page import PageContent, picture, render
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.table_picture import table_picture
-from cmae_ablate.report.tables import make_table, markdown
-from cmae_ablate.report.theme import FigureJob, save
+from cmae_ablate.report.tables import Table, make_table, markdown
+from cmae_ablate.report.theme import FigureJob, draw, save
+
+INPUTS = ("trials.csv", "controls.csv")
+"""Written by the caller, if at all; the page links to them."""
 
 
 def write_report(
@@ -49,55 +54,86 @@ def write_report(
         UserError: `trials` cannot be a table of cells, or `out` cannot be written.
     """
     extras = artefacts or ReportExtras()
-    cells = sort_out(trials, description)
-    comparison = compare(cells, description.metric, extras.correct)
-    further = [
-        compare(cells, m, thorough=False)
-        for m in description.report
-        if m in cells.rows.columns and m != description.metric
-    ]
-    absent = [m for m in description.report if m not in cells.rows.columns]
-    notes = (*cells.notes, *(f"no column '{m}' in the trials; not shown" for m in absent))
-    table = make_table(comparison, further, cells, controls)
-    factorial = analyse(cells)
-    figures = _figures(comparison, cells, factorial, extras)
-    sentence = answer(comparison, cells)
+    found = _analyse(description, trials, extras)
+    table = make_table(found.comparison, found.further, found.cells, controls)
+    sentence = answer(found.comparison, found.cells)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        paths = [
-            *_frames(out, table.full, comparison, factorial),
-            _text(out / "table.md", markdown(table)),
-            _text(out / "table.tex", latex(table, description.name)),
-            *(path for job in (table_picture(table), *figures) for path in save(job, out)),
-        ]
-        page = PageContent(
-            study=description,
-            answer=sentence,
-            table=table,
-            comparison=comparison,
-            cells=cells,
-            notes=notes,
-            figures=figures,
-            factorial=factorial,
-            extras=extras,
-            files=tuple(path.name for path in paths),
-        )
-        paths.append(_text(out / "index.html", render(page)))
+        paths = _write(found, table, sentence, extras, out)
     except OSError as error:
-        raise UserError(
-            f"{error.filename or out}: cannot be written ({error.strerror}); choose another --out"
-        ) from error
-    return ReportFiles({path.name: path for path in paths}, sentence, (table.header, *table.lines), notes)
+        place = error.filename or out
+        raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
+    return ReportFiles({p.name: p for p in paths}, sentence, (table.header, *table.lines), found.notes)
 
 
-def _figures(
-    comparison: Comparison, cells: Cells, factorial: Factorial | None, extras: ReportExtras
-) -> tuple[FigureJob, ...]:
-    jobs: list[FigureJob | None] = [forest(comparison), pareto(comparison, cells)]
-    if factorial is not None:
-        study, metric = comparison.description, comparison.metric
-        jobs += [main_effects(factorial, study, metric), interactions(factorial, study, metric)]
-    jobs.append(curves(extras.curves, comparison.description))
+@dataclass(frozen=True)
+class _Findings:
+    """Everything computed before anything is written."""
+
+    cells: Cells
+    comparison: Comparison
+    further: tuple[Comparison, ...]
+    factorial: Factorial | None
+    galleries: tuple[Gallery, ...]
+    notes: tuple[str, ...]
+
+
+def _analyse(description: StudyDescription, trials: pd.DataFrame, extras: ReportExtras) -> _Findings:
+    cells = sort_out(trials, description)
+    beside = [metric for metric in description.report if metric != description.metric]
+    known = [metric for metric in beside if metric in cells.rows.columns]
+    galleries = (
+        gather("Reconstructions", extras.reconstructions, description.variants),
+        gather("Crop boxes", extras.crop_boxes, description.variants),
+    )
+    notes = (
+        *cells.notes,
+        *(note for gallery in galleries for note in gallery.notes),
+        *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
+    )
+    return _Findings(
+        cells=cells,
+        comparison=compare(cells, description.metric, extras.correct),
+        further=tuple(compare(cells, metric, thorough=False) for metric in known),
+        factorial=analyse(cells),
+        galleries=galleries,
+        notes=notes,
+    )
+
+
+def _write(found: _Findings, table: Table, sentence: str, extras: ReportExtras, out: Path) -> list[Path]:
+    out.mkdir(parents=True, exist_ok=True)
+    study = found.comparison.description
+    drawn = [(job, draw(job, out)) for job in _figures(found, extras)]
+    paths = [
+        *_frames(out, table.full, found.comparison, found.factorial),
+        _text(out / "table.md", markdown(table)),
+        _text(out / "table.tex", latex(table, study.name)),
+        *save(table_picture(table), out),
+        *(path for _, files in drawn for path in files.paths),
+        *(path for gallery in found.galleries if (job := gallery_figure(gallery)) for path in save(job, out)),
+    ]
+    page = PageContent(
+        study=study,
+        answer=sentence,
+        table=table,
+        comparison=found.comparison,
+        cells=found.cells,
+        notes=found.notes,
+        figures=tuple(picture(job, files.light, files.dark) for job, files in drawn),
+        galleries=found.galleries,
+        factorial=found.factorial,
+        extras=extras,
+        files=(*(name for name in INPUTS if (out / name).is_file()), *(path.name for path in paths)),
+    )
+    return [*paths, _text(out / "index.html", render(page))]
+
+
+def _figures(found: _Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
+    study, metric = found.comparison.description, found.comparison.metric
+    jobs: list[FigureJob | None] = [forest(found.comparison), pareto(found.comparison, found.cells)]
+    if found.factorial is not None:
+        jobs += [main_effects(found.factorial, study, metric), interactions(found.factorial, study, metric)]
+    jobs.append(curves(extras.curves, study))
     return tuple(job for job in jobs if job is not None)
 
 

@@ -27,6 +27,8 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
+UI_PORT = 5000
+UI_ADDRESS = f"http://127.0.0.1:{UI_PORT}"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _LOST_CAUSES = (
     "INVALID_PARAMETER_VALUE",
@@ -94,7 +96,9 @@ def ui_command(uri: str) -> str:
         program = ["mlflow"]
     else:
         program = [str(beside)] if beside.exists() else [sys.executable, "-m", "mlflow"]
-    return shlex.join([*program, "ui", "--backend-store-uri", redact(uri), "--port", "5000", "--workers", "1"])
+    # MLflow's usual four workers take a minute to start on a laptop; one reader needs one.
+    options = ["--backend-store-uri", redact(uri), "--port", str(UI_PORT), "--workers", "1"]
+    return shlex.join([*program, "ui", *options])
 
 
 @contextmanager

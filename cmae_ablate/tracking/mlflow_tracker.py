@@ -12,7 +12,7 @@ from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from cmae_ablate.queue.storage import cause_of, create_private, redact
-from cmae_ablate.tracking.connection import check_uri, connect, sqlite_path
+from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, sqlite_path
 from cmae_ablate.tracking.mlflow_run import MlflowRun
 from cmae_ablate.tracking.run_writer import legal_name
 from cmae_ablate.tracking.spool import Entry, Spool, read_spool
@@ -104,7 +104,7 @@ class MlflowTracker:
 
         Args:
             summary: Metrics such as `knn.top1.mean` by variant.
-            status: Of all those runs.
+            status: Of the study's run and of each variant's.
         """
 
         def write(tree: RunTree) -> None:
@@ -113,8 +113,7 @@ class MlflowTracker:
                 listed = _summary_metrics(metrics)
                 for first in range(0, len(listed), BATCH):
                     tree.client.log_batch(run_id, metrics=listed[first : first + BATCH])
-                tree.client.set_terminated(run_id, status)
-            tree.client.set_terminated(tree.study_run(), status)
+            tree.end_groups(status)
 
         self._attempt(write)
 
@@ -132,6 +131,13 @@ class MlflowTracker:
             elif (entries[0].variant, entries[0].seed) not in running:
                 MlflowRun(Spool(self._spools, entries[0]), self._attempt, entries[1:])
         self._attempt(lambda tree: tree.end_stale(set(running), set(complete)))
+
+    def address(self) -> str:
+        """Where a browser finds the study's runs, once `ui_command` runs; empty while the store is away."""
+        root = redact(self._uri).rstrip("/") if self._uri.startswith("http") else UI_ADDRESS
+        found: list[str] = []
+        self._attempt(lambda tree: found.append(tree.experiment))
+        return "".join(f"{root}/#/experiments/{each}/runs?workflowType=machine_learning" for each in found)
 
     def _attempt(self, action: Callable[[RunTree], None]) -> bool:
         """Reach the store under the lock; a store that is away is reported once and never raises."""

@@ -60,7 +60,10 @@ class Spool:
         Raises:
             OSError: The disk is full, or gone.
         """
-        for folder in (self.path.parent.parent, self.path.parent):  # `parents=True` would leave the first open
+        for folder in (
+            self.path.parent.parent,
+            self.path.parent,
+        ):  # `parents=True` would leave the first open
             folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as lines:

@@ -63,6 +63,10 @@ class Tracker(Protocol):
         """Hand in what an outage held back, and end every run whose cell is not running."""
         ...
 
+    def address(self) -> str:
+        """Where a browser finds the study's runs; empty where they cannot be found."""
+        ...
+
 
 class NullTracker:
     """Tracks nothing: a study without MLflow."""
@@ -81,6 +85,10 @@ class NullTracker:
 
     def reconcile(self, running: Collection[CellKey], complete: Collection[CellKey] = ()) -> None:
         """Nothing."""
+
+    def address(self) -> str:
+        """Nowhere."""
+        return ""
 
 
 class NullRun:

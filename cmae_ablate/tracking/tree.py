@@ -42,7 +42,7 @@ class RunTree:
     def __init__(self, client: MlflowClient, study: str, artifacts: Path | None) -> None:
         self.client = client
         self._study = study
-        self._experiment = self._find_experiment(artifacts)
+        self.experiment = self._find_experiment(artifacts)
         self._known: dict[str, str] = {}
 
     def forget(self) -> None:
@@ -87,6 +87,13 @@ class RunTree:
             if is_running or status == "FINISHED":
                 self.client.set_terminated(run.info.run_id, status)
 
+    def end_groups(self, status: Status) -> None:
+        """End the runs of the study and of all variants."""
+        self.study_run()
+        for run in list(self._runs(f"attributes.status != '{status}'")):
+            if run.data.tags.get(KIND) not in ("seed", None):
+                self.client.set_terminated(run.info.run_id, status)
+
     def sort(self, current: Collection[tuple[str, int, str]]) -> None:
         """Move the runs of cells that the study no longer has below 'older settings', and back again.
 
@@ -126,7 +133,7 @@ class RunTree:
         if found is None:
             named = {**tags, KIND: kind, KEY: key, "mlflow.source.name": "cmae-ablate"}
             named |= {PARENT: parent} if parent else {}
-            run_id = self.client.create_run(self._experiment, tags=named, run_name=name).info.run_id
+            run_id = self.client.create_run(self.experiment, tags=named, run_name=name).info.run_id
         else:
             run_id = found.info.run_id
         self._known[key] = run_id
@@ -137,7 +144,7 @@ class RunTree:
         token = None
         while True:
             page = self.client.search_runs(
-                [self._experiment], condition, max_results=PAGE, order_by=["start_time ASC"], page_token=token
+                [self.experiment], condition, max_results=PAGE, order_by=["start_time ASC"], page_token=token
             )
             yield from list(page)
             token = page.token
@@ -148,7 +155,9 @@ class RunTree:
         found = self.client.get_experiment_by_name(self._study)
         if found is None:
             place = None if artifacts is None else artifacts.resolve().as_uri()
-            return str(self.client.create_experiment(self._study, artifact_location=place))
+            # Without it the UI opens on its pages for language models.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            return str(self.client.create_experiment(self._study, place, tags))
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

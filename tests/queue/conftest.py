@@ -1,4 +1,4 @@
-"""Cells without any training, and databases to queue them in."""
+"""Databases to queue cells in."""
 
 from __future__ import annotations
 
@@ -6,48 +6,19 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from cmae_ablate.queue import PlannedCell, Queue
-
-on_both = pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
-WORKER = Path(__file__).with_name("instant_worker.py")
-
-
-def plan(variants: int, seeds: int, settings: str = "") -> list[PlannedCell]:
-    """Cells in seed-major order; `settings` stands for whatever else the fingerprint covers."""
-    return [
-        PlannedCell(
-            id=f"depth {depth}:{seed}:{settings}",
-            variant=f"depth {depth}",
-            seed=seed,
-            levels={"decoder": f"depth {depth}"},
-            fingerprint=f"fp-{depth}-{seed}{settings}",
-        )
-        for seed in range(seeds)
-        for depth in range(variants)
-    ]
-
-
-@dataclass(frozen=True)
-class Postgres:
-    """A server of our own on the loopback."""
-
-    url: str
-    control: tuple[str, ...]
-
-    def restart(self) -> None:
-        subprocess.run([*self.control, "-m", "immediate", "restart"], check=True, capture_output=True)
+from tests.queue.harness import Postgres
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
+    pytest.importorskip("psycopg", reason="no PostgreSQL driver here: pip install 'cmae-ablate[cluster]'")
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("no PostgreSQL server here: apt-get install postgresql")
@@ -76,7 +47,7 @@ def postgres() -> Iterator[Postgres]:
     )
     subprocess.run([*control, "start"], check=True, capture_output=True, cwd="/")
     yield Postgres(f"postgresql://cmae:s3cret@127.0.0.1:{port}", control)
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd="/")
+    subprocess.run([*control, "-m", "fast", "stop"], check=True, capture_output=True, cwd="/")
     shutil.rmtree(folder)
 
 
@@ -106,10 +77,3 @@ def open_queue(url: str) -> Iterator[Callable[..., Queue]]:
     yield opened
     for queue in queues:
         queue.close()
-
-
-def start_worker(url: str, *arguments: str) -> subprocess.Popen[str]:
-    """Another process that works on the queue; see `instant_worker`."""
-    command = [sys.executable, str(WORKER), url, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[2])}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 import time
 
-from conftest import plan
-
 from cmae_ablate.queue import Queue
+from tests.queue.harness import plan
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import on_both, plan
 from optuna.trial import TrialState
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import Claim, PlannedCell, Queue, ensure_storage, redact
+from tests.queue.harness import on_both, plan
 
 Open = Callable[..., Queue]
 
@@ -180,17 +180,23 @@ def test_more_seeds_only_add_cells(open_queue: Open) -> None:
 def test_imported_rows_with_the_right_fingerprint_count_as_done(open_queue: Open) -> None:
     queue = open_queue(plan(variants=2, seeds=2))
     row = {"variant": "depth 0", "decoder": "depth 0", "state": "COMPLETE", "knn.top1": "12.25", "note": ""}
+    row |= {"weights_sha256": "1234"}
     rows = [
         {**row, "seed": "0", "fingerprint": "fp-0-0"},
         {**row, "seed": "1", "fingerprint": "fp-of-another-study"},
         {**row, "seed": "0", "fingerprint": "fp-1-0", "state": "FAILED"},
         {**row, "seed": "1", "fingerprint": "fp-1-1", "knn.top1": ""},
+        {**row, "seed": 1.0, "fingerprint": "fp-0-1", "knn.top1": 13, "weights_sha256": float("nan")},
     ]
-    assert queue.import_complete(rows, "knn.top1") == 1
+    assert queue.import_complete(rows, "knn.top1") == 2
     assert queue.import_complete(rows, "knn.top1") == 0
     states = {status.cell.id: (status.state, status.results) for status in queue.status()}
-    assert states["depth 0:0:"] == ("COMPLETE", {"knn.top1": 12.25})
-    assert sum(state == "WAITING" for state, _ in states.values()) == 3
+    assert states["depth 0:0:"] == (
+        "COMPLETE",
+        {"metrics": {"knn.top1": 12.25}, "weights_sha256": "1234"},
+    )
+    assert states["depth 0:1:"] == ("COMPLETE", {"metrics": {"knn.top1": 13}})
+    assert sum(state == "WAITING" for state, _ in states.values()) == 2
 
 
 def test_a_metric_that_is_no_number_is_refused(open_queue: Open) -> None:
@@ -247,6 +253,7 @@ def test_a_claim_among_a_thousand_cells_stays_quick(tmp_path: Path) -> None:
         "postgresql+psycopg://user:hunter2@host:5432/db?sslmode=require",
         "postgresql://host/db?user=me&password=hunter2",
         "postgresql://user:hunter2@:not a url",
+        "postgresql://user:p@ss/hunter2@host/db",
     ],
 )
 def test_no_password_survives_redaction(url: str) -> None:

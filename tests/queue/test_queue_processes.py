@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Postgres, on_both, plan, start_worker
 
 from cmae_ablate.queue import Queue, StorageError
+from tests.queue.harness import Postgres, on_both, plan, start_worker
 
 pytestmark = pytest.mark.distributed
 

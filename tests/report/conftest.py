@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,14 @@ def build_study(values: Mapping[str, Mapping[int, float] | Sequence[float]], **c
         "protocols": {METRIC: "Linear probe on the mean patch token after the final norm."},
     }
     return StudyDescription(**{**fields, **changes}), pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_collection() -> Iterator[None]:
+    """statsmodels collects garbage for every correction: spare it what other tests have imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

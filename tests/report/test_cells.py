@@ -57,6 +57,11 @@ def test_a_variant_without_any_row_is_named(build: Callable) -> None:
     assert "'linear' has no row at all" in sort_out(trials, study).notes
 
 
+def test_a_contrast_of_an_unknown_variant_is_named(build: Callable) -> None:
+    study, trials = build(PAIR, contrasts=(("CMAE", "linear"),))
+    assert any("'CMAE' against 'linear' left out" in note for note in sort_out(trials, study).notes)
+
+
 def test_another_fingerprint_is_noted(build: Callable) -> None:
     study, trials = build(PAIR, fingerprints={("CMAE", 1): "expected"})
     assert any("'CMAE' seed 1: not the study's fingerprint" in note for note in sort_out(trials, study).notes)

@@ -173,17 +173,15 @@ def test_grid_figures_are_complete(build: Callable) -> None:
     assert list(lines[0].get_ydata()) == pytest.approx(expected.loc[list(factors["crop"])].tolist())
 
 
-def test_saving_leaves_matplotlibs_settings_alone(tmp_path: Path, build: Callable, noisy: Callable) -> None:
+def test_files_hold_vectors_and_truetype_fonts_and_settings_stay(
+    tmp_path: Path, build: Callable, noisy: Callable
+) -> None:
     before = dict(mpl.rcParams)
-    save(jobs(*build(noisy(3, 3)))[0], tmp_path)
-    assert dict(mpl.rcParams) == before
-
-
-def test_pdfs_hold_vectors_and_truetype_fonts(tmp_path: Path, build: Callable, noisy: Callable) -> None:
     png, pdf = save(jobs(*build(noisy(3, 3)))[0], tmp_path)
     assert png.read_bytes().startswith(b"\x89PNG")
     assert b"/Subtype /Type3" not in pdf.read_bytes()
     assert b"/FontFile2" in pdf.read_bytes()
+    assert dict(mpl.rcParams) == before
 
 
 def test_the_same_numbers_draw_the_same_picture(build: Callable, noisy: Callable) -> None:

@@ -15,7 +15,7 @@ from cmae_ablate.report.effects import compare
 from cmae_ablate.report.latex import latex, latex_text
 from cmae_ablate.report.tables import Table, make_table, markdown
 
-NASTY = r"50% & $x_1$ #2 {a} \input{/etc/passwd} ~^ <b> | [c] é × ≥ 基"
+NASTY = "50% & $x_1$ #2 {a} \\input{/etc/passwd} ~^ <b> | [c] é \u2265 基"
 DOCUMENT = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread, imsave
 
 from cmae_ablate.report import ReportExtras, write_report
 from tests.report.conftest import METRIC, build_study
@@ -55,10 +56,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         columns=["variant", "seed", "epoch", "name", "value"],
     )
     picture = out / "reconstruction.png"
-    picture.write_bytes(bytes.fromhex("89504e470d0a1a0a"))
+    imsave(picture, np.zeros((20, 60, 3)))
+    (out / "torn.png").write_bytes(picture.read_bytes()[:40])
     extras = ReportExtras(
         curves=logged,
-        reconstructions={"MAE": picture},
+        reconstructions={"MAE": picture, EVIL: out / "torn.png"},
         links={("MAE", 0): "http://127.0.0.1:5000/#/runs/1", ("MAE", 1): "javascript:alert(1)"},
         environment={"python": "3.11"},
         command="cmae-ablate run studies/decoder_size.yaml",
@@ -129,10 +131,15 @@ def test_what_a_reader_must_know_is_said(page: Path) -> None:
     assert 'href="http://127.0.0.1:5000/#/runs/1"' in text
 
 
+def test_a_damaged_picture_is_noted_and_the_others_shown(page: Path) -> None:
+    text = page.read_text()
+    assert "torn.png is no picture that can be read" in text
+    assert 'alt="Reconstructions of MAE"' in text
+    assert (page.parent / "reconstructions.pdf").is_file()
+
+
 def colours(png: Path) -> tuple[float, float]:
     """Mean brightness of the top rows, and how much the whole picture varies."""
-    from matplotlib.image import imread
-
     pixels = imread(png)[..., :3]
     return float(pixels[:8].mean()), float(pixels.std())
 

@@ -96,7 +96,7 @@ def test_there_is_no_bootstrap_below_ten_pairs() -> None:
 @pytest.mark.parametrize("n", [3, 5])
 def test_null_studies_reject_at_five_percent_and_intervals_cover_at_ninety_five(n: int) -> None:
     # A correct 5 % test leaves this range with probability 1e-6.
-    studies = 1_500
+    studies = 1_000
     rng = np.random.default_rng(17)
     base = rng.normal(34, 3, (studies, n))
     results = [paired(a, b) for a, b in zip(base + rng.normal(0, 1, base.shape), base, strict=True)]

@@ -101,6 +101,12 @@ def test_a_control_needs_no_seed(tmp_path: Path, build: Callable) -> None:
     assert read_controls(path, study)["linear_probe.top1"].tolist() == [14.7]
 
 
+def test_before_any_cell_is_complete_no_metric_is_needed(build: Callable) -> None:
+    study, trials = build({"MAE": [1.0, 2.0]})
+    cells = sort_out(trials.assign(state="FAILED").drop(columns="linear_probe.top1"), study)
+    assert cells.notes == ("'MAE' is incomplete: seeds 0-1 FAILED",)
+
+
 def test_a_frame_with_a_cell_twice_is_refused(build: Callable) -> None:
     study, trials = build({"MAE": [1.0, 2.0]})
     with pytest.raises(UserError, match="variant 'MAE' has seed 1 twice"):

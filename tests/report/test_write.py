@@ -27,22 +27,26 @@ CONTROLS = pd.DataFrame(
 )
 
 
+Built = tuple[StudyDescription, pd.DataFrame]
+Report = tuple[StudyDescription, Path, ReportFiles]
+
+
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyDescription, Path, ReportFiles]:
+def built() -> Built:
     rng = np.random.default_rng(21)
     base = rng.normal(34, 1.5, 4)
-    study, trials = build_study(
-        {f"depth {d}": list(base - i + rng.normal(0, 0.6, 4)) for i, d in enumerate((8, 4, 1))}
-    )
+    values = {f"depth {d}": list(base - i + rng.normal(0, 0.6, 4)) for i, d in enumerate((8, 4, 1))}
+    return build_study(values, report=("knn.top1", "fine_tune.top1"))
+
+
+@pytest.fixture(scope="module")
+def report(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    study, trials = built
     out = tmp_path_factory.mktemp("report")
     return study, out, write_report(study, trials, CONTROLS, out)
 
 
-def read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, na_values={"delta": [""]}).set_index("variant")
-
-
-def test_the_contracts_files_are_written(report: tuple[StudyDescription, Path, ReportFiles]) -> None:
+def test_the_contracts_files_are_written(report: Report) -> None:
     _, out, files = report
     promised = {"table.csv", "table.md", "table.tex", "table.png", "effects.csv", "effects.png", "index.html"}
     assert promised <= {path.name for path in out.iterdir()}
@@ -50,7 +54,7 @@ def test_the_contracts_files_are_written(report: tuple[StudyDescription, Path, R
 
 
 def test_table_csv_and_effects_csv_hold_the_same_numbers(
-    report: tuple[StudyDescription, Path, ReportFiles],
+    report: Report,
 ) -> None:
     study, out, _ = report
     table, effects = (pd.read_csv(out / name).set_index("variant") for name in ("table.csv", "effects.csv"))
@@ -76,7 +80,7 @@ def test_every_rounded_number_is_the_csvs(
         assert f"{signed[0]} [{signed[1]}, {signed[2]}]" in text
 
 
-def test_the_terminal_gets_the_page_s_table(report: tuple[StudyDescription, Path, ReportFiles]) -> None:
+def test_the_terminal_gets_the_page_s_table(report: Report) -> None:
     _, out, files = report
     cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", (out / "index.html").read_text())
     for line in files.table[1:]:
@@ -84,7 +88,7 @@ def test_the_terminal_gets_the_page_s_table(report: tuple[StudyDescription, Path
 
 
 def test_controls_stand_in_the_table_and_in_no_comparison(
-    report: tuple[StudyDescription, Path, ReportFiles],
+    report: Report,
 ) -> None:
     _, out, _ = report
     table = pd.read_csv(out / "table.csv").set_index("variant")
@@ -93,22 +97,18 @@ def test_controls_stand_in_the_table_and_in_no_comparison(
     assert "random init" not in (out / "effects.csv").read_text()
 
 
-def test_accuracy_stands_beside_cost(report: tuple[StudyDescription, Path, ReportFiles]) -> None:
+def test_accuracy_stands_beside_cost(report: Report) -> None:
     _, _, files = report
     header, first, *_ = files.table
     assert {"encoder (M)", "decoder (M)", "GFLOPs/image", "seconds"} <= set(header)
     assert first[header.index("encoder (M)")] == "0.452"
 
 
-def test_the_same_trials_give_the_same_bytes(
-    report: tuple[StudyDescription, Path, ReportFiles], tmp_path: Path
-) -> None:
-    rng = np.random.default_rng(1)
-    study, trials = build_study({"MAE": list(rng.normal(34, 1, 3)), "CMAE": list(rng.normal(35, 1, 3))})
-    for name in ("one", "two"):
-        write_report(study, trials, None, tmp_path / name)
-    for path in (tmp_path / "one").iterdir():
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+def test_the_same_trials_give_the_same_bytes(report: Report, built: Built, tmp_path: Path) -> None:
+    study, out, _ = report
+    write_report(study, built[1], CONTROLS, tmp_path)
+    for path in out.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
 def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path, build: Callable) -> None:
@@ -118,10 +118,10 @@ def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path, build
         write_report(study, trials, None, tmp_path / "file" / "report")
 
 
-def test_a_metric_to_show_that_is_not_there_is_noted(tmp_path: Path, build: Callable) -> None:
-    study, trials = build({"MAE": [1.0, 2.0], "CMAE": [1.5, 2.1]}, report=("fine_tune.top1",))
-    files = write_report(study, trials, None, tmp_path)
-    assert "no column 'fine_tune.top1' in the trials; not shown" in files.notes
+def test_a_metric_to_show_that_is_not_there_is_noted(
+    report: Report,
+) -> None:
+    assert "no column 'fine_tune.top1' in the trials; not shown" in report[2].notes
 
 
 def test_the_report_needs_no_torch() -> None:

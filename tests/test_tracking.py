@@ -1,0 +1,367 @@
+"""MLflow as the user will find it: every test reads the store with MLflow's own client."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.tracking import MlflowTracker, NullTracker, ui_command
+from cmae_ablate.tracking.connection import connect
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+PARENT = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class Cell:
+    variant: str
+    seed: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow store in a folder of its own."""
+
+    out: Path
+
+    @property
+    def database(self) -> Path:
+        return self.out / "mlflow.db"
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.database}"
+
+    @property
+    def client(self) -> MlflowClient:
+        return connect(self.uri)
+
+    def tracker(self) -> MlflowTracker:
+        return MlflowTracker(self.uri, self.out / "mlartifacts", "decoder_size")
+
+    def runs(self) -> list[Run]:
+        experiment = self.client.get_experiment_by_name("decoder_size")
+        assert experiment is not None
+        return list(self.client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]))
+
+    def run(self, name: str, parent: str | None = None) -> Run:
+        """The only run of that name, below the run named `parent` if given."""
+        by_id = {run.info.run_id: run.info.run_name for run in self.runs()}
+        (found,) = (
+            run
+            for run in self.runs()
+            if run.info.run_name == name
+            and (parent is None or by_id[run.data.tags.get(PARENT, run.info.run_id)] == parent)
+        )
+        return found
+
+    def tree(self) -> Counter[tuple[str, ...]]:
+        """Every run as the names from the root down to it."""
+        by_id = {run.info.run_id: run for run in self.runs()}
+
+        def path(run: Run) -> tuple[str, ...]:
+            parent = run.data.tags.get(PARENT)
+            return (*(path(by_id[parent]) if parent else ()), run.info.run_name)
+
+        return Counter(path(run) for run in by_id.values())
+
+    def statuses(self) -> dict[str, str]:
+        return {run.info.run_name: run.info.status for run in self.runs()}
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables: MLflow takes seconds to create them."""
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    connect(f"sqlite:///{database}")
+    return database
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_store: Path) -> Store:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return Store(tmp_path)
+
+
+def begin(tracker: MlflowTracker, variant: str, seed: int, settings: str = "") -> object:
+    return tracker.start_cell(variant, seed, {"epochs": "2"}, {"fingerprint": f"{variant}{seed}{settings}"})
+
+
+def train(tracker: MlflowTracker, variant: str, seed: int, settings: str = "") -> None:
+    """A cell of two epochs, from start to end."""
+    run = tracker.start_cell(variant, seed, {"epochs": "2"}, {"fingerprint": f"{variant}{seed}{settings}"})
+    run.log_metrics(1, {"loss": 2.0})
+    run.log_metrics(2, {"loss": 1.0})
+    run.finish("FINISHED")
+
+
+def losses(store: Store, run: Run) -> list[tuple[int, float]]:
+    history = store.client.get_metric_history(run.info.run_id, "loss")
+    return [(metric.step, metric.value) for metric in history]
+
+
+def damage(database: Path) -> Callable[[], None]:
+    """Make a store unreadable in place; the result mends it."""
+    content = database.read_bytes()
+    database.write_bytes(b"no database any more " * 1000)
+
+    def mend() -> None:
+        database.write_bytes(content)
+
+    return mend
+
+
+def test_a_study_is_one_tree_of_study_variants_and_seeds(store: Store) -> None:
+    tracker = store.tracker()
+    for seed in (0, 1):
+        for variant in ("depth 8", 'it\'s `odd` "+" 1%'):
+            train(tracker, variant, seed)
+    tracker.finish_study({"depth 8": {"knn.top1.mean": 20.5, "knn.top1.n": 2.0}})
+    assert store.tree() == {
+        ("decoder_size",): 1,
+        ("decoder_size", "depth 8"): 1,
+        ("decoder_size", "depth 8", "seed 0"): 1,
+        ("decoder_size", "depth 8", "seed 1"): 1,
+        ("decoder_size", 'it\'s `odd` "+" 1%'): 1,
+        ("decoder_size", 'it\'s `odd` "+" 1%', "seed 0"): 1,
+        ("decoder_size", 'it\'s `odd` "+" 1%', "seed 1"): 1,
+    }
+    assert store.run("depth 8").data.metrics == {"knn.top1.mean": 20.5, "knn.top1.n": 2.0}
+
+
+def test_a_study_that_ended_leaves_no_run_unfinished(store: Store) -> None:
+    tracker = store.tracker()
+    train(tracker, "depth 8", 0)
+    begin(tracker, "depth 1", 0)
+    tracker.reconcile([], [("depth 8", 0), ("depth 1", 0)])
+    tracker.finish_study({"depth 8": {}})
+    assert {run.info.status for run in store.runs()} == {"FINISHED"}
+
+
+def test_curves_parameters_and_files_come_back(store: Store, tmp_path: Path) -> None:
+    picture = tmp_path / "reconstructions.png"
+    picture.write_bytes(b"a picture")
+    tracker = store.tracker()
+    run = tracker.start_cell("depth 8", 0, {"training.epochs": "2"}, {"fingerprint": "f"})
+    run.log_metrics(1, {"loss": 2.0, "a,b": 1.0})
+    run.log_metrics(2, {"loss": float("nan")})
+    run.log_dict({"training": {"epochs": 2}}, "configuration.json")
+    run.log_artifact(picture, "pictures")
+    found = store.run("seed 0")
+    folder = Path(found.info.artifact_uri.removeprefix("file://"))
+    assert found.data.params == {"training.epochs": "2"}
+    assert [step for step, _ in losses(store, found)] == [1, 2]
+    assert "a_b" in found.data.metrics
+    assert (folder / "pictures" / "reconstructions.png").read_bytes() == b"a picture"
+    assert '"epochs": 2' in (folder / "configuration.json").read_text()
+
+
+def test_a_parameter_too_long_for_mlflow_is_cut_visibly(store: Store) -> None:
+    store.tracker().start_cell("depth 8", 0, {"levels": "x" * 7000}, {"fingerprint": "f"})
+    kept = store.run("seed 0").data.params["levels"]
+    assert kept == "x" * 5999 + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_a_resumed_cell_goes_on_in_its_run_without_doubling_epochs(store: Store) -> None:
+    killed = store.tracker().start_cell("depth 8", 0, {"epochs": "2"}, {"fingerprint": "f"})
+    killed.log_metrics(1, {"loss": 2.0})
+    resumed = store.tracker().start_cell("depth 8", 0, {"epochs": "changed"}, {"fingerprint": "f"})
+    resumed.log_metrics(1, {"loss": 2.0})
+    resumed.log_metrics(2, {"loss": 1.0})
+    resumed.finish("FINISHED")
+    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
+    assert store.run("seed 0").info.status == "FINISHED"
+
+
+def test_runs_of_dead_workers_are_ended_and_those_of_live_ones_left(store: Store) -> None:
+    tracker = store.tracker()
+    for variant in ("alive", "dead", "told too late"):
+        begin(tracker, variant, 0)
+    tracker.reconcile([("alive", 0)], [("told too late", 0)])
+    assert store.run("seed 0", "alive").info.status == "RUNNING"
+    assert store.run("seed 0", "dead").info.status == "KILLED"
+    assert store.run("seed 0", "told too late").info.status == "FINISHED"
+    assert [store.run(name).info.status for name in ("alive", "dead", "decoder_size")] == [
+        "RUNNING",
+        "KILLED",
+        "RUNNING",
+    ]
+
+
+def test_nothing_runs_after_an_interrupted_study(store: Store) -> None:
+    tracker = store.tracker()
+    begin(tracker, "depth 8", 0)
+    tracker.reconcile([])
+    assert set(store.statuses().values()) == {"KILLED"}
+
+
+def test_an_outage_from_the_start_is_made_up_for_by_the_next_command(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    mend = damage(store.database)
+    with caplog.at_level(logging.WARNING):
+        train(store.tracker(), "depth 8", 0)
+    assert caplog.text.count("is away (file is not a database); training goes on") == 1
+    mend()
+    store.tracker().reconcile([], [("depth 8", 0)])
+    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
+    assert store.run("seed 0").info.status == "FINISHED"
+    assert list((store.out / "tracking").rglob("*.jsonl")) == []
+
+
+def test_an_outage_in_the_middle_is_made_up_for_by_the_run_itself(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    run.log_metrics(1, {"loss": 3.0})
+    mend = damage(store.database)
+    run.log_metrics(2, {"loss": 2.0})
+    run.log_metrics(3, {"loss": 1.0})
+    (spool,) = (store.out / "tracking").rglob("*.jsonl")
+    assert stat.S_IMODE(spool.stat().st_mode) == 0o600
+    mend()
+    with caplog.at_level(logging.WARNING):
+        run.finish("FINISHED")
+    assert "answers again" in caplog.text
+    assert losses(store, store.run("seed 0")) == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert not spool.exists()
+
+
+def test_what_a_killed_process_could_not_tell_comes_before_what_its_successor_tells(store: Store) -> None:
+    mend = damage(store.database)
+    killed = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    killed.log_metrics(1, {"loss": 2.0})
+    mend()
+    resumed = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    resumed.log_metrics(2, {"loss": 1.0})
+    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
+
+
+def test_a_torn_line_costs_only_itself(store: Store) -> None:
+    mend = damage(store.database)
+    killed = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    killed.log_metrics(1, {"loss": 2.0})
+    (spool,) = (store.out / "tracking").rglob("*.jsonl")
+    spool.write_text(spool.read_text() + '\n{"kind": "metr')
+    killed.log_metrics(2, {"loss": 1.0})
+    mend()
+    store.tracker().reconcile([])
+    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
+
+
+def test_a_server_that_is_away_holds_nobody_up_for_long(tmp_path: Path) -> None:
+    tracker = MlflowTracker("http://127.0.0.1:1", tmp_path / "mlartifacts", "decoder_size")
+    started = time.monotonic()
+    train(tracker, "depth 8", 0)
+    assert time.monotonic() - started < 30
+    assert tracker.address() == ""
+
+
+def test_a_run_that_the_user_deleted_ends_no_training(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    run = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    store.client.delete_run(store.run("seed 0").info.run_id)
+    with caplog.at_level(logging.WARNING):
+        run.log_metrics(1, {"loss": 1.0})
+    assert "metrics of depth 8, seed 0 is refused" in caplog.text
+
+
+def test_runs_of_older_settings_move_aside_and_back(store: Store) -> None:
+    tracker = store.tracker()
+    train(tracker, "depth 8", 0)
+    train(tracker, "linear", 0)
+    now = [Cell("depth 8", 0, "depth 80 epochs 2")]
+    tracker.open_study(now, {"question": "How small?"})
+    train(tracker, "depth 8", 0, " epochs 2")
+    assert store.tree() == {
+        ("decoder_size",): 1,
+        ("decoder_size", "depth 8"): 1,
+        ("decoder_size", "depth 8", "seed 0"): 1,
+        ("decoder_size", "older settings"): 1,
+        ("decoder_size", "older settings", "linear"): 1,
+        ("decoder_size", "older settings", "depth 8, seed 0"): 1,
+        ("decoder_size", "older settings", "linear, seed 0"): 1,
+    }
+    tracker.open_study([*now, Cell("linear", 0, "linear0")], {})
+    assert store.tree()["decoder_size", "linear", "seed 0"] == 1
+    tracker.reconcile([], [("depth 8", 0)])
+    tracker.finish_study({})
+    assert {run.info.status for run in store.runs()} == {"FINISHED"}
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_three_processes_on_a_new_store_make_one_tree(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from cmae_ablate.tracking import MlflowTracker
+out = Path({str(tmp_path)!r})
+tracker = MlflowTracker(f"sqlite:///{{out}}/mlflow.db", out / "mlartifacts", "decoder_size")
+for variant in ("depth 8", "depth 1"):
+    run = tracker.start_cell(variant, int(sys.argv[1]), {{}}, {{"fingerprint": variant + sys.argv[1]}})
+    run.log_metrics(1, {{"loss": 1.0}})
+    run.finish("FINISHED")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(seed)], env=environment) for seed in range(3)
+    ]
+    assert [worker.wait(timeout=180) for worker in workers] == [0, 0, 0]
+    variants = [("decoder_size", variant) for variant in ("depth 8", "depth 1")]
+    seeds = [(*variant, f"seed {seed}") for variant in variants for seed in range(3)]
+    assert Store(tmp_path).tree() == Counter([("decoder_size",), *variants, *seeds])
+
+
+def test_the_stores_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    MlflowTracker(f"sqlite:///{tmp_path}/out/mlflow.db", tmp_path / "out" / "mlartifacts", "decoder_size")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()}
+    assert modes == {"mlflow.db": 0o600, "mlflow.db.lock": 0o600, "mlartifacts": 0o700}
+
+
+def test_the_command_for_the_user_interface_names_the_store() -> None:
+    command = ui_command("sqlite:////runs/of mine/mlflow.db")
+    assert "mlflow" in command
+    assert command.endswith(
+        "ui --backend-store-uri 'sqlite:////runs/of mine/mlflow.db' --port 5000 --workers 1"
+    )
+
+
+def test_no_password_is_shown_in_the_command() -> None:
+    assert "hunter2" not in ui_command("postgresql://me:hunter2@host/mlflow")
+    assert ui_command("http://host:5000") == "http://host:5000"
+
+
+@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", ""])
+def test_a_folder_is_no_store(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="write sqlite:"):
+        MlflowTracker(uri, tmp_path / "mlartifacts", "decoder_size")
+
+
+def test_the_null_tracker_takes_everything_and_keeps_nothing(tmp_path: Path) -> None:
+    tracker = NullTracker()
+    run = tracker.start_cell("depth 8", 0, {}, {})
+    run.log_metrics(1, {"loss": 1.0})
+    run.log_dict({}, "configuration.json")
+    run.log_artifact(tmp_path / "none.png", "pictures")
+    run.finish("FINISHED")
+    tracker.open_study([], {})
+    tracker.finish_study({})
+    tracker.reconcile([])
+    assert tracker.address() == ""
