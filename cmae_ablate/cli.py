@@ -48,6 +48,14 @@ Tracking = Annotated[
     typer.Option("--tracking-uri", metavar="URI", help="MLflow store; SQLite in --out by default."),
 ]
 Launcher = Annotated[str, typer.Option(metavar="local|ray|slurm", help="Who starts the workers.")]
+Checkpoint = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="OUT/cache/pretrain/FINGERPRINT, its model.safetensors, or an MAE file (.pth, .safetensors).",
+        show_default=False,
+    ),
+]
 
 
 def _options(
@@ -265,23 +273,59 @@ def data_show(
 
 
 @app.command()
-def evaluate(checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")]) -> None:
-    """Evaluate a checkpoint (not built yet)."""
-    raise UserError(f"evaluate {checkpoint}: not built yet; set it in a study's evaluations instead")
+def evaluate(
+    checkpoint: Checkpoint,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="As evaluations.knn.k=5, or dataset.name=folder."),
+    ] = None,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers here too.")] = None,
+) -> None:
+    """Evaluate pretrained weights: by their own trial's evaluations, or those set. No cache is written."""
+    from cmae_ablate.checkpoints import evaluate_checkpoint
+
+    if device not in {"auto", "cpu", "cuda"}:
+        raise UserError(f"--device {device}: choose auto, cpu or cuda")
+    evaluate_checkpoint(checkpoint, settings or [], device, out, _console())
 
 
 @app.command()
-def reconstruct(checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")]) -> None:
-    """Draw reconstructions of a checkpoint (not built yet)."""
-    raise UserError(
-        f"reconstruct {checkpoint}: not built yet; every finished cell has its picture in MLflow and in the report"
-    )
+def reconstruct(
+    checkpoint: Checkpoint,
+    count: Annotated[int, typer.Option(metavar="N", help="Images, 1 to 32.")] = 8,
+    split: Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")] = "validation",
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="Heat maps, their boxes and the known ones too.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="As masking.ratio=0.5, or dataset.name=folder."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="PNG", help="Where to draw.")] = Path("reconstructions.png"),
+) -> None:
+    """Draw images as they are, masked, and reconstructed; warn of features that collapsed."""
+    from cmae_ablate.checkpoints import reconstruct_checkpoint
+
+    reconstruct_checkpoint(checkpoint, settings or [], count, split, boxes, out, _console())
 
 
 @app.command()
-def export(checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT")]) -> None:
-    """Export an encoder (not built yet)."""
-    raise UserError(f"export {checkpoint}: not built yet; use cmae_ablate.interop from Python")
+def export(
+    checkpoint: Checkpoint,
+    form: Annotated[
+        str, typer.Option("--format", metavar="timm|mae|safetensors", help="Whose layout.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="PATH", help="The file to write.", show_default=False)],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="For MAE files of unusual width: backbone.heads=4."),
+    ] = None,
+) -> None:
+    """Write pretrained weights for other programs."""
+    from cmae_ablate.checkpoints import export_checkpoint
+
+    export_checkpoint(checkpoint, settings or [], form, out, _console())
 
 
 @app.callback(invoke_without_command=True)

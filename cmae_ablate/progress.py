@@ -158,7 +158,7 @@ class Monitor:
             note.phase if note.phase != "pretraining" else f"steps, epoch {note.epoch + 1} of {note.epochs}"
         )
         if not self._console.is_terminal:
-            if note.phase == "pretraining" and self._epochs.get(note.cell) != note.epoch:
+            if note.epoch and self._epochs.get(note.cell) != note.epoch:
                 self._epochs[note.cell] = note.epoch
                 self._console.print(
                     f"    {note.title}: epoch {note.epoch} of {note.epochs} done", highlight=False
