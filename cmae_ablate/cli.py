@@ -279,7 +279,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="As evaluations.knn.k=5, or dataset.name=folder."),
     ] = None,
-    device: Device = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = "auto",
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Write the numbers here too.")] = None,
 ) -> None:
     """Evaluate pretrained weights: by their own trial's evaluations, or those set. No cache is written."""
@@ -293,7 +293,7 @@ def evaluate(
 @app.command()
 def reconstruct(
     checkpoint: Checkpoint,
-    count: Annotated[int, typer.Option(metavar="N", help="Images, 1 to 32.")] = 8,
+    count: Annotated[int, typer.Option(metavar="N", help="Images, 1 to 64.")] = 8,
     split: Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")] = "validation",
     boxes: Annotated[
         bool, typer.Option("--boxes", help="Heat maps, their boxes and the known ones too.")
@@ -314,7 +314,8 @@ def reconstruct(
 def export(
     checkpoint: Checkpoint,
     form: Annotated[
-        str, typer.Option("--format", metavar="timm|mae|safetensors", help="Whose layout.", show_default=False)
+        str,
+        typer.Option("--format", metavar="timm|mae|safetensors", help="Whose layout.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(metavar="PATH", help="The file to write.", show_default=False)],
     settings: Annotated[

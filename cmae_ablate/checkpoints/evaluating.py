@@ -95,7 +95,7 @@ def _show(found: Mapping[str, Mapping[str, Any]], data: str, console: Console) -
     table.add_column("value", justify="right")
     for label, result in found.items():
         for name, value in result["metrics"].items():
-            table.add_row(f"{label}.{name}", f"{value:.4g}")
+            table.add_row(f"{label}.{name}", f"{value:#.4g}")
     console.print(table, highlight=False)
     for label, result in found.items():
         console.print(f"{label}: {result['protocol']}", highlight=False, markup=False, soft_wrap=True)

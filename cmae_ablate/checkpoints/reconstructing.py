@@ -27,7 +27,7 @@ from cmae_ablate.slots import Encoder
 from cmae_ablate.spec import Choice
 
 SETTABLE = (("dataset",), ("masking",), ("crop",))
-MAX_COUNT = 32
+MAX_COUNT = 64
 THRESHOLD = 0.1
 """Of heat maps, where the trial's crop has none of its own."""
 _CPU = torch.device("cpu")
@@ -50,13 +50,7 @@ def reconstruct_checkpoint(
     Raises:
         UserError: An argument is wrong, or the checkpoint has no decoder.
     """
-    if split not in SPLITS:
-        raise UserError(f"--split {split}: there is no such split; {suggest(split, list(SPLITS))}")
-    if not 1 <= count <= MAX_COUNT:
-        raise UserError(f"--count {count}: a number from 1 to {MAX_COUNT} is expected")
-    check_target(out)
-    if out.suffix.lower() != ".png":
-        raise UserError(f"--out {out}: pictures are written as PNG; let the name end in .png")
+    _check_arguments(count, split, out)
     checkpoint = open_checkpoint(place, settings, SETTABLE)
     model = checkpoint.model
     if model is None:
@@ -76,6 +70,9 @@ def reconstruct_checkpoint(
     else:
         save_reconstructions(pictures, out)
     _say(f"drawn: {out} ({data.name}, {split}: {count} of {len(images):,} images)", console)
+    if np.array_equal(pictures[:, 1], pictures[:, 2]):
+        target = checkpoint.spec["target"].name
+        _say(f"note: the target '{target}' has no picture; hidden patches stay grey", console)
     warning = collapse_warning(checkpoint.encoder, data, images, _CPU)
     if warning:
         _say(f"warning: {warning}", console)
@@ -115,6 +112,16 @@ def heat_rows(encoder: Encoder, data: DataArrays, split: Split, count: int, crop
         title += "\n(the trial's)" if (kind, norm) == own else ""
         rows.append(HeatRow(title, _scaled(maps, size), covered.numpy(), box_ious(known, covered).numpy()))
     return rows
+
+
+def _check_arguments(count: int, split: str, out: Path) -> None:
+    if split not in SPLITS:
+        raise UserError(f"--split {split}: there is no such split; {suggest(split, list(SPLITS))}")
+    if not 1 <= count <= MAX_COUNT:
+        raise UserError(f"--count {count}: a number from 1 to {MAX_COUNT} is expected")
+    check_target(out)
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: pictures are written as PNG; let the name end in .png")
 
 
 def _scaled(maps: torch.Tensor, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -236,7 +236,8 @@ def _changed(tree: Tree, seed: int, settings: Sequence[str], allowed: Sequence[K
             tree = apply(tree, path, parse_scalar(value))
             resolve(tree, seed)
         except SpecError as error:
-            raise UserError(f"--set {text}: {'.'.join(error.path)}: {error.message}") from error
+            inside = "" if error.path == path else f"{'.'.join(error.path)}: "
+            raise UserError(f"--set {text}: {inside}{error.message}") from error
     return resolve(tree, seed)
 
 

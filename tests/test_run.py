@@ -1,0 +1,192 @@
+"""A whole study, from the file to the table, on a few small scenes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from cmae_ablate.campaign import Places
+from cmae_ablate.options import Options
+from cmae_ablate.run import repeat_cell, run_study
+from tests.tiny import TINY_SCALE, TINY_STUDY
+
+ROOT = Path(__file__).parents[1]
+CONTRACT_FILES = (
+    "trials.csv",
+    "controls.csv",
+    "table.csv",
+    "table.md",
+    "table.tex",
+    "table.png",
+    "effects.csv",
+    "effects.png",
+    "index.html",
+)
+# MLflow's own dependencies warn about each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def write_study(folder: Path) -> Path:
+    (folder / "scales").mkdir(parents=True)
+    (folder / "scales" / "tiny.yaml").write_text(TINY_SCALE)
+    (folder / "study.yaml").write_text(TINY_STUDY)
+    return folder / "study.yaml"
+
+
+def quiet() -> Console:
+    return Console(file=open(os.devnull, "w", encoding="utf-8"), width=140)  # noqa: SIM115
+
+
+def run(study: Path, out: Path, **options: object) -> int:
+    return run_study(Options(study, workers=1, device="cpu", out=out, **options), quiet())  # type: ignore[arg-type]
+
+
+def optuna_trials(out: Path) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="study", storage=Places.below(out).storage).trials
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A study that ran undisturbed: its file and its `--out`."""
+    folder = tmp_path_factory.mktemp("finished")
+    study, out = write_study(folder), folder / "runs"
+    assert run(study, out) == 0
+    return study, out
+
+
+def test_every_file_of_the_contract_is_written(finished: tuple[Path, Path]) -> None:
+    _, out = finished
+    assert [name for name in CONTRACT_FILES if not (out / "study" / name).stat().st_size] == []
+
+
+def test_trials_have_a_row_a_cell_with_the_columns_of_the_contract(finished: tuple[Path, Path]) -> None:
+    trials = pd.read_csv(finished[1] / "study" / "trials.csv")
+    assert list(zip(trials["variant"], trials["seed"], strict=True)) == [
+        ("depth 1", 0),
+        ("linear", 0),
+        ("depth 1", 1),
+        ("linear", 1),
+    ]
+    assert set(trials["state"]) == {"COMPLETE"}
+    columns = {"decoder", "knn.top1", "pretrain.loss", "params.encoder", "params.decoder", "fingerprint"}
+    columns |= {"flops.pretrain_image", "seconds.pretrain", "weights_sha256"}
+    assert columns <= set(trials.columns)
+    assert trials["weights_sha256"].nunique() == 4
+    assert trials["fingerprint"].nunique() == 4
+
+
+def test_controls_stand_apart(finished: tuple[Path, Path]) -> None:
+    controls = pd.read_csv(finished[1] / "study" / "controls.csv")
+    assert list(controls["control"]) == ["random init", "random init", "raw pixels"]
+    assert controls["knn.top1"].notna().all()
+
+
+def test_optuna_has_a_complete_trial_a_cell(finished: tuple[Path, Path]) -> None:
+    trials = optuna_trials(finished[1])
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 4
+    assert {trial.params["decoder"] for trial in trials} == {"depth 1", "linear"}
+
+
+def test_mlflow_has_study_variant_and_seed_all_finished(finished: tuple[Path, Path]) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(Places.below(finished[1]).tracking)
+    experiment = client.get_experiment_by_name("study")
+    assert experiment is not None
+    runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    parents = {key: run.data.tags.get("mlflow.parentRunId") for key, run in runs.items()}
+    roots = [key for key, parent in parents.items() if parent is None]
+    variants = [key for key, parent in parents.items() if parent in roots]
+    seeds = [key for key, parent in parents.items() if parent in variants]
+    assert (len(roots), len(variants), len(seeds)) == (1, 2, 4)
+    assert all("knn.top1.mean" in runs[key].data.metrics for key in variants)
+    assert all("pretrain.loss" in runs[key].data.metrics for key in seeds)
+    assert all(client.list_artifacts(key, "pictures") for key in seeds)
+
+
+def test_the_same_command_again_trains_nothing(finished: tuple[Path, Path]) -> None:
+    study, out = finished
+    before = (out / "study" / "trials.csv").read_bytes()
+    assert run(study, out) == 0
+    assert len(optuna_trials(out)) == 4
+    assert (out / "study" / "trials.csv").read_bytes() == before
+
+
+def test_a_cell_repeated_from_nothing_has_the_recorded_weights(finished: tuple[Path, Path]) -> None:
+    study, out = finished
+    options = Options(study, workers=1, device="cpu", out=out)
+    assert repeat_cell(options, "linear:1", quiet()) == 0
+
+
+def test_complete_rows_can_be_imported_elsewhere(finished: tuple[Path, Path], tmp_path: Path) -> None:
+    study, out = finished
+    elsewhere = tmp_path / "elsewhere"
+    options = Options(study, workers=1, device="cpu", out=elsewhere)
+    assert run_study(options, quiet(), out / "study" / "trials.csv") == 0
+    mine, theirs = (pd.read_csv(place / "study" / "trials.csv") for place in (elsewhere, out))
+    pd.testing.assert_frame_equal(mine[theirs.columns], theirs)
+    assert not (elsewhere / "cache" / "pretrain").exists()
+
+
+def test_more_seeds_only_add(tmp_path: Path) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    assert run(study, out, seeds=1) == 0
+    first = pd.read_csv(out / "study" / "trials.csv")
+    assert run(study, out) == 0
+    both = pd.read_csv(out / "study" / "trials.csv")
+    assert len(optuna_trials(out)) == 4
+    pd.testing.assert_frame_equal(both[both["seed"] == 0].reset_index(drop=True), first)
+
+
+def start(study: Path, out: Path, *, epochs: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cmae_ablate", "run", str(study), "--out", str(out), "--workers", "2"]
+    command += ["--device", "cpu", "--set", f"training.epochs={epochs}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def wait_for_a_checkpoint(out: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not list(out.glob("cache/pretrain/*/step-*.pt")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+EPOCHS = 60
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_study_goes_on_with_the_same_command_and_ends_alike(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    process = start(study, out, epochs=EPOCHS)
+    wait_for_a_checkpoint(out, process)
+    (os.killpg if number == signal.SIGKILL else os.kill)(process.pid, number)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == status, output
+    complete = [trial.number for trial in optuna_trials(out) if trial.state.name == "COMPLETE"]
+
+    settings = (f"training.epochs={EPOCHS}",)
+    assert run(study, out, settings=settings) == 0
+    undisturbed = tmp_path / "undisturbed"
+    assert run(study, undisturbed, settings=settings) == 0
+    mine, theirs = (pd.read_csv(place / "study" / "trials.csv") for place in (out, undisturbed))
+    assert list(mine["weights_sha256"]) == list(theirs["weights_sha256"])
+    assert list(mine["knn.top1"]) == list(theirs["knn.top1"])
+    done = [trial for trial in optuna_trials(out) if trial.state.name == "COMPLETE"]
+    assert len(done) == 4
+    assert set(complete) <= {trial.number for trial in done}  # nothing complete was repeated
