@@ -21,6 +21,7 @@ from cmae_ablate.trial import Bench, run_cell
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "studies" / "decoder_size.yaml"
 SEED = 1000
+EPOCHS = 4
 BASE_LRS = (4e-3, 8e-3, 1.6e-2, 3.2e-2)
 NORMALIZE = (False, True)
 # Four times a study's validation images: a point should show. They share no panorama with test.
@@ -37,6 +38,8 @@ def main() -> None:
             f"training.base_lr={base_lr}",
             f"target.normalize={str(normalize).lower()}",
             f"dataset.num_validation={NUM_VALIDATION}",
+            f"training.epochs={EPOCHS}",
+            f"training.warmup_epochs={0.1 * EPOCHS}",
         ]
         study = study_file.load(STUDY, settings=settings)
         reference = next(v for v in design.variants(study) if v.label == design.reference_label(study))
