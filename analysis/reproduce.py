@@ -1,8 +1,8 @@
 """Run a committed study again from nothing, and compare weights and statistics with what is committed.
 
 Run:   make reproduce STUDY=decoder_size          (or: python analysis/reproduce.py decoder_size)
-Ends with 0 when every number agrees. Weights are compared bit for bit: another processor or another version of torch
-may add up in another order, and then the statistics say how much that matters.
+Ends with 0 when every number agrees. Weights are compared bit for bit: another processor or another version of
+torch may add up in another order, and then the statistics say how much that matters.
 """
 
 from __future__ import annotations
@@ -23,12 +23,23 @@ def main() -> int:
     """Returns 0 when all agrees, else 1."""
     study = sys.argv[1] if len(sys.argv) > 1 else "decoder_size"
     out = ROOT / "runs" / "reproduce"
-    command = [sys.executable, "-m", "cmae_ablate", "run", str(ROOT / "studies" / f"{study}.yaml"), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "cmae_ablate",
+        "run",
+        str(ROOT / "studies" / f"{study}.yaml"),
+        "--out",
+        str(out),
+    ]
     status = subprocess.run(command, check=False).returncode
     if status:
         return status
     here, there = HERE / study, out / study
-    agree = [_weights(here, there), *(_numbers(here / name, there / name) for name in ("trials.csv", "effects.csv"))]
+    agree = [
+        _weights(here, there),
+        *(_numbers(here / name, there / name) for name in ("trials.csv", "effects.csv")),
+    ]
     return 0 if all(agree) else 1
 
 

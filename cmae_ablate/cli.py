@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from cmae_ablate import __version__
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import DivergedError, UserError
 
 if TYPE_CHECKING:
     from cmae_ablate.options import Options
@@ -339,13 +339,16 @@ def _version(
 
 
 def main() -> None:
-    """Entry point: mistakes of the user end with one line and exit status 2."""
+    """Entry point: a mistake of the user ends with one line and exit status 2, a diverged loss with 1."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         app()
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except DivergedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

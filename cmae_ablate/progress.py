@@ -183,7 +183,8 @@ def preparation(console: Console) -> Iterator[_Preparation]:
     try:
         yield shown
     finally:
-        progress.stop()
+        if console.is_terminal:
+            progress.stop()
 
 
 class _Preparation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -93,8 +94,8 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
     campaign = options.begin(options.load(), console)
     make_places(campaign)
     runtime = Runtime(pick_device(options.device))
-    log = os.environ.get(LOG_VARIABLE, "")
-    return Worker(campaign, open_queue(campaign), open_tracker(campaign), runtime, stop, log).run()
+    log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
+    return Worker(campaign, open_queue(campaign), open_tracker(campaign), runtime, stop, log, _say_now).run()
 
 
 def repeat_cell(options: Options, name: str, console: Console) -> int:
@@ -190,9 +191,15 @@ def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker,
             command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
             codes = run_workers(command, workers, devices=_devices(options.device, workers), log_dir=logs)
             return next((code for code in codes if code in INTERRUPTED), 0)
-        stop = StopFlag()
-        with catching_signals(stop):
-            return Worker(campaign, queue, tracker, Runtime(pick_device(options.device)), stop, "").run()
+        stop, runtime = StopFlag(), Runtime(pick_device(options.device))
+        log = logs / "worker-0.log"
+        with catching_signals(stop), log.open("a", buffering=1, encoding="utf-8") as file:
+            tell = partial(print, file=file)
+            return Worker(campaign, queue, tracker, runtime, stop, str(log), tell).run()
+
+
+def _say_now(text: str) -> None:
+    print(text, flush=True)
 
 
 def _in_state(queue: Queue, state: str) -> set[tuple[str, int]]:

@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -62,6 +62,7 @@ class Worker:
         runtime: Device; precision and compilation are each cell's own.
         stop: Asked between steps.
         log: Path of this worker's log, for `status`.
+        tell: Writes a text to that log.
     """
 
     campaign: Campaign
@@ -70,6 +71,7 @@ class Worker:
     runtime: Runtime
     stop: StopFlag
     log: str
+    tell: Callable[[str], None]
 
     def run(self) -> int:
         """Run cells until none is left for anybody, or until told to stop.
@@ -106,7 +108,7 @@ class Worker:
             notes.write(replace(note, phase="interrupted"))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            print(f"{note.title}: attempt {claim.attempt} failed\n{traceback.format_exc()}", flush=True)
+            self.tell(f"{note.title}: attempt {claim.attempt} failed\n{traceback.format_exc()}")
             self.queue.fail(claim, reason)
             run.finish("FAILED")
             notes.write(replace(note, phase="failed", text=reason))
@@ -134,9 +136,7 @@ class Worker:
             )
 
         notes.write(note)
-        hooks = Hooks(
-            on_epoch, on_step, lambda: self.stop() or claim.lost, lambda text: print(text, flush=True)
-        )
+        hooks = Hooks(on_epoch, on_step, lambda: self.stop() or claim.lost, self.tell)
         result = run_cell(cell.spec, bench, hooks)
         self._log(cell, bench, result, run)
         return result

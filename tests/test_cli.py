@@ -77,7 +77,9 @@ def test_wrong_options_are_refused_by_name(
     assert len(err.strip().splitlines()) <= 3
 
 
-def test_plan_trains_nothing_and_creates_nothing(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_trains_nothing_and_creates_nothing(
+    tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tiny_study.parent / "runs"
     status, text, _ = call(capsys, "plan", tiny_study, "--out", out, "--device", "cpu")
     assert status == 0
@@ -133,14 +135,28 @@ def test_the_schema_accepts_shipped_studies_and_refuses_a_misspelt_key(
 
 
 def test_a_report_needs_a_csv_alone(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [(variant, seed, "COMPLETE", 20 + seed + (variant == "linear")) for seed in (0, 1) for variant in ("depth 1", "linear")]
+    rows = [
+        (variant, seed, "COMPLETE", 20 + seed + (variant == "linear"))
+        for seed in (0, 1)
+        for variant in ("depth 1", "linear")
+    ]
     csv = tiny_study.parent / "mine.csv"
     pd.DataFrame(rows, columns=["variant", "seed", "state", "knn.top1"]).to_csv(csv, index=False)
     out = tiny_study.parent / "report"
     status, _, _ = call(capsys, "report", tiny_study, "--trials", csv, "--out", out)
     assert status == 0
     effects = pd.read_csv(out / "effects.csv").set_index("variant")
-    assert list(effects.columns[:9]) == ["n", "mean", "std", "delta", "ci_low", "ci_high", "p", "p_holm", "dz"]
+    assert list(effects.columns[:9]) == [
+        "n",
+        "mean",
+        "std",
+        "delta",
+        "ci_low",
+        "ci_high",
+        "p",
+        "p_holm",
+        "dz",
+    ]
     assert effects.loc["linear", "delta"] == 1.0
     assert (out / "index.html").is_file()
 

@@ -43,7 +43,7 @@ def write_study(folder: Path) -> Path:
 
 
 def quiet() -> Console:
-    return Console(file=open(os.devnull, "w", encoding="utf-8"), width=140)  # noqa: SIM115
+    return Console(file=open(os.devnull, "w", encoding="utf-8"), width=140)
 
 
 def run(study: Path, out: Path, **options: object) -> int:
@@ -153,7 +153,12 @@ def start(study: Path, out: Path, *, epochs: int) -> subprocess.Popen[str]:
     command += ["--device", "cpu", "--set", f"training.epochs={epochs}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -168,7 +173,9 @@ def wait_for_a_checkpoint(out: Path, process: subprocess.Popen[str]) -> None:
 EPOCHS = 60
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
 def test_a_stopped_study_goes_on_with_the_same_command_and_ends_alike(
     number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
