@@ -1,7 +1,7 @@
 """Run a committed study again from nothing, and compare weights and statistics with what is committed.
 
 Run:   make reproduce STUDY=decoder_size          (or: python analysis/reproduce.py decoder_size)
-Ends with 0 when every number agrees. Weights are compared bit for bit: another processor or another version of
+Ends with 0 when every number agrees. Weights are compared bit for bit: another processor or version of
 torch may add up in another order, and then the statistics say how much that matters.
 """
 
