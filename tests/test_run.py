@@ -205,3 +205,21 @@ def test_a_stopped_study_goes_on_with_the_same_command_and_ends_alike(
     done = [trial for trial in optuna_trials(out) if trial.state.name == "COMPLETE"]
     assert len(done) == 4
     assert set(complete) <= {trial.number for trial in done}  # nothing complete was repeated
+
+
+def test_a_cell_that_fails_for_good_is_named_and_the_rest_is_reported(tmp_path: Path) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    text = TINY_STUDY[: TINY_STUDY.index("factors:")] + (
+        "factors:\n  rate:\n    path: training.base_lr\n    levels: {good: 1.0e-3, wild: 1.0e+30}\n"
+        "reference: {rate: good}\nseeds: 1\nmetric: knn.top1\n"
+    )
+    study.write_text(text)
+    console = quiet()
+    assert run_study(Options(study, workers=1, device="cpu", out=out), console) == 1
+    trials = pd.read_csv(out / "study" / "trials.csv").set_index("variant")
+    assert dict(trials["state"]) == {"good": "COMPLETE", "wild": "FAILED"}
+    assert (out / "study" / "index.html").is_file()
+    assert isinstance(console.file, io.StringIO)
+    said = " ".join(console.file.getvalue().split())
+    assert "failed: wild, seed 0: DivergedError: loss is nan" in said
+    assert "lower training.base_lr" in (out / "study" / "logs" / "worker-0.log").read_text()

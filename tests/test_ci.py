@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_ci_runs_the_very_test_command_that_the_readme_prints() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    printed = re.findall(r"^(make test)\b", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert printed == ["make test"]
+    assert re.findall(r"^make .*$", script, flags=re.MULTILINE) == ["make check", *printed]
+
+
+def test_every_picture_of_the_documents_exists() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "analysis").rglob("*.md")]:
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / target).is_file(), f"{page}: {target}"
+
+
+def test_every_test_that_the_readme_names_exists() -> None:
+    for path in re.findall(r"`(tests/[^`]+)`", (ROOT / "README.md").read_text()):
+        assert (ROOT / path).exists(), path
