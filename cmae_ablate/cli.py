@@ -70,13 +70,20 @@ def _options(
     tracking: str | None,
     launcher: str,
 ) -> Options:
-    from cmae_ablate.options import Options, refuse_launcher
+    from cmae_ablate.launch import refuse_launcher
 
     if device not in {"auto", "cpu", "cuda"}:
         raise UserError(f"--device {device}: choose auto, cpu or cuda")
     if workers != "auto" and (not workers.isdecimal() or int(workers) < 1):
         raise UserError(f"--workers {workers}: a number from 1, or auto, is expected")
     refuse_launcher(launcher)
+    # Before the queue, MLflow and matplotlib are imported: a mistake is said within seconds.
+    from cmae_ablate import design
+    from cmae_ablate.study_file import load
+
+    design.variants(load(study, scale=scale, settings=settings or (), seeds=seeds))
+    from cmae_ablate.options import Options
+
     count = None if workers == "auto" else int(workers)
     return Options(
         study, scale, tuple(settings or ()), seeds, count, device, out, storage, tracking, launcher

@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import Console
 
 from cmae_ablate.campaign import Campaign, Places, begin
-from cmae_ablate.errors import UserError
 from cmae_ablate.progress import preparation
 from cmae_ablate.queue import redact
 from cmae_ablate.study_file import Study, load
@@ -72,23 +71,3 @@ class Options:
     def command(self) -> str:
         """The command line that runs the study with these options, without the passwords of its URLs."""
         return redact(shlex.join(["cmae-ablate", "run", *self.arguments()]))
-
-
-def refuse_launcher(launcher: str) -> None:
-    """Say which launchers there are.
-
-    Raises:
-        UserError: The launcher is not built yet, or does not exist.
-    """
-    if launcher == "slurm":
-        raise UserError(
-            "--launcher slurm: not built yet; start the worker yourself, on a storage that all nodes reach: "
-            "sbatch --array=0-7 --wrap 'cmae-ablate worker STUDY.yaml --storage postgresql://... --out DIR'"
-        )
-    if launcher == "ray":
-        raise UserError(
-            "--launcher ray: not built yet; start 'cmae-ablate worker STUDY.yaml --storage postgresql://...' "
-            "on each node"
-        )
-    if launcher != "local":
-        raise UserError(f"--launcher {launcher}: there is no such launcher; choose local")

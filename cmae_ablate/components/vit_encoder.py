@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import torch
-from timm.layers.attention import Attention
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -94,6 +92,10 @@ class VitEncoder(nn.Module):
 
         The class token's attention to itself is left out, so that rows sum to less than 1.
         """
+
+        from timm.layers.attention import Attention
+        from timm.models.vision_transformer import Block
+
         tokens = run_blocks(self.blocks[:-1], self._embed(images, None, True))
         last = self.blocks[-1]
         assert isinstance(last, Block) and isinstance(last.attn, Attention)

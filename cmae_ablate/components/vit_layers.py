@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from timm.layers.attention import Attention
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cmae_ablate.errors import UserError
+
+if TYPE_CHECKING:
+    from timm.layers.attention import Attention
 
 NORM_EPS = 1e-6
 """Epsilon of every LayerNorm, as in MAE; torch's default is 1e-5."""
@@ -43,6 +44,9 @@ def check_widths(slot: str, dim: int, heads: int) -> None:
 
 def make_blocks(dim: int, depth: int, heads: int, mlp_ratio: float) -> nn.ModuleList:
     """MAE's transformer blocks: pre-norm, biased qkv, GELU, no dropout; not initialised yet."""
+
+    from timm.models.vision_transformer import Block
+
     norm_layer = cast(type[nn.Module], partial(nn.LayerNorm, eps=NORM_EPS))
     return nn.ModuleList(
         Block(dim, heads, mlp_ratio, qkv_bias=True, norm_layer=norm_layer) for _ in range(depth)
@@ -82,6 +86,10 @@ def run_blocks_for(blocks: nn.ModuleList, tokens: Tensor, first: int) -> Tensor:
     Returns:
         (B, K - first, D).
     """
+
+    from timm.layers.attention import Attention
+    from timm.models.vision_transformer import Block
+
     tokens = run_blocks(blocks[:-1], tokens)
     block = blocks[-1]
     assert isinstance(block, Block) and isinstance(block.attn, Attention)

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from timm.layers.drop import DropPath
-from timm.models.vision_transformer import Block
-from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]  # timm's re-export
 from torch import Tensor, nn
 
 from cmae_ablate.arrays import DataArrays, Split
@@ -59,6 +56,9 @@ def layer_decay_groups(
 
     Weight decay spares one-dimensional parameters, the class token and position embeddings, as in MAE.
     """
+
+    from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]  # timm's re-export
+
     groups: list[dict[str, Any]] = param_groups_layer_decay(
         classifier,
         weight_decay=weight_decay,
@@ -70,6 +70,10 @@ def layer_decay_groups(
 
 def set_drop_path(module: nn.Module, rate: float) -> None:
     """Give every timm block stochastic depth, rising linearly from 0 in the first to `rate` in the last."""
+
+    from timm.layers.drop import DropPath
+    from timm.models.vision_transformer import Block
+
     blocks = [part for part in module.modules() if isinstance(part, Block)]
     for depth, block in enumerate(blocks):
         share = rate * depth / max(1, len(blocks) - 1)

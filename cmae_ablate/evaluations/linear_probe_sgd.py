@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from timm.optim.lars import Lars
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -159,6 +158,9 @@ def probe_head(width: int, num_classes: int) -> nn.Sequential:
 
 def probe_optimizer(probe: nn.Sequential, name: Literal["sgd", "lars"], weight_decay: float) -> Optimizer:
     """The optimiser of a probe's linear layer; its learning rate is set at each step."""
+
+    from timm.optim.lars import Lars
+
     head = probe[-1]
     weight = {"params": [head.weight], "weight_decay": weight_decay}
     bias = {"params": [head.bias], "weight_decay": 0.0}

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from timm.data.mixup import Mixup
-from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 from torch.nn import functional
 
@@ -120,6 +118,9 @@ class Mix:
     """Random erasing, then mixup or cutmix, then smoothed targets: what follows normalisation in MAE."""
 
     def __init__(self, recipe: Recipe, context: EvaluationContext) -> None:
+        from timm.data.mixup import Mixup
+        from timm.data.random_erasing import RandomErasing
+
         self._classes = context.data.num_classes
         self._smoothing = recipe.label_smoothing
         self._erase = RandomErasing(  # type: ignore[no-untyped-call]  # timm has no annotations here

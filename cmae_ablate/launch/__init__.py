@@ -1,1 +1,23 @@
-"""Starting workers. Launchers know nothing of cells: which one runs, and runs again, the queue decides."""
+"""Starting workers. They all run the same `cmae-ablate worker`; launchers only start it."""
+
+from cmae_ablate.errors import UserError
+
+
+def refuse_launcher(launcher: str) -> None:
+    """Say which launchers there are.
+
+    Raises:
+        UserError: The launcher is not built yet, or does not exist.
+    """
+    if launcher == "slurm":
+        raise UserError(
+            "--launcher slurm: not built yet; start the worker yourself, on a storage that all nodes reach: "
+            "sbatch --array=0-7 --wrap 'cmae-ablate worker STUDY.yaml --storage postgresql://... --out DIR'"
+        )
+    if launcher == "ray":
+        raise UserError(
+            "--launcher ray: not built yet; start 'cmae-ablate worker STUDY.yaml --storage postgresql://...' "
+            "on each node"
+        )
+    if launcher != "local":
+        raise UserError(f"--launcher {launcher}: there is no such launcher; choose local")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import timm
+from typing import TYPE_CHECKING
+
 import torch
-from timm.layers.attention import Attention
-from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
 from cmae_ablate.components.vit_encoder import VitEncoder
@@ -13,6 +12,9 @@ from cmae_ablate.components.vit_layers import initialise_as_mae
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import suggest
 from cmae_ablate.slots import BACKBONES
+
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
 
 @BACKBONES.register("timm", version=1)
@@ -42,6 +44,9 @@ def timm_vit(image_size: int, *, model: str = "vit_base_patch16_224") -> VitEnco
 
 
 def _plain_vit(name: str) -> VisionTransformer:
+    import timm
+    from timm.models.vision_transformer import VisionTransformer
+
     if not timm.is_model(name):
         hint = suggest(name, timm.list_models("*vit*") + timm.list_models("deit*"))
         raise UserError(f"backbone.model: timm has no model called '{name}'; {hint}")
@@ -61,6 +66,10 @@ def _plain_vit(name: str) -> VisionTransformer:
 
 def _unsuitable(candidate: nn.Module) -> str | None:
     """Why an encoder as MAE's cannot be made of the model; None where it can."""
+
+    from timm.layers.attention import Attention
+    from timm.models.vision_transformer import Block, VisionTransformer
+
     if type(candidate) is not VisionTransformer:
         return f"is a {type(candidate).__name__}, not a VisionTransformer"
     if candidate.num_reg_tokens:

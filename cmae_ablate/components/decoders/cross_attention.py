@@ -6,7 +6,6 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -84,6 +83,8 @@ class CrossBlock(nn.Module):
     """
 
     def __init__(self, dim: int, heads: int, mlp_ratio: float) -> None:
+        from timm.layers.mlp import Mlp
+
         super().__init__()
         self.heads = heads
         self.norm1 = nn.LayerNorm(dim, eps=NORM_EPS)
