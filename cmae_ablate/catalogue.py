@@ -5,14 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import SLOTS, ComponentSpec, load_components, option_docs, suggest
 from cmae_ablate.spec import Training
-from cmae_ablate.study_file import DESIGNS, MAX_SEEDS, REQUIRED_KEYS
 
 
 def show_components(name: str | None, console: Console) -> None:
@@ -37,46 +35,6 @@ def show_components(name: str | None, console: Console) -> None:
             raise UserError(f"components {name}: there is no such component; {suggest(name, known)}")
         for component in found:
             _show_component(component, console)
-
-
-def study_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a study file."""
-    load_components()
-    trial: dict[str, Any] = {
-        slot: _slot_schema(slot) for slot in SLOTS if "." not in slot and slot != "evaluations"
-    }
-    trial["objectives"] = _object(
-        {
-            slot.removeprefix("objectives."): _slot_schema(slot)
-            for slot in SLOTS
-            if slot.startswith("objectives.")
-        }
-    )
-    trial["evaluations"] = {"type": "object", "additionalProperties": _slot_schema("evaluations")}
-    trial["training"] = _object(Training.model_json_schema()["properties"])
-    factor = _object(
-        {"path": {"type": "string"}, "levels": {"type": ["object", "array"]}}, required=["path", "levels"]
-    )
-    design = {"enum": list(DESIGNS)}
-    properties = {
-        "question": {"type": "string"},
-        "scale": {"type": "string"},
-        "design": {"anyOf": [design, {"type": "array", "items": design, "minItems": 1}]},
-        "factors": {"type": "object", "additionalProperties": factor, "minProperties": 1},
-        "reference": {"type": "object"},
-        "seeds": {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
-        "metric": {"type": "string"},
-        "report": {"type": "array", "items": {"type": "string"}},
-        "contrasts": {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}},
-        "budget": {"const": "epochs"},
-        "equivalence_margin": {"type": "number", "exclusiveMinimum": 0},
-        "set": _object(trial),
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "cmae-ablate study",
-        **_object(properties, required=list(REQUIRED_KEYS)),
-    }
 
 
 def _show_slots(console: Console) -> None:
@@ -133,20 +91,3 @@ def _type_and_range(entry: dict[str, Any]) -> tuple[str, str]:
         return "choice", ", ".join(str(value) for value in entry.get("enum", [entry.get("const")]))
     limits = [text.format(f"{entry[key]:g}") for key, text in _LIMITS.items() if key in entry]
     return str(entry.get("type", "any")), ", ".join(limits)
-
-
-def _slot_schema(slot: str) -> dict[str, Any]:
-    registry = SLOTS[slot]
-    choices: list[dict[str, Any]] = [{"enum": registry.names}, {"type": "null"}]
-    choices += [_component_schema(component.name, component.options) for component in registry]
-    return {"anyOf": choices}
-
-
-def _component_schema(name: str, options: type[BaseModel]) -> dict[str, Any]:
-    schema = options.model_json_schema()
-    return _object({"name": {"const": name}, **schema["properties"]})
-
-
-def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-    return found | ({"required": required} if required else {})

@@ -8,8 +8,10 @@ from itertools import product
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import suggest
-from cmae_ablate.spec import SpecError, TrialSpec, apply, changes, resolve
-from cmae_ablate.study_file import Factor, Study
+from cmae_ablate.settings import SpecError, apply, changes
+from cmae_ablate.spec import TrialSpec, resolve
+from cmae_ablate.study_file import Study
+from cmae_ablate.study_keys import Factor
 
 Levels = dict[str, str]
 

@@ -1,17 +1,23 @@
-"""The options that the study commands share, and the study that they name."""
+"""The options that the study commands share, and the study that they name.
+
+Nothing heavy is imported here before `check` has found the study free of mistakes.
+"""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from cmae_ablate.campaign import Campaign, Places, begin
-from cmae_ablate.progress import preparation
-from cmae_ablate.queue import redact
+from cmae_ablate import design
 from cmae_ablate.study_file import Study, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cmae_ablate.campaign import Campaign
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,22 @@ class Options:
     launcher: str = "local"
 
     def load(self) -> Study:
-        """Read the study with these options."""
-        return load(self.study, scale=self.scale, settings=self.settings, seeds=self.seeds)
+        """The study with these options; the file is read once."""
+        return self._study
+
+    def check(self) -> None:
+        """Say what is wrong with the study or with any of its variants.
+
+        Raises:
+            UserError: Something is.
+        """
+        design.variants(self._study)
 
     def begin(self, study: Study, console: Console) -> Campaign:
         """Check the study and prepare its data, with a bar."""
+        from cmae_ablate.campaign import Places, begin
+        from cmae_ablate.progress import preparation
+
         with preparation(console) as progress:
             places = Places.below(self.out, self.storage, self.tracking)
             return begin(
@@ -55,19 +72,27 @@ class Options:
             )
 
     def arguments(self) -> list[str]:
-        """The options as the arguments of another command."""
+        """The options as the arguments of another command, without the URLs: see `environment`."""
         found = [str(self.study), "--device", self.device, "--out", str(self.out)]
         found += [text for setting in self.settings for text in ("--set", setting)]
-        for name, value in {
-            "--scale": self.scale,
-            "--seeds": self.seeds,
-            "--storage": self.storage,
-            "--tracking-uri": self.tracking,
-        }.items():
+        for name, value in {"--scale": self.scale, "--seeds": self.seeds}.items():
             found += [name, str(value)] if value is not None else []
         return found
+
+    def environment(self) -> dict[str, str]:
+        """The URLs of the stores as environment variables: every user of a machine may read arguments."""
+        urls = {"CMAE_ABLATE_STORAGE": self.storage, "CMAE_ABLATE_TRACKING_URI": self.tracking}
+        return {name: url for name, url in urls.items() if url is not None}
 
     @property
     def command(self) -> str:
         """The command line that runs the study with these options, without the passwords of its URLs."""
-        return redact(shlex.join(["cmae-ablate", "run", *self.arguments()]))
+        from cmae_ablate.queue import redact
+
+        urls = {"--storage": self.storage, "--tracking-uri": self.tracking}
+        shown = [text for name, url in urls.items() if url is not None for text in (name, redact(url))]
+        return shlex.join(["cmae-ablate", "run", *self.arguments(), *shown])
+
+    @cached_property
+    def _study(self) -> Study:
+        return load(self.study, scale=self.scale, settings=self.settings, seeds=self.seeds)

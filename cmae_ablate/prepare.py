@@ -14,7 +14,8 @@ from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
 from cmae_ablate.progress import preparation
 from cmae_ablate.registry import load_components
-from cmae_ablate.spec import SpecError, apply, default_tree, resolve
+from cmae_ablate.settings import SpecError, apply, default_tree
+from cmae_ablate.spec import resolve
 from cmae_ablate.yaml_source import parse_scalar
 
 SHOWN = 32

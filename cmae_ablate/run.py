@@ -188,6 +188,7 @@ def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker,
     logs.mkdir(parents=True, exist_ok=True)
     with Monitor(campaign.folder / "progress", len(statuses), done, console):
         if workers > 1:
+            os.environ.update(options.environment())
             command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
             codes = run_workers(command, workers, devices=_devices(options.device, workers), log_dir=logs)
             return next((code for code in codes if code in INTERRUPTED), 0)

@@ -9,32 +9,11 @@ from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import load_components, suggest
-from cmae_ablate.spec import SpecError, Tree, apply, changes, default_tree
+from cmae_ablate.settings import SpecError, Tree, apply, default_tree
+from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, Search, StudyKeys, check_seeds
 from cmae_ablate.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml, parse_scalar
 
-DESIGNS = ("grid", "one_factor", "add_one", "leave_one_out")
-REQUIRED_KEYS = ("question", "scale", "design", "factors", "reference", "seeds", "metric")
-OPTIONAL_KEYS = ("report", "contrasts", "budget", "set", "equivalence_margin")
-MAX_SEEDS = 1000
-RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
 _PACKAGE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Factor:
-    """What is varied.
-
-    Attributes:
-        name: As the study calls it.
-        path: Where in the trial; empty for sets of changes.
-        levels: Changes by label, in the file's order.
-        origin: Where the levels stand, for errors.
-    """
-
-    name: str
-    path: KeyPath
-    levels: Mapping[str, Any]
-    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -55,6 +34,9 @@ class Study:
         base: Settings that all trials share.
         base_changes: Where those settings came from, first to last.
         contrasts: Declared pairs of variant labels (variant, against), unchecked until the design is known.
+        budget: What all variants get equally much of: `epochs`, `flops` or `time`.
+        keep: What of a complete cell stays on disk: its `model`, or `all`, the last training state too.
+        search: What is tuned for each variant before the table's seeds are trained, if anything.
     """
 
     name: str
@@ -71,6 +53,9 @@ class Study:
     report: tuple[str, ...]
     contrasts: tuple[tuple[str, str], ...]
     equivalence_margin: float | None
+    budget: str
+    keep: str
+    search: Search | None
     base: Tree
     base_changes: tuple[Change, ...]
 
@@ -93,20 +78,17 @@ def load(
     Raises:
         UserError: Anything in the file, the scale or the settings is wrong.
     """
-    load_components()
     data, origin = load_yaml(path)
-    _check_keys(data, origin)
-    factors = tuple(_factor(name, node, origin) for name, node in _mapping(data, "factors", origin).items())
-    if not factors:
-        raise UserError(
-            f"{origin.place(('factors',))}: no factor is given; name at least one with its levels"
-        )
-    own_scale = _text(data, "scale", origin)
-    planned = _seeds(data["seeds"], f"{origin.place(('seeds',))}")
+    keys = StudyKeys(data, origin)
+    keys.check()
+    _refuse_unbuilt(keys)
+    load_components()  # imports torch; a file that is no study is refused before
+    factors = keys.factors()
+    own_scale = keys.text("scale")
+    planned = keys.seeds()
+    place = origin.place(("scale",)) if scale is None else "--scale"
     changes_made = [
-        *_scale_changes(
-            scale or own_scale, path, f"{origin.place(('scale',))}" if scale is None else "--scale"
-        ),
+        *_scale_changes(scale or own_scale, path, place),
         *(Change((), node, origin.below("set")) for node in [data.get("set")] if node is not None),
         *(_setting(text, factors) for text in settings),
     ]
@@ -118,20 +100,30 @@ def load(
         name=f"{path.stem}-{Path(scale or own_scale).stem}" if renamed else path.stem,
         path=path,
         origin=origin,
-        question=_text(data, "question", origin),
+        question=keys.text("question"),
         scale=Path(scale or own_scale).stem,
-        designs=_designs(data["design"], origin),
+        designs=keys.designs(),
         factors=factors,
-        reference=_reference(data, factors, origin),
-        seeds=planned if seeds is None else _seeds(seeds, "--seeds"),
+        reference=keys.reference(factors),
+        seeds=planned if seeds is None else check_seeds(seeds, "--seeds"),
         planned_seeds=planned,
-        metric=_text(data, "metric", origin),
-        report=tuple(_texts(data.get("report", []), ("report",), origin)),
-        contrasts=_contrasts(data.get("contrasts", []), origin),
-        equivalence_margin=_margin(data.get("equivalence_margin"), origin),
+        metric=keys.text("metric"),
+        report=keys.texts(data.get("report", []), "report"),
+        contrasts=keys.contrasts(),
+        equivalence_margin=keys.margin(),
+        budget=keys.one_of("budget", BUDGETS),
+        keep=keys.one_of("keep", KEEPS),
+        search=keys.search(),
         base=base,
         base_changes=tuple(changes_made),
     )
+
+
+def _refuse_unbuilt(keys: StudyKeys) -> None:
+    if keys.one_of("budget", BUDGETS) != "epochs":
+        raise keys.error(("budget",), "only 'epochs' (equal epochs) is built so far; remove the key")
+    if keys.search() is not None:
+        raise keys.error(("design",), "'search' is not built yet; name another design")
 
 
 def find_scale(scale: str, study: Path) -> Path:
@@ -180,130 +172,3 @@ def _applied(base: Tree, change: Change) -> Tree:
         return apply(base, change.path, change.value)
     except SpecError as error:
         raise UserError(f"{change.origin.place(error.path)}: {error.message}") from error
-
-
-def _check_keys(data: Tree, origin: YamlOrigin) -> None:
-    known = [*REQUIRED_KEYS, *OPTIONAL_KEYS]
-    for key in data:
-        if key not in known:
-            raise UserError(f"{origin.place((key,))}: a study has no such key; {suggest(key, known)}")
-    for key in REQUIRED_KEYS:
-        if key not in data:
-            raise UserError(
-                f"{origin.place(())}: {key}: this key is missing; add it, see studies/ for examples"
-            )
-    if data.get("budget", "epochs") != "epochs":
-        raise UserError(
-            f"{origin.place(('budget',))}: only 'epochs' (equal epochs) is built so far; remove the key"
-        )
-
-
-def _factor(name: str, node: Any, origin: YamlOrigin) -> Factor:
-    place = ("factors", name)
-    if name in RESERVED:
-        raise UserError(
-            f"{origin.place(place)}: a column of trials.csv has this name; call the factor otherwise"
-        )
-    if not isinstance(node, Mapping) or set(node) != {"path", "levels"}:
-        raise UserError(f"{origin.place(place)}: a factor has exactly the keys path and levels")
-    dotted = node["path"]
-    if not isinstance(dotted, str) or not dotted:
-        raise UserError(
-            f"{origin.place((*place, 'path'))}: a key of the trial is expected, or '.' for several at once"
-        )
-    path = () if dotted == "." else tuple(dotted.split("."))
-    levels = node["levels"]
-    if isinstance(levels, list) and not any(isinstance(level, list | dict) for level in levels):
-        levels = {str(level): level for level in levels}
-    if not isinstance(levels, Mapping) or not levels:
-        raise UserError(f"{origin.place((*place, 'levels'))}: at least one level is needed, as LABEL: VALUE")
-    try:
-        for value in levels.values():
-            list(changes(path, value))
-    except SpecError as error:
-        if path and error.path == path:
-            raise UserError(f"{origin.place((*place, 'path'))}: {error.message}") from error
-    return Factor(name, path, dict(levels), origin.below(*place, "levels"))
-
-
-def _reference(data: Tree, factors: Sequence[Factor], origin: YamlOrigin) -> dict[str, str]:
-    given = _mapping(data, "reference", origin)
-    known = {factor.name: list(factor.levels) for factor in factors}
-    for name, level in given.items():
-        place = origin.place(("reference", name))
-        if name not in known:
-            raise UserError(f"{place}: no factor is called '{name}'; {suggest(name, list(known))}")
-        if str(level) not in known[name]:
-            raise UserError(
-                f"{place}: factor '{name}' has no level '{level}'; {suggest(str(level), known[name])}"
-            )
-    for name in known:
-        if name not in given:
-            raise UserError(
-                f"{origin.place(('reference',))}: say which level of factor '{name}' is the reference"
-            )
-    return {name: str(given[name]) for name in known}
-
-
-def _designs(value: Any, origin: YamlOrigin) -> tuple[str, ...]:
-    names = _texts([value] if isinstance(value, str) else value, ("design",), origin)
-    for name in names:
-        if name == "search":
-            raise UserError(
-                f"{origin.place(('design',))}: 'search' is not built yet; use {', '.join(DESIGNS)}"
-            )
-        if name not in DESIGNS:
-            raise UserError(
-                f"{origin.place(('design',))}: no design is called '{name}'; {suggest(name, list(DESIGNS))}"
-            )
-    if not names:
-        raise UserError(f"{origin.place(('design',))}: no design is given; choose from: {', '.join(DESIGNS)}")
-    return tuple(dict.fromkeys(names))
-
-
-def _contrasts(value: Any, origin: YamlOrigin) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, list):
-        raise UserError(f"{origin.place(('contrasts',))}: a list of [variant, against] pairs is expected")
-    pairs = []
-    for index, pair in enumerate(value):
-        labels = _texts(pair, ("contrasts", str(index)), origin)
-        if len(labels) != 2:
-            raise UserError(
-                f"{origin.place(('contrasts', str(index)))}: two variants are expected: [variant, against]"
-            )
-        pairs.append((labels[0], labels[1]))
-    return tuple(pairs)
-
-
-def _margin(value: Any, origin: YamlOrigin) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise UserError(f"{origin.place(('equivalence_margin',))}: a positive number of points is expected")
-    return float(value)
-
-
-def _mapping(data: Tree, key: str, origin: YamlOrigin) -> Tree:
-    value = data[key]
-    if not isinstance(value, dict):
-        raise UserError(f"{origin.place((key,))}: a mapping is expected; see studies/ for examples")
-    return value
-
-
-def _text(data: Tree, key: str, origin: YamlOrigin) -> str:
-    value = data[key]
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{origin.place((key,))}: a text is expected")
-    return value.strip()
-
-
-def _texts(value: Any, path: KeyPath, origin: YamlOrigin) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str | int | float) for item in value):
-        raise UserError(f"{origin.place(path)}: a list of texts is expected")
-    return [str(item) for item in value]
-
-
-def _seeds(value: Any, place: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SEEDS:
-        raise UserError(f"{place}: a number of seeds from 1 to {MAX_SEEDS} is expected")
-    return value

@@ -10,7 +10,8 @@ import pytest
 
 from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.registry import load_components
-from cmae_ablate.spec import TrialSpec, apply, default_tree, resolve
+from cmae_ablate.settings import apply, default_tree
+from cmae_ablate.spec import TrialSpec, resolve
 from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
 
 

@@ -26,7 +26,8 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.interop import load_mae_checkpoint
 from cmae_ablate.model import MaskedImageModel
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.spec import TrialSpec, apply, default_tree, resolve
+from cmae_ablate.settings import apply, default_tree
+from cmae_ablate.spec import TrialSpec, resolve
 from cmae_ablate.trial import Bench, CellResult, load_model, run_cell
 
 CPU = torch.device("cpu")

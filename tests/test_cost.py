@@ -11,7 +11,8 @@ from cmae_ablate import cost
 from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.registry import load_components
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.spec import TrialSpec, apply, default_tree, resolve
+from cmae_ablate.settings import apply, default_tree
+from cmae_ablate.spec import TrialSpec, resolve
 
 SMALL = {"name": "vit", "dim": 16, "depth": 2, "heads": 2, "patch": 4}
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 LAYERS = [
     {"errors", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
-    {"spec", "study_file", "design"},
+    {"settings", "spec", "study_file", "study_keys", "design"},
     {"runtime", "slots"},
     {"components"},
     {"data", "model", "optim", "checkpoint"},
@@ -23,7 +23,8 @@ LAYERS = [
     {"launch", "report", "campaign", "progress", "environment", "tracking"},
     {"worker", "results", "options"},
     {"reporting"},
-    {"run", "plan", "prepare", "doctor", "catalogue", "checkpoints"},
+    {"run", "plan", "prepare", "doctor", "catalogue", "schema", "checkpoints"},
+    {"commands"},
     {"cli", "__main__"},
 ]
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

@@ -11,7 +11,8 @@ from cmae_ablate.errors import DivergedError
 from cmae_ablate.model import assemble
 from cmae_ablate.pretrain import Hooks, Interrupted, pretrain
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.spec import TrialSpec, apply, resolve
+from cmae_ablate.settings import apply
+from cmae_ablate.spec import TrialSpec, resolve
 
 CMAE = {
     "objectives": {"contrastive": {"name": "moco_v3"}, "position": {"name": "absolute"}},

@@ -75,7 +75,7 @@ MISTAKES = {
         "did you mean 'decoder'?",
     ),
     "unknown design": ("one_factor", "one_facter", "3:1", "did you mean 'one_factor'?"),
-    "search, not built yet": ("one_factor", "search", "3:1", "not built yet"),
+    "search without what is tuned": ("one_factor", "search", "3:1", "go together"),
     "seeds that are no number": ("seeds: 2", "seeds: two", "11:1", "number of seeds"),
     "unknown scale": ("scale: tiny", "scale: tinny", "2:1", "did you mean 'tiny'?"),
     "missing key": ("seeds: 2\n", "", "1:1", "seeds: this key is missing"),

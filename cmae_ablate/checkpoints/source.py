@@ -23,8 +23,9 @@ from cmae_ablate.interop import load_mae_checkpoint
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.progress import preparation
 from cmae_ablate.registry import load_components
+from cmae_ablate.settings import SpecError, Tree, apply, default_tree
 from cmae_ablate.slots import Encoder
-from cmae_ablate.spec import SpecError, Tree, TrialSpec, apply, default_tree, resolve
+from cmae_ablate.spec import TrialSpec, resolve
 from cmae_ablate.yaml_source import parse_scalar
 
 Keys = tuple[str, ...]

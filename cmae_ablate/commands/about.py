@@ -1,0 +1,39 @@
+"""The commands about this installation: what there is to choose from, and whether it works here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cmae_ablate.commands.shared import console
+
+app = typer.Typer()
+
+
+@app.command()
+def components(
+    name: Annotated[str | None, typer.Argument(help="A component, or a slot.", show_default=False)] = None,
+) -> None:
+    """List every component, or every option of one: type, range, default and source."""
+    from cmae_ablate.catalogue import show_components
+
+    show_components(name, console())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    import json
+
+    from cmae_ablate.schema import study_schema
+
+    print(json.dumps(study_schema(), indent=2))
+
+
+@app.command()
+def doctor() -> None:
+    """Check versions, devices, write access, free disk and threads, and say what to do."""
+    from cmae_ablate.doctor import examine
+
+    raise typer.Exit(examine(console()))

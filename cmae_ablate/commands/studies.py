@@ -1,0 +1,92 @@
+"""The commands that take a study file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmae_ablate.commands.shared import StudyFile, StudyOptions, console, with_study_options
+from cmae_ablate.errors import UserError
+
+app = typer.Typer()
+
+
+@app.command()
+@with_study_options
+def run(
+    study: StudyFile,
+    shared: StudyOptions,
+    cell: Annotated[
+        str | None,
+        typer.Option(metavar="VARIANT:SEED", help="Repeat this cell alone and compare its weights."),
+    ] = None,
+    imported: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="TRIALS.csv", help="Count matching complete rows as done."),
+    ] = None,
+) -> None:
+    """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
+    options = shared.of(study)
+    from cmae_ablate.run import repeat_cell, run_study
+
+    if cell:
+        raise typer.Exit(repeat_cell(options, cell, console()))
+    raise typer.Exit(run_study(options, console(), imported))
+
+
+@app.command()
+@with_study_options
+def plan(study: StudyFile, shared: StudyOptions) -> None:
+    """Check everything and list the cells with parameters, FLOPs, memory and hours; trains nothing."""
+    options = shared.of(study)
+    from cmae_ablate.plan import show_plan
+
+    show_plan(options, console())
+
+
+@app.command()
+@with_study_options
+def worker(study: StudyFile, shared: StudyOptions) -> None:
+    """Join a study as one more worker, from any machine that reaches its storage."""
+    options = shared.of(study)
+    from cmae_ablate.run import work
+    from cmae_ablate.worker import StopFlag, catching_signals
+
+    flag = StopFlag()
+    with catching_signals(flag):
+        raise typer.Exit(work(options, console(), flag))
+
+
+@app.command()
+@with_study_options
+def status(study: StudyFile, shared: StudyOptions) -> None:
+    """Say where each cell stands: state, worker, failures and log."""
+    options = shared.of(study)
+    from cmae_ablate.plan import show_status
+
+    show_status(options, console())
+
+
+@app.command()
+@with_study_options
+def report(
+    studies: Annotated[
+        list[Path],
+        typer.Argument(metavar="STUDY.yaml...", help="A study, or several to sum up.", show_default=False),
+    ],
+    shared: StudyOptions,
+    trials: Annotated[
+        Path | None, typer.Option(metavar="TRIALS.csv", help="Report from this file alone, into --out.")
+    ] = None,
+) -> None:
+    """Write tables and figures again, from what is complete or from a CSV; or sum several studies up."""
+    if len(studies) > 1 and trials is not None:
+        raise UserError("report --trials: one study's CSV is expected; leave the other studies out")
+    options = [shared.of(study) for study in studies]
+    from cmae_ablate.reporting import report_again, report_csv
+
+    if trials is not None:
+        raise typer.Exit(report_csv(options[0], trials, console()))
+    raise typer.Exit(report_again(options[0], console()))

@@ -1,0 +1,263 @@
+"""The keys of a study file, each read and checked; errors carry file, line, column and key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.registry import suggest
+from cmae_ablate.settings import SpecError, Tree, brief, changes
+from cmae_ablate.yaml_source import KeyPath, Origin, YamlOrigin
+
+DESIGNS = ("grid", "one_factor", "add_one", "leave_one_out")
+BUDGETS = ("epochs", "flops", "time")
+KEEPS = ("model", "all")
+REQUIRED_KEYS = ("question", "scale", "design", "factors", "reference", "seeds", "metric")
+OPTIONAL_KEYS = ("report", "contrasts", "budget", "set", "equivalence_margin", "keep", "search")
+MAX_SEEDS = 1000
+RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
+SEARCH = "search"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What is varied.
+
+    Attributes:
+        name: As the study calls it.
+        path: Where in the trial; empty for sets of changes.
+        levels: Changes by label, in the file's order.
+        origin: Where the levels stand, for errors.
+    """
+
+    name: str
+    path: KeyPath
+    levels: Mapping[str, Any]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Numbers that a search may try, both ends included; whole numbers where both ends are."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a `search` study tunes for each variant before its table's seeds are trained.
+
+    Attributes:
+        trials: Tuning trials of each variant, the same number for all.
+        metric: What is tuned: a metric on validation data.
+        space: Choices, or an interval, by key of the trial.
+    """
+
+    trials: int
+    metric: str
+    space: Mapping[KeyPath, Interval | tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class StudyKeys:
+    """A study file's content.
+
+    Attributes:
+        data: By key.
+        origin: Where each value stands.
+    """
+
+    data: Tree
+    origin: YamlOrigin
+
+    def error(self, path: KeyPath, message: str) -> UserError:
+        """A mistake at a key."""
+        return UserError(f"{self.origin.place(path)}: {message}")
+
+    def check(self) -> None:
+        """Refuse unknown and missing keys."""
+        known = [*REQUIRED_KEYS, *OPTIONAL_KEYS]
+        for key in self.data:
+            if key not in known:
+                raise self.error((key,), f"a study has no such key; {suggest(key, known)}")
+        for key in REQUIRED_KEYS:
+            if key not in self.data:
+                place = self.origin.place(())
+                raise UserError(f"{place}: {key}: this key is missing; add it, see studies/ for examples")
+
+    def text(self, key: str) -> str:
+        """A text that is not empty."""
+        value = self.data[key]
+        if not isinstance(value, str) or not value.strip():
+            raise self.error((key,), "a text is expected")
+        return value.strip()
+
+    def one_of(self, key: str, choices: Sequence[str]) -> str:
+        """An optional word among `choices`; the first is the default."""
+        value = self.data.get(key, choices[0])
+        if value not in choices:
+            raise self.error((key,), f"{brief(value)} is none of them; {suggest(str(value), list(choices))}")
+        return str(value)
+
+    def texts(self, value: Any, *path: str) -> tuple[str, ...]:
+        """A list of texts, which stands at `path`."""
+        if not isinstance(value, list) or not all(isinstance(item, str | int | float) for item in value):
+            raise self.error(path, "a list of texts is expected")
+        return tuple(str(item) for item in value)
+
+    def mapping(self, key: str) -> Tree:
+        """A mapping."""
+        value = self.data[key]
+        if not isinstance(value, dict):
+            raise self.error((key,), "a mapping is expected; see studies/ for examples")
+        return value
+
+    def factors(self) -> tuple[Factor, ...]:
+        """What is varied; the components must be loaded."""
+        found = tuple(self._factor(name, node) for name, node in self.mapping("factors").items())
+        if not found:
+            raise self.error(("factors",), "no factor is given; name at least one with its levels")
+        return found
+
+    def reference(self, factors: Sequence[Factor]) -> dict[str, str]:
+        """The reference's level of every factor."""
+        given = self.mapping("reference")
+        known = {factor.name: list(factor.levels) for factor in factors}
+        for name, level in given.items():
+            place = ("reference", name)
+            if name not in known:
+                raise self.error(place, f"no factor is called '{name}'; {suggest(name, list(known))}")
+            if str(level) not in known[name]:
+                nearest = suggest(str(level), known[name])
+                raise self.error(place, f"factor '{name}' has no level '{level}'; {nearest}")
+        for name in known:
+            if name not in given:
+                raise self.error(("reference",), f"say which level of factor '{name}' is the reference")
+        return {name: str(given[name]) for name in known}
+
+    def designs(self) -> tuple[str, ...]:
+        """The designs, without `search`, which says only that the variants they name are tuned first."""
+        value = self.data["design"]
+        names = self.texts([value] if isinstance(value, str) else value, "design")
+        known = [*DESIGNS, SEARCH]
+        for name in names:
+            if name not in known:
+                raise self.error(("design",), f"no design is called '{name}'; {suggest(name, known)}")
+        if not names:
+            raise self.error(("design",), f"no design is given; choose from: {', '.join(known)}")
+        if (SEARCH in names) != ("search" in self.data):
+            raise self.error(
+                ("design",), "design search and the key search, which says what is tuned, go together"
+            )
+        return tuple(dict.fromkeys(name for name in names if name != SEARCH)) or ("one_factor",)
+
+    def search(self) -> Search | None:
+        """What is tuned, if anything."""
+        if "search" not in self.data:
+            return None
+        node = self.mapping("search")
+        for key in node:
+            if key not in ("trials", "metric", "space"):
+                nearest = suggest(key, ["trials", "metric", "space"])
+                raise self.error(("search", key), f"a search has no such key; {nearest}")
+        space = node.get("space")
+        if not isinstance(space, dict) or not space:
+            raise self.error(
+                ("search",), "space is expected: the keys to tune, each with low and high or choices"
+            )
+        metric = node.get("metric", "linear_probe.validation_top1")
+        if not isinstance(metric, str) or "validation" not in metric:
+            raise self.error(
+                ("search", "metric"), "a metric on validation data is expected: tables keep the test data"
+            )
+        return Search(
+            self._whole(node.get("trials", 10), 1, 100_000, "search", "trials"),
+            metric,
+            {tuple(name.split(".")): self._range(value, name) for name, value in space.items()},
+        )
+
+    def contrasts(self) -> tuple[tuple[str, str], ...]:
+        """Declared pairs of variant labels (variant, against)."""
+        value = self.data.get("contrasts", [])
+        if not isinstance(value, list):
+            raise self.error(("contrasts",), "a list of [variant, against] pairs is expected")
+        pairs = []
+        for index, pair in enumerate(value):
+            labels = self.texts(pair, "contrasts", str(index))
+            if len(labels) != 2:
+                raise self.error(("contrasts", str(index)), "two variants are expected: [variant, against]")
+            pairs.append((labels[0], labels[1]))
+        return tuple(pairs)
+
+    def margin(self) -> float | None:
+        """The margin of equivalence in the metric's points, if one is declared."""
+        value = self.data.get("equivalence_margin")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise self.error(("equivalence_margin",), "a positive number of points is expected")
+        return float(value)
+
+    def seeds(self) -> int:
+        """The number of seeds."""
+        return check_seeds(self.data["seeds"], self.origin.place(("seeds",)))
+
+    def _factor(self, name: str, node: Any) -> Factor:
+        place = ("factors", name)
+        if name in RESERVED:
+            raise self.error(place, "a column of trials.csv has this name; call the factor otherwise")
+        if not isinstance(node, Mapping) or set(node) != {"path", "levels"}:
+            raise self.error(place, "a factor has exactly the keys path and levels")
+        dotted = node["path"]
+        if not isinstance(dotted, str) or not dotted:
+            raise self.error((*place, "path"), "a key of the trial is expected, or '.' for several at once")
+        path = () if dotted == "." else tuple(dotted.split("."))
+        levels = node["levels"]
+        if isinstance(levels, list) and not any(isinstance(level, list | dict) for level in levels):
+            levels = {str(level): level for level in levels}
+        if not isinstance(levels, Mapping) or not levels:
+            raise self.error((*place, "levels"), "at least one level is needed, as LABEL: VALUE")
+        try:
+            for value in levels.values():
+                list(changes(path, value))
+        except SpecError as error:
+            if path and error.path == path:
+                raise self.error((*place, "path"), error.message) from error
+        return Factor(name, path, dict(levels), self.origin.below(*place, "levels"))
+
+    def _range(self, value: Any, name: str) -> Interval | tuple[Any, ...]:
+        place = ("search", "space", name)
+        if isinstance(value, list) and value:
+            return tuple(value)
+        if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= {"low", "high", "log"}:
+            raise self.error(
+                place, "a list of choices, or {low: ..., high: ..., log: true|false}, is expected"
+            )
+        low, high, log = value["low"], value["high"], value.get("log", False)
+        if isinstance(low, bool) or isinstance(high, bool) or not isinstance(log, bool):
+            raise self.error(place, "low and high are numbers, log is true or false")
+        if not isinstance(low, int | float) or not isinstance(high, int | float) or not low < high:
+            raise self.error(place, "low must be a number below high")
+        if log and low <= 0:
+            raise self.error(place, "low must be above 0 on a logarithmic scale")
+        return Interval(low, high, log)
+
+    def _whole(self, value: Any, low: int, high: int, *path: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.error(path, f"a whole number from {low} to {high} is expected")
+        return value
+
+
+def check_seeds(value: Any, place: str) -> int:
+    """A number of seeds.
+
+    Raises:
+        UserError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SEEDS:
+        raise UserError(f"{place}: a number of seeds from 1 to {MAX_SEEDS} is expected")
+    return value
