@@ -14,7 +14,15 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 WRITE_SECONDS = 0.5
 SHOW_SECONDS = 0.5
@@ -27,7 +35,7 @@ class CellNote:
     Attributes:
         cell: The cell's id.
         title: For people: variant and seed.
-        phase: `pretraining`, `evaluating`, `complete`, `failed` or `interrupted`.
+        phase: `starting`, `pretraining`, `evaluating`, `complete`, `failed` or `interrupted`.
         step: Optimiser steps done.
         steps: Optimiser steps in all.
         epoch: Epochs done.
@@ -104,12 +112,14 @@ class Monitor:
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
             TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
         )
-        self._study = self._progress.add_task("study", total=total, completed=done, text="cells")
+        self._study = self._progress.add_task(
+            "study", total=total, completed=done, text=f"{done} of {total} cells"
+        )
         self._tasks: dict[str, TaskID] = {}
         self._epochs: dict[str, int] = {}
 
@@ -148,15 +158,12 @@ class Monitor:
         task = self._tasks.pop(note.cell, None)
         if task is not None:
             self._progress.remove_task(task)
-        self._progress.update(self._study, completed=self._done)
+        self._progress.update(self._study, completed=self._done, text=f"{self._done} of {self._total} cells")
         self._console.print(
             f"{self._done}/{self._total} {note.title}: {note.phase} {note.text}", highlight=False
         )
 
     def _update(self, note: CellNote) -> None:
-        text = (
-            note.phase if note.phase != "pretraining" else f"steps, epoch {note.epoch + 1} of {note.epochs}"
-        )
         if not self._console.is_terminal:
             if note.epoch and self._epochs.get(note.cell) != note.epoch:
                 self._epochs[note.cell] = note.epoch
@@ -164,9 +171,12 @@ class Monitor:
                     f"    {note.title}: epoch {note.epoch} of {note.epochs} done", highlight=False
                 )
             return
+        # A bar without a total pulses: how long building and evaluating take is not known.
+        total = note.steps if note.phase == "pretraining" and note.steps else None
+        epoch = f"epoch {min(note.epoch + 1, note.epochs)} of {note.epochs}" if total else note.phase
         if note.cell not in self._tasks:
-            self._tasks[note.cell] = self._progress.add_task(f"  {note.title}", total=note.steps, text=text)
-        self._progress.update(self._tasks[note.cell], total=note.steps, completed=note.step, text=text)
+            self._tasks[note.cell] = self._progress.add_task(f"  {note.title}", total=total, text=epoch)
+        self._progress.update(self._tasks[note.cell], total=total, completed=note.step, text=epoch)
 
 
 @contextmanager
