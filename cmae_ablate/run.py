@@ -139,10 +139,16 @@ def smoke_pass(campaign: Campaign) -> None:
     """Take one step of every variant on noise, before anything is trained.
 
     Raises:
-        UserError: A variant cannot be built or run.
+        UserError: A variant cannot be built or run, or its batch needs more images than there are.
     """
     set_threads(1)
     for variant in campaign.variants:
+        images, batch = len(campaign.data_of(variant.spec).train), variant.spec.training.batch_size
+        if batch > images:
+            raise UserError(
+                f"{campaign.study.origin.file}: variant '{variant.label}': training.batch_size {batch} "
+                f"exceeds the {images} training images; lower it"
+            )
         try:
             smoke(variant.spec, image_size_of(variant.spec, campaign.data_of(variant.spec)))
         except (UserError, DivergedError) as error:
@@ -150,9 +156,18 @@ def smoke_pass(campaign: Campaign) -> None:
 
 
 def make_places(campaign: Campaign) -> None:
-    """Create the folders of state, readable by the owner only."""
+    """Create the folders of state, readable by the owner only.
+
+    Raises:
+        UserError: They cannot be created.
+    """
     for folder in (campaign.places.out, campaign.places.cache, campaign.folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise UserError(
+                f"--out {campaign.places.out}: cannot be made a folder ({error.strerror}); choose another"
+            ) from error
 
 
 def open_tracker(campaign: Campaign) -> Tracker:

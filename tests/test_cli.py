@@ -59,6 +59,8 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["--launcher", "moon"], "there is no such launcher"),
         (["--device", "tpu"], "--device tpu: choose auto, cpu or cuda"),
         (["--workers", "0"], "--workers 0: a number from 1"),
+        (["--set", "training.batch_size=65"], "exceeds the 64 training images"),
+        (["--out", __file__], "cannot be made a folder"),
         (["--seeds", "0"], "--seeds: a number of seeds from 1"),
         (["--scale", "tinny"], "did you mean 'tiny'?"),
         (["--cell", "linear:7"], "the study has no such cell"),
