@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from cmae_ablate.errors import UserError
 
 T = TypeVar("T")
+Factory = TypeVar("Factory", bound=Callable[..., Any])
 PLUGIN_GROUP = "cmae_ablate.components"
 _BUILT_IN = ("cmae_ablate.components", "cmae_ablate.evaluations")
 
@@ -71,7 +72,7 @@ class Registry(Generic[T]):
         self._components: dict[str, ComponentSpec[T]] = {}
         SLOTS[slot] = self
 
-    def register(self, name: str, *, version: int = 1) -> Callable[[Callable[..., T]], Any]:
+    def register(self, name: str, *, version: int = 1) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
 
         Args:
@@ -82,7 +83,7 @@ class Registry(Generic[T]):
             UserError: The slot already has a component of that name.
         """
 
-        def add(factory: Callable[..., T]) -> Callable[..., T]:
+        def add(factory: Factory) -> Factory:
             present = self._components.get(name)
             if present is not None and present.factory is not factory:
                 raise UserError(
