@@ -148,7 +148,9 @@ def forward_flops(forward: Callable[[], object]) -> int:
 
 
 def pretraining_flops(cost: Cost, spec: TrialSpec, num_train: int) -> float:
-    """FLOPs of the whole pretraining on `num_train` images."""
+    """FLOPs of the whole pretraining on `num_train` images; none where the encoder comes from a file."""
+    if spec.is_pretrained:
+        return 0.0
     return cost.flops_image * num_train * spec.training.epochs
 
 

@@ -21,7 +21,7 @@ from cmae_ablate.errors import UserError
 T = TypeVar("T")
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 PLUGIN_GROUP = "cmae_ablate.components"
-_BUILT_IN = ("cmae_ablate.components", "cmae_ablate.evaluations")
+_BUILT_IN = ("cmae_ablate.components", "cmae_ablate.evaluations", "cmae_ablate.checkpoint_encoder")
 
 SLOTS: dict[str, Registry[Any]] = {}
 """Every slot's registry by its path in a trial (`decoder`, `objectives.contrastive`, ...)."""
@@ -29,13 +29,18 @@ SLOTS: dict[str, Registry[Any]] = {}
 
 @dataclass(frozen=True)
 class ComponentSpec(Generic[T]):
-    """One registered component: how to build it and what may be set."""
+    """One registered component: how to build it and what may be set.
+
+    Attributes:
+        files: Options that name files; a fingerprint covers what is in them, not where they lie.
+    """
 
     slot: str
     name: str
     version: int
     factory: Callable[..., T]
     options: type[BaseModel]
+    files: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -72,12 +77,16 @@ class Registry(Generic[T]):
         self._components: dict[str, ComponentSpec[T]] = {}
         SLOTS[slot] = self
 
-    def register(self, name: str, *, version: int = 1) -> Callable[[Factory], Factory]:
+    def register(
+        self, name: str, *, version: int = 1, files: tuple[str, ...] = ()
+    ) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
 
         Args:
             name: What a study file writes.
             version: Part of each trial's fingerprint: raise it by hand when the component's numbers change.
+            files: Options that name files whose content decides the result. A backbone that has any is
+                taken as it is and never trained.
 
         Raises:
             UserError: The slot already has a component of that name.
@@ -91,7 +100,7 @@ class Registry(Generic[T]):
                     f"({_origin(present.factory)} and {_origin(factory)}); rename one"
                 )
             options = _options_model(name, factory)
-            self._components[name] = ComponentSpec(self.slot, name, version, factory, options)
+            self._components[name] = ComponentSpec(self.slot, name, version, factory, options, files)
             return factory
 
         return add
@@ -134,7 +143,7 @@ def load_components() -> None:
     importlib.import_module("cmae_ablate.slots")
     for package_name in _BUILT_IN:
         package = importlib.import_module(package_name)
-        for module in pkgutil.walk_packages(package.__path__, f"{package_name}."):
+        for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package_name}."):
             importlib.import_module(module.name)
     for plugin in entry_points(group=PLUGIN_GROUP):
         try:

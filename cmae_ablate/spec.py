@@ -6,12 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cmae_ablate.errors import UserError
 from cmae_ablate.registry import SLOTS, ComponentSpec, Registry, suggest
-from cmae_ablate.settings import REQUIRED_SLOTS, Path, SpecError, Tree, brief
+from cmae_ablate.settings import REQUIRED_SLOTS, SpecError, Tree, brief
+from cmae_ablate.settings import Path as KeyPath
 
 
 class Training(BaseModel):
@@ -94,6 +98,11 @@ class TrialSpec:
     def __getitem__(self, slot: str) -> Choice:
         return self.components[slot]
 
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the encoder comes from a file and is evaluated as it is."""
+        return bool(self["backbone"].component.files)
+
     def with_seed(self, seed: int) -> TrialSpec:
         """The same trial with other random streams."""
         return replace(self, seed=seed)
@@ -164,7 +173,7 @@ def _training(node: Tree) -> Training:
         raise _spec_error(("training",), error, list(Training.model_fields)) from error
 
 
-def _choice(slot: str, path: Path, node: Tree) -> Choice:
+def _choice(slot: str, path: KeyPath, node: Tree) -> Choice:
     registry = SLOTS[slot]
     name = node["name"]
     if name not in registry:
@@ -178,7 +187,7 @@ def _choice(slot: str, path: Path, node: Tree) -> Choice:
     return Choice(slot, name, component.version, options)
 
 
-def _spec_error(path: Path, error: Exception, known: list[str], owner: str = "") -> SpecError:
+def _spec_error(path: KeyPath, error: Exception, known: list[str], owner: str = "") -> SpecError:
     if not isinstance(error, ValidationError):
         return SpecError(path, f"a value is no plain number, word or list: {error}")
     # Only the first complaint, and never str(error): it repeats the whole input.
@@ -214,7 +223,24 @@ def _clip_schedule(choice: Choice, epochs: int | None, path: str, notices: list[
 
 
 def _identity(choice: Choice) -> Tree:
-    return {"name": choice.name, "version": choice.version, "options": dict(choice.options)}
+    options = dict(choice.options)
+    for name in choice.component.files:
+        options[name] = _file_digest(Path(options[name]))
+    return {"name": choice.name, "version": choice.version, "options": options}
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        state = path.stat()
+        return _content_digest(path, state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct the path") from error
+
+
+@lru_cache(maxsize=64)
+def _content_digest(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(content: Tree) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
-from cmae_ablate.cost import measure
+from cmae_ablate.cost import count_parameters, measure
 from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.model import MaskedImageModel, assemble, build_encoder
-from cmae_ablate.pretrain import Hooks, image_size_of, pretrain
+from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
 from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
 from cmae_ablate.spec import Choice, TrialSpec
@@ -54,6 +55,13 @@ class Bench:
     runtime: Runtime
     cache: Path
 
+    def normalised_for(self, spec: TrialSpec) -> Bench:
+        """The same bench with images normalised as the trial's encoder expects them."""
+        if spec["backbone"].options.get("normalization", "data") == "data":
+            return self
+        data = replace(self.data, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)
+        return replace(self, data=data)
+
     def folder(self, spec: TrialSpec) -> Path:
         """The pretraining's folder in the content-addressed cache."""
         return self.cache / "pretrain" / spec.pretrain_fingerprint(self.data.digest)
@@ -66,6 +74,7 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
         Interrupted: The hooks asked to stop; the same call goes on later.
         DivergedError: A loss is no longer finite.
     """
+    bench = bench.normalised_for(spec)
     folder = bench.folder(spec)
     folder.mkdir(parents=True, exist_ok=True)
     # Two variants may resolve to the same pretraining: one worker trains it, the other waits.
@@ -156,18 +165,26 @@ def smoke(spec: TrialSpec, image_size: int) -> None:
 
 
 def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None:
-    done = pretrain(spec, bench.data, bench.runtime, folder, hooks)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
-    cost = measure(spec, image_size_of(spec, bench.data))
-    checkpoint.write_atomically(folder / "model.safetensors", save(state))
-    record = {
-        "metrics": {
+    image_size = image_size_of(spec, bench.data)
+    if spec.is_pretrained:
+        done = Pretrained(assemble(spec, image_size), 0.0, [])
+        encoder = cast("torch.nn.Module", done.model.encoder)
+        # What its pretraining cost, nobody said: the table leaves it open.
+        metrics = {"params.encoder": float(count_parameters(encoder))}
+    else:
+        done = pretrain(spec, bench.data, bench.runtime, folder, hooks)
+        cost = measure(spec, image_size)
+        metrics = {
             "pretrain.loss": done.history[-1]["loss"],
             "params.encoder": cost.params_encoder,
             "params.decoder": cost.params_decoder,
             "flops.pretrain_image": cost.flops_image,
             "seconds.pretrain": done.seconds,
-        },
+        }
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
+    checkpoint.write_atomically(folder / "model.safetensors", save(state))
+    record = {
+        "metrics": metrics,
         "weights_sha256": checkpoint.weights_sha256(state),
         "history": done.history,
         "spec": spec.to_tree(),

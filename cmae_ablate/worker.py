@@ -147,6 +147,8 @@ class Worker:
                 run.log_metrics(epoch, metrics)
         run.log_metrics(cell.spec.training.epochs, dict(result.metrics))
         run.log_dict(cell.spec.to_tree(), "configuration.json")
+        if cell.spec.is_pretrained:
+            return  # it came without a decoder to draw with
         picture = result.folder / "reconstructions.png"
         if not picture.is_file():
             model = load_model(cell.spec, bench, result.folder)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, cast
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -27,9 +31,20 @@ def small(component: ComponentSpec[Any]) -> dict[str, object]:
 
 def build(component: ComponentSpec[Encoder], seed: int = 0) -> tuple[Encoder, nn.Module]:
     """The same object twice: as what it does, and as a module."""
+    options = (
+        {"path": str(weights_of(seed)), "heads": SMALL["heads"]} if component.files else small(component)
+    )
     with seeded(seed, "backbone"):
-        encoder = component.build(small(component), IMAGE_SIZE)
+        encoder = component.build(options, IMAGE_SIZE)
     return encoder, cast(nn.Module, encoder)
+
+
+@cache
+def weights_of(seed: int) -> Path:
+    """A file for backbones that read one: what seeds are to the others."""
+    path = Path(mkdtemp()) / "weights.safetensors"
+    save_file(build(BACKBONES["vit"], seed)[1].state_dict(), path)
+    return path
 
 
 def draw(encoder: Encoder, batch: int, visible: int) -> tuple[Tensor, PatchMask]:
