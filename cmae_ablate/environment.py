@@ -7,6 +7,8 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
+from cmae_ablate.hardware import processor
+
 PACKAGES = (
     "cmae-ablate",
     "torch",
@@ -30,7 +32,7 @@ def describe_environment() -> dict[str, str]:
             known[package] = version(package)
         except PackageNotFoundError:
             known[package] = "not installed as a package"
-    known["processor"] = f"{_processor()}, {os.cpu_count()} cores"
+    known["processor"] = f"{processor()}, {os.cpu_count()} cores"
     known["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     known["git"] = git_state()
     return known
@@ -50,12 +52,3 @@ def git_state() -> str:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()

@@ -14,7 +14,7 @@ from torch import Tensor
 from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.data import TrainingViews, WholeImages
-from cmae_ablate.errors import DivergedError
+from cmae_ablate.meter import Meter
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.optim import adamw, lr_at, peak_lr, set_lr
 from cmae_ablate.runtime import Runtime, stream
@@ -62,11 +62,13 @@ class Pretrained:
         model: The trained model, on the runtime's device.
         seconds: Time spent in training steps, over all sittings.
         history: Metrics by epoch.
+        crop: What the crop strategy learnt, such as its boxes.
     """
 
     model: MaskedImageModel
     seconds: float
     history: list[Metrics]
+    crop: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def image_size_of(spec: TrialSpec, data: DataArrays) -> int:
@@ -119,14 +121,15 @@ class _Training:
         self.forward = torch.compile(self.model) if runtime.compile else self.model
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
-        self.meter = _Meter()
+        self.meter = Meter()
 
     def run(self) -> Pretrained:
         self._restore()
         self.model.train()
         while self.progress.step < self.total:
             self._epoch(self.progress.step // self.batches.steps)
-        return Pretrained(self.model, self.progress.seconds, self.progress.history)
+        learnt = dict(self.crop.state_dict())
+        return Pretrained(self.model, self.progress.seconds, self.progress.history, learnt)
 
     def _epoch(self, epoch: int) -> None:
         first = self.progress.step % self.batches.steps
@@ -207,48 +210,3 @@ class _Training:
         self.crop.load_state_dict(state["crop"])
         self.meter.load(state["meter"])
         self.progress = Progress(state["step"], state["seconds"], state["history"])
-
-
-class _Meter:
-    """Sums of loss terms, on the device: read once an epoch, so that no step waits for another."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.notes: Metrics = {}
-        self.steps = 0
-
-    def add(self, loss: Tensor, terms: Mapping[str, Term]) -> None:
-        self.steps += 1
-        values = {"loss": loss}
-        for name, term in terms.items():
-            values[name] = term.loss
-            values.update({f"{name}.{key}": value for key, value in term.diagnostics.items()})
-        for name, value in values.items():
-            detached = value.detach().float()
-            self.sums[name] = self.sums[name] + detached if name in self.sums else detached
-
-    def note(self, metrics: Mapping[str, float]) -> None:
-        self.notes.update(metrics)
-
-    def flush(self, epoch: int) -> Metrics:
-        """The epoch's means.
-
-        Raises:
-            DivergedError: One of them is not finite.
-        """
-        means = {name: float(total) / self.steps for name, total in self.sums.items()}
-        for name, value in means.items():
-            if not torch.isfinite(torch.tensor(value)):
-                raise DivergedError(
-                    f"{name} is {value} in epoch {epoch + 1}; "
-                    "lower training.base_lr or set training.grad_clip"
-                )
-        metrics = {**means, **self.notes}
-        self.sums, self.notes, self.steps = {}, {}, 0
-        return metrics
-
-    def state(self) -> dict[str, Any]:
-        return {"sums": dict(self.sums), "notes": dict(self.notes), "steps": self.steps}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        self.sums, self.notes, self.steps = dict(state["sums"]), dict(state["notes"]), state["steps"]

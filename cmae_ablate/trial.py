@@ -18,6 +18,7 @@ from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.cost import count_parameters, measure
 from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
+from cmae_ablate.hardware import device_name, peak_memory, watch_memory
 from cmae_ablate.model import MaskedImageModel, assemble, build_encoder
 from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
 from cmae_ablate.runtime import Runtime, stream
@@ -31,8 +32,10 @@ class CellResult:
     """What one cell found.
 
     Attributes:
-        metrics: `<evaluation>.<name>`, `pretrain.loss`, `params.*`, `flops.*`, `seconds.pretrain`.
+        metrics: `<evaluation>.<name>`, `pretrain.loss`, `params.*`, `flops.*`, `seconds.pretrain`,
+            `memory.pretrain` in bytes.
         weights_sha256: Of the pretrained parameters and buffers.
+        device: What the pretraining ran on.
         folder: Holds the weights, `result.json` and the test predictions.
         history: Pretraining metrics by epoch.
         protocols: One sentence an evaluation, by label.
@@ -41,6 +44,7 @@ class CellResult:
 
     metrics: Mapping[str, float]
     weights_sha256: str
+    device: str
     folder: Path
     history: list[dict[str, float]] = field(default_factory=list)
     protocols: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +93,7 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
     return CellResult(
         {**metrics, **record["metrics"]},
         record["weights_sha256"],
+        str(record.get("device", "")),
         folder,
         record["history"],
         {label: result["protocol"] for label, result in found.items()},
@@ -172,7 +177,9 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
         # What its pretraining cost, nobody said: the table leaves it open.
         metrics = {"params.encoder": float(count_parameters(encoder))}
     else:
+        watch_memory(bench.runtime.device)
         done = pretrain(spec, bench.data, bench.runtime, folder, hooks)
+        peak = peak_memory(bench.runtime.device)
         cost = measure(spec, image_size)
         metrics = {
             "pretrain.loss": done.history[-1]["loss"],
@@ -180,12 +187,18 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
             "params.decoder": cost.params_decoder,
             "flops.pretrain_image": cost.flops_image,
             "seconds.pretrain": done.seconds,
+            **({} if peak is None else {"memory.pretrain": float(peak)}),
         }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
     checkpoint.write_atomically(folder / "model.safetensors", save(state))
+    if done.crop:
+        learnt = {name: tensor.detach().cpu().contiguous() for name, tensor in done.crop.items()}
+        checkpoint.write_atomically(folder / "crop.safetensors", save(learnt))
     record = {
         "metrics": metrics,
         "weights_sha256": checkpoint.weights_sha256(state),
+        "device": device_name(bench.runtime.device),
+        "image_size": image_size,
         "history": done.history,
         "spec": spec.to_tree(),
         "seed": spec.seed,

@@ -12,8 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 
+import torch
+
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.design import Cell
+from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.memory import device_bytes, out_of_memory
 from cmae_ablate.pictures import reconstructions, save_reconstructions
 from cmae_ablate.pretrain import Hooks, Interrupted, Metrics, image_size_of
 from cmae_ablate.progress import CellNote, NoteWriter
@@ -24,6 +28,8 @@ from cmae_ablate.trial import Bench, CellResult, load_model, run_cell
 
 IDLE_SECONDS = 0.5
 PICTURES = 8
+FINAL = (UserError, DivergedError, torch.OutOfMemoryError)
+"""What the settings and the machine decide, so that another attempt would end alike."""
 
 
 class StopFlag:
@@ -107,14 +113,21 @@ class Worker:
             run.finish("KILLED")
             notes.write(replace(note, phase="interrupted"))
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = self._reason(cell, error)
             self.tell(f"{note.title}: attempt {claim.attempt} failed\n{traceback.format_exc()}")
-            self.queue.fail(claim, reason)
+            self.queue.fail(claim, reason, final=isinstance(error, FINAL))
             run.finish("FAILED")
             notes.write(replace(note, phase="failed", text=reason))
         else:
             run.finish("FINISHED")
             notes.write(replace(note, phase="complete", text=f"{self.campaign.study.metric} {value:.2f}"))
+
+    def _reason(self, cell: Cell, error: Exception) -> str:
+        if isinstance(error, torch.OutOfMemoryError) and self.runtime.device.type == "cuda":
+            size = image_size_of(cell.spec, self.campaign.data_of(cell.spec))
+            torch.cuda.empty_cache()
+            return out_of_memory(cell.spec, size, device_bytes(self.runtime.device))
+        return f"{type(error).__name__}: {error}".splitlines()[0]
 
     def _run(self, cell: Cell, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> CellResult:
         training = cell.spec.training
@@ -180,6 +193,7 @@ def as_record(result: CellResult) -> dict[str, JSON]:
     return {
         "metrics": dict(result.metrics),
         "weights_sha256": result.weights_sha256,
+        "device": result.device,
         "folder": str(result.folder),
         "protocols": dict(result.protocols),
         "reused": result.reused,

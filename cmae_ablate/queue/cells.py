@@ -83,14 +83,15 @@ def complete_trial(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
     return next((trial for trial in trials if trial.state == TrialState.COMPLETE), None)
 
 
-def failures(trials: Iterable[FrozenTrial], forgiven_before: int) -> int:
-    """How many attempts count as failed: those that raised, from trial number `forgiven_before` on."""
-    return sum(
-        trial.state == TrialState.FAIL
-        and trial.number >= forgiven_before
-        and bool(trial.user_attrs.get("counts"))
+def failures(trials: Iterable[FrozenTrial], forgiven_before: int) -> list[FrozenTrial]:
+    """The attempts that count as failed: those that raised, from trial number `forgiven_before` on."""
+    return [
+        trial
         for trial in trials
-    )
+        if trial.state == TrialState.FAIL
+        and trial.number >= forgiven_before
+        and trial.user_attrs.get("counts")
+    ]
 
 
 def status_of(
@@ -112,7 +113,8 @@ def status_of(
         forgiven_before: Failures of trials with smaller numbers do not count.
         max_attempts: Failures that end the cell.
     """
-    attempts = failures(trials, forgiven_before)
+    failed = failures(trials, forgiven_before)
+    is_hopeless = len(failed) >= max_attempts or any(trial.user_attrs.get("final") for trial in failed)
     if not trials:
         return CellStatus(cell, "WAITING")
     done = complete_trial(trials)
@@ -120,14 +122,12 @@ def status_of(
     attrs = last.user_attrs
     owner = attrs.get("owner", {})
     running = last.state == TrialState.RUNNING and not is_stale
-    state: State = (
-        "COMPLETE" if done else "RUNNING" if running else "FAILED" if attempts >= max_attempts else "WAITING"
-    )
+    state: State = "COMPLETE" if done else "RUNNING" if running else "FAILED" if is_hopeless else "WAITING"
     reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
     return CellStatus(
         cell,
         state,
-        attempts=attempts,
+        attempts=len(failed),
         reason=reasons[-1] if reasons and not done else None,
         worker=attrs.get("worker"),
         host=owner.get("host"),

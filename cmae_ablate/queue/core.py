@@ -111,9 +111,9 @@ class Queue:
         self._held.discard(claim.trial)
         return recorded
 
-    def fail(self, claim: Claim, reason: str) -> None:
-        """The attempt raised an error: it counts, `reason` is kept."""
-        self._end(claim, reason, counts=True)
+    def fail(self, claim: Claim, reason: str, *, final: bool = False) -> None:
+        """The attempt raised an error: it counts, `reason` is kept; where `final`, no other is made."""
+        self._end(claim, reason, counts=True, final=final)
 
     def release(self, claim: Claim, reason: str = "interrupted") -> None:
         """The attempt was interrupted: it does not count, and the cell is free at once."""
@@ -163,7 +163,7 @@ class Queue:
             trials = grouped.get(cell.id, [])
             if self._status(cell, trials, now, forgiven).state != "WAITING":
                 continue
-            attempt = failures(trials, forgiven) + 1
+            attempt = len(failures(trials, forgiven)) + 1
             attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
             number = self._trials.add(cell, TrialState.RUNNING, {**attrs, "attempt": attempt, "lease": now})
             self._held.add(number)
@@ -200,9 +200,9 @@ class Queue:
 
         return write
 
-    def _end(self, claim: Claim, reason: str, *, counts: bool) -> None:
+    def _end(self, claim: Claim, reason: str, *, counts: bool, final: bool = False) -> None:
         claim.stop()
-        self._locked(lambda _: self._trials.fail(claim.trial, reason, counts=counts))
+        self._locked(lambda _: self._trials.fail(claim.trial, reason, counts=counts, final=final))
         self._held.discard(claim.trial)
 
     def _renew(self, number: int) -> None:

@@ -194,12 +194,12 @@ def create_private(path: Path) -> None:
     Raises:
         UserError: It cannot be created or written.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be created or written ({error.strerror}); choose another --out"
+            f"{path}: cannot be created or written ({error.strerror}); choose another --out or --storage"
         ) from None
 
 

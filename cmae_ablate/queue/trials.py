@@ -97,18 +97,20 @@ class Trials:
         self.set(number, "results", dict(results))
         self._study.tell(number, value)
 
-    def fail(self, number: int, reason: str, *, counts: bool) -> None:
+    def fail(self, number: int, reason: str, *, counts: bool, final: bool = False) -> None:
         """End a trial without a result; nothing happens if it is over already.
 
         Args:
             number: The trial.
             reason: Kept with it.
             counts: Whether it is an attempt that failed.
+            final: Whether every other attempt would fail alike.
         """
         if self.read()[number].state.is_finished():
             return
         self.set(number, "reason", reason)
         self.set(number, "counts", counts)
+        self.set(number, "final", final)
         self._study.tell(number, state=TrialState.FAIL)
 
     def _params(self, cell: PlannedCell) -> tuple[dict[str, str | int], dict[str, BaseDistribution]]:

@@ -93,6 +93,16 @@ def test_a_raised_error_uses_up_attempts_until_the_cell_has_failed(open_queue: O
     assert queue.pending() == 0
 
 
+def test_a_failure_that_settings_decide_is_not_tried_again_unless_forgiven(open_queue: Open) -> None:
+    queue = open_queue(plan(variants=1, seeds=1), max_attempts=3)
+    queue.fail(claimed(queue), "loss is nan", final=True)
+    (status,) = queue.status()
+    assert (status.state, status.attempts, status.reason) == ("FAILED", 1, "loss is nan")
+    assert queue.claim("tester") is None
+    queue.forgive()
+    assert claimed(queue).attempt == 1
+
+
 def test_interruptions_never_use_up_attempts(open_queue: Open) -> None:
     queue = open_queue(plan(variants=1, seeds=1), max_attempts=1)
     for _ in range(3):

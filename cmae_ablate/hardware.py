@@ -1,0 +1,55 @@
+"""On what a cell runs, and how much memory it takes there."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import torch
+
+_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the processor's: what timings of two cells must share to be compared."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"cpu: {processor()}"
+
+
+@cache
+def processor() -> str:
+    """The processor's model, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def watch_memory(device: torch.device) -> None:
+    """From now on, `peak_memory` counts anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):  # elsewhere than on Linux the peak is that of the process's whole life
+        _CLEAR.write_text("5")  # the process's peak becomes what it holds now
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes held since `watch_memory`: on a GPU by tensors, on a CPU resident in the process.
+
+    Returns:
+        None where the system does not tell.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        lines = _STATUS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
+    return peaks[0] if peaks else None

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cmae_ablate.cost import measure
+from cmae_ablate.hardware import peak_memory, watch_memory
+from cmae_ablate.memory import batch_that_fits, out_of_memory
+from cmae_ablate.spec import TrialSpec
+
+
+def with_batch(spec: TrialSpec, batch: int) -> TrialSpec:
+    return replace(spec, training=spec.training.model_copy(update={"batch_size": batch}))
+
+
+@pytest.mark.parametrize("fits", [1, 4, 16])
+def test_the_batch_named_is_the_largest_power_of_two_that_fits(fits: int, tiny_spec: TrialSpec) -> None:
+    available = int(measure(with_batch(tiny_spec, fits), 32).memory_bytes / 0.9) + 1
+    assert measure(with_batch(tiny_spec, 2 * fits), 32).memory_bytes > 0.9 * available
+    assert batch_that_fits(with_batch(tiny_spec, 50), 32, available) == fits
+
+
+def test_the_batch_that_failed_is_never_named(tiny_spec: TrialSpec) -> None:
+    assert batch_that_fits(with_batch(tiny_spec, 64), 32, 2**40) == 32
+
+
+def test_the_message_says_batch_device_and_remedy(tiny_spec: TrialSpec) -> None:
+    text = out_of_memory(with_batch(tiny_spec, 64), 32, 2**30)
+    assert "batch 64 on a device of 1.0 GiB" in text
+    assert "set training.batch_size=32" in text
+    assert "not even one image" in out_of_memory(tiny_spec, 32, 1000)
+
+
+def test_the_peak_counts_what_was_held_since_the_watch_began() -> None:
+    device = torch.device("cpu")
+    watch_memory(device)
+    before = peak_memory(device)
+    if before is None:
+        pytest.skip("the system does not tell a process's peak")
+    held = torch.ones(64 * 2**20, dtype=torch.uint8)
+    during = peak_memory(device)
+    assert during is not None
+    assert during - before > 0.9 * held.nbytes
+    del held
+    watch_memory(device)
+    after = peak_memory(device)
+    assert after is not None
+    assert after < during
