@@ -35,6 +35,7 @@ class Options:
         storage: Another Optuna storage than SQLite in `out`.
         tracking: Another MLflow store than SQLite in `out`.
         launcher: Who starts workers.
+        gpus_per_worker: What a Ray worker takes of the cluster's GPUs, where it trains on one.
     """
 
     study: Path
@@ -47,6 +48,7 @@ class Options:
     storage: str | None = None
     tracking: str | None = None
     launcher: str = "local"
+    gpus_per_worker: float = 1.0
 
     def load(self) -> Study:
         """The study with these options; the file is read once."""

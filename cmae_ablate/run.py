@@ -175,14 +175,26 @@ def open_tracker(campaign: Campaign) -> Tracker:
     return MlflowTracker(campaign.places.tracking, campaign.places.out / "mlartifacts", campaign.study.name)
 
 
-def default_workers(campaign: Campaign, device: str) -> int:
-    """One worker a GPU; on a CPU as many as its cores bear at the threads a cell takes."""
+def default_workers(campaign: Campaign, options: Options) -> int:
+    """One worker a GPU; on CPUs as many as their cores bear at the threads a cell takes."""
     import torch
 
-    if pick_device(device).type == "cuda":
+    threads = _threads(campaign)
+    if options.launcher == "ray":
+        from cmae_ablate.launch import ray
+
+        return ray.worker_count(threads, _gpus_per_worker(options), campaign.folder / "logs")
+    if pick_device(options.device).type == "cuda":
         return torch.cuda.device_count()
-    threads = max(variant.spec.training.threads for variant in campaign.variants)
     return max(1, len(os.sched_getaffinity(0)) // threads)
+
+
+def _threads(campaign: Campaign) -> int:
+    return max(variant.spec.training.threads for variant in campaign.variants)
+
+
+def _gpus_per_worker(options: Options) -> float:
+    return 0.0 if options.device == "cpu" else options.gpus_per_worker
 
 
 def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker, console: Console) -> int:
@@ -195,23 +207,35 @@ def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker,
             f"all {done} cells of {campaign.study.name} are complete; nothing to train", highlight=False
         )
         return 0
-    workers = min(options.workers or default_workers(campaign, options.device), len(statuses) - done)
+    logs = campaign.folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    workers = min(options.workers or default_workers(campaign, options), len(statuses) - done)
     console.print(
         f"{campaign.study.name}: {len(statuses) - done} cells to train, {workers} at a time", highlight=False
     )
-    logs = campaign.folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
     with Monitor(campaign.folder / "progress", len(statuses), done, console):
-        if workers > 1:
-            os.environ.update(options.environment())
-            command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
-            codes = run_workers(command, workers, devices=_devices(options.device, workers), log_dir=logs)
+        if workers > 1 or options.launcher != "local":
+            codes = _launch(campaign, options, workers, logs)
             return next((code for code in codes if code in INTERRUPTED), 0)
         stop, runtime = StopFlag(), Runtime(pick_device(options.device))
         log = logs / "worker-0.log"
         with catching_signals(stop), log.open("a", buffering=1, encoding="utf-8") as file:
             tell = partial(print, file=file)
             return Worker(campaign, queue, tracker, runtime, stop, str(log), tell).run()
+
+
+def _launch(campaign: Campaign, options: Options, workers: int, logs: Path) -> list[int]:
+    command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
+    environment = options.environment()
+    if options.launcher == "ray":
+        from cmae_ablate.launch import ray
+
+        threads, gpus = _threads(campaign), _gpus_per_worker(options)
+        return ray.run_workers(
+            command, workers, environment=environment, log_dir=logs, threads=threads, gpus=gpus
+        )
+    devices = _devices(options.device, workers)
+    return run_workers(command, workers, devices=devices, log_dir=logs, environment=environment)
 
 
 def _say_now(text: str) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from cmae_ablate.arrays import DataArrays, prepare
@@ -48,3 +49,13 @@ def tiny_study(tmp_path: Path) -> Path:
     path = tmp_path / "tiny_study.yaml"
     path.write_text(TINY_STUDY)
     return path
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The longer study's trials, of a run that nobody disturbed."""
+    from tests.whole_study import LONGER, run, write_study  # imports MLflow: only who asks shall wait
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert run(write_study(folder), folder / "runs", settings=LONGER) == 0
+    return pd.read_csv(folder / "runs" / "study" / "trials.csv")

@@ -54,7 +54,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--launcher", "ray"], "--launcher ray: not built yet"),
+        (["--gpus-per-worker", "0"], "--gpus-per-worker 0: a number above 0"),
         (["--launcher", "slurm"], "sbatch --array"),
         (["--launcher", "moon"], "there is no such launcher"),
         (["--device", "tpu"], "--device tpu: choose auto, cpu or cuda"),

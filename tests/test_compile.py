@@ -30,7 +30,7 @@ def fresh_compiler() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("", "no objective"), *OBJECTIVES])
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of dynamo, at a break
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # at a break
 def test_the_forward_pass_is_one_graph_with_the_losses_of_the_plain_one(
     kind: str, name: str, tiny_spec: TrialSpec
 ) -> None:

@@ -17,7 +17,8 @@ LAYERS = [
     {"runtime", "hardware", "slots"},
     {"components"},
     {"data", "model", "optim", "checkpoint", "meter"},
-    {"pretrain", "evaluations", "cost", "interop", "mae_layout", "mae_weights", "checkpoint_encoder", "pictures"},
+    {"pretrain", "evaluations", "cost", "pictures"}
+    | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
     {"trial", "memory"},
     {"queue"},
     {"launch", "report", "budget", "campaign", "progress", "environment", "tracking"},

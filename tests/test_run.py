@@ -5,22 +5,25 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from cmae_ablate.campaign import Places
 from cmae_ablate.options import Options
 from cmae_ablate.run import repeat_cell, run_study
-from tests.tiny import TINY_SCALE, TINY_STUDY
+from tests.tiny import TINY_STUDY
+from tests.whole_study import (
+    LONGER,
+    optuna_trials,
+    quiet,
+    run,
+    start,
+    wait_for_a_checkpoint,
+    write_study,
+)
 
-ROOT = Path(__file__).parents[1]
 CONTRACT_FILES = (
     "trials.csv",
     "controls.csv",
@@ -34,25 +37,6 @@ CONTRACT_FILES = (
 )
 # MLflow's own dependencies warn about each other.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-def write_study(folder: Path) -> Path:
-    (folder / "scales").mkdir(parents=True)
-    (folder / "scales" / "tiny.yaml").write_text(TINY_SCALE)
-    (folder / "study.yaml").write_text(TINY_STUDY)
-    return folder / "study.yaml"
-
-
-def quiet() -> Console:
-    return Console(file=io.StringIO(), width=140)
-
-
-def run(study: Path, out: Path, **options: object) -> int:
-    return run_study(Options(study, workers=1, device="cpu", out=out, **options), quiet())  # type: ignore[arg-type]
-
-
-def optuna_trials(out: Path) -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name="study", storage=Places.below(out).storage).trials
 
 
 @pytest.fixture(scope="module")
@@ -149,40 +133,6 @@ def test_more_seeds_only_add(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(both[both["seed"] == 0].reset_index(drop=True), first)
 
 
-def start(study: Path, out: Path, *, epochs: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cmae_ablate", "run", str(study), "--out", str(out), "--workers", "2"]
-    command += ["--device", "cpu", "--set", f"training.epochs={epochs}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for_a_checkpoint(out: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not list(out.glob("cache/pretrain/*/step-*.pt")):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-EPOCHS = 40
-LONGER = (f"training.epochs={EPOCHS}",)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The longer study's trials, of a run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    assert run(write_study(folder), folder / "runs", settings=LONGER) == 0
-    return pd.read_csv(folder / "runs" / "study" / "trials.csv")
-
-
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGKILL, -9), (signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
@@ -191,7 +141,7 @@ def test_a_stopped_study_goes_on_with_the_same_command_and_ends_alike(
     number: signal.Signals, status: int, undisturbed: pd.DataFrame, tmp_path: Path
 ) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
-    process = start(study, out, epochs=EPOCHS)
+    process = start(study, out)
     wait_for_a_checkpoint(out, process)
     (os.killpg if number == signal.SIGKILL else os.kill)(process.pid, number)
     output = process.communicate(timeout=120)[0]

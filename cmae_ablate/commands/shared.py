@@ -63,6 +63,9 @@ class StudyOptions:
     launcher: Annotated[str, typer.Option(metavar="local|ray|slurm", help="Who starts the workers.")] = (
         "local"
     )
+    gpus_per_worker: Annotated[
+        float, typer.Option(metavar="G", help="With ray on GPUs: what a worker takes; 0.5 puts two on one.")
+    ] = 1.0
 
     def of(self, study: Path) -> Options:
         """Check the study with these options, before anything slow is imported or created.
@@ -70,13 +73,15 @@ class StudyOptions:
         Raises:
             UserError: An option or the study is wrong.
         """
-        from cmae_ablate.launch import refuse_launcher
+        from cmae_ablate.launch import check_launcher
         from cmae_ablate.options import Options
 
         check_device(self.device)
         if self.workers != "auto" and (not self.workers.isdecimal() or int(self.workers) < 1):
             raise UserError(f"--workers {self.workers}: a number from 1, or auto, is expected")
-        refuse_launcher(self.launcher)
+        check_launcher(self.launcher)
+        if not 0 < self.gpus_per_worker <= 64:
+            raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
         options = Options(
             study,
             self.scale,
@@ -88,6 +93,7 @@ class StudyOptions:
             self.storage,
             self.tracking,
             self.launcher,
+            self.gpus_per_worker,
         )
         options.check()
         return options

@@ -1,9 +1,12 @@
 """Starting workers. They all run the same `cmae-ablate worker`; launchers only start it."""
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.registry import suggest
+
+LAUNCHERS = ["local", "ray"]
 
 
-def refuse_launcher(launcher: str) -> None:
+def check_launcher(launcher: str) -> None:
     """Say which launchers there are.
 
     Raises:
@@ -14,10 +17,5 @@ def refuse_launcher(launcher: str) -> None:
             "--launcher slurm: not built yet; start the worker yourself, on a storage that all nodes reach: "
             "sbatch --array=0-7 --wrap 'cmae-ablate worker STUDY.yaml --storage postgresql://... --out DIR'"
         )
-    if launcher == "ray":
-        raise UserError(
-            "--launcher ray: not built yet; start 'cmae-ablate worker STUDY.yaml --storage postgresql://...' "
-            "on each node"
-        )
-    if launcher != "local":
-        raise UserError(f"--launcher {launcher}: there is no such launcher; choose local")
+    if launcher not in LAUNCHERS:
+        raise UserError(f"--launcher {launcher}: there is no such launcher; {suggest(launcher, LAUNCHERS)}")

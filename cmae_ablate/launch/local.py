@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.1
 _MEBIBYTE = 2**20
 # Large tensors come and go every step: handed back to the kernel each time, they cost thousands of page
 # faults a step. 32 MiB is the largest threshold that glibc accepts.
-_ALLOCATOR = {
+ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * _MEBIBYTE),
     "MALLOC_TRIM_THRESHOLD_": str(1024 * _MEBIBYTE),
 }
@@ -36,6 +36,7 @@ def run_workers(
     *,
     devices: Sequence[str] | None,
     log_dir: Path,
+    environment: Mapping[str, str] | None = None,
     grace_seconds: float = GRACE_SECONDS,
 ) -> list[int]:
     """Run the same command `workers` times at once and wait for all of them.
@@ -49,6 +50,7 @@ def run_workers(
         workers: At least 1.
         devices: One entry a worker for `CUDA_VISIBLE_DEVICES`; None shares the CPU's cores among them.
         log_dir: Gets `worker-0.log` and so on, appended to, readable by the owner only.
+        environment: Further variables of the workers: what arguments would show to every user.
         grace_seconds: See above.
 
     Returns:
@@ -62,7 +64,8 @@ def run_workers(
     with _passing_on_signals(processes, grace_seconds) as kill_when_due:
         try:
             for index, log in enumerate(logs):
-                processes.append(_start(command, _environment(index, workers, devices, log), log))
+                variables = {**_environment(index, workers, devices, log), **(environment or {})}
+                processes.append(_start(command, variables, log))
             while any(process.poll() is None for process in processes):
                 kill_when_due()
                 time.sleep(POLL_SECONDS)
@@ -105,7 +108,7 @@ def _start(command: Sequence[str], environment: dict[str, str], log: Path) -> su
 
 
 def _environment(index: int, workers: int, devices: Sequence[str] | None, log: Path) -> dict[str, str]:
-    environment = {**_ALLOCATOR, **os.environ, LOG_VARIABLE: str(log), PARENT_VARIABLE: "1"}
+    environment = {**ALLOCATOR, **os.environ, LOG_VARIABLE: str(log), PARENT_VARIABLE: "1"}
     environment["PYTHONUNBUFFERED"] = "1"
     if devices is not None:
         environment["CUDA_VISIBLE_DEVICES"] = devices[index]
