@@ -126,6 +126,22 @@ def test_components_say_type_range_default_and_meaning_of_every_option(
     assert "> 0" in text
 
 
+def test_every_component_names_its_source_and_where_it_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    from cmae_ablate.registry import SLOTS, load_components
+
+    load_components()
+    silent = [
+        f"{slot}: {component.name}"
+        for slot, registry in SLOTS.items()
+        for component in registry
+        for text in [" ".join((component.factory.__doc__ or "").split())]
+        if "Source: " not in text or "Different here: " not in text
+    ]
+    assert silent == []
+    _, text, _ = call(capsys, "components", "block")
+    assert "BEiT, arXiv 2106.08254" in " ".join(text.split())
+
+
 def test_the_schema_accepts_shipped_studies_and_refuses_a_misspelt_key(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

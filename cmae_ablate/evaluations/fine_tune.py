@@ -24,9 +24,9 @@ from cmae_ablate.slots import EVALUATIONS, EvaluationContext, EvaluationResult
 class FineTune:
     """Fine-tuning of all weights, mean-pooled; test accuracy of the last epoch's model.
 
-    Source: He et al., arXiv 2111.06377, with the defaults of its public code for ViT-B. Differs in two
-    points: no RandAugment, since batches are augmented on the device; and batch 256 where that code uses
-    1024 over many devices, at the same base learning rate, which is scaled linearly. The abstract of CMAE
+    Source: He et al., arXiv 2111.06377, with the defaults of its public code for ViT-B. Different here:
+    no RandAugment, since batches are augmented on the device; and batch 256 where that code uses 1024
+    over many devices, at the same base learning rate, which is scaled linearly. The abstract of CMAE
     (arXiv 2205.10546) fixes none of these numbers. No model is selected by its accuracy.
 
     Args:

@@ -27,9 +27,10 @@ from cmae_ablate.slots import EVALUATIONS, Encoder, EvaluationContext, Evaluatio
 class FromScratch:
     """The encoder's architecture trained with labels from a fresh initialisation; the control of `fine_tune`.
 
-    Source: He et al., arXiv 2111.06377. The recipe is that of `fine_tune` without layer
+    Source: He et al., arXiv 2111.06377. Different here: the recipe is that of `fine_tune` without layer
     decay, which would all but freeze the lower layers. MAE trains longer from scratch (ViT-B: 300 epochs,
-    weight decay 0.3, averaged weights): raise `epochs` before calling a gap over it the gain of pretraining.
+    weight decay 0.3, averaged weights): raise `epochs` before calling a gap over it the gain of
+    pretraining.
 
     Args:
         epochs: Passes over the training images.

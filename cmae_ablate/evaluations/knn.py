@@ -22,7 +22,7 @@ class KNearestNeighbours:
 
     Source: Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, arXiv
     1805.01978: cosine similarity s, each neighbour votes for its class with exp(s / temperature); k and
-    temperature as DINO (arXiv 2104.14294) uses them. Differs in the feature: DINO reads the class token,
+    temperature as DINO (arXiv 2104.14294) uses them. Different here: the feature; DINO reads the class token,
     on which MAE puts no loss.
 
     Args:

@@ -18,7 +18,7 @@ class LinearProbe:
     """Logistic regression on frozen, cached features; its L2 penalty is chosen on validation accuracy.
 
     Source: the probe of He et al., arXiv 2111.06377 (BatchNorm without affine, then a linear layer).
-    Differs by solving the regression to convergence, with an L2 penalty, on features of whole images,
+    Different here: the regression is solved to convergence, with an L2 penalty, on features of whole images,
     where MAE runs 90 epochs of LARS over augmented ones (`linear_probe_sgd`): one number without
     learning rate, schedule or seed. It reads the mean patch token, since MAE puts no loss on the class
     token. Train alone is fitted; validation only chooses, the stronger penalty where accuracies are equal.

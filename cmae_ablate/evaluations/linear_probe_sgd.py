@@ -30,9 +30,10 @@ class LinearProbeSgd:
     """MAE's probe: BatchNorm without affine and a linear layer, trained for 90 epochs by SGD or LARS.
 
     Source: He et al., arXiv 2111.06377, whose code uses LARS at batch 16,384 and base learning rate 0.1,
-    and reads the class token: `optimizer: lars, batch_size: 16384, warmup_epochs: 10, feature: cls`. The
-    default is plain SGD at batch 256, since on small data sets a batch of that size leaves LARS too few
-    steps. Nothing is chosen; `linear_probe` is the quicker form, without learning rate or seed.
+    and reads the class token: `optimizer: lars, batch_size: 16384, warmup_epochs: 10, feature: cls`.
+    Different here: the default is plain SGD at batch 256, since on small data sets a batch of that size
+    leaves LARS too few steps. Nothing is chosen; `linear_probe` is the quicker form, without learning
+    rate or seed.
 
     Args:
         feature: `mean` patch token or `cls` token, after the encoder's final norm.

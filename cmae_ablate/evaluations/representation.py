@@ -35,7 +35,8 @@ class Representation:
     alignment and uniformity are those of Wang and Isola (arXiv 2005.10242), on features of unit length:
     alignment is the mean squared distance of two random views (crop and flip) of one image, lower is more
     invariant; uniformity is the logarithm of the mean of exp(-2 d^2) over pairs of images, lower is more
-    spread out. They describe, and predict accuracy only loosely. Raw pixels have no alignment.
+    spread out. Different here: nothing in the formulas. They describe, and predict accuracy only loosely.
+    Raw pixels have no alignment.
 
     Args:
         feature: `mean` patch token or `cls` token, after the encoder's final norm.

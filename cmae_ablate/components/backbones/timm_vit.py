@@ -22,9 +22,9 @@ def timm_vit(image_size: int, *, model: str = "vit_base_patch16_224") -> VitEnco
     """Vision transformer with the sizes and blocks of a model of timm, not pretrained.
 
     Source: Wightman, PyTorch Image Models. Sizes, patch and blocks (with what they have of LayerScale or
-    query-key norms) are the named model's; embedding, class token, fixed sine-cosine positions and
-    initialisation are MAE's (arXiv 2111.06377), whatever the named model has, and its image size is
-    the study's. Drop path and dropout are off, as in MAE's pretraining.
+    query-key norms) are the named model's. Different here: embedding, class token, fixed sine-cosine
+    positions and initialisation are MAE's (arXiv 2111.06377), whatever the named model has, and its image
+    size is the study's. Drop path and dropout are off, as in MAE's pretraining.
 
     Args:
         image_size: Side of the images, in pixels.

@@ -24,9 +24,9 @@ def vit(
 ) -> VitEncoder:
     """Vision transformer of any size, as MAE's encoder: class token, fixed sine-cosine positions, pre-norm.
 
-    Source: He et al., Masked Autoencoders Are Scalable Vision Learners, arXiv 2111.06377; initialised
-    as its code does. The defaults are ViT-Tiny's sizes; MAE's own are ViT-B (768, 12, 12), ViT-L
-    (1024, 24, 16) and ViT-H (1280, 32, 16, patch 14).
+    Source: He et al., Masked Autoencoders Are Scalable Vision Learners, arXiv 2111.06377; initialised as
+    its code does. Different here: nothing but sizes of any kind. The defaults are ViT-Tiny's sizes; MAE's
+    own are ViT-B (768, 12, 12), ViT-L (1024, 24, 16) and ViT-H (1280, 32, 16, patch 14).
 
     Args:
         image_size: Side of the images, in pixels.

@@ -17,7 +17,8 @@ from cmae_ablate.slots import CROPS, Encoder, ImageSource
 class CenterBoxCrop:
     """Crops centred in the middle half of every image: ContrastiveCrop's sampling, no localisation.
 
-    The control that says whether a gain of `contrastive` comes from where objects are, or from leaving
+    Source: a control of ours beside Peng et al., arXiv 2202.03278. Different here: one fixed box for all
+    images. It says whether a gain of `contrastive` comes from where objects are, or from leaving
     the margins alone.
 
     Args:

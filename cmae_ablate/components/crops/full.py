@@ -14,6 +14,8 @@ from cmae_ablate.slots import CROPS, Encoder, ImageSource
 class FullCrop:
     """The whole image, every time: what cropping itself brings.
 
+    Source: a control of ours. Different here: nothing to differ from.
+
     Args:
         num_images: Ignored.
         true_boxes: Ignored.

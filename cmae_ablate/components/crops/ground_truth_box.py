@@ -25,7 +25,8 @@ from cmae_ablate.slots import CROPS, Encoder, ImageSource
 class GroundTruthBoxCrop:
     """Crops centred in the data set's own boxes: the bound on what localisation can bring.
 
-    It reads annotations, so it is no self-supervised method. Images without a box are treated as if
+    Source: a control of ours beside Peng et al., arXiv 2202.03278. Different here: the box is the
+    annotation's, so it is no self-supervised method. Images without a box are treated as if
     the object filled them.
 
     Args:

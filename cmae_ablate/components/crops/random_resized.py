@@ -23,8 +23,8 @@ from cmae_ablate.slots import CROPS, Encoder, ImageSource
 class RandomResizedCrop:
     """Crops of random area and aspect ratio anywhere in the image: MAE's default.
 
-    Source: torchvision's RandomResizedCrop, whose distribution it has, with MAE's scale. Drawn for a
-    whole batch, from the generator given and no other.
+    Source: torchvision's RandomResizedCrop, whose distribution it has, with MAE's scale. Different here:
+    drawn for a whole batch, from the generator given and no other.
 
     Args:
         num_images: Ignored.

@@ -70,8 +70,9 @@ FORMAT_100 = Format(
 class Cifar10:
     """CIFAR-10: 60,000 photographs of 32 pixels in 10 classes, 10,000 of them for test; no boxes.
 
-    Read from `cifar-10-python.tar.gz` or the folder it extracts to (`cifar-10-batches-py`, as torchvision
-    leaves it). No licence is stated by its authors; cite Krizhevsky (2009).
+    Source: Krizhevsky (2009), whose authors state no licence; read from `cifar-10-python.tar.gz` or the
+    folder it extracts to (`cifar-10-batches-py`, as torchvision leaves it). Different here: a part of the
+    training images is held out for validation.
 
     It flatters methods that live on colour and coarse shape: 32 pixels leave few patches to mask, and
     objects are centred, so cropping by localisation has little to gain.
@@ -105,8 +106,9 @@ class Cifar10:
 class Cifar100:
     """CIFAR-100: 60,000 photographs of 32 pixels in 100 fine classes, 10,000 of them for test; no boxes.
 
-    Read from `cifar-100-python.tar.gz` or the folder it extracts to (`cifar-100-python`, as torchvision
-    leaves it). No licence is stated by its authors; cite Krizhevsky (2009).
+    Source: Krizhevsky (2009), whose authors state no licence; read from `cifar-100-python.tar.gz` or the
+    folder it extracts to (`cifar-100-python`, as torchvision leaves it). Different here: a part of the
+    training images is held out for validation.
 
     It flatters as CIFAR-10 does, less so: 500 images a class make coarse cues go less far.
 

@@ -36,7 +36,8 @@ TEST_FRACTION = 0.2
 class Folder:
     """Your own images in ImageFolder layout: `train/<class>/`, and `validation/<class>/`, `test/<class>/`.
 
-    Images of any size are resized by their shorter side and cropped at the centre; boxes are unknown.
+    Source: yours, as torchvision's ImageFolder reads it. Different here: it is prepared once, at one size:
+    images of any size are resized by their shorter side and cropped at the centre; boxes are unknown.
     What is missing is made from what is there, and said: without `validation`, 10 % of each training
     class; without `test`, the validation folder is the test part (the custom of ImageNet) and 10 % of
     train is held out instead; with neither, 20 % and 10 % of train. A folder of class folders without

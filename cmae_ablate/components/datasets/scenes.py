@@ -21,9 +21,10 @@ NUM_CLASSES = 32
 class Scenes:
     """Semi-synthetic: photographs with one pasted sprite each, 32 classes, boxes known; nothing to download.
 
-    Backgrounds are perspective views into 18 CC0 panoramas, different ones for train, validation and
-    test; objects are emoji of Noto (Apache 2.0) and Twemoji (CC-BY 4.0), turned, scaled, tinted and
-    partly cut off by the border. Licences and sources: `assets/scenes/SOURCES.md`.
+    Source: our own making. Backgrounds are perspective views into 18 CC0 panoramas, different ones for
+    train, validation and test; objects are emoji of Noto (Apache 2.0) and Twemoji (CC-BY 4.0), turned,
+    scaled, tinted and partly cut off by the border. Licences: `assets/scenes/SOURCES.md`. Different here:
+    nothing to differ from.
 
     It flatters whatever profits from pasted edges, from exactly one salient object, and from test
     objects that are the same drawings as in training; only places, poses and colours are new. Results

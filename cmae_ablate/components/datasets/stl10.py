@@ -30,9 +30,10 @@ _BYTES = 3 * IMAGE_SIZE * IMAGE_SIZE
 class Stl10:
     """STL-10: 5,000 labelled training and 8,000 test photographs of 96 pixels in 10 classes; no boxes.
 
-    Read from `stl10_binary.tar.gz` or the folder it extracts to (`stl10_binary`). Its 100,000 unlabelled
-    images are not used: pretraining sees the labelled ones only. Pictures come from ImageNet, whose
-    terms apply: research use; cite Coates, Lee and Ng (2011).
+    Source: Coates, Lee and Ng (2011); pictures come from ImageNet, whose terms apply: research use. Read
+    from `stl10_binary.tar.gz` or the folder it extracts to (`stl10_binary`). Different here: its 100,000
+    unlabelled images are not used, pretraining sees the labelled ones only; a part of these is held out
+    for validation.
 
     It flatters what copes with few images (450 a class after validation is held out), and its test set
     is large beside its train set.

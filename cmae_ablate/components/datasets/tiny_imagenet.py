@@ -40,10 +40,10 @@ IMAGE_SIZE = 64
 class TinyImageNet:
     """Tiny-ImageNet: 200 classes of ImageNet at 64 pixels, 100,000 training images, boxes known.
 
-    Read from the official zip or the folder it extracts to; a cut-down copy in the same layout is taken
-    as it is, classes and all. The official validation part (10,000 images) becomes `test`, since the
-    official test images carry no labels; `validation` is carved out of train by a fixed rule.
-    ImageNet's terms: research use, no redistribution.
+    Source: Stanford CS231n, under ImageNet's terms: research use, no redistribution. Read from the official
+    zip or the folder it extracts to; a cut-down copy in the same layout is taken as it is, classes and
+    all. Different here: the official validation part (10,000 images) is `test`, since the official test
+    images carry no labels; `validation` is carved out of train by a fixed rule.
 
     It flatters little, but objects fill about half of each image: a localiser cannot show its worth here.
 

@@ -19,7 +19,7 @@ class CrossAttentionDecoder(nn.Module):
     """Mask queries that attend to the visible tokens, each on its own: no self-attention, CrossMAE's decoder.
 
     Source: Fu et al., Rethinking Patch Dependence for Masked Autoencoders (CrossMAE), arXiv 2401.14391.
-    It differs in three ways, each to leave one difference to MAE's decoder: the default sizes are MAE's
+    Different here: to leave one difference to MAE's decoder, the default sizes are MAE's
     (CrossMAE: depth 12), every block reads the encoder's last tokens (CrossMAE: a learned mix of all its
     blocks), and all hidden patches are predicted (CrossMAE: optionally a part). Visible tokens get the
     decoder's positions too, as in MAE.

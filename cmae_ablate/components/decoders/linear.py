@@ -16,12 +16,12 @@ from cmae_ablate.slots import DECODERS, View
 class LinearDecoder(nn.Module):
     """A learned average of the visible tokens, then one linear layer: no attention, no MLP.
 
-    The lower end of CMAE's smaller-decoder claim (Mao et al., arXiv 2205.10546), whose abstract does
-    not say how small a decoder may be or what it looks like; this form is ours. A hidden patch must get
-    its content from somewhere, so it takes the mean of the visible patch tokens, weighted by a softmax
-    over the visible positions of a learned table (N x N) of how much each position tells about each
-    other. Given the mask, predictions are affine in the tokens, and near patches weigh more at the start.
-    The class token is not read.
+    Source: the lower end of the smaller-decoder claim of Mao et al., arXiv 2205.10546. Different here:
+    its abstract does not say how small a decoder may be or what it looks like; this form is ours. A
+    hidden patch must get its content from somewhere, so it takes the mean of the visible patch tokens,
+    weighted by a softmax over the visible positions of a learned table (N x N) of how much each position
+    tells about each other. Given the mask, predictions are affine in the tokens, and near patches weigh
+    more at the start. The class token is not read.
 
     Args:
         embed_dim: Width of the encoder's tokens.

@@ -25,8 +25,9 @@ class TransformerDecoder(nn.Module):
 
     Source: He et al., arXiv 2111.06377, section 3; sizes and initialisation as its code. The smaller
     decoder that CMAE argues for is, in its first author's later code, depth 1, dim 128, heads 16.
-    The numbers are MAE's; two computations are left out that no loss sees: the prediction on visible
-    patches, and in the last block everything of visible tokens but their keys and values.
+    Different here: nothing in the numbers; two computations are left out that no loss sees: the
+    prediction on visible patches, and in the last block everything of visible tokens but their keys and
+    values.
 
     Args:
         embed_dim: Width of the encoder's tokens.

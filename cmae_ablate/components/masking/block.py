@@ -23,9 +23,8 @@ class BlockMasking:
 
     Source: Bao et al., BEiT, arXiv 2106.08254, algorithm 1; MAE's ablation of mask sampling uses it (at
     ratio 0.5 it comes near random masking there, at 0.75 it is worse). A block's area is uniform between
-    `min_patches` and what is still missing, its aspect log-uniform in [0.3, 1 / 0.3]. It differs from BEiT
-    in the end: there the last block may overshoot, here it is thinned at random, so that every image
-    hides equally many.
+    `min_patches` and what is still missing, its aspect log-uniform in [0.3, 1 / 0.3]. Different here: the
+    last block, which may overshoot there, is thinned at random, so that every image hides equally many.
 
     Args:
         grid: Patches per column and per row.

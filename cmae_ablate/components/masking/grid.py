@@ -17,8 +17,8 @@ class GridMasking:
     """Keep one patch of each square of patches at the same place, MAE's grid-wise ablation.
 
     Source: He et al., arXiv 2111.06377, section 4.1 ("mask sampling strategy"): one of every four patches
-    is kept, regularly. Which of the four, the paper does not say; here it is drawn for each image, as a
-    fixed choice would leave most positions without training, and can be fixed by an option.
+    is kept, regularly. Different here: which of the four, where the paper says nothing, is drawn for each
+    image, as a fixed choice would leave most positions without training; an option fixes it.
     Where `stride` does not divide the grid, the offset is drawn among those that keep the fewest, so that
     every image hides equally many.
 

@@ -17,7 +17,7 @@ class RandomMasking:
     """Hide patches drawn uniformly without replacement, MAE's default.
 
     Source: He et al., arXiv 2111.06377, section 3: per image, uniform noise is sorted and the patches
-    of smallest noise stay visible, in that order.
+    of smallest noise stay visible, in that order. Different here: nothing.
 
     Args:
         grid: Patches per column and per row.

@@ -20,7 +20,7 @@ class AbsolutePosition(nn.Module):
 
     Source: Mao et al., arXiv 2205.10546, whose abstract says no more than 'token position prediction';
     head (two linear layers D -> D/2 -> N), L2 loss and use of every view follow the first author's
-    later code (SDMAE). Cross-entropy is our default, because indices are classes.
+    later code (SDMAE). Different here: cross-entropy is the default, because indices are classes.
 
     The encoder is *given* each token's position as an embedding, so that the task is nearly given away
     (100 % accuracy within an epoch in our trials); `dropped` is the task with the answer withheld.

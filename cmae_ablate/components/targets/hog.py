@@ -24,7 +24,7 @@ class HogTarget:
     Source: Wei et al., Masked Feature Prediction for Self-Supervised Visual Pre-Training, arXiv 2112.09133,
     after Dalal and Triggs. As there: Sobel gradients of each colour channel by itself, orientations without
     sign in hard bins, weighted by magnitude, summed over the cell, every cell's histogram of L2 norm 1.
-    Gradients are taken on the whole image, so a cell's border knows its neighbours. It differs in that the
+    Gradients are taken on the whole image, so a cell's border knows its neighbours. Different here: the
     images are normalised by the data set's channel statistics; as the histograms are normalised per
     channel, this changes nothing but the few that are flat.
 

@@ -18,7 +18,7 @@ class PixelTarget:
 
     Source: He et al., arXiv 2111.06377, section 3 ("reconstruction target"): the variance is taken over
     all values of a patch, unbiased, plus 1e-6. The default is the better of MAE's two targets
-    (`norm_pix_loss` in its code, which every released recipe sets).
+    (`norm_pix_loss` in its code, which every released recipe sets). Different here: nothing.
 
     Args:
         patch_size: P, in pixels.
