@@ -1,4 +1,4 @@
-"""The two ways this package fails on purpose."""
+"""The ways this package stops on purpose."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class DivergedError(RuntimeError):
     """A loss term is no longer finite; the message names the term and the step."""
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
+    """The work was asked to stop; done again, it goes on from its last checkpoint."""

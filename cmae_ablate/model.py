@@ -117,3 +117,18 @@ def build_encoder(spec: TrialSpec, image_size: int) -> Encoder:
     """The encoder alone, as it is before any training."""
     with seeded(spec.seed, "init", "backbone"):
         return cast("Encoder", spec["backbone"].build(image_size))
+
+
+def smoke(spec: TrialSpec, image_size: int) -> None:
+    """One forward and backward step on noise: what cannot run must say so before hour zero.
+
+    Raises:
+        UserError: The parts do not fit each other or the image.
+        DivergedError: The loss of the first step is not finite.
+    """
+    model = assemble(spec, image_size)
+    rng = stream(0, "smoke")
+    images = [torch.randn(2, 3, image_size, image_size, generator=rng) for _ in range(model.num_views)]
+    masks = model.sample_masks(2, 0, 0, 0)
+    rngs = {name: stream(0, "smoke", name) for name in spec.objectives}
+    model.total(model(images, masks, rngs)).backward()  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from torch import Tensor
 from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.data import TrainingViews, WholeImages
+from cmae_ablate.errors import Interrupted
 from cmae_ablate.meter import Meter
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.optim import adamw, lr_at, peak_lr, set_lr
@@ -24,10 +25,6 @@ from cmae_ablate.spec import TrialSpec
 Metrics = dict[str, float]
 
 
-class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
-    """The training was asked to stop, and has written a checkpoint."""
-
-
 @dataclass(frozen=True)
 class Hooks:
     """Who wants to hear of a training's progress.
@@ -35,12 +32,14 @@ class Hooks:
     Attributes:
         on_epoch: Called with the number of epochs done and their metrics.
         on_step: Called with steps done and steps in all, each step; must be quick.
+        on_evaluation: The same, of an evaluation that trains.
         should_stop: Asked before each step.
         warn: Told of what the user should know.
     """
 
     on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None
     on_step: Callable[[int, int], None] = lambda done, total: None
+    on_evaluation: Callable[[int, int], None] = lambda done, total: None
     should_stop: Callable[[], bool] = lambda: False
     warn: Callable[[str], None] = print
 

@@ -172,8 +172,9 @@ class Monitor:
                 )
             return
         # A bar without a total pulses: how long building and evaluating take is not known.
-        total = note.steps if note.phase == "pretraining" and note.steps else None
-        epoch = f"epoch {min(note.epoch + 1, note.epochs)} of {note.epochs}" if total else note.phase
+        total = note.steps if note.step < note.steps else None
+        training = total is not None and note.phase == "pretraining"
+        epoch = f"epoch {min(note.epoch + 1, note.epochs)} of {note.epochs}" if training else note.phase
         if note.cell not in self._tasks:
             self._tasks[note.cell] = self._progress.add_task(f"  {note.title}", total=total, text=epoch)
         self._progress.update(self._tasks[note.cell], total=total, completed=note.step, text=epoch)

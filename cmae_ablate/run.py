@@ -17,6 +17,7 @@ from cmae_ablate.campaign import Campaign
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import DivergedError, UserError
 from cmae_ablate.launch.local import LOG_VARIABLE, follow_parent, run_workers
+from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.progress import Monitor
@@ -32,7 +33,7 @@ from cmae_ablate.reporting import (
 )
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.tracking import MlflowTracker, Tracker, ui_command
-from cmae_ablate.trial import Bench, run_cell, smoke
+from cmae_ablate.trial import Bench, run_cell
 from cmae_ablate.worker import StopFlag, Worker, catching_signals
 
 INTERRUPTED = (130, 143)

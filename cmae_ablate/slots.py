@@ -6,8 +6,9 @@ a component's keyword-only parameters are its options. Shapes as in `tokens`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -223,6 +224,9 @@ class EvaluationContext:
         data: The prepared data with labels.
         runtime: Where to compute.
         seed: The cell's seed, for evaluations that train.
+        scratch: A folder of the evaluation's own, where one that trains for long may keep checkpoints.
+        should_stop: Asked between steps; then `errors.Interrupted` is raised.
+        on_step: Told of steps done and steps in all.
     """
 
     encoder: Encoder | None
@@ -230,6 +234,9 @@ class EvaluationContext:
     data: DataArrays
     runtime: Runtime
     seed: int
+    scratch: Path | None = None
+    should_stop: Callable[[], bool] = lambda: False
+    on_step: Callable[[int, int], None] = lambda done, total: None
 
 
 class Evaluation(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +22,9 @@ from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.hardware import device_name, peak_memory, watch_memory
 from cmae_ablate.model import MaskedImageModel, assemble, build_encoder
 from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
-from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.runtime import Runtime
 from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
 from cmae_ablate.spec import Choice, TrialSpec
-from cmae_ablate.tokens import PatchMask
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
         Interrupted: The hooks asked to stop; the same call goes on later.
         DivergedError: A loss is no longer finite.
     """
+    hooks = hooks or Hooks()
     bench = bench.normalised_for(spec)
     folder = bench.folder(spec)
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,10 +86,10 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
     with FileLock(folder / "lock"):
         reused = (folder / "result.json").is_file()
         if not reused:
-            _pretrain(spec, bench, folder, hooks or Hooks())
+            _pretrain(spec, bench, folder, hooks)
         record = json.loads((folder / "result.json").read_text())
         model = load_model(spec, bench, folder)
-        found = evaluate(spec, model.encoder, bench, folder)
+        found = evaluate(spec, model.encoder, bench, folder, hooks=hooks)
     metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
     return CellResult(
         {**metrics, **record["metrics"]},
@@ -109,7 +110,13 @@ def load_model(spec: TrialSpec, bench: Bench, folder: Path) -> MaskedImageModel:
 
 
 def evaluate(
-    spec: TrialSpec, encoder: Encoder, bench: Bench, folder: Path, *, trained: bool = True
+    spec: TrialSpec,
+    encoder: Encoder,
+    bench: Bench,
+    folder: Path,
+    *,
+    trained: bool = True,
+    hooks: Hooks | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run the trial's evaluations on an encoder, each once per folder.
 
@@ -119,12 +126,22 @@ def evaluate(
         bench: Data and machine.
         folder: Where results and test predictions are kept.
         trained: False for a control: evaluations that train the encoder are left out.
+        hooks: Who hears of evaluations that train, and may stop them.
 
     Returns:
         `{"metrics", "protocol", "chosen"}` by label.
     """
     features = FrozenFeatures(encoder, bench.data, bench.runtime)
-    context = EvaluationContext(encoder, features, bench.data, bench.runtime, spec.seed)
+    hooks = hooks or Hooks()
+    context = EvaluationContext(
+        encoder,
+        features,
+        bench.data,
+        bench.runtime,
+        spec.seed,
+        should_stop=hooks.should_stop,
+        on_step=hooks.on_evaluation,
+    )
     return {
         label: _evaluated(choice, label, context, folder)
         for label, choice in spec.evaluations.items()
@@ -152,21 +169,6 @@ def raw_pixel_control(spec: TrialSpec, bench: Bench) -> dict[str, float]:
         if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]
     }
     return _flat(found)
-
-
-def smoke(spec: TrialSpec, image_size: int) -> None:
-    """One forward and backward step on noise: what cannot run must say so before hour zero.
-
-    Raises:
-        UserError: The parts do not fit each other or the image.
-        DivergedError: The loss of the first step is not finite.
-    """
-    model = assemble(spec, image_size)
-    rng = stream(0, "smoke")
-    images = [torch.randn(2, 3, image_size, image_size, generator=rng) for _ in range(model.num_views)]
-    masks: list[PatchMask] = model.sample_masks(2, 0, 0, 0)
-    rngs = {name: stream(0, "smoke", name) for name in spec.objectives}
-    model.total(model(images, masks, rngs)).backward()  # type: ignore[no-untyped-call]
 
 
 def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None:
@@ -212,7 +214,8 @@ def _evaluated(choice: Choice, label: str, context: EvaluationContext, folder: P
     stem = f"{choice.name}-{checkpoint.text_digest(identity)[:16]}"
     path = folder / f"{stem}.json"
     if not path.is_file():
-        result: EvaluationResult = choice.build()(context)
+        scratch = folder / f"{stem}.training"
+        result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
         if result.predictions is not None:
             np.save(folder_made(folder) / f"{stem}.npy", result.predictions.cpu().numpy().astype(np.int16))
         record = {
@@ -223,6 +226,7 @@ def _evaluated(choice: Choice, label: str, context: EvaluationContext, folder: P
             "predictions": f"{stem}.npy" if result.predictions is not None else None,
         }
         checkpoint.write_atomically(folder_made(folder) / path.name, json.dumps(record, indent=1).encode())
+        shutil.rmtree(scratch, ignore_errors=True)
     return cast("dict[str, Any]", json.loads(path.read_text()))
 
 

@@ -16,10 +16,10 @@ import torch
 
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.design import Cell
-from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.errors import DivergedError, Interrupted, UserError
 from cmae_ablate.memory import device_bytes, out_of_memory
 from cmae_ablate.pictures import reconstructions, save_reconstructions
-from cmae_ablate.pretrain import Hooks, Interrupted, Metrics, image_size_of
+from cmae_ablate.pretrain import Hooks, Metrics, image_size_of
 from cmae_ablate.progress import CellNote, NoteWriter
 from cmae_ablate.queue import JSON, Claim, Queue
 from cmae_ablate.runtime import Runtime, set_threads
@@ -148,8 +148,11 @@ class Worker:
                 replace(note, phase=phase, step=done, steps=total, epoch=epoch, epochs=training.epochs)
             )
 
+        def on_evaluation(done: int, total: int) -> None:
+            notes.write(replace(note, phase="evaluating", step=done, steps=total))
+
         notes.write(note)
-        hooks = Hooks(on_epoch, on_step, lambda: self.stop() or claim.lost, self.tell)
+        hooks = Hooks(on_epoch, on_step, on_evaluation, lambda: self.stop() or claim.lost, self.tell)
         result = run_cell(cell.spec, bench, hooks)
         self._log(cell, bench, result, run)
         return result

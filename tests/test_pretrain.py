@@ -7,9 +7,9 @@ import torch
 
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.checkpoint import weights_sha256
-from cmae_ablate.errors import DivergedError
+from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.model import assemble
-from cmae_ablate.pretrain import Hooks, Interrupted, pretrain
+from cmae_ablate.pretrain import Hooks, pretrain
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.settings import apply
 from cmae_ablate.spec import TrialSpec, resolve

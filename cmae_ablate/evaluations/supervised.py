@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cmae_ablate.errors import DivergedError
+from cmae_ablate import checkpoint
+from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.evaluations.augment import AugmentedTrain, even_batch_size, global_streams
 from cmae_ablate.evaluations.classifier import Classifier, layer_decay_groups, predict, set_drop_path
 from cmae_ablate.evaluations.scoring import top1
@@ -67,6 +68,7 @@ def train_and_test(
 
     Raises:
         DivergedError: The loss is no longer finite.
+        Interrupted: The context asked to stop; called again, training goes on from the last whole epoch.
     """
     data, runtime = context.data, context.runtime
     recipe = recipe.clipped(len(data.train))
@@ -93,12 +95,14 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
     groups = layer_decay_groups(classifier, recipe.weight_decay, recipe.layer_decay)
     optimizer = torch.optim.AdamW(groups, betas=_BETAS, fused=True)
     peak = recipe.base_lr * recipe.batch_size / BASE_BATCH
-    for epoch in range(recipe.epochs):
+    for epoch in range(_restore(classifier, optimizer, context), recipe.epochs):
         classifier.train()
         with global_streams(context.seed, name, epoch):
             mix = Mix(recipe, context)
             total = torch.zeros((), device=runtime.device)
             for step, (images, labels) in enumerate(batches.epoch(epoch)):
+                if context.should_stop():
+                    raise Interrupted
                 progress = epoch + step / batches.steps
                 schedule = {"floor": recipe.min_lr, "warmup": recipe.warmup_epochs, "epochs": recipe.epochs}
                 set_lr(optimizer, lr_at(progress, peak=peak, **schedule))
@@ -110,8 +114,26 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
                 optimizer.step()
                 total += loss.detach()
+                context.on_step(epoch * batches.steps + step + 1, recipe.epochs * batches.steps)
         if not torch.isfinite(total):
             raise DivergedError(f"{name}: the loss is not finite in epoch {epoch + 1}; lower its base_lr")
+        if context.scratch is not None:
+            state = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict()}
+            checkpoint.save(context.scratch, epoch + 1, {**state, "epoch": epoch + 1})
+
+
+def _restore(classifier: Classifier, optimizer: torch.optim.Optimizer, context: EvaluationContext) -> int:
+    """Take up a training that was interrupted; every random stream is an epoch's own.
+
+    Returns:
+        Epochs done.
+    """
+    state = checkpoint.load_latest(context.scratch, print) if context.scratch is not None else None
+    if state is None:
+        return 0
+    classifier.load_state_dict(state["classifier"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["epoch"])
 
 
 class Mix:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.errors import DivergedError, Interrupted, UserError
 from cmae_ablate.evaluations.fine_tune import FineTune
 from cmae_ablate.evaluations.from_scratch import FromScratch, freshly_initialised
 from cmae_ablate.evaluations.supervised import Mix, train_and_test
@@ -50,6 +51,34 @@ def test_the_seed_decides_the_result_and_nothing_else_does() -> None:
 
     assert predictions(0) == predictions(0)
     assert predictions(0) != predictions(1)
+
+
+class StopAfter:
+    """Asks to stop once, after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == -1
+
+
+@pytest.mark.parametrize("steps", [1, 4, 8])
+def test_an_interrupted_training_goes_on_and_ends_alike(steps: int, tmp_path: Path) -> None:
+    evaluation = FineTune(epochs=3, batch_size=32, base_lr=0.02)
+    whole = evaluation(pattern_context())
+    context = replace(pattern_context(), scratch=tmp_path)
+    with pytest.raises(Interrupted):
+        evaluation(replace(context, should_stop=StopAfter(steps)))
+    told: list[tuple[int, int]] = []
+    resumed = evaluation(replace(context, on_step=lambda done, total: told.append((done, total))))
+    assert whole.predictions is not None
+    assert resumed.predictions is not None
+    assert torch.equal(resumed.predictions, whole.predictions)
+    assert resumed.metrics == whole.metrics
+    assert told[0] == (1 + steps // 3 * 3, 9)  # three steps an epoch; whole epochs are kept
+    assert told[-1] == (9, 9)
 
 
 def test_a_warm_up_as_long_as_the_training_is_shortened() -> None:
