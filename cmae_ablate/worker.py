@@ -163,6 +163,7 @@ class Worker:
                 run.log_metrics(epoch, metrics)
         run.log_metrics(cell.spec.training.epochs, dict(result.metrics))
         run.log_dict(cell.spec.to_tree(), "configuration.json")
+        run.log_dict(dict(result.protocols), "protocols.json")
         if cell.spec.is_pretrained:
             return  # it came without a decoder to draw with
         picture = result.folder / "reconstructions.png"
