@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 STUDY ?= decoder_size
 WORKERS ?= 2
 
-.PHONY: install format check test test-all study reproduce
+.PHONY: install format check test test-all study reproduce bench
 
 install: $(STAMP)
 
@@ -21,6 +21,9 @@ study: $(STAMP)
 
 reproduce: $(STAMP)
 	$(BIN)/python analysis/reproduce.py $(STUDY)
+
+bench: $(STAMP)
+	MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not gpu"

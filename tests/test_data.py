@@ -7,7 +7,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
 from cmae_ablate.arrays import DataArrays
-from cmae_ablate.data import TrainingViews, WholeImages, crop_resize, normalise
+from cmae_ablate.data import TrainingViews, WholeImages, _resample_weights, _weights, crop_resize, normalise
 from cmae_ablate.spec import TrialSpec
 
 CROPS = torch.tensor([[0, 0, 40, 48], [3, 5, 17, 20], [10, 0, 30, 9], [39, 47, 1, 1], [0, 1, 24, 24]])
@@ -71,3 +71,13 @@ def test_whole_images_come_in_order_at_the_encoder_size(tiny_data: DataArrays) -
     batches = list(whole.batches(20))
     assert [len(batch) for batch in batches] == [20, 12]
     assert batches[0].shape[1:] == (3, 16, 16)
+
+
+@pytest.mark.parametrize(("source", "size"), [(64, 64), (33, 16), (300, 64)])
+def test_weights_that_were_looked_up_are_those_that_were_computed(source: int, size: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        length = torch.randint(1, source + 1, (16,), generator=rng)
+        start = (torch.rand(16, generator=rng) * (source - length + 1)).long()
+        found = _weights(start, length, source, size, torch.float32)
+        assert torch.equal(found, _resample_weights(start, length, source, size, torch.float32))
