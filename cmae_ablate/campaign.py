@@ -9,8 +9,18 @@ from functools import cached_property
 from pathlib import Path
 
 from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.budget import (
+    EPOCHS,
+    FLOPS,
+    Share,
+    apply_budget,
+    budget_note,
+    flops_per_epoch,
+    seconds_per_epoch,
+)
 from cmae_ablate.design import Cell, Variant, cells, reference_label, variants
 from cmae_ablate.queue import PlannedCell
+from cmae_ablate.runtime import Runtime, pick_device
 from cmae_ablate.spec import Choice, TrialSpec
 from cmae_ablate.study_file import Study
 
@@ -56,12 +66,14 @@ class Campaign:
         variants: Rows of the table.
         data: Prepared data by the dataset's resolved options.
         places: Where state lies.
+        shares: Each variant's part of the budget; empty where all train equally many epochs.
     """
 
     study: Study
     variants: list[Variant]
     data: Mapping[str, DataArrays]
     places: Places
+    shares: tuple[Share, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -106,14 +118,22 @@ class Campaign:
         )
 
 
-def begin(study: Study, places: Places, progress: Progress, notice: Callable[[str], None]) -> Campaign:
-    """Check every variant, then prepare their data.
+def begin(
+    study: Study,
+    places: Places,
+    progress: Progress,
+    notice: Callable[[str], None],
+    device: str = "auto",
+) -> Campaign:
+    """Check every variant, prepare their data, and share out the budget.
 
     Args:
         study: The study.
-        places: Where state will lie; nothing is created there yet.
+        places: Where state will lie; nothing is created there yet, except that a study of equal time keeps
+            its measurement in `budget.json`.
         progress: Told of the preparation as (label, done, total).
         notice: Told of what the user should know.
+        device: Where a study of equal time is measured: `auto`, `cpu` or `cuda`.
 
     Raises:
         UserError: A variant does not resolve, or data are missing or damaged.
@@ -123,7 +143,20 @@ def begin(study: Study, places: Places, progress: Progress, notice: Callable[[st
         notice(text)
     choices = {_key(variant.spec["dataset"]): variant.spec["dataset"] for variant in found}
     data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
-    return Campaign(study, found, data, places)
+    campaign = Campaign(study, found, data, places)
+    if study.budget == EPOCHS:
+        return campaign
+    rescaled, shares = apply_budget(found, campaign.reference, _epoch_costs(campaign, device))
+    notice(budget_note(study.budget, campaign.reference, shares))
+    return Campaign(study, rescaled, data, places, shares)
+
+
+def _epoch_costs(campaign: Campaign, device: str) -> dict[str, float]:
+    """What one epoch of each variant costs, in the study's budget."""
+    trials = {v.label: (v.spec, campaign.data_of(v.spec)) for v in campaign.variants}
+    if campaign.study.budget == FLOPS:
+        return {label: flops_per_epoch(*trial) for label, trial in trials.items()}
+    return seconds_per_epoch(trials, Runtime(pick_device(device)), campaign.folder / "budget.json")
 
 
 def _key(choice: Choice) -> str:

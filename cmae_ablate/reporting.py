@@ -7,18 +7,23 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 from cmae_ablate import design, results
-from cmae_ablate.campaign import Campaign
+from cmae_ablate.campaign import Campaign, Places
 from cmae_ablate.environment import describe_environment
+from cmae_ablate.errors import UserError
+from cmae_ablate.exhibits import exhibits
 from cmae_ablate.options import Options
 from cmae_ablate.queue import CellStatus, Queue
-from cmae_ablate.report import read_controls, read_trials, write_report
-from cmae_ablate.report.frame import ReportFiles
+from cmae_ablate.report import StudyPart, combine, read_controls, read_trials, write_report
+from cmae_ablate.report.frame import ReportFiles, StudyDescription
+from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runtime import Runtime, pick_device
+from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import Tracker
+from cmae_ablate.tracking.tracker import Status
+
+SUMMARY = "summary"
 
 
 def open_queue(campaign: Campaign) -> Queue:
@@ -35,14 +40,18 @@ def report_study(campaign: Campaign, queue: Queue, options: Options) -> ReportFi
     """Write `trials.csv`, `controls.csv` and the report from what the queue knows."""
     statuses = queue.status()
     trials = results.trials_frame(statuses)
-    controls = results.controls_frame(campaign, Runtime(pick_device(options.device)))
+    controls = results.controls_frame(campaign, Runtime(pick_device(options.device)), statuses)
     campaign.folder.mkdir(parents=True, exist_ok=True)
     trials.to_csv(campaign.folder / "trials.csv", index=False)
     controls.to_csv(campaign.folder / "controls.csv", index=False)
+    found = exhibits(campaign, statuses, describe_environment(), options.command)
+    return write_report(describe(campaign, statuses), trials, controls, campaign.folder, artefacts=found)
+
+
+def describe(campaign: Campaign, statuses: Sequence[CellStatus]) -> StudyDescription:
+    """The study in the report's words, with what its cells know."""
     levels = {variant.label: variant.levels for variant in campaign.variants}
-    description = results.describe(campaign.study, levels, campaign.reference, statuses)
-    found = results.extras(campaign, statuses, describe_environment(), options.command)
-    return write_report(description, trials, controls, campaign.folder, artefacts=found)
+    return results.describe(campaign.study, levels, campaign.reference, statuses, campaign.shares)
 
 
 def report_again(options: Options, console: Console) -> int:
@@ -51,10 +60,16 @@ def report_again(options: Options, console: Console) -> int:
     Returns:
         0 when every cell is complete, else 1.
     """
-    campaign = options.begin(options.load(), console)
+    study = options.load()
+    if not has_state(options):
+        return _say_nothing_ran(study, options, console)
+    campaign = options.begin(study, console)
     queue = open_queue(campaign)
+    if not any(status.state == "COMPLETE" for status in queue.status()):
+        say_failures(queue.status(), console)
+        return _say_nothing_ran(study, options, console)
     files = report_study(campaign, queue, options)
-    say(files, campaign.study.question, campaign.folder, console)
+    say(files, study.question, campaign.folder, console)
     return say_failures(queue.status(), console)
 
 
@@ -65,8 +80,7 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
         UserError: The CSV is not what a study writes.
     """
     study = options.load()
-    levels = {" + ".join(chosen.values()): chosen for chosen in design.combinations(study)}
-    description = results.describe(study, levels, design.reference_label(study))
+    description = describe_unread(study)
     beside = trials.with_name("controls.csv")
     controls = read_controls(beside, description) if beside.is_file() else None
     files = write_report(description, read_trials(trials, description), controls, options.out)
@@ -74,8 +88,80 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     return 0
 
 
-def track_summary(trials: pd.DataFrame, tracker: Tracker) -> None:
-    """Give each variant's MLflow run its mean, standard deviation and count, and finish all runs."""
+def report_across(studies: Sequence[Options], console: Console) -> int:
+    """`report A.yaml B.yaml ...`: one summary of several studies, in OUT/summary.
+
+    Each study's cells come from its queue; where there is none, as after copying results from another
+    machine, from OUT/STUDY/trials.csv.
+
+    Returns:
+        0 when every cell of every study is complete, else 1.
+
+    Raises:
+        UserError: A study has no results yet, or is given twice.
+    """
+    parts = [_part(options, console) for options in studies]
+    folder = studies[0].out / SUMMARY
+    files = combine(parts, folder)
+    say(files, "Which change earns its cost, and where?", folder, console)
+    return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
+
+
+def describe_unread(study: Study) -> StudyDescription:
+    """The study in the report's words, without its data and its cells."""
+    levels = {" + ".join(chosen.values()): chosen for chosen in design.combinations(study)}
+    return results.describe(study, levels, design.reference_label(study))
+
+
+def has_state(options: Options) -> bool:
+    """Whether anything can have run: a database that a server keeps is asked, not looked for."""
+    storage = Places.below(options.out, options.storage, options.tracking).storage
+    return not storage.startswith("sqlite:///") or Path(storage.removeprefix("sqlite:///")).is_file()
+
+
+def _part(options: Options, console: Console) -> StudyPart:
+    study = options.load()
+    description, trials = describe_unread(study), pd.DataFrame()
+    if has_state(options):
+        campaign = options.begin(study, console)
+        statuses = open_queue(campaign).status()
+        description, trials = describe(campaign, statuses), results.trials_frame(statuses)
+    copied = options.out / study.name / "trials.csv"
+    if not _any_complete(trials) and copied.is_file():
+        description = describe_unread(study)
+        trials = read_trials(copied, description)
+    if not _any_complete(trials):
+        raise UserError(
+            f"{options.study}: nothing of {study.name} is complete in {options.out}; "
+            f"run it first: cmae-ablate run {options.study}"
+        )
+    variants = design.variants(study)
+    return StudyPart(
+        description,
+        trials,
+        results.dataset_of(variants),
+        results.setting_of(variants),
+        results.roles_of(variants, description.reference),
+    )
+
+
+def _any_complete(trials: pd.DataFrame) -> bool:
+    return len(trials) > 0 and bool((trials["state"] == "COMPLETE").any())
+
+
+def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
+    console.print(
+        f"{study.name}: nothing is complete yet in {options.out}; run it first: "
+        f"cmae-ablate run {options.study} --out {options.out}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return 1
+
+
+def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> None:
+    """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so."""
     complete = trials[trials["state"] == "COMPLETE"]
     numbers = [name for name in complete.select_dtypes("number") if name != "seed"]
     summary = {
@@ -87,7 +173,7 @@ def track_summary(trials: pd.DataFrame, tracker: Tracker) -> None:
         }
         for variant, rows in complete.groupby("variant", sort=False)
     }
-    tracker.finish_study(summary)
+    tracker.finish_study(summary, status)
 
 
 def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
@@ -105,14 +191,9 @@ def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
 
 def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
-    header, *rows = files.table
-    table = Table(*(Column(Text(name)) for name in header), title=Text(question))
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
-    console.print(files.answer, highlight=False, markup=False)
-    for note in files.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
+    show_table(files.table, question, console)
+    for text in (files.answer, *(f"note: {note}" for note in files.notes)):
+        console.print(text, highlight=False, markup=False)
     console.print(
         f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True
     )

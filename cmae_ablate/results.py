@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from cmae_ablate.budget import Share, budget_note
 from cmae_ablate.campaign import Campaign
+from cmae_ablate.design import Variant
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.report.frame import ReportExtras, StudyDescription
+from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 from cmae_ablate.trial import Bench, random_init_control, raw_pixel_control
-
-BUDGET_NOTE = (
-    "Equal epochs: every variant sees the training images equally often; cost is in columns of its own."
-)
 
 
 def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
@@ -36,10 +33,11 @@ def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
         }
         row |= dict(status.cell.levels)
         row |= dict(metrics) if isinstance(metrics, Mapping) else {}
-        row |= {"fingerprint": status.cell.fingerprint, "weights_sha256": results.get("weights_sha256", "")}
+        row |= {"device": results.get("device", ""), "fingerprint": status.cell.fingerprint}
+        row |= {"weights_sha256": results.get("weights_sha256", "")}
         rows.append(row)
     frame = pd.DataFrame(rows)
-    last = ["fingerprint", "weights_sha256"]
+    last = ["device", "fingerprint", "weights_sha256"]
     return frame[[column for column in frame if column not in last] + last]
 
 
@@ -48,6 +46,7 @@ def describe(
     variants: Mapping[str, Mapping[str, str]],
     reference: str,
     statuses: Iterable[CellStatus] = (),
+    shares: Sequence[Share] = (),
 ) -> StudyDescription:
     """The study in the report's words.
 
@@ -56,6 +55,7 @@ def describe(
         variants: Level labels by factor, by variant, in table order.
         reference: Label of the reference variant.
         statuses: Its cells, if any: they know protocols, and fingerprints to compare a CSV's with.
+        shares: Each variant's part of a budget other than equal epochs, where it is known.
     """
     known = list(statuses)
     return StudyDescription(
@@ -71,14 +71,26 @@ def describe(
         report=study.report,
         contrasts=study.contrasts,
         equivalence_margin=study.equivalence_margin,
-        notes=(BUDGET_NOTE,),
+        notes=(budget_note(study.budget, reference, shares),),
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
+        asked=study.seeds if study.seeds < study.planned_seeds else None,
     )
 
 
-def controls_frame(campaign: Campaign, runtime: Runtime) -> pd.DataFrame:
-    """`controls.csv`: random-init encoders and raw pixels, through the same evaluations."""
+def controls_frame(campaign: Campaign, runtime: Runtime, statuses: Iterable[CellStatus]) -> pd.DataFrame:
+    """`controls.csv`: random-init encoders and raw pixels through the same evaluations, and from scratch.
+
+    The last only where the study asks for the evaluation `from_scratch`, which needs labels and trains. It is
+    run with each cell, yet says nothing of the pretraining: so it stands among the controls, where its top-1
+    is set against the fine-tuned one.
+
+    Args:
+        campaign: The study.
+        runtime: Where to evaluate.
+        statuses: Its cells, which know what training from scratch gave.
+    """
+    scratch = _from_scratch(campaign, statuses)
     rows: list[dict[str, Any]] = []
     done: set[str] = set()
     for variant in campaign.variants:
@@ -94,40 +106,61 @@ def controls_frame(campaign: Campaign, runtime: Runtime) -> pd.DataFrame:
         rows.append(
             {"control": "raw pixels", "variant": owner, "seed": 0, **raw_pixel_control(variant.spec, bench)}
         )
+        rows += [
+            {"control": "from scratch", "variant": owner, "seed": seed, **metrics}
+            for seed, metrics in scratch.get(identity, {}).items()
+        ]
     if len(done) == 1:
         rows = [{**row, "variant": ""} for row in rows]
     return pd.DataFrame(rows)
 
 
-def extras(
-    campaign: Campaign, statuses: list[CellStatus], environment: Mapping[str, str], command: str
-) -> ReportExtras:
-    """What the cache and this machine add to the CSVs: curves, pictures, test predictions."""
-    complete = [status for status in statuses if status.state == "COMPLETE"]
-    curves: list[dict[str, Any]] = []
-    pictures: dict[str, Path] = {}
-    correct = {}
-    for status in complete:
-        folder = Path(str(status.results.get("folder", "")))
-        if not (folder / "result.json").is_file():
-            continue  # imported from another machine: its numbers are here, its files are not
-        cell = (status.cell.variant, status.cell.seed)
-        curves += _curves(folder, *cell)
-        if (folder / "reconstructions.png").is_file():
-            pictures.setdefault(status.cell.variant, folder / "reconstructions.png")
-        hits = _correct(campaign, status, folder)
-        if hits is not None:
-            correct[cell] = hits
-    return ReportExtras(
-        curves=pd.DataFrame(curves, columns=["variant", "seed", "epoch", "name", "value"])
-        if curves
-        else None,
-        reconstructions=pictures,
-        correct=correct,
-        environment=environment,
-        command=command,
-        git=environment.get("git", ""),
+def dataset_of(variants: Sequence[Variant]) -> str:
+    """What the variants are trained on, in a word or two: `scenes`, `folder flowers`."""
+    found = []
+    for variant in variants:
+        choice = variant.spec["dataset"]
+        source = choice.options.get("source")
+        # Official data sets are known by name; what a folder holds only its own name can say.
+        found.append(
+            f"folder {Path(str(source)).name}" if choice.name == "folder" and source else choice.name
+        )
+    return ", ".join(dict.fromkeys(found))
+
+
+def setting_of(variants: Sequence[Variant]) -> str:
+    """Backbone, epochs and batch in one line; of the first variant, the rest is in the study's own report."""
+    spec = variants[0].spec
+    backbone = ", ".join(f"{name} {value}" for name, value in spec["backbone"].options.items())
+    epochs = dict.fromkeys(str(variant.spec.training.epochs) for variant in variants)
+    return (
+        f"backbone {spec['backbone'].name} ({backbone}); {', '.join(epochs)} epochs at batch "
+        f"{spec.training.batch_size}"
     )
+
+
+def roles_of(variants: Sequence[Variant], reference: str) -> dict[str, str]:
+    """Which variants are the paper's MAE and CMAE; empty where not both are there.
+
+    MAE is a reference without any further objective, view or augmentation and with the plain crop; CMAE has
+    the contrastive and the position objective, ContrastiveCrop, and a decoder shallower than the reference's.
+    """
+    base = next((v for v in variants if v.label == reference and _is_mae(v.spec)), None)
+    if base is None:
+        return {}
+    found = [v.label for v in variants if _is_cmae(v.spec, base.spec)]
+    return {reference: "MAE", found[0]: "CMAE"} if len(found) == 1 else {}
+
+
+def _is_mae(spec: TrialSpec) -> bool:
+    one_weak_view = spec.training.num_views == 1 and not spec["augmentation"].options.get("strong_views")
+    return not spec.objectives and spec["crop"].name == "random_resized" and one_weak_view
+
+
+def _is_cmae(spec: TrialSpec, mae: TrialSpec) -> bool:
+    depth, of_mae = (each["decoder"].options.get("depth", 0) for each in (spec, mae))
+    has_tasks = {"contrastive", "position"} <= set(spec.objectives)
+    return has_tasks and spec["crop"].name == "contrastive" and depth < of_mae
 
 
 def protocols(statuses: Iterable[CellStatus]) -> dict[str, str]:
@@ -144,24 +177,22 @@ def protocols(statuses: Iterable[CellStatus]) -> dict[str, str]:
     return {}
 
 
-def _curves(folder: Path, variant: str, seed: int) -> list[dict[str, Any]]:
-    history = json.loads((folder / "result.json").read_text())["history"]
-    return [
-        {"variant": variant, "seed": seed, "epoch": epoch, "name": name, "value": value}
-        for epoch, metrics in enumerate(history, start=1)
-        for name, value in metrics.items()
-    ]
-
-
-def _correct(campaign: Campaign, status: CellStatus, folder: Path) -> np.ndarray | None:
-    label = campaign.study.metric.split(".")[0]
-    for record_path in folder.glob("*-*.json"):
-        record = json.loads(record_path.read_text())
-        if record.get("label") == label and record.get("predictions"):
-            cell = campaign.cell(status.cell)
-            labels = campaign.data_of(cell.spec).test.labels
-            return np.asarray(np.load(folder / record["predictions"]) == labels)
-    return None
+def _from_scratch(
+    campaign: Campaign, statuses: Iterable[CellStatus]
+) -> dict[str, dict[int, dict[str, float]]]:
+    """What training from scratch gave, by encoder and seed; every variant with the encoder has the same."""
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for status in statuses:
+        spec, metrics = campaign.cell(status.cell).spec, status.results.get("metrics")
+        names = {choice.name: label for label, choice in spec.evaluations.items()}
+        if status.state != "COMPLETE" or "from_scratch" not in names or not isinstance(metrics, Mapping):
+            continue
+        own = f"{names['from_scratch']}."
+        row = {str(name): float(str(value)) for name, value in metrics.items() if str(name).startswith(own)}
+        if "fine_tune" in names:
+            row |= {f"{names['fine_tune']}.{name.removeprefix(own)}": row[name] for name in list(row)}
+        found.setdefault(_control_identity(spec), {}).setdefault(status.cell.seed, row)
+    return found
 
 
 def _control_identity(spec: TrialSpec) -> str:

@@ -70,19 +70,34 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
         track_imported(queue.status(), tracker)
         console.print(f"imported {count} of {len(rows)} rows of {imported}", highlight=False)
     status = _train(campaign, options, queue, tracker, console)
-    tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"))
-    if status in INTERRUPTED:
+    is_over = status in INTERRUPTED
+    tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"), groups=is_over)
+    if is_over:
         console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
         return status
-    files = report_study(campaign, queue, options)
+    try:
+        files = report_study(campaign, queue, options)
+    except BaseException:
+        tracker.finish_study({}, "FAILED")
+        raise
     statuses = queue.status()
-    track_summary(results.trials_frame(statuses), tracker)
     say(files, study.question, campaign.folder, console)
-    console.print(
-        f"runs: {ui_command(campaign.places.tracking)}", highlight=False, markup=False, soft_wrap=True
-    )
-    console.print(f"      then open {tracker.address()}", highlight=False, markup=False, soft_wrap=True)
-    return say_failures(statuses, console)
+    status = say_failures(statuses, console)
+    track_summary(results.trials_frame(statuses), tracker, "FAILED" if status else "FINISHED")
+    _say_where(campaign, tracker, console)
+    return status
+
+
+def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
+    """The command that shows the runs, and where a browser finds them."""
+    address = tracker.address()
+    lines = [f"runs: {ui_command(campaign.places.tracking)}", f"      then open {address}"]
+    if not address:
+        lines = [
+            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
+        ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def work(options: Options, console: Console, stop: StopFlag) -> int:

@@ -205,6 +205,14 @@ def test_runs_of_dead_workers_are_ended_and_those_of_live_ones_left(store: Store
     ]
 
 
+def test_while_the_report_is_made_only_cells_are_ended(store: Store) -> None:
+    tracker = store.tracker()
+    begin(tracker, "depth 8", 0)
+    tracker.reconcile([], [("depth 8", 0)], groups=False)
+    assert store.run("seed 0").info.status == "FINISHED"
+    assert [store.run(name).info.status for name in ("depth 8", "decoder_size")] == ["RUNNING", "RUNNING"]
+
+
 def test_nothing_runs_after_an_interrupted_study(store: Store) -> None:
     tracker = store.tracker()
     begin(tracker, "depth 8", 0)

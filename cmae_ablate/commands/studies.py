@@ -85,8 +85,10 @@ def report(
     if len(studies) > 1 and trials is not None:
         raise UserError("report --trials: one study's CSV is expected; leave the other studies out")
     options = [shared.of(study) for study in studies]
-    from cmae_ablate.reporting import report_again, report_csv
+    from cmae_ablate.reporting import report_across, report_again, report_csv
 
     if trials is not None:
         raise typer.Exit(report_csv(options[0], trials, console()))
+    if len(options) > 1:
+        raise typer.Exit(report_across(options, console()))
     raise typer.Exit(report_again(options[0], console()))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.answer import answer
@@ -18,11 +19,11 @@ from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportFiles, StudyDescription
 from cmae_ablate.report.latex import latex
-from cmae_ablate.report.page import Picture, picture
+from cmae_ablate.report.markup import Picture, page_from, picture
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Level, Table, difference, markdown
 from cmae_ablate.report.theme import DARK, LIGHT, as_svg, save
-from cmae_ablate.report.wording import BLANK, number, one_line
+from cmae_ablate.report.wording import BLANK, listing, number, one_line
 
 PAPER: Mapping[str, float] = {"mae": 62.95, "cmae": 65.84}
 """Fine-tuned top-1 of ViT-B on Tiny-ImageNet at 224, from the abstract of arXiv 2205.10546."""
@@ -41,22 +42,48 @@ class StudyPart:
         description: As for its own report.
         trials: As for its own report.
         dataset: What its trials were trained and tested on.
+        setting: Backbone, epochs and the like in one line.
+        roles: `MAE` and `CMAE` by variant label, where a variant is what the paper calls so.
     """
 
     description: StudyDescription
     trials: pd.DataFrame
     dataset: str
-
-
-@dataclass(frozen=True)
-class _Analysed:
-    part: StudyPart
-    cells: Cells
-    comparison: Comparison
+    setting: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        return f"{self.part.dataset}, {self.part.description.name}"
+        """Data set, scale and study: what tells its columns from any other's."""
+        return f"{self.dataset}, scale {self.description.scale}, {self.description.name}"
+
+    @cached_property
+    def rows(self) -> Mapping[str, str]:
+        """The summary's row of each variant; the variant's own label where two would share a row."""
+        rows = {label: self._row(label) for label in self.description.variants}
+        shared = Counter(rows.values())
+        return {label: row if shared[row] == 1 else one_line(label) for label, row in rows.items()}
+
+    def _row(self, label: str) -> str:
+        """A variant's role, its label, or what it changes about the reference."""
+        study = self.description
+        if label in self.roles:
+            return self.roles[label]
+        if len(study.factors) < 2 or label == study.reference or label not in study.levels:
+            return one_line(label)
+        base = study.levels.get(study.reference, {})
+        changed = [level for factor, level in study.levels[label].items() if base.get(factor) != level]
+        return one_line(f"with {' + '.join(changed)}")
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """A part with its statistics."""
+
+    part: StudyPart
+    cells: Cells
+    comparison: Comparison
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +92,7 @@ class _Section:
 
     title: str
     question: str
+    setting: str
     answer: str
     picture: Picture
     notes: tuple[str, ...]
@@ -78,7 +106,7 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     Args:
         parts: The studies, in column order.
         out: The folder to write into.
-        paper: Published numbers by lower-case variant label, for a column of their own.
+        paper: Published numbers by lower-case row, for a column of their own.
 
     Raises:
         UserError: There is no study, two columns would have one name, trials are malformed, or `out` cannot
@@ -86,14 +114,14 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     """
     if not parts:
         raise UserError("report: no study given; name at least one study file")
-    analysed = [_analyse(part) for part in parts]
-    titles = [item.title for item in analysed]
+    titles = [part.title for part in parts]
     for title in titles:
         if titles.count(title) > 1:
             raise UserError(f"report: '{title}' is given twice; rename one study file, or leave one out")
+    analysed = [_analyse(part) for part in parts]
     table = summary_table(analysed, paper)
-    notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.cells.notes)
-    sentence = " ".join(f"{item.title}: {answer(item.comparison, item.cells)}" for item in analysed)
+    notes = tuple(f"{item.part.title}: {note}" for item in analysed for note in item.cells.notes)
+    sentence = "\n".join(f"{item.part.title}: {item.answer}" for item in analysed)
     try:
         out.mkdir(parents=True, exist_ok=True)
         paths = _write(table, analysed, out)
@@ -103,87 +131,111 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     return ReportFiles({path.name: path for path in paths}, sentence, (table.header, *table.lines), notes)
 
 
-def _analyse(part: StudyPart) -> _Analysed:
+def _analyse(part: StudyPart) -> Analysed:
     cells = sort_out(part.trials, part.description)
-    return _Analysed(part, cells, compare(cells, part.description.metric))
+    comparison = compare(cells, part.description.metric)
+    return Analysed(part, cells, comparison, answer(comparison, cells))
 
 
-def summary_table(analysed: Sequence[_Analysed], paper: Mapping[str, float]) -> Table:
-    """One row a variant label, two columns a study; the paper's column last, where a label is the paper's."""
-    labels = list(dict.fromkeys(v for item in analysed for v in _reference_first(item)))
-    published = [paper.get(label.strip().lower(), math.nan) for label in labels]
+def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
+    """One row a variant, two columns a study; the paper's column last, where a row is one of the paper's."""
+    rows = list(dict.fromkeys(item.part.rows[v] for item in analysed for v in _reference_first(item)))
+    published = [paper.get(row.lower(), math.nan) for row in rows]
     shown = not all(map(math.isnan, published))
     header = ["variant"]
     for item in analysed:
-        header += [f"{item.title}: {item.comparison.metric.label}", "difference [95 % CI]"]
+        header += [f"{item.part.title}: {item.comparison.metric.label}", "difference [95 % CI]"]
     lines = []
-    for label, claim in zip(labels, published, strict=True):
-        line = [one_line(label)]
+    for row, claim in zip(rows, published, strict=True):
+        line = [row]
         for item in analysed:
-            line += _pair(label, item)
+            line += _pair(row, item)
         lines.append((*line, *([number(claim, 2)] if shown else [])))
     full = pd.concat([_long(item, paper) for item in analysed], ignore_index=True)
-    caption = (
-        "Mean \N{PLUS-MINUS SIGN} standard deviation over seeds; differences paired by seed within a study, "
+    return Table(
+        (*header, *([PAPER_HEADER] if shown else [])),
+        tuple(lines),
+        full,
+        0,
+        _caption(analysed, with_paper=shown),
     )
-    caption += "from that study's own reference, with the two-sided 95 % t interval."
-    references = dict.fromkeys(f"{i.title}: \u2018{i.part.description.reference}\u2019" for i in analysed)
-    caption += f" References: {'; '.join(references)}."
-    caption += f" {PAPER_SOURCE}." if shown else ""
-    return Table((*header, *([PAPER_HEADER] if shown else [])), tuple(lines), full, 0, caption)
 
 
-def _reference_first(item: _Analysed) -> list[str]:
+def _caption(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
+    parts = [item.part for item in analysed]
+    sentences = [
+        "Mean \N{PLUS-MINUS SIGN} standard deviation over seeds, their number in brackets; differences "
+        "paired by seed within a study, from that study's own reference, with the two-sided 95 % t interval."
+    ]
+    kinds = {
+        "data sets": [part.dataset for part in parts],
+        "scales": [part.description.scale for part in parts],
+        "settings": [part.setting for part in parts],
+        "metrics": [item.comparison.metric.words for item in analysed],
+    }
+    unlike = [kind for kind, values in kinds.items() if len(set(values)) > 1]
+    if unlike:
+        sentences.append(f"The columns differ in {listing(unlike)}: read down a column, not along a row.")
+    references = dict.fromkeys(
+        f"{part.title}: \u2018{one_line(part.description.reference)}\u2019" for part in parts
+    )
+    sentences.append(f"References: {'; '.join(references)}.")
+    notes = dict.fromkeys(one_line(note) for part in parts for note in part.description.notes)
+    return " ".join([*sentences, *notes, *([f"{PAPER_SOURCE}."] if with_paper else [])])
+
+
+def _reference_first(item: Analysed) -> list[str]:
     study = item.part.description
     return [study.reference, *(v for v in study.variants if v != study.reference)]
 
 
-def _pair(label: str, item: _Analysed) -> list[str]:
-    effect = _effect_of(label, item.comparison)
+def _pair(row: str, item: Analysed) -> list[str]:
+    effect = next((e for e in item.comparison.effects if item.part.rows[e.variant] == row), None)
     if effect is None:
         return [BLANK, BLANK]
+    return [_level(effect, item), difference(effect, item.comparison.metric)]
+
+
+def _level(effect: Effect, item: Analysed) -> str:
     level = Level(effect.paired.mean, effect.paired.std, effect.paired.n)
-    return [level.text(item.comparison.metric), difference(effect, item.comparison.metric)]
+    return f"{level.text(item.comparison.metric)} ({level.n})" if level.n else BLANK
 
 
-def _effect_of(label: str, comparison: Comparison) -> Effect | None:
-    return next((effect for effect in comparison.effects if effect.variant == label), None)
-
-
-def _long(item: _Analysed, paper: Mapping[str, float]) -> pd.DataFrame:
+def _long(item: Analysed, paper: Mapping[str, float]) -> pd.DataFrame:
     """The study's effects with every digit, and whose they are."""
     effects = effects_table(item.comparison)
-    claims = [paper.get(str(v).strip().lower(), math.nan) for v in effects["variant"]]
-    effects.insert(0, "study", item.part.description.name)
-    effects.insert(1, "dataset", item.part.dataset)
-    return effects.assign(paper_fine_tune_top1=claims)
+    rows = [item.part.rows[str(variant)] for variant in effects["variant"]]
+    own = {
+        "study": item.part.description.name,
+        "dataset": item.part.dataset,
+        "scale": item.part.description.scale,
+        "row": rows,
+    }
+    for place, (column, value) in enumerate(own.items()):
+        effects.insert(place, column, value)
+    return effects.assign(paper_fine_tune_top1=[paper.get(row.lower(), math.nan) for row in rows])
 
 
-def _write(table: Table, analysed: Sequence[_Analysed], out: Path) -> list[Path]:
+def _write(table: Table, analysed: Sequence[Analysed], out: Path) -> list[Path]:
     paths = [out / "summary.csv", out / "summary.md", out / "summary.tex"]
     table.full.to_csv(paths[0], index=False)
-    paths[1].write_text(markdown(table), encoding="utf-8")
-    paths[2].write_text(latex(table, "summary"), encoding="utf-8")
+    paths[1].write_text(markdown(table), encoding="utf-8", newline="\n")
+    paths[2].write_text(latex(table, "summary"), encoding="utf-8", newline="\n")
     paths += save(table_picture(table, "summary"), out)
-    sections = []
-    for item in analysed:
-        job = forest(item.comparison)
-        shown = picture(job, as_svg(job, LIGHT), as_svg(job, DARK))
-        sentence = answer(item.comparison, item.cells)
-        sections.append(
-            _Section(item.title, item.part.description.question, sentence, shown, item.cells.notes)
-        )
+    names = [path.name for path in paths]
     page = out / "index.html"
-    page.write_text(_page(table, sections, [path.name for path in paths]), encoding="utf-8")
+    sections = [_section(item) for item in analysed]
+    text = page_from("summary.html", table=table, sections=sections, files=names)
+    page.write_text(text, encoding="utf-8", newline="\n")
     return [*paths, page]
 
 
-def _page(table: Table, sections: Sequence[_Section], files: Sequence[str]) -> str:
-    environment = Environment(
-        loader=PackageLoader("cmae_ablate.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _section(item: Analysed) -> _Section:
+    job = forest(item.comparison)
+    shown = picture(job, as_svg(job, LIGHT), as_svg(job, DARK))
+    # One page holds several forests, and a picture's name is its place on the page.
+    unnamed = Picture("", "", shown.alt, shown.light, shown.dark)
+    part = item.part
+    return _Section(
+        part.title, part.description.question, part.setting, item.answer, unnamed, item.cells.notes
     )
-    return environment.get_template("summary.html").render(table=table, sections=sections, files=files)

@@ -68,6 +68,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
     foreign = Counter(checked.loc[~checked["variant"].isin(description.variants), "variant"])
     notes = [
         *(f"'{v}' ({counted(n, 'row')}) is no variant of this study; left out" for v, n in foreign.items()),
+        *_not_asked(cells.description),
         *_incomplete(cells),
         *_unpaired(cells),
         *_added(cells),
@@ -75,6 +76,13 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         *_machines(cells),
     ]
     return Cells(description, cells.rows, tuple(notes))
+
+
+def _not_asked(study: StudyDescription) -> Iterator[str]:
+    left_out = study.seeds - len(study.expected_seeds)
+    if left_out:
+        planned = counted(study.seeds, "planned seed")
+        yield f"{left_out} of the {planned} not asked for (--seeds {study.asked})"
 
 
 def _incomplete(cells: Cells) -> Iterator[str]:
@@ -90,7 +98,7 @@ def _incomplete(cells: Cells) -> Iterator[str]:
             continue
         usable = set(values.index[values[variant].notna()].tolist())
         reasons: dict[str, list[int]] = defaultdict(list)
-        for seed in sorted(({*range(study.seeds)} | set(own)) - usable):
+        for seed in sorted(({*study.expected_seeds} | set(own)) - usable):
             state = own.get(seed, "missing")
             reasons[f"complete but without {study.metric}" if state == COMPLETE else state].append(seed)
         if reasons:
@@ -153,11 +161,23 @@ def _unlike(cells: Cells) -> Iterator[str]:
 
 def _machines(cells: Cells) -> Iterator[str]:
     complete = cells.rows[cells.rows["state"] == COMPLETE]
-    for column in MACHINE_COLUMNS:
-        if column in complete.columns:
-            kinds = [kind for kind in dict.fromkeys(complete[column].astype(str)) if kind and kind != "nan"]
-            if len(kinds) > 1:
-                yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
+    for column in (name for name in MACHINE_COLUMNS if name in complete.columns):
+        known = complete[complete[column].notna() & (complete[column].astype(str) != "")]
+        kinds = list(dict.fromkeys(known[column].astype(str)))
+        if len(kinds) > 1:
+            yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
+            yield from _mixed_pairs(cells.description, known, column)
+
+
+def _mixed_pairs(study: StudyDescription, known: pd.DataFrame, column: str) -> Iterator[str]:
+    """The comparisons whose two sides were trained on different machines under the same seed."""
+    machines = known.pivot(index="seed", columns="variant", values=column)
+    for variant, against in dict.fromkeys([*_against_reference(study), *study.contrasts]):
+        if {variant, against} <= set(machines.columns):
+            both = machines[[variant, against]].dropna()
+            mixed = both.index[both[variant] != both[against]]
+            if len(mixed):
+                yield f"'{variant}' against '{against}': {_seeds(list(mixed))} on different {column}s"
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.localisation import PREFIX
 from cmae_ablate.report.theme import COLUMN_INCHES, DASHES, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.wording import counted, listing, one_line
 
@@ -30,7 +31,8 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
     if logged is None or not set(COLUMNS) <= set(logged.columns):
         return None
     ours = logged[logged["variant"].isin(study.variants)].dropna(subset=["value"])
-    names = [str(name) for name in ours["name"].drop_duplicates()][:MOST_PANELS]
+    names = [str(name) for name in ours["name"].drop_duplicates() if not _is_elsewhere(str(name))]
+    names = names[:MOST_PANELS]
     if not names:
         return None
     variants = [v for v in study.variants if (ours["variant"] == v).any()]
@@ -60,6 +62,11 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
         f"({listing([one_line(v) for v in variants])}); lines: means over seeds, bands: one std."
     )
     return FigureJob("curves", "Learning curves", alt, draw)
+
+
+def _is_elsewhere(name: str) -> bool:
+    """A schedule is no result, and localisation, measured now and then, has a table of its own."""
+    return name == "lr" or name.startswith(PREFIX)
 
 
 def _panel(axes: Axes, logged: pd.DataFrame, variants: Sequence[str], theme: Theme) -> None:

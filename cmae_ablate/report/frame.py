@@ -32,6 +32,7 @@ class StudyDescription:
         notes: Free lines for the caption, such as the budget.
         equivalence_margin: Differences inside plus or minus this, in the metric's unit, count as equal.
         fingerprints: Expected fingerprint of each cell, where the study can tell.
+        asked: How many of the planned seeds this run asked for, where not all (`--seeds`).
     """
 
     name: str
@@ -49,6 +50,12 @@ class StudyDescription:
     notes: tuple[str, ...] = ()
     equivalence_margin: float | None = None
     fingerprints: Mapping[Cell, str] = field(default_factory=dict)
+    asked: int | None = None
+
+    @property
+    def expected_seeds(self) -> range:
+        """The seeds that every variant should have a complete cell of."""
+        return range(self.seeds if self.asked is None else min(self.asked, self.seeds))
 
     @property
     def family(self) -> tuple[tuple[str, str], ...]:
@@ -61,12 +68,14 @@ class ReportExtras:
     """What a finished run can add to a report made from `trials.csv` alone; all of it optional.
 
     Attributes:
-        curves: Columns `variant, seed, epoch, name, value`, one row per logged number.
+        curves: Columns `variant, seed, epoch, name, value`, one row per logged number; names that begin with
+            `crop.` tell how well boxes were localised.
         reconstructions: Per variant a picture (PNG, JPEG, WebP) of original, masked, reconstructed.
-        crop_boxes: Per variant a picture of its crop boxes.
+        crop_boxes: Per variant a picture of where its crops fall on a few training images.
         correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
             image order for all cells.
         links: Per cell the address of its MLflow run.
+        links_open: What to type for these addresses to open.
         environment: Versions, hardware, threads: shown as given.
         command: The command line that repeats the study.
         git: Commit and whether the tree was clean.
@@ -77,6 +86,7 @@ class ReportExtras:
     crop_boxes: Mapping[str, Path] = field(default_factory=dict)
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)
     links: Mapping[Cell, str] = field(default_factory=dict)
+    links_open: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     git: str = ""

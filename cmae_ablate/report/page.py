@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import mimetypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Factorial
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
+from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
+from cmae_ablate.report.markup import Picture, page_from, photograph
 from cmae_ablate.report.tables import Table
-from cmae_ablate.report.theme import FigureJob
 from cmae_ablate.report.verdict import verdict
 from cmae_ablate.report.wording import p_value, significant
 
 LONG = 30
 LINKS = ("http://", "https://", "file://")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An inlined figure; `dark` is empty where there is only one version."""
-
-    name: str
-    title: str
-    alt: str
-    light: str
-    dark: str
 
 
 @dataclass(frozen=True)
@@ -61,21 +47,16 @@ class PageContent:
     figures: tuple[Picture, ...]
     galleries: tuple[Gallery, ...]
     factorial: Factorial | None
+    localised: Localisation | None
     extras: ReportExtras
     files: tuple[str, ...]
 
 
 def render(content: PageContent) -> str:
     """The page's HTML. Every label is escaped by the template engine."""
-    environment = Environment(
-        loader=PackageLoader("cmae_ablate.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     study, extras = content.study, content.extras
-    return environment.get_template("page.html").render(
+    return page_from(
+        "page.html",
         study=study,
         answer=content.answer,
         table=content.table,
@@ -87,25 +68,19 @@ def render(content: PageContent) -> str:
         figures=content.figures,
         anova=_anova(content.factorial),
         factorial_notes=content.factorial.notes if content.factorial else (),
+        localisation={"header": HEADER, "lines": content.localised.lines, "caption": CAPTION}
+        if content.localised
+        else None,
         galleries=list(_galleries(content.galleries)),
         cell_header=_cell_columns(content.cells),
         cell_lines=list(_cell_lines(content.cells, extras)),
         linked=any(_link(url) for url in extras.links.values()),
+        links_open=extras.links_open,
         environment=extras.environment,
         command=extras.command,
         git=extras.git,
         files=content.files,
     )
-
-
-def picture(job: FigureJob, light: str, dark: str) -> Picture:
-    """A figure as two inlined SVG addresses; base64, because `srcset` splits at blanks and commas."""
-    addresses = (_data_url("image/svg+xml", text.encode()) for text in (light, dark))
-    return Picture(job.name, job.title, job.alt, *addresses)
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _verdicts(comparison: Comparison) -> list[tuple[str, str, str, str]]:
@@ -137,15 +112,11 @@ def _galleries(galleries: Sequence[Gallery]) -> Iterator[tuple[str, list[Picture
     """Every kind of picture with its variants' pictures side by side, in table order."""
     for gallery in galleries:
         pictures = [
-            Picture("", variant, f"{gallery.title} of {variant}", _inlined(path), "")
+            photograph(path, variant, f"{gallery.title} of {variant}")
             for variant, path in gallery.paths.items()
         ]
         if pictures:
             yield gallery.title, pictures
-
-
-def _inlined(path: Path) -> str:
-    return _data_url(mimetypes.guess_type(path.name)[0] or "image/png", path.read_bytes())
 
 
 def _cell_columns(cells: Cells) -> list[str]:

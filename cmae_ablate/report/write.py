@@ -20,7 +20,9 @@ from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.gallery import Gallery, gallery_figure, gather
 from cmae_ablate.report.latex import latex
-from cmae_ablate.report.page import PageContent, picture, render
+from cmae_ablate.report.localisation import Localisation, localisation
+from cmae_ablate.report.markup import picture
+from cmae_ablate.report.page import PageContent, render
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, make_table, markdown
@@ -73,6 +75,7 @@ class _Findings:
     comparison: Comparison
     further: tuple[Comparison, ...]
     factorial: Factorial | None
+    localised: Localisation | None
     galleries: tuple[Gallery, ...]
     notes: tuple[str, ...]
 
@@ -85,8 +88,10 @@ def _analyse(description: StudyDescription, trials: pd.DataFrame, extras: Report
         gather("Reconstructions", extras.reconstructions, description.variants),
         gather("Crop boxes", extras.crop_boxes, description.variants),
     )
+    localised = localisation(extras.curves, description)
     notes = (
         *cells.notes,
+        *(localised.notes if localised else ()),
         *(note for gallery in galleries for note in gallery.notes),
         *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
     )
@@ -95,6 +100,7 @@ def _analyse(description: StudyDescription, trials: pd.DataFrame, extras: Report
         comparison=compare(cells, description.metric, extras.correct),
         further=tuple(compare(cells, metric, thorough=False) for metric in known),
         factorial=analyse(cells),
+        localised=localised,
         galleries=galleries,
         notes=notes,
     )
@@ -105,7 +111,7 @@ def _write(found: _Findings, table: Table, sentence: str, extras: ReportExtras, 
     study = found.comparison.description
     drawn = [(job, draw(job, out)) for job in _figures(found, extras)]
     paths = [
-        *_frames(out, table.full, found.comparison, found.factorial),
+        *_frames(out, table.full, found),
         _text(out / "table.md", markdown(table)),
         _text(out / "table.tex", latex(table, study.name)),
         *save(table_picture(table), out),
@@ -122,6 +128,7 @@ def _write(found: _Findings, table: Table, sentence: str, extras: ReportExtras, 
         figures=tuple(picture(job, files.light, files.dark) for job, files in drawn),
         galleries=found.galleries,
         factorial=found.factorial,
+        localised=found.localised,
         extras=extras,
         files=(*(name for name in INPUTS if (out / name).is_file()), *(path.name for path in paths)),
     )
@@ -137,14 +144,14 @@ def _figures(found: _Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
     return tuple(job for job in jobs if job is not None)
 
 
-def _frames(
-    out: Path, full: pd.DataFrame, comparison: Comparison, factorial: Factorial | None
-) -> Iterable[Path]:
-    frames = {"table.csv": full, "effects.csv": effects_table(comparison)}
-    if comparison.description.contrasts:
-        frames["contrasts.csv"] = contrasts_table(comparison)
-    if factorial is not None and len(factorial.anova):
-        frames["factorial.csv"] = factorial.anova
+def _frames(out: Path, full: pd.DataFrame, found: _Findings) -> Iterable[Path]:
+    frames = {"table.csv": full, "effects.csv": effects_table(found.comparison)}
+    if found.comparison.description.contrasts:
+        frames["contrasts.csv"] = contrasts_table(found.comparison)
+    if found.factorial is not None and len(found.factorial.anova):
+        frames["factorial.csv"] = found.factorial.anova
+    if found.localised is not None:
+        frames["localisation.csv"] = found.localised.full
     for name, frame in frames.items():
         frame.to_csv(out / name, index=False)
         yield out / name

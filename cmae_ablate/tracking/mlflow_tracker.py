@@ -117,12 +117,15 @@ class MlflowTracker:
 
         self._attempt(write)
 
-    def reconcile(self, running: Collection[CellKey], complete: Collection[CellKey] = ()) -> None:
+    def reconcile(
+        self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
+    ) -> None:
         """Hand in what an outage held back, and end every run whose cell is not running.
 
         Args:
             running: Cells that some worker holds at this moment.
             complete: Cells with a result: their runs are FINISHED, other stale ones KILLED.
+            groups: Whether the runs of the study and its variants end too; not while a report is to come.
         """
         for path in sorted(self._spools.glob("*.jsonl")):
             entries = read_spool(path)
@@ -130,7 +133,7 @@ class MlflowTracker:
                 path.unlink(missing_ok=True)
             elif (entries[0].variant, entries[0].seed) not in running:
                 MlflowRun(Spool(self._spools, entries[0]), self._attempt, entries[1:])
-        self._attempt(lambda tree: tree.end_stale(set(running), set(complete)))
+        self._attempt(lambda tree: tree.end_stale(set(running), set(complete), groups))
 
     def address(self) -> str:
         """Where a browser finds the study's runs, once `ui_command` runs; empty while the store is away."""

@@ -59,8 +59,13 @@ class Tracker(Protocol):
         """Give each variant its summary and end the runs of the study and its variants."""
         ...
 
-    def reconcile(self, running: Collection[CellKey], complete: Collection[CellKey] = ()) -> None:
-        """Hand in what an outage held back, and end every run whose cell is not running."""
+    def reconcile(
+        self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
+    ) -> None:
+        """Hand in what an outage held back, and end every run whose cell is not running.
+
+        `groups` says whether the runs of the study and its variants end too, where nothing runs below them.
+        """
         ...
 
     def address(self) -> str:
@@ -83,7 +88,9 @@ class NullTracker:
     def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
         """Nothing."""
 
-    def reconcile(self, running: Collection[CellKey], complete: Collection[CellKey] = ()) -> None:
+    def reconcile(
+        self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
+    ) -> None:
         """Nothing."""
 
     def address(self) -> str:

@@ -68,8 +68,11 @@ class RunTree:
             if self.client.get_run(each).info.status != "RUNNING":
                 self.client.update_run(each, status="RUNNING")
 
-    def end_stale(self, running: Collection[CellKey], complete: Collection[CellKey]) -> None:
-        """End every run marked RUNNING below which nothing runs; those of complete cells are FINISHED."""
+    def end_stale(self, running: Collection[CellKey], complete: Collection[CellKey], groups: bool) -> None:
+        """End every run marked RUNNING below which nothing runs; those of complete cells are FINISHED.
+
+        Those of the study and its variants are left alone unless `groups`.
+        """
         busy = {variant for variant, _ in running}
         for run in list(self._runs("attributes.status != 'FINISHED'")):
             tags = run.data.tags
@@ -80,8 +83,10 @@ class RunTree:
                 if key in running:
                     continue
                 status = "FINISHED" if key in complete else "KILLED"
-            elif (kind == "variant" and tags[VARIANT] in busy) or (kind == "study" and busy):
-                continue
+            elif kind in ("study", "variant"):
+                is_busy = bool(busy) if kind == "study" else tags[VARIANT] in busy
+                if is_busy or not groups:
+                    continue
             elif kind == "older":
                 status = "FINISHED"
             if is_running or status == "FINISHED":

@@ -1,0 +1,65 @@
+"""The rounded table on a terminal of any width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from cmae_ablate.report.wording import BLANK, MINUS
+
+TITLE_WORDS = 9
+"""A header folds at words where it is longer than this."""
+LABEL_WIDTH, GAP = 24, 3
+WORDS = ("reference", "no paired seed")
+
+
+def show_table(lines: Sequence[Sequence[str]], title: str, console: Console) -> None:
+    """Print a table, header first; where the terminal is too narrow, in several parts, each with the labels.
+
+    Args:
+        lines: The header and the rows, equally long; the first column labels a row.
+        title: What is printed above.
+        console: Where to print.
+    """
+    columns = list(zip(*lines, strict=True))
+    console.print(Text(title, style="bold"))
+    rest = list(range(1, len(columns)))
+    part = [0]
+    while rest:
+        part = [0, rest.pop(0)]
+        while rest and _wide([columns[i] for i in [*part, rest[0]]]) <= console.width:
+            part.append(rest.pop(0))
+        table = Table(*(_column(*columns[i]) for i in part), box=box.SIMPLE_HEAD, pad_edge=False)
+        for row in lines[1:]:
+            table.add_row(*(Text(row[i]) for i in part))
+        console.print(table)
+
+
+def _column(title: str, *cells: str) -> Column:
+    """Numbers to the right and in one piece, words to the left."""
+    if all(cell[:1] in f"{BLANK}{MINUS}+<" or cell[0].isdigit() or cell in WORDS for cell in cells if cell):
+        return Column(Text(_folded(title)), justify="right", no_wrap=True)
+    return Column(Text(_folded(title)), overflow="fold")
+
+
+def _wide(columns: Sequence[Sequence[str]]) -> int:
+    """Characters that the columns take side by side, the first one folded."""
+    widths = [
+        max(len(line) for cell in (_folded(c[0]), *c[1:]) for line in cell.split("\n")) for c in columns
+    ]
+    return min(widths[0], LABEL_WIDTH) + sum(widths[1:]) + GAP * (len(widths) - 1)
+
+
+def _folded(title: str) -> str:
+    """The title in lines of whole words, none much longer than its longest word."""
+    lines: list[str] = []
+    for word in title.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= TITLE_WORDS:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "\n".join(lines)
