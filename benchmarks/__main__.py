@@ -48,6 +48,7 @@ def main() -> None:
         parser.error(f"no section is called {unknown[0]!r}; choose from {', '.join(SECTIONS)}")
     load_components()
     set_threads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "results.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     for name in names:

@@ -1,34 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2.functional import resize
 
 from cmae_ablate.arrays import DataArrays
-from cmae_ablate.data import TrainingViews, WholeImages, _resample_weights, _weights, crop_resize, normalise
+from cmae_ablate.data import TrainingViews, WholeImages, normalise
 from cmae_ablate.spec import TrialSpec
-
-CROPS = torch.tensor([[0, 0, 40, 48], [3, 5, 17, 20], [10, 0, 30, 9], [39, 47, 1, 1], [0, 1, 24, 24]])
-
-
-@pytest.mark.parametrize("size", [16, 24, 64])
-def test_crop_resize_agrees_with_torchvision_on_each_crop(size: int) -> None:
-    images = torch.rand(
-        len(CROPS), 3, 40, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
-    found = crop_resize(images, CROPS, size)
-    for image, (top, left, height, width), result in zip(images, CROPS.tolist(), found, strict=True):
-        cut = image[:, top : top + height, left : left + width]
-        expected = resize(cut, [size, size], InterpolationMode.BICUBIC, antialias=True)
-        torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
-
-
-def test_a_whole_image_at_its_own_size_is_unchanged() -> None:
-    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    whole = torch.tensor([[0, 0, 32, 32]]).expand(2, 4)
-    torch.testing.assert_close(crop_resize(images, whole, 32), images, rtol=0, atol=1e-6)
 
 
 def test_normalised_training_images_have_mean_zero_and_deviation_one(tiny_data: DataArrays) -> None:
@@ -71,13 +48,3 @@ def test_whole_images_come_in_order_at_the_encoder_size(tiny_data: DataArrays) -
     batches = list(whole.batches(20))
     assert [len(batch) for batch in batches] == [20, 12]
     assert batches[0].shape[1:] == (3, 16, 16)
-
-
-@pytest.mark.parametrize(("source", "size"), [(64, 64), (33, 16), (300, 64)])
-def test_weights_that_were_looked_up_are_those_that_were_computed(source: int, size: int) -> None:
-    rng = torch.Generator().manual_seed(0)
-    for _ in range(20):
-        length = torch.randint(1, source + 1, (16,), generator=rng)
-        start = (torch.rand(16, generator=rng) * (source - length + 1)).long()
-        found = _weights(start, length, source, size, torch.float32)
-        assert torch.equal(found, _resample_weights(start, length, source, size, torch.float32))

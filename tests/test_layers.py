@@ -16,7 +16,7 @@ LAYERS = [
     {"settings", "spec", "study_file", "study_keys", "design"},
     {"runtime", "hardware", "slots"},
     {"components"},
-    {"data", "model", "optim", "checkpoint", "meter"},
+    {"data", "resample", "model", "optim", "checkpoint", "meter"},
     {"pretrain", "evaluations", "cost", "pictures"}
     | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
     {"trial", "memory"},

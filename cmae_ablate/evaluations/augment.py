@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from cmae_ablate.components.crops.sampling import RATIO, anywhere, crop_sizes, draw
-from cmae_ablate.data import crop_resize, normalise, take, to_unit
+from cmae_ablate.data import normalise, take, to_unit
+from cmae_ablate.resample import crop_resize
 from cmae_ablate.runtime import seeded, stream, stream_seed
 from cmae_ablate.slots import EvaluationContext
 

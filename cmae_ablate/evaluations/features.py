@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from cmae_ablate.arrays import DataArrays, Split
-from cmae_ablate.data import WholeImages, crop_resize
+from cmae_ablate.data import WholeImages
+from cmae_ablate.resample import crop_resize
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.slots import Encoder
 
