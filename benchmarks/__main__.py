@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import commands, objectives, overhead, probe, step, views
+from benchmarks import cell, commands, objectives, overhead, probe, step, views
 from benchmarks.timing import Comparison
 from cmae_ablate.cost import matmul_speed
 from cmae_ablate.hardware import processor
@@ -23,6 +23,7 @@ SECTIONS: dict[str, Callable[[int, bool], Iterator[Comparison]]] = {
     "views": views.run,
     "objectives": objectives.run,
     "probe": probe.run,
+    "cell": cell.run,
     "overhead": overhead.run,
     "commands": commands.run,
 }

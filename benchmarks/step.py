@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
 from benchmarks import reference
 from benchmarks.reference import BETAS, DECAY, RATE, Size
 from benchmarks.timing import Comparison, compare
+from cmae_ablate.cost import matmul_speed, profile
 from cmae_ablate.optim import parameter_groups
+from cmae_ablate.runtime import Runtime
 from cmae_ablate.tokens import PatchMask
 
 BATCH = 32
@@ -71,12 +74,18 @@ def step(size: Size, rounds: int) -> Comparison:
         reference_loss().backward()  # type: ignore[no-untyped-call]
         optimisers[1].step()
 
-    return compare(
+    flops = profile(own_loss).flops
+    found = compare(
         f"MAE step with optimiser, {size}",
         own,
         other,
         rounds=rounds,
         repeats=2,
         target=1.05,
-        remark=f"batch {BATCH}, fp32; loss and gradients equal to {difference:.0e}",
+    )
+    share = flops / found.own_seconds / matmul_speed(Runtime())
+    return replace(
+        found,
+        remark=f"batch {BATCH}, fp32; loss and gradients equal to {difference:.0e}; {flops / 1e9:.1f} GFLOP "
+        f"at {share:.0%} of the speed of a large matrix product",
     )

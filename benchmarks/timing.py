@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -35,6 +35,15 @@ class Comparison:
     target: float | None = None
     remark: str = ""
 
+    @classmethod
+    def of(
+        cls, name: str, own: np.ndarray, reference: np.ndarray, target: float | None = None, remark: str = ""
+    ) -> Comparison:
+        """From the seconds of each round, (rounds,)."""
+        low, ratio, high = (float(value) for value in np.quantile(reference / own, [0.25, 0.5, 0.75]))
+        seconds = float(np.median(own)), float(np.median(reference))
+        return cls(name, ratio, low, high, *seconds, len(own), target, remark)
+
     def record(self) -> dict[str, object]:
         """As JSON."""
         return asdict(self)
@@ -61,26 +70,19 @@ def compare(
         target: What the median ratio should reach.
         remark: For the table.
     """
-    pairs = []
-    for round_ in range(rounds + 1):
-        # Who goes first changes, so that neither always meets the other's leftovers in the caches.
-        ways = (own, reference) if round_ % 2 else (reference, own)
-        seconds = {way: _timed(way, repeats) for way in ways}
-        pairs.append((seconds[own], seconds[reference]))
-    times = np.array(pairs[1:])
-    low, ratio, high = np.quantile(times[:, 1] / times[:, 0], [0.25, 0.5, 0.75])
-    own_seconds, reference_seconds = np.median(times, axis=0)
-    return Comparison(
-        name,
-        float(ratio),
-        float(low),
-        float(high),
-        float(own_seconds),
-        float(reference_seconds),
-        rounds,
-        target,
-        remark,
-    )
+    times = in_turns([own, reference], rounds=rounds, repeats=repeats)
+    return Comparison.of(name, times[0], times[1], target, remark)
+
+
+def in_turns(ways: Sequence[Callable[[], object]], *, rounds: int, repeats: int = 1) -> np.ndarray:
+    """Seconds of each way in each round, (ways, rounds), after one round that is not counted."""
+    times = np.empty((len(ways), rounds + 1))
+    for number in range(rounds + 1):
+        # Who goes first changes, so that none always meets the same leftovers in the caches.
+        order = range(len(ways)) if number % 2 else reversed(range(len(ways)))
+        for index in order:
+            times[index, number] = _timed(ways[index], repeats)
+    return times[:, 1:]
 
 
 def _timed(way: Callable[[], object], repeats: int) -> float:

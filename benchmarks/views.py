@@ -52,21 +52,7 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
     spec = specs["MAE"]
     batches = views_of(spec, data)
     indices = batches.order(0)[: batches.batch_size]
-    jpegs = [_jpeg(data.train.images[index]) for index in indices]
-    low, high = spec["crop"].options["scale"]
-    per_sample = transforms.Compose(
-        [
-            transforms.RandomResizedCrop(
-                data.image_size, scale=(low, high), interpolation=transforms.InterpolationMode.BICUBIC
-            ),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(data.mean, data.std),
-        ]
-    )
-
-    def torchvision() -> torch.Tensor:
-        return torch.stack([per_sample(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in jpegs])
+    torchvision = per_sample(spec, data, indices)
 
     def own() -> list[torch.Tensor]:
         return batches.views(indices, 0, 0, 1)
@@ -78,7 +64,7 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
         rounds=rounds,
         repeats=10,
         target=6.0,
-        remark=f"batch {len(jpegs)} of {data.image_size} pixels against PIL JPEG and torchvision per sample",
+        remark=f"batch {len(indices)} of {data.image_size} pixels against PIL and torchvision per sample",
     )
     yield compare(
         "crop, flip, normalise: MAE steps that one batch of views costs",
@@ -91,22 +77,39 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
     )
 
 
-def train_step(spec: TrialSpec, data: DataArrays) -> Callable[[], None]:
-    """A step of a trial on images that are there already, its optimiser included."""
+def train_step(spec: TrialSpec, data: DataArrays) -> Callable[..., None]:
+    """A step of a trial, its optimiser included, on views given or on noise that is there already."""
     model = assemble(spec, data.image_size).train()
     optimiser = adamw(model, spec.training, torch.device("cpu"))
     shape = (spec.training.batch_size, 3, data.image_size, data.image_size)
-    images = [torch.randn(shape) for _ in range(model.num_views)]
+    noise = [torch.randn(shape) for _ in range(model.num_views)]
 
-    def step() -> None:
+    def step(views: list[torch.Tensor] | None = None) -> None:
         rngs = {name: stream(0, name) for name in spec.objectives}
-        loss = model.total(model(images, model.sample_masks(shape[0], 0, 0, 0), rngs))
+        loss = model.total(model(views or noise, model.sample_masks(shape[0], 0, 0, 0), rngs))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         model.after_step(0.5)
 
     return step
+
+
+def per_sample(spec: TrialSpec, data: DataArrays, indices: np.ndarray) -> Callable[[], torch.Tensor]:
+    """MAE's augmentation as its code does it: PIL decodes, torchvision crops and flips, image by image."""
+    jpegs = [_jpeg(data.train.images[index]) for index in indices]
+    low, high = spec["crop"].options["scale"]
+    augment = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(
+                data.image_size, scale=(low, high), interpolation=transforms.InterpolationMode.BICUBIC
+            ),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(data.mean, data.std),
+        ]
+    )
+    return lambda: torch.stack([augment(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in jpegs])
 
 
 def _jpeg(image: np.ndarray) -> bytes:

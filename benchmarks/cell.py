@@ -1,0 +1,102 @@
+"""A whole MAE cell, pretraining and probe, against the same work done with the reference's means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from benchmarks.probe import EPOCHS, forward_again
+from benchmarks.reference import Size, hugging_face, plain_adamw
+from benchmarks.timing import Comparison, in_turns
+from benchmarks.views import cpu_scale, per_sample, train_step, views_of
+from cmae_ablate.arrays import DataArrays
+from cmae_ablate.evaluations.features import FrozenFeatures
+from cmae_ablate.evaluations.linear_probe import LinearProbe
+from cmae_ablate.model import assemble
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.slots import EvaluationContext
+from cmae_ablate.spec import TrialSpec
+
+STEPS = 20
+"""Of each training that a round times; the cell's own count is got by multiplying."""
+FEW = 1600
+"""Images of which a round encodes again; the 90 epochs are got by multiplying."""
+
+
+def run(rounds: int, quick: bool) -> Iterator[Comparison]:
+    """Four parts are timed in turns; each round gives one ratio of the two sums."""
+    specs, data = cpu_scale(quick)
+    spec = specs["MAE"]
+    encoder = assemble(spec, data.image_size).eval().encoder
+    few = min(FEW, len(data.train))
+
+    def probe() -> None:
+        features = FrozenFeatures(encoder, data, Runtime())
+        LinearProbe()(EvaluationContext(encoder, features, data, Runtime(), 0))
+
+    def held_out() -> None:
+        features = FrozenFeatures(encoder, data, Runtime())
+        for split in ("validation", "test"):
+            features.get(split, "mean")
+
+    steps = spec.training.epochs * (len(data.train) // spec.training.batch_size)
+    parts = {
+        own_steps(spec, data): steps / STEPS,
+        probe: 1.0,
+        reference_steps(spec, data): -steps / STEPS,
+        forward_again(encoder, data, few): -EPOCHS * len(data.train) / few,
+        held_out: -1.0,
+    }
+    seconds = in_turns(list(parts), rounds=rounds)
+    weights = list(parts.values())
+    own = sum(times * weight for times, weight in zip(seconds, weights, strict=True) if weight > 0)
+    reference = -sum(times * weight for times, weight in zip(seconds, weights, strict=True) if weight < 0)
+    yield Comparison.of(
+        f"MAE cell whole: {spec.training.epochs} epochs and a {EPOCHS}-epoch probe",
+        own,
+        reference,
+        target=3.0,
+        remark=f"{STEPS} steps and {few} images re-encoded a round, multiplied; reference views by PIL",
+    )
+
+
+def own_steps(spec: TrialSpec, data: DataArrays) -> Callable[[], None]:
+    """Views and training steps as a cell makes them."""
+    batches, order = views_of(spec, data), views_of(spec, data).order(0)
+    size, step = batches.batch_size, train_step(spec, data)
+
+    def steps() -> None:
+        for number in range(STEPS):
+            start = number * size % (len(order) - size + 1)
+            step(batches.views(order[start : start + size], 0, number, 1))
+
+    return steps
+
+
+def reference_steps(spec: TrialSpec, data: DataArrays) -> Callable[[], None]:
+    """ViTMAE's step with torch's default AdamW, on images that PIL and torchvision made one by one."""
+    backbone, decoder = spec["backbone"].options, spec["decoder"].options
+    size = Size(
+        backbone["dim"],
+        backbone["depth"],
+        backbone["heads"],
+        backbone["patch"],
+        data.image_size,
+        decoder["dim"],
+        decoder["depth"],
+        decoder["heads"],
+    )
+    model: nn.Module = hugging_face(size)
+    optimiser = plain_adamw(model)
+    views = per_sample(spec, data, views_of(spec, data).order(0)[: spec.training.batch_size])
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            loss: torch.Tensor = model(views()).loss
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+
+    return steps

@@ -1,0 +1,188 @@
+"""Cost against images and cells over two decades, each point in a process of its own, and a plot.
+
+Run:   python -m benchmarks.scaling          (`make bench` does, after the comparisons)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import matplotlib
+import numpy as np
+
+from benchmarks.commands import ROOT, cmae
+from cmae_ablate.arrays import DataArrays, Split
+from cmae_ablate.pretrain import pretrain
+from cmae_ablate.registry import load_components
+from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.settings import apply, default_tree
+from cmae_ablate.spec import resolve
+
+HERE = Path(__file__).parent
+IMAGES = (1_000, 10_000, 100_000)
+SEEDS = (2, 20, 200)
+"""Of a study of two variants: 4, 40 and 400 cells."""
+SIDE, BATCH = 64, 128
+SCALE = """\
+dataset: {name: scenes, num_train: 64, num_validation: 32, num_test: 32, image_size: 32}
+backbone: {name: vit, dim: 32, depth: 1, heads: 2, patch: 8}
+decoder: {name: transformer, depth: 1, dim: 32, heads: 2}
+training: {epochs: 1, batch_size: 16, warmup_epochs: 0.0, threads: 1}
+evaluations: {knn: {name: knn, k: 3}}
+"""
+STUDY = """\
+question: Does the time of a cell grow with their number?
+scale: instant
+design: one_factor
+factors:
+  decoder: {path: decoder, levels: {depth 1: {depth: 1}, linear: {name: linear}}}
+reference: {decoder: depth 1}
+seeds: 1
+metric: knn.top1
+"""
+
+
+def main() -> None:
+    """Measure every point and draw them; with `--images` or `--cells`, one point, printed as JSON."""
+    parser = argparse.ArgumentParser(prog="benchmarks.scaling", description=__doc__)
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--quick", action="store_true", help="small points: whether it works")
+    parser.add_argument("--out", type=Path, default=HERE)
+    arguments = parser.parse_args()
+    if arguments.images:
+        print(json.dumps(images_point(arguments.images)))
+    elif arguments.seeds:
+        print(json.dumps(cells_point(arguments.seeds)))
+    else:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        divide = 100 if arguments.quick else 1
+        found = {
+            "images": [_apart("--images", max(200, count // divide)) for count in IMAGES],
+            "cells": [_apart("--seeds", max(1, count // divide)) for count in SEEDS],
+        }
+        (arguments.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n")
+        draw(found, arguments.out / "scaling.png")
+
+
+def images_point(count: int) -> dict[str, float]:
+    """Train a small MAE for one epoch on `count` images of noise in a memory-mapped file.
+
+    Returns:
+        Seconds, and the most memory beside that of the same process after its first steps, in bytes:
+        all of it, and what is not of the mapped file.
+    """
+    load_components()
+    set_threads(1)
+    tree = default_tree()
+    changes = {
+        "backbone": {"name": "vit", "dim": 32, "depth": 1, "heads": 2, "patch": 16},
+        "decoder": {"name": "linear"},
+        "training": {"epochs": 1, "batch_size": BATCH, "warmup_epochs": 0.0},
+        "evaluations": {},
+    }
+    for path, value in changes.items():
+        tree = apply(tree, (path,), value)
+    spec = resolve(tree)
+    with TemporaryDirectory() as folder:
+        few, many = (noise(Path(folder), size) for size in (2 * BATCH, count))
+        pretrain(spec, few, Runtime(), Path(folder) / "warm")
+        before = memory()
+        start = time.perf_counter()
+        pretrain(spec, many, Runtime(), Path(folder) / "cell")
+        seconds = time.perf_counter() - start
+        after = memory()
+    return {
+        "count": count,
+        "seconds": seconds,
+        "bytes": after["VmHWM"] - before["VmRSS"],
+        "private_bytes": after["RssAnon"] - before["RssAnon"],
+    }
+
+
+def cells_point(seeds: int) -> dict[str, float]:
+    """Run a study of two variants and `seeds` seeds by one worker.
+
+    Returns:
+        Seconds, and the most memory the process held, in bytes.
+    """
+    with TemporaryDirectory() as folder:
+        study = Path(folder) / "instant.yaml"
+        study.write_text(STUDY)
+        (study.parent / "scales").mkdir()
+        (study.parent / "scales" / "instant.yaml").write_text(SCALE)
+        arguments = ["run", str(study), "--out", folder, "--workers", "1", "--device", "cpu"]
+        start = time.perf_counter()
+        status = cmae(*arguments, "--seeds", str(seeds))
+        seconds = time.perf_counter() - start
+        assert status == 0, f"exit status {status}"
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return {"count": 2 * seeds, "seconds": seconds, "bytes": peak}
+
+
+def noise(folder: Path, count: int) -> DataArrays:
+    """Prepared data of `count` training images, as the cache holds them."""
+    path = folder / f"{count}.bin"
+    images = np.memmap(path, np.uint8, "w+", shape=(count, 3, SIDE, SIDE))
+    rng = np.random.default_rng(0)
+    for start in range(0, count, 1000):
+        part = images[start : start + 1000]
+        part[:] = rng.integers(0, 256, part.shape, np.uint8)
+    images.flush()
+    mapped = np.memmap(path, np.uint8, "r", shape=images.shape)
+    labels = rng.integers(0, 10, count)
+    boxes = np.tile(np.array([0.0, 0.0, 1.0, 1.0], np.float32), (count, 1))
+    split = Split(mapped, labels, boxes)
+    names = tuple(str(label) for label in range(10))
+    half = (0.5, 0.5, 0.5)
+    return DataArrays("noise", names, "noise", half, half, (), split, split, split)
+
+
+def memory() -> dict[str, int]:
+    """What Linux says of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = (line.split() for line in lines if line.startswith(("VmRSS", "VmHWM", "RssAnon")))
+    return {name.rstrip(":"): int(size) * 1024 for name, size, _ in fields}
+
+
+def draw(found: dict[str, list[dict[str, float]]], path: Path) -> None:
+    """Seconds and memory against the count, both axes logarithmic, beside the line of proportion."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+    for axis, (name, points) in zip(axes, found.items(), strict=True):
+        counts = np.array([point["count"] for point in points])
+        seconds = np.array([point["seconds"] for point in points])
+        axis.loglog(counts, seconds, "o-", color="#0072B2", label="seconds")
+        # Through the last point: what start-up costs lifts the first ones above it.
+        axis.loglog(counts, seconds[-1] * counts / counts[-1], ":", color="0.5", label="proportional")
+        axis.set_xlabel(f"number of {name}")
+        axis.set_ylabel("seconds")
+        twin = axis.twinx()
+        megabytes = np.array([point["bytes"] for point in points]) / 2**20
+        twin.semilogx(counts, megabytes, "s--", color="#D55E00", label="memory")
+        twin.set_ylabel("memory (MiB)")
+        twin.set_ylim(0, 1.3 * megabytes.max())
+        lines = [*axis.get_lines(), *twin.get_lines()]
+        axis.legend(lines, [str(line.get_label()) for line in lines], frameon=False, loc="upper left")
+    figure.savefig(path, dpi=200)
+
+
+def _apart(flag: str, count: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.scaling", flag, str(count)]
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    point: dict[str, float] = json.loads(output.splitlines()[-1])
+    print(f"{flag.removeprefix('--')} {point['count']:,}: {point['seconds']:.1f} s", flush=True)
+    return point
+
+
+if __name__ == "__main__":
+    main()
