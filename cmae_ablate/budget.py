@@ -22,11 +22,12 @@ from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cost import measure
 from cmae_ablate.design import Variant
 from cmae_ablate.errors import Interrupted, UserError
-from cmae_ablate.pretrain import Hooks, image_size_of, pretrain
+from cmae_ablate.pretrain import Hooks, pretrain
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.settings import Tree
 from cmae_ablate.spec import TrialSpec, resolve
 
+Trials = Mapping[str, tuple[TrialSpec, DataArrays]]
 EPOCHS, FLOPS, TIME = "epochs", "flops", "time"
 WARM_STEPS, TIMED_STEPS = 3, 12
 _NAMES = {FLOPS: "FLOPs", TIME: "time"}
@@ -53,17 +54,21 @@ def apply_budget(
     """Give every variant the epochs whose cost comes nearest to that of the reference's epochs.
 
     Args:
-        variants: As designed, all with their own `training.epochs`.
+        variants: As designed, all with the same `training.epochs`.
         reference: The label of the one whose whole cost is the budget.
-        costs: Cost of one epoch by label, above 0, in any unit.
+        costs: Cost of one epoch by label, above 0, in any unit; the reference is among them.
 
     Returns:
-        The variants with other epochs, and each one's share; the reference keeps its epochs.
+        The variants with other epochs, and each one's share. The reference keeps its epochs; so does a
+        variant without a cost, whose encoder comes from a file, and it has no share.
     """
     whole = next(v.spec.training.epochs for v in variants if v.label == reference)
     budget = whole * costs[reference]
     rescaled, shares = [], []
     for variant in variants:
+        if variant.label not in costs:
+            rescaled.append(variant)
+            continue
         epochs = max(1, round(budget / costs[variant.label]))
         rescaled.append(replace(variant, spec=with_epochs(variant.spec, epochs)))
         shares.append(Share(variant.label, epochs, epochs * costs[variant.label] / budget))
@@ -88,14 +93,12 @@ def _warmed(crop: Tree, factor: float) -> Tree:
     return {**crop, "warmup_epochs": max(1, round(warmup * factor))}
 
 
-def flops_per_epoch(spec: TrialSpec, data: DataArrays) -> float:
+def flops_per_epoch(spec: TrialSpec, image_size: int, num_train: int) -> float:
     """FLOPs of one epoch's training steps, counted."""
-    return measure(spec, image_size_of(spec, data)).flops_image * len(data.train.labels)
+    return measure(spec, image_size).flops_image * num_train
 
 
-def seconds_per_epoch(
-    trials: Mapping[str, tuple[TrialSpec, DataArrays]], runtime: Runtime, record: Path
-) -> dict[str, float]:
+def seconds_per_epoch(trials: Trials, runtime: Runtime, record: Path) -> dict[str, float]:
     """Seconds of one epoch's training steps, measured once.
 
     What was measured is kept in `record`, under a lock: all workers of a study, and every later command,
@@ -112,17 +115,35 @@ def seconds_per_epoch(
     record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with FileLock(record.with_suffix(".lock")):
         known = _read(record)
-        names = {label: spec.pretrain_fingerprint(data.digest) for label, (spec, data) in trials.items()}
-        for label, name in names.items():
+        for label, name in _names(trials).items():
             if name not in known:
                 known[name] = _seconds_per_step(label, *trials[label], runtime)
                 content = {"device": str(runtime.device), "seconds_per_step": known}
                 write_atomically(record, json.dumps(content, indent=1).encode())
-    steps = {
-        label: max(1, len(data.train.labels) // spec.training.batch_size)
-        for label, (spec, data) in trials.items()
-    }
-    return {label: known[name] * steps[label] for label, name in names.items()}
+    return _of_epochs(trials, known)
+
+
+def known_seconds(trials: Trials, record: Path) -> dict[str, float] | None:
+    """What `seconds_per_epoch` gives, as far as it is measured already; None where anything is missing.
+
+    Raises:
+        UserError: The record is damaged.
+    """
+    known = _read(record)
+    return _of_epochs(trials, known) if set(_names(trials).values()) <= set(known) else None
+
+
+def _of_epochs(trials: Trials, known: Mapping[str, float]) -> dict[str, float]:
+    return {label: known[name] * _steps(*trials[label]) for label, name in _names(trials).items()}
+
+
+def _names(trials: Trials) -> dict[str, str]:
+    return {label: spec.pretrain_fingerprint(data.digest) for label, (spec, data) in trials.items()}
+
+
+def _steps(spec: TrialSpec, data: DataArrays) -> int:
+    """Training steps of an epoch: the last images that fill no batch are left out."""
+    return max(1, len(data.train.labels) // spec.training.batch_size)
 
 
 def _read(record: Path) -> dict[str, float]:
@@ -150,10 +171,8 @@ def _seconds_per_step(label: str, spec: TrialSpec, data: DataArrays, runtime: Ru
 
     wanted = WARM_STEPS + TIMED_STEPS + 1
     # Enough epochs for as many. What an epoch's end costs lies between two steps: the median drops it.
-    steps = max(1, len(data.train.labels) // spec.training.batch_size)
-    long_enough = spec.training.model_copy(
-        update={"epochs": max(spec.training.epochs, -(-wanted // steps) + 1)}
-    )
+    enough = -(-wanted // _steps(spec, data)) + 1
+    long_enough = spec.training.model_copy(update={"epochs": max(spec.training.epochs, enough)})
     hooks = Hooks(on_step=on_step, should_stop=lambda: len(times) >= wanted)
     with TemporaryDirectory(prefix="cmae-ablate-") as folder:
         try:

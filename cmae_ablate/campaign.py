@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,13 +14,14 @@ from cmae_ablate.budget import (
     FLOPS,
     Share,
     apply_budget,
-    budget_note,
     flops_per_epoch,
+    known_seconds,
     seconds_per_epoch,
 )
 from cmae_ablate.design import Cell, Variant, cells, reference_label, variants
+from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.queue import PlannedCell
-from cmae_ablate.runtime import Runtime, pick_device
+from cmae_ablate.runtime import Runtime
 from cmae_ablate.spec import Choice, TrialSpec
 from cmae_ablate.study_file import Study
 
@@ -56,6 +57,10 @@ class Places:
         """Pretrained weights and evaluations by content, shared by the studies of this `--out`."""
         return self.out / "cache"
 
+    def budget(self, study: Study) -> Path:
+        """Where a study of equal time keeps the seconds that were measured."""
+        return self.out / study.name / "budget.json"
+
 
 @dataclass(frozen=True)
 class Campaign:
@@ -66,7 +71,8 @@ class Campaign:
         variants: Rows of the table.
         data: Prepared data by the dataset's resolved options.
         places: Where state lies.
-        shares: Each variant's part of the budget; empty where all train equally many epochs.
+        shares: Each variant's part of the budget; empty where all train equally many epochs, or where
+            equal time is not measured yet.
     """
 
     study: Study
@@ -118,22 +124,14 @@ class Campaign:
         )
 
 
-def begin(
-    study: Study,
-    places: Places,
-    progress: Progress,
-    notice: Callable[[str], None],
-    device: str = "auto",
-) -> Campaign:
-    """Check every variant, prepare their data, and share out the budget.
+def begin(study: Study, places: Places, progress: Progress, notice: Callable[[str], None]) -> Campaign:
+    """Check every variant and prepare their data; `share_budget` comes next.
 
     Args:
         study: The study.
-        places: Where state will lie; nothing is created there yet, except that a study of equal time keeps
-            its measurement in `budget.json`.
+        places: Where state will lie; nothing is created there yet.
         progress: Told of the preparation as (label, done, total).
         notice: Told of what the user should know.
-        device: Where a study of equal time is measured: `auto`, `cpu` or `cuda`.
 
     Raises:
         UserError: A variant does not resolve, or data are missing or damaged.
@@ -143,20 +141,45 @@ def begin(
         notice(text)
     choices = {_key(variant.spec["dataset"]): variant.spec["dataset"] for variant in found}
     data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
-    campaign = Campaign(study, found, data, places)
-    if study.budget == EPOCHS:
+    return Campaign(study, found, data, places)
+
+
+def share_budget(campaign: Campaign, runtime: Runtime | None) -> Campaign:
+    """Give each variant the epochs that the study's budget leaves it.
+
+    A study of equal time keeps its measurement in `budget.json` of its folder; all workers and every later
+    command read it from there. Nothing else is created.
+
+    Args:
+        campaign: As begun.
+        runtime: Where equal time is measured, if it is not yet; None measures nothing, and leaves the
+            campaign as it is where a measurement is missing.
+
+    Raises:
+        UserError: A variant cannot be built or run, or the measurement on record is damaged.
+    """
+    costs = _epoch_costs(campaign, runtime)
+    if costs is None:
         return campaign
-    rescaled, shares = apply_budget(found, campaign.reference, _epoch_costs(campaign, device))
-    notice(budget_note(study.budget, campaign.reference, shares))
-    return Campaign(study, rescaled, data, places, shares)
+    shared, shares = apply_budget(campaign.variants, campaign.reference, costs)
+    return replace(campaign, variants=shared, shares=shares)
 
 
-def _epoch_costs(campaign: Campaign, device: str) -> dict[str, float]:
-    """What one epoch of each variant costs, in the study's budget."""
-    trials = {v.label: (v.spec, campaign.data_of(v.spec)) for v in campaign.variants}
-    if campaign.study.budget == FLOPS:
-        return {label: flops_per_epoch(*trial) for label, trial in trials.items()}
-    return seconds_per_epoch(trials, Runtime(pick_device(device)), campaign.folder / "budget.json")
+def _epoch_costs(campaign: Campaign, runtime: Runtime | None) -> dict[str, float] | None:
+    """What one epoch of each variant costs, in the study's budget; None where nothing is to be shared."""
+    budget = campaign.study.budget
+    trials = {
+        v.label: (v.spec, campaign.data_of(v.spec)) for v in campaign.variants if not v.spec.is_pretrained
+    }
+    if budget == EPOCHS:
+        return None
+    if budget == FLOPS:
+        return {
+            label: flops_per_epoch(spec, image_size_of(spec, data), len(data.train))
+            for label, (spec, data) in trials.items()
+        }
+    record = campaign.places.budget(campaign.study)
+    return known_seconds(trials, record) if runtime is None else seconds_per_epoch(trials, runtime, record)
 
 
 def _key(choice: Choice) -> str:

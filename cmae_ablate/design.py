@@ -11,7 +11,7 @@ from cmae_ablate.registry import suggest
 from cmae_ablate.settings import SpecError, apply, changes
 from cmae_ablate.spec import TrialSpec, resolve
 from cmae_ablate.study_file import Study
-from cmae_ablate.study_keys import Factor
+from cmae_ablate.study_keys import BUDGETS, Factor
 
 Levels = dict[str, str]
 
@@ -87,6 +87,7 @@ def variants(study: Study) -> list[Variant]:
                 )
     for variant in found:
         _check_metrics(study, variant)
+    _check_budget(study, found)
     return found
 
 
@@ -175,6 +176,21 @@ def _touches(path: tuple[str, ...], value: object, wanted: tuple[str, ...]) -> b
         if not inner or not isinstance(setting, Mapping) or inner[0] in setting:
             return not (inner and isinstance(setting, str) and inner[0] != "name")
     return False
+
+
+def _check_budget(study: Study, found: list[Variant]) -> None:
+    if study.budget == BUDGETS[0]:
+        return
+    if len({variant.spec.training.epochs for variant in found}) > 1:
+        raise study.error(
+            ("budget",),
+            f"equal {study.budget} decides each variant's epochs, and so do levels of this study; "
+            "remove either",
+        )
+    if any(variant.spec.is_pretrained for variant in found if variant.label == reference_label(study)):
+        raise study.error(
+            ("budget",), "the reference's encoder comes from a file: it costs nothing to be equal to"
+        )
 
 
 def _check_metrics(study: Study, variant: Variant) -> None:

@@ -15,6 +15,8 @@ from cmae_ablate import design
 from cmae_ablate.study_file import Study, load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from cmae_ablate.campaign import Campaign
@@ -62,16 +64,41 @@ class Options:
         """
         design.variants(self._study)
 
-    def begin(self, study: Study, console: Console) -> Campaign:
-        """Check the study and prepare its data, with a bar."""
-        from cmae_ablate.campaign import Places, begin
+    def begin(
+        self,
+        study: Study,
+        console: Console,
+        *,
+        measure: bool = False,
+        check: Callable[[Campaign], None] = lambda campaign: None,
+    ) -> Campaign:
+        """Check the study, prepare its data, with a bar, and share out its budget.
+
+        Args:
+            study: The study.
+            console: Where to say things.
+            measure: Whether a study of equal time may be measured now, if it is not yet: only by commands
+                that train.
+            check: What else is to be checked before anything is measured.
+        """
+        from cmae_ablate.budget import EPOCHS, TIME, budget_note
+        from cmae_ablate.campaign import Places, begin, share_budget
         from cmae_ablate.progress import preparation
+        from cmae_ablate.runtime import Runtime, pick_device
+
+        def note(text: str) -> None:
+            console.print(f"note: {text}", highlight=False, markup=False)
 
         with preparation(console) as progress:
             places = Places.below(self.out, self.storage, self.tracking)
-            return begin(
-                study, places, progress, lambda text: console.print(f"note: {text}", highlight=False)
-            )
+            campaign = begin(study, places, progress, note)
+        check(campaign)
+        if study.budget == TIME and measure and not places.budget(study).is_file():
+            note("equal time: a few steps of each variant are timed first; leave the machine alone meanwhile")
+        campaign = share_budget(campaign, Runtime(pick_device(self.device)) if measure else None)
+        if study.budget != EPOCHS:
+            note(budget_note(study.budget, campaign.reference, campaign.shares))
+        return campaign
 
     def arguments(self) -> list[str]:
         """The options as the arguments of another command, without the URLs: see `environment`."""

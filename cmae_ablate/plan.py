@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from cmae_ablate import cost as costs
 from cmae_ablate import design
 from cmae_ablate.arrays import ExpectedSize, prepare
+from cmae_ablate.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
 from cmae_ablate.campaign import Places
 from cmae_ablate.design import Variant
 from cmae_ablate.options import Options
@@ -20,6 +21,7 @@ from cmae_ablate.queue import CellStatus
 from cmae_ablate.reporting import open_queue
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.spec import Choice, TrialSpec
+from cmae_ablate.study_file import Study
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def show_plan(options: Options, console: Console) -> None:
     speed = costs.matmul_speed(Runtime(device))
     machine = f"this {device.type} with {max(v.spec.training.threads for v in variants)} threads a cell"
     sizes = {variant.label: _size(variant.spec, console) for variant in variants}
-    plans = [_plan(variant, sizes[variant.label], speed, machine) for variant in variants]
+    shared = _shared(options, study, variants, sizes, console)
+    plans = [_plan(variant, sizes[variant.label], speed, machine) for variant in shared]
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
     for notice in dict.fromkeys(text for variant in variants for text in variant.spec.notices):
         console.print(f"note: {notice}", highlight=False, markup=False)
@@ -94,6 +97,36 @@ def show_status(options: Options, console: Console) -> None:
         soft_wrap=True,
     )
     console.print(_time_left(statuses), highlight=False)
+
+
+def _shared(
+    options: Options,
+    study: Study,
+    variants: list[Variant],
+    sizes: Mapping[str, ExpectedSize],
+    console: Console,
+) -> list[Variant]:
+    """The variants with the epochs that the budget leaves them; equal time only as far as it was measured."""
+    if study.budget == EPOCHS:
+        return variants
+    if study.budget == TIME:
+        # Where seconds were measured the data are prepared, too.
+        measured = Places.below(options.out).budget(study).is_file()
+        campaign = options.begin(study, console) if measured else None
+        if campaign is not None and campaign.shares:
+            return campaign.variants
+        console.print("note: the time is estimated from FLOPs; `run` measures it first", highlight=False)
+    costs = {
+        v.label: flops_per_epoch(
+            v.spec, v.spec.training.image_size or sizes[v.label].image_size, sizes[v.label].train
+        )
+        for v in variants
+        if not v.spec.is_pretrained
+    }
+    reference = design.reference_label(study)
+    shared, shares = apply_budget(variants, reference, costs)
+    console.print(f"note: {budget_note(study.budget, reference, shares)}", highlight=False, markup=False)
+    return shared
 
 
 def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
@@ -149,6 +182,7 @@ def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, consol
     table = Table(
         "variant",
         "seeds",
+        "epochs",
         "encoder",
         "decoder",
         "objectives",
@@ -161,6 +195,7 @@ def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, consol
         table.add_row(
             f"{label} (reference)" if label == reference else label,
             f"0-{seeds - 1}" if seeds > 1 else "0",
+            str(plan.variant.spec.training.epochs),
             _count(plan.cost.params_encoder),
             _count(plan.cost.params_decoder),
             _count(sum(plan.cost.params_objectives.values())) if plan.cost.params_objectives else "-",

@@ -121,11 +121,12 @@ def has_state(options: Options) -> bool:
 
 def _part(options: Options, console: Console) -> StudyPart:
     study = options.load()
-    description, trials = describe_unread(study), pd.DataFrame()
+    description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     if has_state(options):
         campaign = options.begin(study, console)
         statuses = open_queue(campaign).status()
         description, trials = describe(campaign, statuses), results.trials_frame(statuses)
+        variants = campaign.variants
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
         description = describe_unread(study)
@@ -135,7 +136,6 @@ def _part(options: Options, console: Console) -> StudyPart:
             f"{options.study}: nothing of {study.name} is complete in {options.out}; "
             f"run it first: cmae-ablate run {options.study}"
         )
-    variants = design.variants(study)
     return StudyPart(
         description,
         trials,

@@ -58,8 +58,7 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
         cast("list[dict[str, JSON]]", read_trials(imported, described).to_dict("records")) if imported else []
     )
     pick_device(options.device)
-    campaign = options.begin(study, console)
-    smoke_pass(campaign)
+    campaign = options.begin(study, console, measure=True, check=smoke_pass)
     make_places(campaign)
     queue, tracker = open_queue(campaign), open_tracker(campaign)
     tracker.open_study(
@@ -107,7 +106,7 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
         0, or 130 or 143 when interrupted.
     """
     follow_parent()
-    campaign = options.begin(options.load(), console)
+    campaign = options.begin(options.load(), console, measure=True)
     make_places(campaign)
     runtime = Runtime(pick_device(options.device))
     log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
@@ -123,7 +122,7 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     Raises:
         UserError: The study has no such cell.
     """
-    campaign = options.begin(options.load(), console)
+    campaign = options.begin(options.load(), console, measure=True)
     known = {f"{cell.variant}:{cell.seed}": cell for cell in campaign.planned}
     if name not in known:
         raise UserError(

@@ -120,8 +120,6 @@ def load(
 
 
 def _refuse_unbuilt(keys: StudyKeys) -> None:
-    if keys.one_of("budget", BUDGETS) != "epochs":
-        raise keys.error(("budget",), "only 'epochs' (equal epochs) is built so far; remove the key")
     if keys.search() is not None:
         raise keys.error(("design",), "'search' is not built yet; name another design")
 
