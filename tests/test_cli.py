@@ -12,7 +12,7 @@ import pytest
 from cmae_ablate.cli import main
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ["run", "plan", "worker", "status", "report", "components", "schema", "doctor", "evaluate"]
+COMMANDS = ["run", "plan", "worker", "status", "report", "components", "schema", "init", "doctor", "evaluate"]
 COMMANDS += ["reconstruct", "export"]
 
 

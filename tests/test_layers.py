@@ -24,7 +24,7 @@ LAYERS = [
     {"launch", "report", "budget", "campaign", "progress", "environment", "tracking"},
     {"worker", "results", "exhibits", "options"},
     {"reporting"},
-    {"run", "plan", "prepare", "doctor", "catalogue", "schema", "checkpoints"},
+    {"run", "plan", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
     {"commands"},
     {"cli", "__main__"},
 ]

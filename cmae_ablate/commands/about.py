@@ -1,4 +1,4 @@
-"""The commands about this installation: what there is to choose from, and whether it works here."""
+"""The commands to begin with: what there is to choose from, a first study file, whether it works here."""
 
 from __future__ import annotations
 
@@ -29,6 +29,22 @@ def schema() -> None:
     from cmae_ablate.schema import study_schema
 
     print(json.dumps(study_schema(), indent=2))
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="The study: its name, or the file to write.")
+    ] = "my_study",
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A data set: folder, tiny_imagenet, ...")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="PATH", help="Where its files lie.")] = None,
+) -> None:
+    """Write a commented study file to begin with; nothing is overwritten."""
+    from cmae_ablate.new_study import write_study
+
+    write_study(name, data, source, console())
 
 
 @app.command()
