@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,8 +49,12 @@ def init(
 
 
 @app.command()
-def doctor() -> None:
-    """Check versions, devices, write access, free disk and threads, and say what to do."""
+def doctor(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where studies would keep their state.")] = Path(
+        "runs"
+    ),
+) -> None:
+    """Check versions, devices, write access, free disk, memory and threads, and say what to do."""
     from cmae_ablate.doctor import examine
 
-    raise typer.Exit(examine(console()))
+    raise typer.Exit(examine(out, console()))
