@@ -29,19 +29,29 @@ CROP_IMAGES, CROPS_AN_IMAGE = 8, 6
 THIN, THICK = "#56B4E9", "#E69F00"
 
 
+def spread(images: int, most: int) -> NDArray[np.int64]:
+    """At most so many of the images, from the first to the last: those of one class lie side by side."""
+    return np.linspace(0, images - 1, min(most, images)).astype(np.int64)
+
+
 def reconstructions(
-    model: MaskedImageModel, data: DataArrays, split: Split, count: int, image_size: int, device: torch.device
+    model: MaskedImageModel,
+    data: DataArrays,
+    split: Split,
+    indices: NDArray[np.int64],
+    image_size: int,
+    device: torch.device,
 ) -> NDArray[np.float32]:
-    """Show a model's work on the first images of a split, under masks that every model gets alike.
+    """Show a model's work on some images of a split, under masks that every model gets alike.
 
     Returns:
-        (count, 3, H, W, 3) in [0, 1]: original, masked, reconstructed. Visible patches of a
+        (len(indices), 3, H, W, 3) in [0, 1]: original, masked, reconstructed. Visible patches of a
         reconstruction are the original's; normalised predictions are undone with the true mean and
         deviation of each patch. Where the target is no picture, the third is grey on hidden patches.
     """
     whole = WholeImages(data, split, image_size, device)
-    images = whole.prepare(take(split, np.arange(count), device))
-    mask = model.masking.sample(count, stream(0, "pictures")).to(device)
+    images = whole.prepare(take(split, indices, device))
+    mask = model.masking.sample(len(indices), stream(0, "pictures")).to(device)
     with torch.no_grad():
         (view,) = model.encode_views([images], [mask])
         predicted = model.target.to_pixels(model.decoder(view), images, mask)
@@ -107,7 +117,7 @@ def save_crops(spec: TrialSpec, data: DataArrays, learnt: Path, path: Path) -> N
             return
         crop.load_state_dict(load_file(learnt))
     boxes = crop.state_dict().get("boxes", torch.full((count, 4), float("nan")))
-    indices = torch.linspace(0, count - 1, min(CROP_IMAGES, count)).long()
+    indices = torch.from_numpy(spread(count, CROP_IMAGES))
     images = take(data.train, indices.numpy(), torch.device("cpu")).permute(0, 2, 3, 1).numpy()
     height, width = images.shape[1:3]
     drawn = [crop.sample(indices, height, width, stream(0, "picture", i)) for i in range(CROPS_AN_IMAGE)]

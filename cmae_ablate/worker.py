@@ -18,7 +18,7 @@ from cmae_ablate.campaign import Campaign
 from cmae_ablate.design import Cell
 from cmae_ablate.errors import DivergedError, Interrupted, UserError
 from cmae_ablate.memory import device_bytes, out_of_memory
-from cmae_ablate.pictures import reconstructions, save_reconstructions
+from cmae_ablate.pictures import reconstructions, save_reconstructions, spread
 from cmae_ablate.pretrain import Hooks, Metrics, image_size_of
 from cmae_ablate.progress import CellNote, NoteWriter
 from cmae_ablate.queue import JSON, Claim, Queue
@@ -170,9 +170,9 @@ class Worker:
         if not picture.is_file():
             model = load_model(cell.spec, bench, result.folder)
             size = image_size_of(cell.spec, bench.data)
-            drawn = reconstructions(
-                model, bench.data, bench.data.validation, PICTURES, size, bench.runtime.device
-            )
+            images = bench.data.validation
+            indices = spread(len(images), PICTURES)
+            drawn = reconstructions(model, bench.data, images, indices, size, bench.runtime.device)
             save_reconstructions(drawn, picture)
         run.log_artifact(picture, "pictures")
 

@@ -63,7 +63,7 @@ def reconstruct_checkpoint(
         raise UserError(f"--count {count}: the {split} split has {len(images)} images; ask for fewer")
     set_threads(checkpoint.spec.training.threads)
     model.masking = checkpoint.spec["masking"].build(checkpoint.encoder.grid)
-    pictures = reconstructions(model, data, images, count, checkpoint.encoder.image_size, _CPU)
+    pictures = reconstructions(model, data, images, np.arange(count), checkpoint.encoder.image_size, _CPU)
     if boxes:
         rows = heat_rows(checkpoint.encoder, data, images, count, checkpoint.spec["crop"])
         save_with_boxes(pictures, rows, images.boxes[:count], out)

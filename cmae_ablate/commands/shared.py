@@ -17,7 +17,7 @@ from cmae_ablate.errors import UserError
 if TYPE_CHECKING:
     from cmae_ablate.options import Options
 
-LOG_COLUMNS = 140
+LOG_COLUMNS = 160
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.", show_default=False)]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")]

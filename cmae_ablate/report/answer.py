@@ -91,7 +91,7 @@ def _untold(effects: Sequence[Effect], comparison: Comparison, cells: Cells) -> 
         else:
             names = listing([_name(e, comparison) for e in members], SHOWN)
             names += _span(members, comparison)
-        clauses.append(f"{names}: {reason}")
+        clauses.append(f"{names}: {reason}{_seeds_that_tell(members, comparison)}")
     return clauses
 
 
@@ -103,6 +103,22 @@ def _reason(effect: Effect, comparison: Comparison) -> str:
     if effect.power_n > result.n:
         return f"n too small to tell with {result.n} paired seeds"
     return f"not told apart with {result.n} paired seeds"
+
+
+def _seeds_that_tell(effects: Sequence[Effect], comparison: Comparison) -> str:
+    """How many seeds would tell, where the present ones are too few; nothing where none would or none is."""
+    if any(e.paired.noiseless or is_equal(e) or not e.power_n > e.paired.n > 1 for e in effects):
+        return ""
+    needed = [e.power_n for e in effects]
+    if not all(map(math.isfinite, needed)):
+        return ""
+    sizes = [e.power_size for e in effects]
+    least, most = (f"{end(needed):,.0f}" for end in (min, max))
+    count = least if least == most else f"{least} to {most}"
+    metric = comparison.metric
+    larger = ", or the one seen where it is larger," if max(sizes) > min(sizes) else ""
+    size = f"{metric.text(min(sizes))}{metric.unit}{larger}"
+    return f", where about {count} would tell a difference of {size} at 80 %"
 
 
 def _in_brackets(effect: Effect, comparison: Comparison, cells: Cells) -> str:

@@ -22,7 +22,7 @@ COLUMNS = ("variant", "seed", "epoch", "name", "value")
 
 
 def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | None:
-    """A panel for each logged name, at most six; None without any curve of the study's variants.
+    """A panel for each logged name, at most six; None without any curve: one epoch is but a point.
 
     Args:
         logged: Columns `variant, seed, epoch, name, value`.
@@ -33,7 +33,7 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
     ours = logged[logged["variant"].isin(study.variants)].dropna(subset=["value"])
     names = [str(name) for name in ours["name"].drop_duplicates() if not _is_elsewhere(str(name))]
     names = names[:MOST_PANELS]
-    if not names:
+    if not names or ours["epoch"].nunique() < 2:
         return None
     variants = [v for v in study.variants if (ours["variant"] == v).any()]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.costs import Cost, costs_of, known_costs
@@ -92,6 +92,8 @@ def _panel(
         # Mathtext is off, since labels may hold any character: plain numbers instead of powers.
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))  # more would touch each other
     axes.set_xlabel(cost.axis)
     axes.margins(x=0.08, y=0.12)
     axes.grid()

@@ -27,6 +27,7 @@ from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, make_table, markdown
 from cmae_ablate.report.theme import FigureJob, draw, save
+from cmae_ablate.report.untaught import untaught
 
 INPUTS = ("trials.csv", "controls.csv")
 """Written by the caller, if at all; the page links to them."""
@@ -56,7 +57,7 @@ def write_report(
         UserError: `trials` cannot be a table of cells, or `out` cannot be written.
     """
     extras = artefacts or ReportExtras()
-    found = _analyse(description, trials, extras)
+    found = _analyse(description, trials, controls, extras)
     table = make_table(found.comparison, found.further, found.cells, controls)
     sentence = answer(found.comparison, found.cells)
     try:
@@ -80,7 +81,9 @@ class _Findings:
     notes: tuple[str, ...]
 
 
-def _analyse(description: StudyDescription, trials: pd.DataFrame, extras: ReportExtras) -> _Findings:
+def _analyse(
+    description: StudyDescription, trials: pd.DataFrame, controls: pd.DataFrame | None, extras: ReportExtras
+) -> _Findings:
     cells = sort_out(trials, description)
     beside = [metric for metric in description.report if metric != description.metric]
     known = [metric for metric in beside if metric in cells.rows.columns]
@@ -89,15 +92,17 @@ def _analyse(description: StudyDescription, trials: pd.DataFrame, extras: Report
         gather("Crop boxes", extras.crop_boxes, description.variants),
     )
     localised = localisation(extras.curves, description)
+    comparison = compare(cells, description.metric, extras.correct)
     notes = (
         *cells.notes,
+        *untaught(comparison, controls),
         *(localised.notes if localised else ()),
         *(note for gallery in galleries for note in gallery.notes),
         *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
     )
     return _Findings(
         cells=cells,
-        comparison=compare(cells, description.metric, extras.correct),
+        comparison=comparison,
         further=tuple(compare(cells, metric, thorough=False) for metric in known),
         factorial=analyse(cells),
         localised=localised,

@@ -46,6 +46,18 @@ def test_a_null_result_is_stated_as_one_with_the_seeds_that_would_tell(build: Ca
     assert "not significant" not in sentence
 
 
+def test_several_null_results_name_the_seeds_that_would_tell(build: Callable, noisy: Callable) -> None:
+    values = noisy(1, 3)["depth 8"]
+    study, trials = build(
+        {"MAE": values, "a": [v + d for v, d in zip(values, (1, -1, 0.2), strict=True)]}
+        | {"b": [v + d for v, d in zip(values, (0.5, -0.4, 0.2), strict=True)]}
+    )
+    comparison = compare(sort_out(trials, study), METRIC)
+    needed = sorted(effect.power_n for effect in comparison.declared)
+    expected = f"about {needed[0]:.0f} to {needed[1]:.0f} would tell a difference of 1.00 points at 80 %"
+    assert expected in answer_of(study, trials)
+
+
 def test_one_seed_is_too_few(build: Callable) -> None:
     assert answer_of(*build({"MAE": [34.0], "CMAE": [36.0]})).startswith("n too small")
 

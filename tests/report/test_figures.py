@@ -133,6 +133,28 @@ def test_no_two_texts_overlap(written: Written) -> None:
             assert not first.overlaps(second), (name, one, other)
 
 
+def test_costs_that_hardly_differ_have_numbers_that_stand_apart(build: Callable, noisy: Callable) -> None:
+    described, trials = build(noisy(4, 3))
+    trials["memory.pretrain"] = 1e9 + 1e6 * np.arange(len(trials))
+    cells = sort_out(trials, described)
+    job = pareto(compare(cells, described.metric), cells)
+    assert job is not None
+    figure = drawn(job)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for axes in figure.axes:
+        boxes = [label.get_window_extent(renderer) for label in axes.get_xticklabels() if label.get_text()]
+        inside = sorted((b for b in boxes if b.x0 > 0), key=lambda box: box.x0)
+        assert all(left.x1 + 4 < right.x0 for left, right in itertools.pairwise(inside))
+
+
+def test_one_epoch_is_no_curve(build: Callable, noisy: Callable) -> None:
+    described, _ = build(noisy(2, 2))
+    rows = [(variant, 0, 1, "reconstruction", 0.5) for variant in described.variants]
+    logged = pd.DataFrame(rows, columns=["variant", "seed", "epoch", "name", "value"])
+    assert curves(logged, described) is None
+
+
 def test_every_seed_is_a_point_of_the_forest_plot(build: Callable, noisy: Callable) -> None:
     described, trials = build(noisy(3, 5))
     comparison = compare(sort_out(trials, described), described.metric)
