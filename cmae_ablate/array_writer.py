@@ -124,7 +124,9 @@ def _channel_statistics(images: NDArray[np.uint8]) -> tuple[list[float], list[fl
     pixels = counts.sum(1)
     mean = counts @ values / pixels
     variance = counts @ values**2 / pixels - mean**2
-    return mean.tolist(), np.sqrt(np.maximum(variance, 0)).tolist()
+    # A channel that never varies is centred and left at that: divided by nothing it would be NaN.
+    varies = (counts > 0).sum(1) > 1
+    return mean.tolist(), np.where(varies, np.sqrt(np.maximum(variance, 0)), 1.0).tolist()
 
 
 def _digest(class_names: Sequence[str], splits: dict[str, Split]) -> str:

@@ -19,6 +19,7 @@ from cmae_ablate.budget import (
     seconds_per_epoch,
 )
 from cmae_ablate.design import Cell, Variant, cells, reference_label, variants
+from cmae_ablate.errors import UserError
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.queue import PlannedCell
 from cmae_ablate.runtime import Runtime
@@ -142,6 +143,20 @@ def begin(study: Study, places: Places, progress: Progress, notice: Callable[[st
     choices = {_key(variant.spec["dataset"]): variant.spec["dataset"] for variant in found}
     data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
     return Campaign(study, found, data, places)
+
+
+def check_batch(study: Study, variant: Variant, images: int) -> None:
+    """Refuse a batch that the training images do not fill once.
+
+    Raises:
+        UserError: They do not.
+    """
+    batch = variant.spec.training.batch_size
+    if batch > images:
+        raise UserError(
+            f"{study.origin.file}: variant '{variant.label}': training.batch_size {batch} exceeds the "
+            f"{images} training images; lower it: --set training.batch_size={max(1, images // 2)}"
+        )
 
 
 def share_budget(campaign: Campaign, runtime: Runtime | None) -> Campaign:

@@ -13,7 +13,7 @@ from cmae_ablate import cost as costs
 from cmae_ablate import design
 from cmae_ablate.arrays import ExpectedSize, prepare
 from cmae_ablate.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
-from cmae_ablate.campaign import Places
+from cmae_ablate.campaign import Places, check_batch
 from cmae_ablate.design import Variant
 from cmae_ablate.options import Options
 from cmae_ablate.progress import preparation
@@ -52,8 +52,11 @@ def show_plan(options: Options, console: Console) -> None:
     device = pick_device(options.device)
     set_threads(max(variant.spec.training.threads for variant in variants) if device.type == "cpu" else 1)
     speed = costs.matmul_speed(Runtime(device))
-    machine = f"this {device.type} with {max(v.spec.training.threads for v in variants)} threads a cell"
+    threads = max(v.spec.training.threads for v in variants)
+    machine = f"this {device.type} with {threads} thread{'' if threads == 1 else 's'} a cell"
     sizes = {variant.label: _size(variant.spec, console) for variant in variants}
+    for variant in variants:
+        check_batch(study, variant, sizes[variant.label].train)
     shared = _shared(options, study, variants, sizes, console)
     plans = [_plan(variant, sizes[variant.label], speed, machine) for variant in shared]
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +52,10 @@ def report_study(campaign: Campaign, queue: Queue, options: Options) -> ReportFi
 def describe(campaign: Campaign, statuses: Sequence[CellStatus]) -> StudyDescription:
     """The study in the report's words, with what its cells know."""
     levels = {variant.label: variant.levels for variant in campaign.variants}
-    return results.describe(campaign.study, levels, campaign.reference, statuses, campaign.shares)
+    found = results.describe(campaign.study, levels, campaign.reference, statuses, campaign.shares)
+    # How the test images came about belongs to what a table means.
+    notices = dict.fromkeys(text for data in campaign.data.values() for text in data.notices)
+    return replace(found, notes=(*found.notes, *notices))
 
 
 def report_again(options: Options, console: Console) -> int:

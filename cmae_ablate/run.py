@@ -13,7 +13,7 @@ from typing import cast
 from rich.console import Console
 
 from cmae_ablate import design, results
-from cmae_ablate.campaign import Campaign
+from cmae_ablate.campaign import Campaign, check_batch
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import DivergedError, UserError
 from cmae_ablate.launch.local import LOG_VARIABLE, follow_parent, run_workers
@@ -158,12 +158,7 @@ def smoke_pass(campaign: Campaign) -> None:
     """
     set_threads(1)
     for variant in campaign.variants:
-        images, batch = len(campaign.data_of(variant.spec).train), variant.spec.training.batch_size
-        if batch > images:
-            raise UserError(
-                f"{campaign.study.origin.file}: variant '{variant.label}': training.batch_size {batch} "
-                f"exceeds the {images} training images; lower it"
-            )
+        check_batch(campaign.study, variant, len(campaign.data_of(variant.spec).train))
         try:
             smoke(variant.spec, image_size_of(variant.spec, campaign.data_of(variant.spec)))
         except (UserError, DivergedError) as error:

@@ -88,6 +88,22 @@ def test_statistics_are_those_of_the_training_pixels(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.std, pixels.std((0, 2, 3)), atol=1e-12)
 
 
+def test_a_channel_that_never_varies_is_centred_and_not_divided_by_nothing(tmp_path: Path) -> None:
+    class NoBlue(Noise):
+        def write(self, writer: ArrayWriter, progress: Progress) -> None:
+            writer.describe("noise", ["even", "odd"], 8)
+            for split, count in COUNTS.items():
+                rows = writer.allocate(split, count)
+                rows.images[:] = np.random.default_rng(0).integers(0, 256, rows.images.shape)
+                rows.images[:, 2] = 77
+                rows.labels[:] = np.arange(count) % 2
+
+    data = prepare(NoBlue("no blue"), tmp_path, notice=ignore)
+    assert data.mean[2] == pytest.approx(77 / 255)
+    assert data.std[2] == 1.0
+    assert 0 < data.std[0] < 1
+
+
 def test_the_digest_does_not_depend_on_where_data_lie(tmp_path: Path) -> None:
     here = prepare(Noise("here"), tmp_path / "a", notice=ignore)
     there = prepare(Noise("there"), tmp_path / "b", notice=ignore)

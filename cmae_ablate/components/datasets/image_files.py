@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cmae_ablate.arrays import Progress, Split
 from cmae_ablate.components.datasets.file_tree import READ_ERRORS, FileTree
@@ -124,6 +124,8 @@ def load_image(
     """Read, decode and shape one file, or say why that fails."""
     try:
         return shape(decode(tree.read(path)))
+    except UnidentifiedImageError:
+        return Damage(path, "no image, or of an unknown format")  # Pillow names a buffer in memory instead
     except _DECODE_ERRORS as error:
         return Damage(path, str(error) or type(error).__name__)
 

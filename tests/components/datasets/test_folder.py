@@ -166,6 +166,7 @@ def damage_two(root: Path) -> Path:
 def test_damaged_images_of_all_parts_are_listed_together(tmp_path: Path) -> None:
     root = damage_two(fill(tmp_path / "data", {"train": 4, "val": 2, "test": 1}))
     message = refusal(root, tmp_path / "cache")
+    assert "no image, or of an unknown format" in message
     assert "2 damaged" in message and "train/cat/00.png" in message and "val/bird/00.png" in message
     assert "dataset.skip_damaged=true" in message
 
