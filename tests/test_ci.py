@@ -22,3 +22,16 @@ def test_every_picture_of_the_documents_exists() -> None:
 def test_every_test_that_the_readme_names_exists() -> None:
     for path in re.findall(r"`(tests/[^`]+)`", (ROOT / "README.md").read_text()):
         assert (ROOT / path).exists(), path
+
+
+def test_the_readmes_table_holds_the_numbers_of_the_committed_result() -> None:
+    def rows(text: str) -> dict[str, list[str]]:
+        lines = [line.strip("|").split("|") for line in text.splitlines() if re.match(r"\| *[a-z]", line)]
+        return {line[0].strip(): [cell.strip().replace("\\", "") for cell in line[1:]] for line in lines}
+
+    committed = rows((ROOT / "analysis" / "decoder_size" / "table.md").read_text())
+    section = (ROOT / "README.md").read_text().partition("## Reading the result")[2].partition("\n## ")[0]
+    shown = rows(section)
+    assert set(shown) == {"variant", "depth 4", "depth 1", "linear", "random init"}
+    for label, cells in shown.items():
+        assert all(cell in committed[label] for cell in cells), label
