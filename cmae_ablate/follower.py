@@ -20,11 +20,6 @@ def check_ranks(campaign: Campaign, ranks: Ranks) -> None:
     Raises:
         UserError: A batch cannot be shared out evenly, or another rank sees another study.
     """
-    if not ranks.same(int(text_digest("".join(cell.id for cell in campaign.planned))[:15], 16)):
-        raise UserError(
-            f"{campaign.study.origin.file}: the ranks see different studies or data; "
-            "give all of them the same files, options and versions"
-        )
     for variant in campaign.variants:
         batch = min(variant.spec.training.batch_size, len(campaign.data_of(variant.spec).train))
         if batch % ranks.count:
@@ -33,6 +28,11 @@ def check_ranks(campaign: Campaign, ranks: Ranks) -> None:
                 f"be shared out evenly among {ranks.count} ranks; set training.batch_size to a multiple of "
                 f"{ranks.count}, or start another number of ranks"
             )
+    if not ranks.same(int(text_digest("".join(cell.id for cell in campaign.planned))[:15], 16)):
+        raise UserError(
+            f"{campaign.study.origin.file}: the ranks see different studies or data; "
+            "give all of them the same files, options and versions"
+        )
 
 
 def follow(campaign: Campaign, runtime: Runtime, stop: Callable[[], int]) -> int:

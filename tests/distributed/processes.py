@@ -21,9 +21,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(work: Work, folder: Path, count: int) -> None:
-    """Run `work` on `count` ranks and wait for them; raises what one of them raised."""
-    multiprocessing.spawn(_enter, args=(work, str(folder), count, free_port()), nprocs=count)
+def start(work: Work, folder: Path, count: int) -> list[int | None]:
+    """Run `work` on `count` ranks, each to its own end; their exit statuses."""
+    context, port = multiprocessing.get_context("spawn"), free_port()
+    ranks = [
+        context.Process(target=_enter, args=(rank, work, str(folder), count, port)) for rank in range(count)
+    ]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    return [process.exitcode for process in ranks]
 
 
 def _enter(rank: int, work: Work, folder: str, count: int, port: int) -> None:
