@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cmae_ablate.arrays import DataArrays, Split
+from cmae_ablate.ranks import Ranks
 from cmae_ablate.resample import crop_resize
 from cmae_ablate.runtime import stream
 from cmae_ablate.slots import Augmentation, CropStrategy
@@ -41,7 +42,7 @@ class TrainingViews:
     """The training images of one cell as batches of views.
 
     Every number comes from a stream named by (slot, epoch, step, view), drawn for the whole batch,
-    so any step can be made again from its epoch and step alone.
+    so any step can be made again from its epoch and step alone; a rank cuts out and keeps its share.
     """
 
     data: DataArrays
@@ -51,6 +52,7 @@ class TrainingViews:
     batch_size: int
     seed: int
     device: torch.device
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def steps(self) -> int:
@@ -63,14 +65,15 @@ class TrainingViews:
         return torch.randperm(count, generator=stream(self.seed, "order", epoch)).numpy()
 
     def views(self, indices: np.ndarray, epoch: int, step: int, num_views: int) -> list[Tensor]:
-        """Normalised views of the images `indices`, each (b, C, S, S)."""
-        source = to_unit(take(self.data.train, indices, self.device))
+        """Normalised views of this rank's share of the images `indices`, each (b, C, S, S)."""
+        source = to_unit(take(self.data.train, indices[self.ranks.share(len(indices))], self.device))
         return [self._view(source, indices, epoch, step, view) for view in range(num_views)]
 
     def _view(self, source: Tensor, indices: np.ndarray, epoch: int, step: int, view: int) -> Tensor:
         where = (epoch, step, view)
         height, width = source.shape[2:]
         crops = self.crop.sample(torch.from_numpy(indices), height, width, stream(self.seed, "crop", *where))
+        crops = crops[self.ranks.share(len(indices))]
         cut = crop_resize(source, crops.to(self.device), self.image_size).clamp_(0.0, 1.0)
         changed = self.augmentation(cut, view, stream(self.seed, "augmentation", *where))
         return normalise(changed, self.data.mean, self.data.std)

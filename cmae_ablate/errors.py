@@ -9,5 +9,19 @@ class DivergedError(RuntimeError):
     """A loss term is no longer finite; the message names the term and the step."""
 
 
+class RankError(RuntimeError):
+    """Another process of a training on several devices is gone.
+
+    Args:
+        reason: What it said last; empty where it was killed.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            reason or "a rank was lost; start the same command again: it goes on from a checkpoint"
+        )
+        self.reason = reason
+
+
 class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
     """The work was asked to stop; done again, it goes on from its last checkpoint."""

@@ -12,11 +12,15 @@ import torch
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the processor's: what timings of two cells must share to be compared."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return f"cpu: {processor()}"
+def device_name(device: torch.device, count: int = 1) -> str:
+    """The GPU's name, or the processor's: what timings of two cells must share to be compared.
+
+    Args:
+        device: Of this process.
+        count: How many processes have one like it and share the work.
+    """
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu: {processor()}"
+    return name if count == 1 else f"{count} x {name}"
 
 
 @cache

@@ -10,22 +10,25 @@ from cmae_ablate.cost import measure
 from cmae_ablate.spec import TrialSpec
 
 
-def out_of_memory(spec: TrialSpec, image_size: int, available: int) -> str:
+def out_of_memory(spec: TrialSpec, image_size: int, available: int, ranks: int = 1) -> str:
     """What to say, and to do, where a trial needs more than the device has.
 
     Args:
         spec: The trial.
         image_size: Side of the encoder's input in pixels.
         available: Bytes that the device has in all.
+        ranks: Devices that share the batch.
     """
-    fits = batch_that_fits(spec, image_size, available)
+    part = spec.training.model_copy(update={"batch_size": spec.training.batch_size // ranks})
+    fits = batch_that_fits(replace(spec, training=part), image_size, available) * ranks
     remedy = (
         f"by its estimate a batch of {fits} fits: set training.batch_size={fits}, for all variants alike"
         if fits
         else "by its estimate not even one image fits: choose a smaller backbone, or a larger device"
     )
     batch = spec.training.batch_size
-    return f"out of memory: batch {batch} on a device of {available / 2**30:.1f} GiB; {remedy}"
+    devices = "a device" if ranks == 1 else f"{ranks} devices"
+    return f"out of memory: batch {batch} on {devices} of {available / 2**30:.1f} GiB; {remedy}"
 
 
 def batch_that_fits(spec: TrialSpec, image_size: int, available: int) -> int:

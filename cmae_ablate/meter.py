@@ -9,15 +9,21 @@ import torch
 from torch import Tensor
 
 from cmae_ablate.errors import DivergedError
+from cmae_ablate.ranks import Ranks
 from cmae_ablate.slots import Term
 
 Metrics = dict[str, float]
 
 
 class Meter:
-    """Sums of loss terms, on the device: read once an epoch, so that no step waits for another."""
+    """Sums of loss terms, on the device: read once an epoch, so that no step waits for another.
 
-    def __init__(self) -> None:
+    Args:
+        ranks: Over whose losses the mean is taken, each step: sums are then the same on all of them.
+    """
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
         self.sums: dict[str, Tensor] = {}
         self.notes: Metrics = {}
         self.steps = 0
@@ -29,9 +35,11 @@ class Meter:
         for name, term in terms.items():
             values[name] = term.loss
             values.update({f"{name}.{key}": value for key, value in term.diagnostics.items()})
-        for name, value in values.items():
-            detached = value.detach().float()
-            self.sums[name] = self.sums[name] + detached if name in self.sums else detached
+        detached = [value.detach().float() for value in values.values()]
+        if self.ranks.count > 1:
+            detached = list(self.ranks.mean(torch.stack(detached)))
+        for name, value in zip(values, detached, strict=True):
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def note(self, metrics: Mapping[str, float]) -> None:
         """Add numbers to the epoch's as they are."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.data import TrainingViews, WholeImages
-from cmae_ablate.errors import Interrupted
+from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.meter import Meter
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.optim import adamw, lr_at, peak_lr, set_lr
@@ -35,6 +35,7 @@ class Hooks:
         on_evaluation: The same, of an evaluation that trains.
         should_stop: Asked before each step.
         warn: Told of what the user should know.
+        on_start: Called before a training is built, whether anew or from a checkpoint.
     """
 
     on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None
@@ -42,6 +43,7 @@ class Hooks:
     on_evaluation: Callable[[int, int], None] = lambda done, total: None
     should_stop: Callable[[], bool] = lambda: False
     warn: Callable[[str], None] = print
+    on_start: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -80,20 +82,25 @@ def pretrain(
 ) -> Pretrained:
     """Train, or go on from the last checkpoint in `folder`.
 
-    Interrupted at any step and called again, it ends with the very weights of an undisturbed run.
+    Interrupted at any step and called again, it ends with the very weights of an undisturbed run. With
+    several ranks all call it at once; rank 0 alone writes.
 
     Args:
         spec: The trial.
         data: Its prepared data.
-        runtime: Where to compute.
+        runtime: Where to compute, and with whom.
         folder: The pretraining's own folder, for checkpoints.
         hooks: Who listens.
 
     Raises:
         Interrupted: `hooks.should_stop` said so; a checkpoint is written.
         DivergedError: A loss term is no longer finite.
+        RankError: Another rank is gone.
     """
-    return _Training(spec, data, runtime, folder, hooks or Hooks()).run()
+    hooks = hooks or Hooks()
+    hooks.on_start()
+    with runtime.ranks.together():
+        return _Training(spec, data, runtime, folder, hooks).run()
 
 
 class _Training:
@@ -101,6 +108,7 @@ class _Training:
         self, spec: TrialSpec, data: DataArrays, runtime: Runtime, folder: Path, hooks: Hooks
     ) -> None:
         self.spec, self.data, self.runtime, self.folder, self.hooks = spec, data, runtime, folder, hooks
+        self.ranks = runtime.ranks
         size = image_size_of(spec, data)
         self.model = assemble(spec, size).to(runtime.device)
         self.crop: CropStrategy = spec["crop"].build(
@@ -114,13 +122,15 @@ class _Training:
             spec.training.batch_size,
             spec.seed,
             runtime.device,
+            self.ranks,
         )
         self.whole = WholeImages(data, data.train, size, runtime.device)
         self.optimizer = adamw(self.model, spec.training, runtime.device)
-        self.forward = torch.compile(self.model) if runtime.compile else self.model
+        forward = torch.compile(self.model) if runtime.compile else self.model
+        self.forward = self.ranks.replicate(cast("torch.nn.Module", forward))
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
-        self.meter = Meter()
+        self.meter = Meter(self.ranks)
 
     def run(self) -> Pretrained:
         self._restore()
@@ -137,7 +147,7 @@ class _Training:
             self._refresh_crop(epoch)
         order = self.batches.order(epoch)
         for step in range(first, self.batches.steps):
-            if self.hooks.should_stop():
+            if self.ranks.any(self.hooks.should_stop()):
                 self._save(time.perf_counter() - started)
                 raise Interrupted
             size = self.batches.batch_size
@@ -150,8 +160,10 @@ class _Training:
     def _step(self, indices: Any, epoch: int, step: int) -> None:
         spec, model, training = self.spec, self.model, self.spec.training
         images = self.batches.views(indices, epoch, step, model.num_views)
+        share = self.ranks.share(len(indices))
         masks = [
-            mask.to(self.runtime.device) for mask in model.sample_masks(len(indices), spec.seed, epoch, step)
+            mask.share(share).to(self.runtime.device)
+            for mask in model.sample_masks(len(indices), spec.seed, epoch, step)
         ]
         rngs = {name: stream(spec.seed, "objectives", name, epoch, step) for name in spec.objectives}
         set_lr(
@@ -186,6 +198,8 @@ class _Training:
 
     def _save(self, seconds: float) -> None:
         self.progress.seconds += seconds
+        if not self.ranks.leads:
+            return
         checkpoint.save(
             self.folder,
             self.progress.step,
@@ -202,6 +216,11 @@ class _Training:
 
     def _restore(self) -> None:
         state = checkpoint.load_latest(self.folder, self.hooks.warn)
+        if not self.ranks.same(0 if state is None else state["step"]):
+            raise UserError(
+                f"{self.folder}: the ranks find different checkpoints there; "
+                "let --out be one folder that all of them see"
+            )
         if state is None:
             return
         self.model.load_state_dict(state["model"])

@@ -15,13 +15,15 @@ from rich.console import Console
 from cmae_ablate import design, results
 from cmae_ablate.campaign import Campaign, check_batch
 from cmae_ablate.environment import describe_environment
-from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.errors import DivergedError, RankError, UserError
+from cmae_ablate.follower import check_ranks, follow
 from cmae_ablate.launch.local import LOG_VARIABLE, follow_parent, run_workers
 from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.progress import Monitor
 from cmae_ablate.queue import JSON, Queue
+from cmae_ablate.ranks import is_one_of_many, joined, own_device
 from cmae_ablate.report import read_trials
 from cmae_ablate.reporting import (
     open_queue,
@@ -50,6 +52,11 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     Returns:
         0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
     """
+    if is_one_of_many():
+        raise UserError(
+            "run: torchrun starts several of it; let torchrun start 'cmae-ablate worker' with the same "
+            "options, then call run by itself: it finds the cells complete and writes the tables"
+        )
     study = options.load()
     # Everything is checked before data are touched or anything is created.
     levels = {variant.label: variant.levels for variant in design.variants(study)}
@@ -100,17 +107,29 @@ def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
 
 
 def work(options: Options, console: Console, stop: StopFlag) -> int:
-    """One worker in this process, until nothing is left.
+    """One worker in this process, or one rank of it where torchrun started several, until nothing is left.
 
     Returns:
-        0, or 130 or 143 when interrupted.
+        0, or 130 or 143 when interrupted, or 1 where another rank was lost.
     """
     follow_parent()
-    campaign = options.begin(options.load(), console, measure=True)
-    make_places(campaign)
-    runtime = Runtime(pick_device(options.device))
-    log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
-    return Worker(campaign, open_queue(campaign), open_tracker(campaign), runtime, stop, log, _say_now).run()
+    device = own_device(pick_device(options.device))
+    try:
+        with joined(device) as ranks:
+            with ranks.leader_first():  # it prepares data, and measures where a study asks for equal time
+                heard = console if ranks.leads else Console(quiet=True)
+                campaign = options.begin(options.load(), heard, measure=ranks.leads)
+                make_places(campaign)
+            check_ranks(campaign, ranks)
+            runtime = Runtime(device, ranks=ranks)
+            if not ranks.leads:
+                return follow(campaign, runtime, lambda: stop.status)
+            log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
+            queue, tracker = open_queue(campaign), open_tracker(campaign)
+            return Worker(campaign, queue, tracker, runtime, stop, log, _say_now).run()
+    except RankError as error:
+        _say_now(str(error))
+        return 1
 
 
 def repeat_cell(options: Options, name: str, console: Console) -> int:

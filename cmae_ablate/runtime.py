@@ -12,23 +12,26 @@ from typing import Literal
 import torch
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.ranks import Ranks
 
 Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Device and precision of one cell.
+    """Device, precision and processes of one cell.
 
     Attributes:
         device: Where tensors live.
         precision: `fp32`, or `bf16` for autocast; a trial's scale decides.
         compile: Whether the training step is compiled.
+        ranks: The processes that train the cell together.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
     compile: bool = False
+    ranks: Ranks = field(default_factory=Ranks, compare=False)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Autocast to bf16 where the precision says so; parameters and losses stay fp32."""

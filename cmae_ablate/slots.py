@@ -132,7 +132,11 @@ class Objective(Protocol):
     weight: float
 
     def __call__(self, views: Sequence[View], encoder: Encoder, rng: torch.Generator) -> Term:
-        """The unweighted loss on at least `num_views` views. `rng` is a CPU generator of the step's own."""
+        """The unweighted loss on at least `num_views` views. `rng` is a CPU generator of the step's own.
+
+        With several ranks the views are this rank's part of the batch and the loss is averaged over ranks:
+        draw by `ranks.rand`, and look at other images through `components.objectives.gather`.
+        """
         ...
 
     def after_step(self, encoder: Encoder, progress: float) -> None:
@@ -185,7 +189,10 @@ class Augmentation(Protocol):
     """What happens to a view's pixels after the crop. Built from `()`."""
 
     def __call__(self, images: Tensor, view: int, rng: torch.Generator) -> Tensor:
-        """Images (B, C, H, W) in [0, 1], on any device, to images of the same shape in [0, 1]."""
+        """Images (B, C, H, W) in [0, 1], on any device, to images of the same shape in [0, 1].
+
+        With several ranks the images are this rank's part of the batch: draw by `ranks.rand`.
+        """
         ...
 
 

@@ -53,6 +53,10 @@ class PatchMask:
         """Where each position stands in `cat(ids_keep, ids_hidden)`, (B, N), int64."""
         return torch.argsort(torch.cat([self.ids_keep, self.ids_hidden], dim=1), dim=1)
 
+    def share(self, images: slice) -> PatchMask:
+        """The masks of some images."""
+        return PatchMask(self.ids_keep[images], self.ids_hidden[images])
+
     def to(self, device: torch.device) -> PatchMask:
         """The same mask on another device."""
         return PatchMask(

@@ -102,6 +102,18 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
     )
 
 
+def follow_cell(spec: TrialSpec, bench: Bench, hooks: Hooks) -> None:
+    """The part of the ranks that do not lead: they train, and leave all else to rank 0's `run_cell`.
+
+    Raises:
+        Interrupted: A rank asked to stop.
+        DivergedError: A loss is no longer finite.
+        RankError: Another rank is gone.
+    """
+    bench = bench.normalised_for(spec)
+    pretrain(spec, bench.data, bench.runtime, bench.folder(spec), hooks)
+
+
 def load_model(spec: TrialSpec, bench: Bench, folder: Path) -> MaskedImageModel:
     """The pretrained model of a finished pretraining, in eval mode on the runtime's device."""
     model = assemble(spec, image_size_of(spec, bench.data))
@@ -199,7 +211,7 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
     record = {
         "metrics": metrics,
         "weights_sha256": checkpoint.weights_sha256(state),
-        "device": device_name(bench.runtime.device),
+        "device": device_name(bench.runtime.device, bench.runtime.ranks.count),
         "image_size": image_size,
         "history": done.history,
         "spec": spec.to_tree(),

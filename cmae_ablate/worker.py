@@ -1,4 +1,4 @@
-"""A worker: claim a cell, run it, say what came out, until nothing is left."""
+"""A worker: claim a cell, run it, say what came out, until nothing is left. Of several ranks, rank 0."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import torch
 
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.design import Cell
-from cmae_ablate.errors import DivergedError, Interrupted, UserError
+from cmae_ablate.errors import DivergedError, Interrupted, RankError, UserError
 from cmae_ablate.memory import device_bytes, out_of_memory
 from cmae_ablate.pictures import reconstructions, save_reconstructions, spread
 from cmae_ablate.pretrain import Hooks, Metrics, image_size_of
 from cmae_ablate.progress import CellNote, NoteWriter
 from cmae_ablate.queue import JSON, Claim, Queue
+from cmae_ablate.ranks import DISMISSED
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.tracking.tracker import CellRun, Tracker
 from cmae_ablate.trial import Bench, CellResult, load_model, run_cell
@@ -65,7 +66,7 @@ class Worker:
         campaign: The study.
         queue: Where cells are claimed.
         tracker: Where runs are logged.
-        runtime: Device; precision and compilation are each cell's own.
+        runtime: Device and ranks; precision and compilation are each cell's own.
         stop: Asked between steps.
         log: Path of this worker's log, for `status`.
         tell: Writes a text to that log.
@@ -83,10 +84,12 @@ class Worker:
         """Run cells until none is left for anybody, or until told to stop.
 
         Returns:
-            0, or the flag's exit status: then the cell under way wrote a checkpoint and is free again.
+            0, or the flag's exit status: then the cell under way wrote a checkpoint and is free again; 1
+            where another rank was lost or a rank failed alone, so that those left cannot go on.
         """
+        ranks = self.runtime.ranks
         name = f"{socket.gethostname()}-{os.getpid()}"
-        while not self.stop():
+        while not self.stop() and not ranks.broken:
             claim = self.queue.claim(name, log=self.log)
             if claim is not None:
                 self._attempt(claim)
@@ -94,7 +97,7 @@ class Worker:
                 time.sleep(IDLE_SECONDS)
             else:
                 break
-        return self.stop.status
+        return 1 if ranks.broken else ranks.exchange(self.stop.status, DISMISSED)[0]
 
     def _attempt(self, claim: Claim) -> None:
         cell = self.campaign.cell(claim.cell)
@@ -109,10 +112,13 @@ class Worker:
                 value = result.metrics[self.campaign.study.metric]
                 self.queue.finish(claim, value, as_record(result))
         except Interrupted:
-            self.queue.release(claim)
-            run.finish("KILLED")
-            notes.write(replace(note, phase="interrupted"))
+            self._release(claim, note, notes, run)
         except Exception as error:
+            if isinstance(error, RankError) and not error.reason:
+                # Killed, or its machine is gone: the cell is not to blame.
+                self.tell(f"{note.title}: {error}")
+                self._release(claim, note, notes, run)
+                return
             reason = self._reason(cell, error)
             self.tell(f"{note.title}: attempt {claim.attempt} failed\n{traceback.format_exc()}")
             self.queue.fail(claim, reason, final=isinstance(error, FINAL))
@@ -122,11 +128,28 @@ class Worker:
             run.finish("FINISHED")
             notes.write(replace(note, phase="complete", text=f"{self.campaign.study.metric} {value:.2f}"))
 
+    def _release(self, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> None:
+        self.queue.release(claim)
+        run.finish("KILLED")
+        notes.write(replace(note, phase="interrupted"))
+
+    def _gather_ranks(self, claim: Claim) -> None:
+        """Let the other ranks train this cell, too.
+
+        Raises:
+            Interrupted: One of them was told to stop.
+        """
+        task = self.campaign.planned.index(claim.cell)
+        status, _ = self.runtime.ranks.exchange(self.stop.status, task)
+        self.stop.status = self.stop.status or status
+        if self.stop():
+            raise Interrupted
+
     def _reason(self, cell: Cell, error: Exception) -> str:
         if isinstance(error, torch.OutOfMemoryError) and self.runtime.device.type == "cuda":
             size = image_size_of(cell.spec, self.campaign.data_of(cell.spec))
             torch.cuda.empty_cache()
-            return out_of_memory(cell.spec, size, device_bytes(self.runtime.device))
+            return out_of_memory(cell.spec, size, device_bytes(self.runtime.device), self.runtime.ranks.count)
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
     def _run(self, cell: Cell, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> CellResult:
@@ -152,7 +175,14 @@ class Worker:
             notes.write(replace(note, phase="evaluating", step=done, steps=total))
 
         notes.write(note)
-        hooks = Hooks(on_epoch, on_step, on_evaluation, lambda: self.stop() or claim.lost, self.tell)
+        hooks = Hooks(
+            on_epoch,
+            on_step,
+            on_evaluation,
+            should_stop=lambda: self.stop() or claim.lost,
+            warn=self.tell,
+            on_start=lambda: self._gather_ranks(claim),
+        )
         result = run_cell(cell.spec, bench, hooks)
         self._log(cell, bench, result, run)
         return result

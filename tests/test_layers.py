@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
     {"settings", "spec", "study_file", "study_keys", "design"},
-    {"runtime", "hardware", "slots"},
+    {"runtime", "ranks", "hardware", "slots"},
     {"components"},
     {"data", "resample", "model", "optim", "checkpoint", "meter"},
     {"pretrain", "evaluations", "cost", "pictures"}
@@ -22,7 +22,7 @@ LAYERS = [
     {"trial", "memory"},
     {"queue"},
     {"launch", "report", "budget", "campaign", "progress", "environment", "tracking"},
-    {"worker", "results", "exhibits", "options"},
+    {"worker", "follower", "results", "exhibits", "options"},
     {"reporting"},
     {"run", "plan", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
     {"commands"},

@@ -31,6 +31,9 @@ def test_the_message_says_batch_device_and_remedy(tiny_spec: TrialSpec) -> None:
     text = out_of_memory(with_batch(tiny_spec, 64), 32, 2**30)
     assert "batch 64 on a device of 1.0 GiB" in text
     assert "set training.batch_size=32" in text
+    shared = out_of_memory(with_batch(tiny_spec, 64), 32, 2**30, ranks=2)
+    assert "batch 64 on 2 devices of 1.0 GiB" in shared
+    assert "set training.batch_size=32" in shared
     assert "not even one image" in out_of_memory(tiny_spec, 32, 1000)
 
 

@@ -49,7 +49,10 @@ def plan(study: StudyFile, shared: StudyOptions) -> None:
 @app.command()
 @with_study_options
 def worker(study: StudyFile, shared: StudyOptions) -> None:
-    """Join a study as one more worker, from any machine that reaches its storage."""
+    """Join a study as one more worker, from any machine that reaches its storage.
+
+    One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY.yaml ...
+    """
     options = shared.of(study)
     from cmae_ablate.run import work
     from cmae_ablate.worker import StopFlag, catching_signals

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cmae_ablate.components.augmentations import pixel_ops
 from cmae_ablate.components.augmentations.pixel_ops import change
+from cmae_ablate.ranks import rand
 from cmae_ablate.slots import AUGMENTATIONS
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -80,7 +81,7 @@ class StandardAugmentation:
 
     def __call__(self, images: Tensor, view: int, rng: torch.Generator) -> Tensor:
         """Augment a view: (B, C, H, W) in [0, 1] to the same; 14 numbers per image from the CPU `rng`."""
-        numbers = torch.rand(14, len(images), generator=rng)
+        numbers = rand(14, len(images), images=1, generator=rng)
         images = images.clone()
         change(images, numbers[0] < self._flip, lambda some, _: pixel_ops.flip(some))
         if view in self._strong_views:

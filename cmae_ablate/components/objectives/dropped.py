@@ -11,6 +11,7 @@ from torch import nn
 
 from cmae_ablate.components.objectives.heads import position_head
 from cmae_ablate.components.objectives.position_loss import PositionLoss, position_loss
+from cmae_ablate.ranks import rand
 from cmae_ablate.slots import POSITION, Encoder, Term, View
 from cmae_ablate.tokens import gather_tokens
 
@@ -58,7 +59,7 @@ class DroppedPosition(nn.Module):
         ids_keep = view.mask.ids_keep
         batch, num_visible = ids_keep.shape
         num_withheld = max(1, round(self._ratio * num_visible))
-        order = torch.rand(batch, num_visible, generator=rng).argsort(dim=1)
+        order = rand(batch, num_visible, images=0, generator=rng).argsort(dim=1)
         # A fixed count per image, as indices: a boolean selection would wait for the device.
         withheld = order[:, :num_withheld].to(ids_keep.device)
         given = torch.ones_like(ids_keep, dtype=torch.bool).scatter(1, withheld, False)

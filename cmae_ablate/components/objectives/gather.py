@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from cmae_ablate.ranks import world
+
 
 class _GatherWithGradient(torch.autograd.Function):
     """Concatenate equal batches of all ranks; backwards, sum what every rank's loss says about ours.
@@ -31,21 +33,14 @@ class _GatherWithGradient(torch.autograd.Function):
         return total[start : start + context.batch]
 
 
-def world() -> tuple[int, int]:
-    """This process's rank and the number of ranks; (0, 1) without torch.distributed."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
 def gather(embeddings: Tensor) -> Tensor:
     """Concatenate the embeddings of all ranks in the order of ranks, with gradient.
 
     Args:
-        embeddings: (B, E), B the same on every rank.
+        embeddings: (B, ...), of the same shape on every rank.
 
     Returns:
-        (ranks * B, E); with one rank, `embeddings` itself.
+        (ranks * B, ...); with one rank, `embeddings` itself.
     """
     if world()[1] == 1:
         return embeddings

@@ -6,29 +6,55 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmae_ablate.components.objectives.gather import gather
 from cmae_ablate.components.vit_layers import NORM_EPS, initialise_as_mae, make_blocks, run_blocks
 from cmae_ablate.errors import UserError
+from cmae_ablate.ranks import world
 
 Feature = Literal["cls", "mean", "decoder"]
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """BatchNorm over (B, E) that bears a batch of one image.
+    """BatchNorm over (B, E), of all ranks, that bears a batch of one image.
 
     One image has no variance, and torch refuses to train on it; such a step is normalised with the
     running statistics instead and leaves them alone. As a subclass it is still found by
-    `nn.SyncBatchNorm.convert_sync_batchnorm`.
+    `nn.SyncBatchNorm.convert_sync_batchnorm`; but torch has none for CPUs, hence the few lines here.
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        if self.training and world()[1] > 1:
+            return self._over_all_ranks(input)
         if self.training and len(input) == 1:
             return functional.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         return super().forward(input)
+
+    def _over_all_ranks(self, input: Tensor) -> Tensor:
+        """Normalise by the statistics of all ranks' rows, with the gradient through them."""
+        with torch.autocast(input.device.type, enabled=False):
+            values = input.to(torch.promote_types(input.dtype, torch.float32))
+            own = torch.stack(torch.var_mean(values, dim=0, correction=0))
+            variances, means = gather(own.unsqueeze(0)).unbind(dim=1)
+            mean = means.mean(dim=0)
+            variance = variances.mean(dim=0) + (means - mean).square().mean(dim=0)
+            self._remember(mean.detach(), variance.detach(), len(means) * len(values))
+            normed = (values - mean) * (variance + self.eps).rsqrt()
+            if self.affine:
+                normed = normed * self.weight + self.bias
+        return normed.to(input.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        self.num_batches_tracked.add_(1)
 
 
 def batch_norm_mlp(widths: Sequence[int], *, final_norm: bool) -> nn.Sequential:

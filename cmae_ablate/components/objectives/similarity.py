@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmae_ablate.components.objectives.gather import gather, world
+from cmae_ablate.components.objectives.gather import gather
+from cmae_ablate.ranks import world
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

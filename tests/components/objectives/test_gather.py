@@ -11,6 +11,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from cmae_ablate.components.objectives.gather import gather
 from cmae_ablate.components.objectives.similarity import info_nce, nt_xent
+from cmae_ablate.ranks import Ranks
 
 RANKS = 2
 Loss = Callable[[nn.Linear, Tensor, Tensor], Tensor]
@@ -47,8 +48,9 @@ def work(rank: int, folder: str) -> None:
         for name, loss_of in LOSSES.items():
             layer = make_layer()
             first, second = make_inputs().chunk(RANKS, dim=1)[rank]
-            loss = loss_of(layer, first, second)
-            loss.backward()
+            with Ranks(rank, RANKS).together():
+                loss = loss_of(layer, first, second)
+                loss.backward()
             # What DDP does with losses and gradients of ranks: the mean.
             gradient = layer.weight.grad
             assert gradient is not None
