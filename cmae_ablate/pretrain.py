@@ -18,7 +18,7 @@ from cmae_ablate.errors import Interrupted
 from cmae_ablate.meter import Meter
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.optim import adamw, lr_at, peak_lr, set_lr
-from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.runtime import Runtime, set_precision, stream
 from cmae_ablate.slots import CropStrategy, Term
 from cmae_ablate.spec import TrialSpec
 
@@ -101,6 +101,7 @@ class _Training:
         self, spec: TrialSpec, data: DataArrays, runtime: Runtime, folder: Path, hooks: Hooks
     ) -> None:
         self.spec, self.data, self.runtime, self.folder, self.hooks = spec, data, runtime, folder, hooks
+        set_precision(runtime)
         size = image_size_of(spec, data)
         self.model = assemble(spec, size).to(runtime.device)
         self.crop: CropStrategy = spec["crop"].build(
@@ -117,7 +118,7 @@ class _Training:
         )
         self.whole = WholeImages(data, data.train, size, runtime.device)
         self.optimizer = adamw(self.model, spec.training, runtime.device)
-        self.forward = torch.compile(self.model) if runtime.compile else self.model
+        self.forward = torch.compile(self.model, dynamic=False) if runtime.compile else self.model
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
         self.meter = Meter()
