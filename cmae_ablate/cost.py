@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.slots import Encoder
 from cmae_ablate.spec import Choice, TrialSpec
 
 ATTAINED = 0.4
@@ -96,17 +97,29 @@ def _measure(spec: TrialSpec, image_size: int) -> Cost:
     with fake, Runtime(precision=spec.training.precision).autocast():
         images = [torch.empty(batch, 3, image_size, image_size) for _ in masks]
         step = profile(lambda: model.total(model(images, masks, rngs)), model.parameters())
-        whole = profile(lambda: model.encoder.encode(images[0][:1], None).sum(), model.parameters())
-        encode = forward_flops(lambda: model.encoder.encode(images[0][:1], None))
+    encode, whole = _encoder_flops(spec["backbone"], image_size)
     return Cost(
         params_encoder=count_parameters(model.encoder),
         params_decoder=count_parameters(model.decoder),
         params_objectives={name: count_parameters(part) for name, part in model.objectives.items()},
         flops_image=step.flops / batch,
-        flops_encode=float(encode),
-        flops_train_encoder=float(whole.flops),
+        flops_encode=encode,
+        flops_train_encoder=whole,
         memory_bytes=_state_bytes(model) + step.activation_bytes,
     )
+
+
+@lru_cache(maxsize=16)
+def _encoder_flops(backbone: Choice, image_size: int) -> tuple[float, float]:
+    """FLOPs of encoding one whole image, and of training on it: of all variants with this backbone."""
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with torch.device("meta"):
+        built: Encoder = backbone.build(image_size)
+    with fake:
+        module = cast("nn.Module", built).to_empty(device="cpu").train()
+        encoder, image = cast("Encoder", module), torch.empty(1, 3, image_size, image_size)
+        whole = profile(lambda: encoder.encode(image, None).sum(), module.parameters())
+        return float(forward_flops(lambda: encoder.encode(image, None))), float(whole.flops)
 
 
 def count_parameters(part: object) -> int:
@@ -188,18 +201,6 @@ def matmul_speed(runtime: Runtime, seconds: float = 0.3) -> float:
         rounds = max(1, min(1000, int(seconds / once)))
         total = sum(_timed(lambda: left @ right, runtime.device) for _ in range(rounds))
     return 2.0 * side**3 * rounds / total
-
-
-def hours_from_flops(flops: float, speed: float, machine: str) -> Estimate:
-    """Hours of computation that nobody has measured yet.
-
-    Args:
-        flops: To be done.
-        speed: FLOP/s of matrix products on the machine, as `matmul_speed` measures.
-        machine: Its name, for the basis.
-    """
-    basis = f"unmeasured: FLOPs at {ATTAINED:.0%} of {speed / 1e9:,.0f} GFLOP/s on {machine}"
-    return Estimate(flops / (ATTAINED * speed) / 3600.0, basis)
 
 
 def _valueless_model(spec: TrialSpec, image_size: int, fake: FakeTensorMode) -> MaskedImageModel:

@@ -24,17 +24,41 @@ def to_unit(images: Tensor) -> Tensor:
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Subtract the mean of each channel and divide by its standard deviation, (B, C, H, W)."""
     shape = (1, -1, 1, 1)
-    offset = torch.tensor(mean, dtype=images.dtype, device=images.device).reshape(shape)
-    scale = torch.tensor(std, dtype=images.dtype, device=images.device).reshape(shape)
+    offset = upload(torch.tensor(mean, dtype=images.dtype), images.device).reshape(shape)
+    scale = upload(torch.tensor(std, dtype=images.dtype), images.device).reshape(shape)
     return (images - offset).div_(scale)
 
 
-def take(split: Split, indices: np.ndarray, device: torch.device) -> Tensor:
-    """Read images as bytes, (b, C, H, W), on the device."""
-    chosen = torch.from_numpy(np.ascontiguousarray(split.images[indices]))
+def upload(values: Tensor, device: torch.device) -> Tensor:
+    """Send what the CPU drew or read to the device, without waiting for it."""
     if device.type == "cuda":
-        return chosen.pin_memory().to(device, non_blocking=True)
-    return chosen
+        values = values.pin_memory()  # from elsewhere a copy is not asynchronous
+    return values.to(device, non_blocking=True)
+
+
+def take(split: Split, indices: np.ndarray, device: torch.device) -> Tensor:
+    """Read images as bytes, (b, C, H, W), on the device; on a GPU from its own copy, where that fits."""
+    if device.type == "cuda" and (held := _held(split, device)) is not None:
+        return held.index_select(0, upload(torch.from_numpy(indices), device))
+    return upload(torch.from_numpy(np.ascontiguousarray(split.images[indices])), device)
+
+
+HELD_SHARE = 0.25
+"""The most of a GPU's free memory that a copy of the training images may take."""
+_copies: list[tuple[Split, torch.device, Tensor | None]] = []
+
+
+def _held(split: Split, device: torch.device) -> Tensor | None:
+    """The split on the device, copied at its first use; None where it would take too much of the memory."""
+    for known, where, copy in _copies:
+        if known is split and where == device:
+            return copy
+    free, _ = torch.cuda.mem_get_info(device)
+    fits = split.images.nbytes <= HELD_SHARE * free
+    found = torch.from_numpy(split.images).to(device) if fits else None
+    # All cells of a worker share them; a study has three splits, and what came before them is let go.
+    _copies[:] = [(split, device, found), *_copies[:2]]
+    return found
 
 
 @dataclass(frozen=True)
@@ -73,8 +97,8 @@ class TrainingViews:
         where = (epoch, step, view)
         height, width = source.shape[2:]
         crops = self.crop.sample(torch.from_numpy(indices), height, width, stream(self.seed, "crop", *where))
-        crops = crops[self.ranks.share(len(indices))]
-        cut = crop_resize(source, crops.to(self.device), self.image_size).clamp_(0.0, 1.0)
+        crops = upload(crops[self.ranks.share(len(indices))], self.device)
+        cut = crop_resize(source, crops, self.image_size).clamp_(0.0, 1.0)
         changed = self.augmentation(cut, view, stream(self.seed, "augmentation", *where))
         return normalise(changed, self.data.mean, self.data.std)
 

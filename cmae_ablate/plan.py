@@ -13,14 +13,15 @@ from cmae_ablate import cost as costs
 from cmae_ablate import design
 from cmae_ablate.arrays import ExpectedSize, prepare
 from cmae_ablate.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
+from cmae_ablate.calibration import Speed, Workload, calibrate, estimate
 from cmae_ablate.campaign import Places, check_batch
 from cmae_ablate.design import Variant
+from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.options import Options
 from cmae_ablate.progress import preparation
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.reporting import open_queue
-from cmae_ablate.runtime import Runtime, pick_device, set_threads
-from cmae_ablate.spec import Choice, TrialSpec
+from cmae_ablate.runtime import Runtime, pick_device, set_threads, worker_count
+from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 
 
@@ -50,15 +51,12 @@ def show_plan(options: Options, console: Console) -> None:
     study = options.load()
     variants = design.variants(study)
     device = pick_device(options.device)
-    set_threads(max(variant.spec.training.threads for variant in variants) if device.type == "cpu" else 1)
-    speed = costs.matmul_speed(Runtime(device))
-    threads = max(v.spec.training.threads for v in variants)
-    machine = f"this {device.type} with {threads} thread{'' if threads == 1 else 's'} a cell"
+    keep_memory()
     sizes = {variant.label: _size(variant.spec, console) for variant in variants}
     for variant in variants:
         check_batch(study, variant, sizes[variant.label].train)
     shared = _shared(options, study, variants, sizes, console)
-    plans = [_plan(variant, sizes[variant.label], speed, machine) for variant in shared]
+    plans = _plans(options, shared, study.seeds, sizes, Runtime(device))
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
     for notice in dict.fromkeys(text for variant in variants for text in variant.spec.notices):
         console.print(f"note: {notice}", highlight=False, markup=False)
@@ -75,6 +73,8 @@ def show_plan(options: Options, console: Console) -> None:
 
 def show_status(options: Options, console: Console) -> None:
     """Print where each cell stands, with log and failures, and the space that the cache takes."""
+    from cmae_ablate.reporting import open_queue
+
     study = options.load()
     design.variants(study)
     places = Places.below(options.out, options.storage, options.tracking)
@@ -144,20 +144,30 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 
 
-def _plan(variant: Variant, size: ExpectedSize, speed: float, machine: str) -> VariantPlan:
-    spec = variant.spec
-    counted = costs.measure(spec, spec.training.image_size or size.image_size)
-    flops = costs.pretraining_flops(counted, spec, size.train)
-    flops += sum(
-        costs.evaluation_flops(counted, choice, size.train, size.held_out) for choice in _costly(spec)
-    )
-    return VariantPlan(variant, size, counted, costs.hours_from_flops(flops, speed, machine))
+def _plans(
+    options: Options,
+    variants: Sequence[Variant],
+    seeds: int,
+    sizes: Mapping[str, ExpectedSize],
+    runtime: Runtime,
+) -> list[VariantPlan]:
+    """Every variant's cost, and its hours at the speed that a moment's work shows."""
+    threads = max(variant.spec.training.threads for variant in variants)
+    workers = min(options.workers or worker_count(runtime.device, threads), len(variants) * seeds)
+    set_threads(threads if runtime.device.type == "cpu" else 1)
+    matmul = costs.matmul_speed(runtime)
+    work = [_workload(variant.spec, sizes[variant.label]) for variant in variants]
+    counted = f"{threads} thread{'' if threads == 1 else 's'} a cell"
+    machine = f"this {runtime.device.type} with {counted}, {matmul / 1e9:,.0f} GFLOP/s at best"
+    speeds: list[Speed] = calibrate(work, matmul, runtime, workers if runtime.device.type == "cpu" else 1)
+    return [
+        VariantPlan(variant, item.size, item.cost, estimate(item, speed, machine))
+        for variant, item, speed in zip(variants, work, speeds, strict=True)
+    ]
 
 
-def _costly(spec: TrialSpec) -> list[Choice]:
-    """The evaluations that pass images through the encoder: one pass serves all that read frozen features."""
-    frozen = [choice for choice in spec.evaluations.values() if "epochs" not in choice.options]
-    return [choice for choice in spec.evaluations.values() if choice not in frozen] + frozen[:1]
+def _workload(spec: TrialSpec, size: ExpectedSize) -> Workload:
+    return Workload(spec, size, costs.measure(spec, spec.training.image_size or size.image_size))
 
 
 def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:

@@ -18,7 +18,7 @@ from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.meter import Meter
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.optim import adamw, lr_at, peak_lr, set_lr
-from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.runtime import Runtime, set_precision, stream
 from cmae_ablate.slots import CropStrategy, Term
 from cmae_ablate.spec import TrialSpec
 
@@ -109,6 +109,7 @@ class _Training:
     ) -> None:
         self.spec, self.data, self.runtime, self.folder, self.hooks = spec, data, runtime, folder, hooks
         self.ranks = runtime.ranks
+        set_precision(runtime)
         size = image_size_of(spec, data)
         self.model = assemble(spec, size).to(runtime.device)
         self.crop: CropStrategy = spec["crop"].build(
@@ -126,7 +127,7 @@ class _Training:
         )
         self.whole = WholeImages(data, data.train, size, runtime.device)
         self.optimizer = adamw(self.model, spec.training, runtime.device)
-        forward = torch.compile(self.model) if runtime.compile else self.model
+        forward = torch.compile(self.model, dynamic=False) if runtime.compile else self.model
         self.forward = self.ranks.replicate(cast("torch.nn.Module", forward))
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()

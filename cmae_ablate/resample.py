@@ -79,7 +79,7 @@ class _TapTable:
         if bool((places < 0).any()):
             self._compute(torch.tensor(sorted(set(keys[places < 0].tolist()))))
             places = self._places[keys]
-        return self._first[places], self._weights[places]
+        return self._first.index_select(0, places), self._weights.index_select(0, places)
 
     def _compute(self, keys: Tensor) -> None:
         start, length = keys // (self._source + 1), keys % (self._source + 1)

@@ -17,7 +17,7 @@ from cmae_ablate.campaign import Campaign, check_batch
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import DivergedError, RankError, UserError
 from cmae_ablate.follower import check_ranks, follow
-from cmae_ablate.launch.local import LOG_VARIABLE, follow_parent, run_workers
+from cmae_ablate.launch.local import LOG_VARIABLE, follow_parent, keep_memory, run_workers
 from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
@@ -33,7 +33,7 @@ from cmae_ablate.reporting import (
     track_imported,
     track_summary,
 )
-from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.runtime import Runtime, pick_device, set_threads, worker_count
 from cmae_ablate.tracking import MlflowTracker, Tracker, ui_command
 from cmae_ablate.trial import Bench, run_cell
 from cmae_ablate.worker import StopFlag, Worker, catching_signals
@@ -65,6 +65,7 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
         cast("list[dict[str, JSON]]", read_trials(imported, described).to_dict("records")) if imported else []
     )
     pick_device(options.device)
+    keep_memory()  # a single worker trains in this process
     campaign = options.begin(study, console, measure=True, check=smoke_pass)
     make_places(campaign)
     queue, tracker = open_queue(campaign), open_tracker(campaign)
@@ -113,6 +114,7 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
         0, or 130 or 143 when interrupted, or 1 where another rank was lost.
     """
     follow_parent()
+    keep_memory()  # nobody set the allocator's thresholds where a user started this process
     device = own_device(pick_device(options.device))
     try:
         with joined(device) as ranks:
@@ -206,16 +208,12 @@ def open_tracker(campaign: Campaign) -> Tracker:
 
 def default_workers(campaign: Campaign, options: Options) -> int:
     """One worker a GPU; on CPUs as many as their cores bear at the threads a cell takes."""
-    import torch
-
     threads = _threads(campaign)
     if options.launcher == "ray":
         from cmae_ablate.launch import ray
 
         return ray.worker_count(threads, _gpus_per_worker(options), campaign.folder / "logs")
-    if pick_device(options.device).type == "cuda":
-        return torch.cuda.device_count()
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    return worker_count(pick_device(options.device), threads)
 
 
 def _threads(campaign: Campaign) -> int:

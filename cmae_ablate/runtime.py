@@ -14,7 +14,7 @@ import torch
 from cmae_ablate.errors import UserError
 from cmae_ablate.ranks import Ranks
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Runtime:
 
     Attributes:
         device: Where tensors live.
-        precision: `fp32`, or `bf16` for autocast; a trial's scale decides.
+        precision: `fp32`; `tf32`, whose matrix products on a GPU round their inputs to 10 bits and which
+            is fp32 on a CPU; or `bf16` for autocast. A trial's scale decides.
         compile: Whether the training step is compiled.
         ranks: The processes that train the cell together.
     """
@@ -35,7 +36,7 @@ class Runtime:
 
     def autocast(self) -> AbstractContextManager[object]:
         """Autocast to bf16 where the precision says so; parameters and losses stay fp32."""
-        if self.precision == "fp32":
+        if self.precision != "bf16":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
@@ -57,6 +58,24 @@ def set_threads(threads: int) -> None:
     """Fix the CPU threads of this process: the order of floating-point sums depends on them."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
+
+
+def set_precision(runtime: Runtime) -> None:
+    """Let the matrix products of this process be those of the runtime's precision, backward passes included.
+
+    With bf16 what autocast leaves in fp32, such as contrastive logits, stays exact.
+    """
+    if runtime.device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if runtime.precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = runtime.precision == "tf32"
+
+
+def worker_count(device: torch.device, threads: int) -> int:
+    """How many cells a machine trains side by side: one a GPU, or as many as its cores bear."""
+    if device.type == "cuda":
+        return torch.cuda.device_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads)
 
 
 def stream_seed(seed: int, *name: object) -> int:

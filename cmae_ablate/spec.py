@@ -46,7 +46,9 @@ class Training(BaseModel):
     shared_mask: Annotated[bool, Field(description="whether all views of an image hide the same patches")] = (
         False
     )
-    precision: Annotated[Literal["fp32", "bf16"], Field(description="bf16 is autocast")] = "fp32"
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"], Field(description="bf16 is autocast; tf32 is fp32 on a CPU")
+    ] = "fp32"
     threads: Annotated[int, Field(ge=1, description="CPU threads a cell; they order floating-point sums")] = 1
     compile: Annotated[bool, Field(description="torch.compile of the training step; off on CPU")] = False
 

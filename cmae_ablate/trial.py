@@ -22,7 +22,7 @@ from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.hardware import device_name, peak_memory, watch_memory
 from cmae_ablate.model import MaskedImageModel, assemble, build_encoder
 from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
-from cmae_ablate.runtime import Runtime
+from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
 from cmae_ablate.spec import Choice, TrialSpec
 
@@ -143,6 +143,7 @@ def evaluate(
     Returns:
         `{"metrics", "protocol", "chosen"}` by label.
     """
+    set_precision(bench.runtime)
     features = FrozenFeatures(encoder, bench.data, bench.runtime)
     hooks = hooks or Hooks()
     context = EvaluationContext(

@@ -147,11 +147,5 @@ def test_fine_tuning_costs_its_epochs_and_frozen_features_one_pass() -> None:
     assert read == 130 * measured.flops_encode
 
 
-def test_estimated_hours_follow_from_flops_and_say_that_nobody_measured_them() -> None:
-    estimate = cost.hours_from_flops(3600 * 0.4e12, speed=1e12, machine="cpu")
-    assert estimate.hours == pytest.approx(1.0)
-    assert "unmeasured" in estimate.basis
-
-
 def test_a_matrix_product_is_timed_at_a_plausible_speed() -> None:
     assert 1e8 < cost.matmul_speed(Runtime(), seconds=0.02) < 1e14

@@ -21,7 +21,7 @@ LAYERS = [
     | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
     {"trial", "memory"},
     {"queue"},
-    {"launch", "report", "budget", "campaign", "progress", "environment", "tracking"},
+    {"launch", "report", "budget", "calibration", "campaign", "progress", "environment", "tracking"},
     {"worker", "follower", "results", "exhibits", "options"},
     {"reporting"},
     {"run", "plan", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},

@@ -34,14 +34,17 @@ class FrozenFeatures:
         encoder: A pretrained encoder on the runtime's device; it is neither copied nor changed.
         data: The prepared data.
         runtime: Where to compute.
-        batch_size: Images a forward pass; changes speed and memory only.
+        batch_size: Images a forward pass; changes speed and memory only. By default as many as a CPU's
+            cache holds, and on a GPU as many as keep it busy.
     """
 
-    def __init__(self, encoder: Encoder, data: DataArrays, runtime: Runtime, batch_size: int = 256) -> None:
+    def __init__(
+        self, encoder: Encoder, data: DataArrays, runtime: Runtime, batch_size: int | None = None
+    ) -> None:
         self._encoder = encoder
         self._data = data
         self._runtime = runtime
-        self._batch_size = batch_size
+        self._batch_size = batch_size or (64 if runtime.device.type == "cpu" else 256)
         self._cache: dict[tuple[str, str], Tensor] = {}
 
     def get(self, split: str, pooling: str) -> Tensor:

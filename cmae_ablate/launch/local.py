@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -24,10 +25,12 @@ POLL_SECONDS = 0.1
 _MEBIBYTE = 2**20
 # Large tensors come and go every step: handed back to the kernel each time, they cost thousands of page
 # faults a step. 32 MiB is the largest threshold that glibc accepts.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = 32 * _MEBIBYTE, 1024 * _MEBIBYTE
 ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * _MEBIBYTE),
-    "MALLOC_TRIM_THRESHOLD_": str(1024 * _MEBIBYTE),
+    "MALLOC_MMAP_THRESHOLD_": str(_MMAP_THRESHOLD),
+    "MALLOC_TRIM_THRESHOLD_": str(_TRIM_THRESHOLD),
 }
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1  # in glibc's malloc.h
 
 
 def run_workers(
@@ -81,6 +84,19 @@ def run_workers(
         if code not in (0, 130, 143):
             LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, _last_line(log), log)
     return codes
+
+
+def keep_memory() -> None:
+    """Give this process the allocator's thresholds that `run_workers` gives to workers.
+
+    What the environment says of them is left alone, and so is a C library that is not glibc.
+    """
+    if any(name in os.environ for name in ALLOCATOR):
+        return
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
 
 
 def follow_parent() -> None:

@@ -134,3 +134,29 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_freed_memory_is_kept_in_a_process_that_no_launcher_started() -> None:
+    code = """
+import os, resource, sys
+from cmae_ablate.launch.local import ALLOCATOR, keep_memory
+for name in ALLOCATOR:
+    os.environ.pop(name, None)
+if sys.argv[1:]:
+    keep_memory()
+size = 2**24
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    [b"x" * size for _ in range(3)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    counted = [
+        int(subprocess.run(python(code, *arguments), env=bare, check=True, capture_output=True).stdout)
+        for arguments in ([], ["keep"])
+    ]
+    if counted[0] < 4000:
+        pytest.skip("this C library gives no freed memory back")
+    assert counted[1] < 100

@@ -61,7 +61,7 @@ class DroppedPosition(nn.Module):
         num_withheld = max(1, round(self._ratio * num_visible))
         order = rand(batch, num_visible, images=0, generator=rng).argsort(dim=1)
         # A fixed count per image, as indices: a boolean selection would wait for the device.
-        withheld = order[:, :num_withheld].to(ids_keep.device)
+        withheld = order[:, :num_withheld].to(ids_keep.device, non_blocking=True)
         given = torch.ones_like(ids_keep, dtype=torch.bool).scatter(1, withheld, False)
         tokens = encoder.encode(view.images, view.mask, positions=given)[:, 1:]
         chosen = gather_tokens(tokens, withheld)
