@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.registry import SLOTS, ComponentSpec, load_components, option_docs, suggest
+from cmae_ablate.registry import SLOTS, ComponentSpec, load_components, option_docs, split_source, suggest
 from cmae_ablate.spec import Training
 
 
@@ -64,11 +65,13 @@ def _show_options(properties: dict[str, Any], docs: dict[str, str], console: Con
     if not properties:
         console.print("No options.\n")
         return
-    table = Table("option", "type", "range", "default", "meaning")
+    table = Table("option", "type", "range", "default", "meaning, and what the source has", show_lines=True)
     for name, entry in properties.items():
         kind, limits = _type_and_range(entry)
-        default = "required" if "default" not in entry else str(entry["default"])
-        table.add_row(name, kind, limits, default, docs.get(name, entry.get("description", "")))
+        default = "required" if "default" not in entry else _shown(entry["default"])
+        meaning, source = split_source(docs.get(name, entry.get("description", "")))
+        told = f"{meaning}\n[italic]Source:[/] {source}" if source else meaning
+        table.add_row(name, kind, limits, default, told)
     console.print(table)
     console.print()
 
@@ -85,9 +88,34 @@ _LIMITS = {
 
 def _type_and_range(entry: dict[str, Any]) -> tuple[str, str]:
     if "anyOf" in entry:
-        parts = [_type_and_range(part) for part in entry["anyOf"]]
-        return " or ".join(kind for kind, _ in parts), ", ".join(limits for _, limits in parts if limits)
+        parts = [_type_and_range(part) for part in entry["anyOf"] if part.get("type") != "null"]
+        kinds, limits = zip(*parts, strict=True)
+        null = ["null"] if len(parts) < len(entry["anyOf"]) else []
+        return " or ".join([*kinds, *null]), ", ".join(limits)
     if "enum" in entry or "const" in entry:
         return "choice", ", ".join(str(value) for value in entry.get("enum", [entry.get("const")]))
+    if entry.get("type") == "boolean":
+        return "boolean", "true, false"
+    if entry.get("type") == "array":
+        return _list_and_range(entry)
     limits = [text.format(f"{entry[key]:g}") for key, text in _LIMITS.items() if key in entry]
-    return str(entry.get("type", "any")), ", ".join(limits)
+    return str(entry.get("type", "any")), ", ".join(limits) or "any"
+
+
+def _list_and_range(entry: dict[str, Any]) -> tuple[str, str]:
+    fixed = entry.get("prefixItems")
+    kind, limits = _type_and_range(fixed[0] if fixed else entry.get("items", {}))
+    if fixed:
+        count = str(len(fixed))
+    else:
+        count = f"at least {entry['minItems']}" if entry.get("minItems") else "any number"
+    return f"list of {kind}s", f"{count}, each {limits}"
+
+
+def _shown(default: object) -> str:
+    """A default as a study file would have it."""
+    if isinstance(default, list):
+        return f"[{', '.join(_shown(value) for value in default)}]"
+    if isinstance(default, float):
+        return f"{default:.6g}"
+    return default if isinstance(default, str) else json.dumps(default)

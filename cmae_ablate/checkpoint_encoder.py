@@ -33,10 +33,11 @@ def checkpoint_encoder(
 
     Args:
         image_size: Side of the images, in pixels; must be the checkpoint's.
-        path: The file.
-        heads: Attention heads; may be left out for ViT-B, ViT-L and ViT-H.
-        normalization: Mean and deviation that the weights expect: `imagenet`, as published MAEs do, or
-            those of the study's `data`.
+        path: The file. Source: ours.
+        heads: Attention heads; may be left out for ViT-B, ViT-L and ViT-H. Source: MAE, 12 for ViT-B, 16 for
+            ViT-L and ViT-H.
+        normalization: Mean and deviation that the weights expect: `imagenet`, as published MAEs do, or those
+            of the study's `data`. Source: MAE, `imagenet`.
 
     Raises:
         UserError: The file cannot be read, or its sizes do not fit.

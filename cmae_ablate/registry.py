@@ -154,6 +154,15 @@ def load_components() -> None:
             ) from error
 
 
+_SOURCE_MARK = "Source: "
+
+
+def split_source(description: str) -> tuple[str, str]:
+    """What an option means, and what its source says of it: all from the last `Source: ` on, if any."""
+    meaning, mark, source = description.rpartition(_SOURCE_MARK)
+    return (meaning.strip(), source.strip()) if mark else (source.strip(), "")
+
+
 def option_docs(component: ComponentSpec[Any]) -> dict[str, str]:
     """Each option's description, from the `Args` section of the component's docstring."""
     documented = parse_docstring(inspect.getdoc(component.factory) or "").params

@@ -21,36 +21,43 @@ from cmae_ablate.settings import Path as KeyPath
 class Training(BaseModel):
     """How every variant is pretrained. Defaults are MAE's where MAE has one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
-    epochs: Annotated[int, Field(ge=1, description="passes over the training images")] = 100
-    batch_size: Annotated[int, Field(ge=1, description="images a step, over all devices")] = 64
-    base_lr: Annotated[float, Field(gt=0, description="learning rate at batch 256; scaled linearly")] = 1.5e-4
-    min_lr: Annotated[float, Field(ge=0, description="learning rate at the end of the cosine")] = 0.0
-    warmup_epochs: Annotated[float, Field(ge=0, description="linear warm-up")] = 40.0
-    weight_decay: Annotated[float, Field(ge=0, description="AdamW; none on one-dimensional parameters")] = (
-        0.05
-    )
-    beta1: Annotated[float, Field(ge=0, lt=1, description="AdamW")] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1, description="AdamW")] = 0.95
-    grad_clip: Annotated[float, Field(ge=0, description="largest gradient norm; 0 clips nothing")] = 0.0
-    image_size: Annotated[
-        int | None, Field(ge=8, description="encoder input in pixels; null is the data's")
-    ] = None
-    num_views: Annotated[
-        int, Field(ge=1, le=2, description="views of each image, if no objective needs more")
-    ] = 1
-    reconstruct: Annotated[
-        Literal["first", "all"], Field(description="views that the decoder reconstructs")
-    ] = "first"
-    shared_mask: Annotated[bool, Field(description="whether all views of an image hide the same patches")] = (
-        False
-    )
-    precision: Annotated[
-        Literal["fp32", "tf32", "bf16"], Field(description="bf16 is autocast; tf32 is fp32 on a CPU")
-    ] = "fp32"
-    threads: Annotated[int, Field(ge=1, description="CPU threads a cell; they order floating-point sums")] = 1
-    compile: Annotated[bool, Field(description="torch.compile of the training step; off on CPU")] = False
+    epochs: Annotated[int, Field(ge=1)] = 100
+    """Passes over the training images. Source: MAE, 800 or 1600; SDMAE, 300; here what a scale says."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Images a step, over all devices. Source: MAE, 4096; SDMAE, 64."""
+    base_lr: Annotated[float, Field(gt=0)] = 1.5e-4
+    """Learning rate at batch 256; scaled linearly. Source: MAE, 1.5e-4; SDMAE, 1e-3."""
+    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    """Learning rate at the end of the cosine. Source: MAE, 0."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 40.0
+    """Linear warm-up. Source: MAE and SDMAE, 40."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """AdamW; none on one-dimensional parameters. Source: MAE and SDMAE, 0.05."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """AdamW. Source: MAE, 0.9."""
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """AdamW. Source: MAE, 0.95."""
+    grad_clip: Annotated[float, Field(ge=0)] = 0.0
+    """Largest gradient norm; 0 clips nothing. Source: MAE clips nothing."""
+    image_size: Annotated[int | None, Field(ge=8)] = None
+    """Encoder input in pixels; null is the data's. Source: MAE and SDMAE, 224; here the data's."""
+    num_views: Annotated[int, Field(ge=1, le=2)] = 1
+    """Views of each image, if no objective needs more. Source: MAE, 1; SDMAE, 2."""
+    reconstruct: Literal["first", "all"] = "first"
+    """Views that the decoder reconstructs. Source: MAE has one view; SDMAE, `all`."""
+    shared_mask: bool = False
+    """Whether all views of an image hide the same patches. Source: MAE has one view; SDMAE, true."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """`bf16` is autocast; `tf32` is fp32 on a CPU. Source: MAE, fp16 autocast; here fp32, as most CPUs know no
+    bf16."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads a cell; they order floating-point sums. Source: ours."""
+    compile: bool = False
+    """torch.compile of the training step; off on CPU. Source: ours; MAE compiles nothing."""
 
 
 @dataclass(frozen=True)

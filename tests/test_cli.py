@@ -124,6 +124,22 @@ def test_components_say_type_range_default_and_meaning_of_every_option(
     assert status == 0
     assert "temperature" in text
     assert "> 0" in text
+    assert "Source: MoCo v3, 0.2 for ViTs; SDMAE, 1." in " ".join(text.replace("│", " ").split())
+
+
+def test_components_show_ranges_of_lists_and_defaults_as_a_study_writes_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    _, text, _ = call(capsys, "components", "contrastive")
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells[2:5]]
+        for line in text.splitlines()
+        if len(cells := line.split("│")) == 7
+    }
+    assert rows["scale"] == ["list of numbers", "2, each > 0, ≤ 1", "[0.2, 1]"]
+    assert rows["norm"] == ["boolean", "true, false", "false"]
+    assert rows["threshold"] == ["number", "≥ 0, < 1", "0.1"]
 
 
 def test_every_component_names_its_source_and_where_it_differs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,17 +33,22 @@ class FromScratch:
     pretraining.
 
     Args:
-        epochs: Passes over the training images.
-        batch_size: Images a step; lowered to an even number that the training set allows.
-        base_lr: Peak learning rate at batch 256, scaled linearly with the batch.
-        min_lr: Learning rate at the end of the cosine.
-        warmup_epochs: Linear warm-up.
-        weight_decay: AdamW's; none on one-dimensional parameters and the class token.
-        drop_path: Stochastic depth of the last block, from 0 in the first.
-        label_smoothing: Share of the target spread over all classes.
+        epochs: Passes over the training images. Source: MAE from scratch, 300; here those of `fine_tune`.
+        batch_size: Images a step; lowered to an even number that the training set allows. Source: MAE from
+            scratch, 4096; here that of `fine_tune`.
+        base_lr: Peak learning rate at batch 256, scaled linearly with the batch. Source: MAE from scratch,
+            1e-4; here that of `fine_tune`.
+        min_lr: Learning rate at the end of the cosine. Source: MAE, 1e-6.
+        warmup_epochs: Linear warm-up. Source: MAE from scratch, 20; here that of `fine_tune`.
+        weight_decay: AdamW's; none on one-dimensional parameters and the class token. Source: MAE from
+            scratch, 0.3; here that of `fine_tune`.
+        drop_path: Stochastic depth of the last block, from 0 in the first. Source: MAE, 0.1.
+        label_smoothing: Share of the target spread over all classes. Source: MAE, 0.1.
         mixup: Alpha of mixup; 0 is off. With both on, each batch is mixed by one of the two at random.
-        cutmix: Alpha of cutmix; 0 is off.
-        random_erasing: Probability that a rectangle of an image is replaced by noise.
+            Source: MAE, 0.8.
+        cutmix: Alpha of cutmix; 0 is off. Source: MAE, 1.
+        random_erasing: Probability that a rectangle of an image is replaced by noise. Source: `fine_tune`'s,
+            0.25.
     """
 
     metrics: tuple[str, ...] = ("top1", "validation_top1")

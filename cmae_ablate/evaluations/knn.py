@@ -26,9 +26,10 @@ class KNearestNeighbours:
     on which MAE puts no loss.
 
     Args:
-        k: Neighbours that vote; all training images where there are fewer.
-        temperature: Of the votes; towards 0 the nearest neighbour alone decides.
-        feature: `mean` patch token or `cls` token, after the encoder's final norm.
+        k: Neighbours that vote; all training images where there are fewer. Source: DINO, 20.
+        temperature: Of the votes; towards 0 the nearest neighbour alone decides. Source: DINO, 0.07.
+        feature: `mean` patch token or `cls` token, after the encoder's final norm. Source: DINO, `cls`; here
+            `mean`, as MAE puts no loss on the class token.
     """
 
     metrics: tuple[str, ...] = ("top1", "validation_top1")

@@ -36,15 +36,19 @@ class LinearProbeSgd:
     rate or seed.
 
     Args:
-        feature: `mean` patch token or `cls` token, after the encoder's final norm.
-        augmented: Whether the frozen encoder sees a new crop and flip of each image in each epoch, as in
-            MAE; otherwise, and for raw pixels, cached features of whole images serve: far quicker.
-        epochs: Passes over the training images.
-        batch_size: Images a step; lowered to an even number that the training set allows.
-        optimizer: `sgd`, or `lars` for large batches; both with momentum 0.9.
-        base_lr: Peak learning rate at batch 256, scaled linearly with the batch.
-        warmup_epochs: Linear warm-up.
-        weight_decay: Of weights; none on the bias.
+        feature: `mean` patch token or `cls` token, after the encoder's final norm. Source: MAE probes its
+            class token, or the mean; here the mean, as MAE puts no loss on the class token.
+        augmented: Whether the frozen encoder sees a new crop and flip of each image in each epoch, as in MAE;
+            otherwise, and for raw pixels, cached features of whole images serve: far quicker. Source: MAE,
+            true.
+        epochs: Passes over the training images. Source: MAE, 90.
+        batch_size: Images a step; lowered to an even number that the training set allows. Source: MAE, 16384;
+            here what one device holds.
+        optimizer: `sgd`, or `lars` for large batches; both with momentum 0.9. Source: MAE, `lars`, for its
+            batch; here `sgd`.
+        base_lr: Peak learning rate at batch 256, scaled linearly with the batch. Source: MAE, 0.1.
+        warmup_epochs: Linear warm-up. Source: MAE, 10; here none, as batches are small.
+        weight_decay: Of weights; none on the bias. Source: MAE, 0.
     """
 
     metrics: tuple[str, ...] = ("top1", "validation_top1")

@@ -7,9 +7,10 @@ import torch
 
 from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.slots import AUGMENTATIONS, Augmentation
+from tests.contracts.cases import each
 
 load_components()
-EVERY = pytest.mark.parametrize("component", list(AUGMENTATIONS), ids=AUGMENTATIONS.names)
+EVERY = each(AUGMENTATIONS)
 
 
 def rng() -> torch.Generator:

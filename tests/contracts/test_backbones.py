@@ -17,9 +17,10 @@ from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.runtime import seeded
 from cmae_ablate.slots import BACKBONES, Encoder
 from cmae_ablate.tokens import PatchMask
+from tests.contracts.cases import each
 
 load_components()
-EVERY = pytest.mark.parametrize("component", list(BACKBONES), ids=BACKBONES.names)
+EVERY = each(BACKBONES)
 SMALL = {"dim": 24, "depth": 2, "heads": 3, "patch": 16, "model": "test_vit"}
 IMAGE_SIZE = 80
 """Five patches a side: an odd grid."""
@@ -157,6 +158,8 @@ def test_bf16_autocast_comes_near_fp32(component: ComponentSpec[Encoder]) -> Non
         heat = encoder.class_attention(images)
     assert heat.isfinite().all()
     assert_close(tokens.float(), encoder.encode(images, mask), rtol=0.1, atol=0.1)
+    tokens.square().sum().backward()  # type: ignore[no-untyped-call]
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in module.parameters())
 
 
 @EVERY

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.registry import ComponentSpec, load_components
+from cmae_ablate.runtime import Precision, Runtime
 from cmae_ablate.slots import BACKBONES, CROPS, CropStrategy
+from tests.contracts.cases import each
 
 load_components()
-EVERY = pytest.mark.parametrize("component", list(CROPS), ids=CROPS.names)
+EVERY = each(CROPS)
 NUM_IMAGES = 5
 
 
@@ -92,10 +94,14 @@ def test_state_makes_the_round_trip_through_tensors(component: ComponentSpec[Cro
 
 
 @EVERY
-def test_what_a_refresh_reports_is_finite(component: ComponentSpec[CropStrategy]) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_a_refresh_reports_is_finite(
+    component: ComponentSpec[CropStrategy], precision: Precision
+) -> None:
     strategy = build(component)
     encoder = BACKBONES["vit"].build({"dim": 16, "depth": 1, "heads": 2, "patch": 8}, 32)
     for epoch in (0, 100):
-        found = strategy.refresh(epoch, encoder, Noise())
+        with Runtime(precision=precision).autocast():
+            found = strategy.refresh(epoch, encoder, Noise())
         values = torch.tensor(list(found.metrics.values())) if found is not None else torch.empty(0)
         assert values.isfinite().all()

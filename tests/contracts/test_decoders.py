@@ -13,9 +13,10 @@ from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.runtime import seeded
 from cmae_ablate.slots import DECODERS, Decoder, View
 from cmae_ablate.tokens import PatchMask
+from tests.contracts.cases import each
 
 load_components()
-EVERY = pytest.mark.parametrize("component", list(DECODERS), ids=DECODERS.names)
+EVERY = each(DECODERS)
 SMALL = {"depth": 2, "dim": 16, "heads": 2}
 EMBED_DIM, TARGET_DIM, PATCH = 12, 20, 4
 GRID = (5, 3)
@@ -91,6 +92,8 @@ def test_bf16_autocast_comes_near_fp32(component: ComponentSpec[Decoder]) -> Non
     with torch.autocast("cpu", dtype=torch.bfloat16):
         predictions = decoder(view())
     assert_close(predictions.float(), decoder(view()), rtol=0.1, atol=0.1)
+    square(predictions).backward()  # type: ignore[no-untyped-call]
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in decoder.parameters())
 
 
 @EVERY

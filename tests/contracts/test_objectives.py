@@ -12,10 +12,10 @@ from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.runtime import seeded
 from cmae_ablate.slots import BACKBONES, CONTRASTIVE, POSITION, Encoder, Objective, View
 from cmae_ablate.tokens import PatchMask
+from tests.contracts.cases import each
 
 load_components()
-OBJECTIVES = [*CONTRASTIVE, *POSITION]
-EVERY = pytest.mark.parametrize("component", OBJECTIVES, ids=[component.name for component in OBJECTIVES])
+EVERY = each(CONTRASTIVE, POSITION)
 
 
 def build(component: ComponentSpec[Objective], image_size: int = 32) -> tuple[nn.Module, Encoder]:
@@ -63,6 +63,9 @@ def test_bf16_autocast_gives_nearly_the_loss_of_full_precision(component: Compon
         mixed = objective(make_views(encoder, 8, 4, 2), encoder, rng()).loss
     assert mixed.dtype == torch.float32
     assert mixed.item() == pytest.approx(plain.item(), rel=0.1)
+    mixed.backward()
+    trained = [*objective.parameters(), *encoder.parameters()]
+    assert all(value.grad.isfinite().all() for value in trained if value.grad is not None)
 
 
 @EVERY

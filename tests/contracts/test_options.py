@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cmae_ablate.registry import SLOTS, ComponentSpec, load_components
+from cmae_ablate.registry import SLOTS, ComponentSpec, load_components, option_docs, split_source
+from cmae_ablate.spec import Training
 
 load_components()
 LARGE = 10**12
@@ -105,3 +106,19 @@ def test_a_key_that_is_no_option_is_refused(component: ComponentSpec[Any], name:
 def test_defaults_are_within_their_own_ranges(component: ComponentSpec[Any]) -> None:
     filled = component.validate(needed(component))
     assert component.validate(filled) == filled
+
+
+def test_every_option_says_what_it_means_and_what_its_source_has() -> None:
+    # Of this package only: another may have no source to name.
+    told = {
+        f"{component.slot}.{component.name}.{name}": split_source(option_docs(component).get(name, ""))
+        for component in EVERY
+        for name in component.options.model_fields
+        if component.factory.__module__.startswith("cmae_ablate.")
+    }
+    told |= {
+        f"training.{name}": split_source(field.description or "")
+        for name, field in Training.model_fields.items()
+    }
+    assert len(told) > 100
+    assert [name for name, parts in told.items() if not all(parts)] == []

@@ -10,9 +10,10 @@ from torch.testing import assert_close
 from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.slots import TARGETS, Target
 from cmae_ablate.tokens import PatchMask, patchify
+from tests.contracts.cases import each
 
 load_components()
-EVERY = pytest.mark.parametrize("component", list(TARGETS), ids=TARGETS.names)
+EVERY = each(TARGETS)
 PATCH = 8
 
 

@@ -42,17 +42,21 @@ class StandardAugmentation:
 
     Args:
         strong_views: Which views are strong, counted from 0; by default the second. `[0]` alone is the
-            control 'MAE with strong augmentation'.
-        flip: Probability of a horizontal flip, in every view.
-        jitter: Probability that a strong view's colours are jittered.
-        brightness: Factor drawn from 1 +- this.
-        contrast: Factor drawn from 1 +- this.
-        saturation: Factor drawn from 1 +- this.
-        hue: Shift drawn from +- this part of the colour circle.
-        grey: Probability that a strong view loses its colour.
-        blur: Probability that a strong view is blurred.
+            control 'MAE with strong augmentation'. Source: SDMAE, one strong and one weak view; which is
+            which is ours, so that view 0 is MAE's.
+        flip: Probability of a horizontal flip, in every view. Source: MAE and MoCo v3, 0.5.
+        jitter: Probability that a strong view's colours are jittered. Source: MoCo v3, 0.8.
+        brightness: Factor drawn from 1 +- this. Source: MoCo v3, 0.4.
+        contrast: Factor drawn from 1 +- this. Source: MoCo v3, 0.4.
+        saturation: Factor drawn from 1 +- this. Source: MoCo v3, 0.2.
+        hue: Shift drawn from +- this part of the colour circle. Source: MoCo v3, 0.1.
+        grey: Probability that a strong view loses its colour. Source: MoCo v3, 0.2.
+        blur: Probability that a strong view is blurred. Source: MoCo v3, 1 on one view and 0.1 on the other;
+            here 0.5, as one view alone is strong.
         blur_sigma: Smallest and largest standard deviation of the blur, in pixels of a 224-pixel image.
-        solarize: Probability that a strong view's bright pixels (from 0.5) are inverted.
+            Source: MoCo v3, 0.1 to 2.
+        solarize: Probability that a strong view's bright pixels (from 0.5) are inverted. Source: MoCo v3, 0.2
+            on one view; here off.
     """
 
     def __init__(

@@ -29,7 +29,8 @@ def timm_vit(image_size: int, *, model: str = "vit_base_patch16_224") -> VitEnco
     Args:
         image_size: Side of the images, in pixels.
         model: Name of a plain `VisionTransformer`, such as `vit_base_patch16_224` (MAE's ViT-B) or
-            `vit_small_patch16_224`; `timm.list_models("vit_*")` lists them.
+            `vit_small_patch16_224`; `timm.list_models("vit_*")` lists them. Source: the paper and MAE,
+            ViT-B/16.
 
     Raises:
         UserError: timm has no such model, it is no plain vision transformer, or its patch does not divide

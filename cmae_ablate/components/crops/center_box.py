@@ -25,8 +25,10 @@ class CenterBoxCrop:
         num_images: Ignored.
         true_boxes: Ignored.
         alpha: Parameter of the symmetric Beta distribution of the centre inside its range; 1 is uniform.
-        scale: Smallest and largest area of the crop as a share of the image.
-        ratio: Smallest and largest width of the crop over its height.
+            Source: ContrastiveCrop, 0.6.
+        scale: Smallest and largest area of the crop as a share of the image. Source: ContrastiveCrop and MAE,
+            (0.2, 1).
+        ratio: Smallest and largest width of the crop over its height. Source: torchvision, (3/4, 4/3).
     """
 
     def __init__(

@@ -46,17 +46,19 @@ class ContrastiveCrop:
     Args:
         num_images: Images of the training set.
         true_boxes: Boxes of the data set, NaN where unknown; only measured against.
-        heatmap: `channel_sum` (published), `feature_norm`, `class_attention` of the last block, or
-            `first_component` of each image's patch tokens.
+        heatmap: `channel_sum`, `feature_norm`, `class_attention` of the last block, or `first_component` of
+            each image's patch tokens. Source: ContrastiveCrop, `channel_sum`.
         norm: Take tokens after the final LayerNorm, where sums and norms are degenerate (not used by
-            `class_attention`).
-        threshold: What of the map, scaled to [0, 1], is inside the box; published: 0.05 or 0.1.
-        alpha: Parameter of the symmetric Beta distribution of the centre inside its range; published:
-            0.6, on Tiny-ImageNet 0.1; 1 is uniform.
-        warmup_epochs: Epochs before boxes are first computed; published for Tiny-ImageNet: 100 of 500.
-        interval: Epochs from one computation to the next; published for Tiny-ImageNet: 100.
-        scale: Smallest and largest area of the crop as a share of the image.
-        ratio: Smallest and largest width of the crop over its height.
+            `class_attention`). Source: ours; ContrastiveCrop's ResNets have no such norm.
+        threshold: What of the map, scaled to [0, 1], is inside the box. Source: ContrastiveCrop, 0.05 or 0.1.
+        alpha: Parameter of the symmetric Beta distribution of the centre inside its range; 1 is uniform.
+            Source: ContrastiveCrop, 0.6; on Tiny-ImageNet 0.1.
+        warmup_epochs: Epochs before boxes are first computed. Source: ContrastiveCrop on Tiny-ImageNet, 100
+            of 500.
+        interval: Epochs from one computation to the next. Source: ContrastiveCrop on Tiny-ImageNet, 100.
+        scale: Smallest and largest area of the crop as a share of the image. Source: ContrastiveCrop and MAE,
+            (0.2, 1).
+        ratio: Smallest and largest width of the crop over its height. Source: torchvision, (3/4, 4/3).
     """
 
     def __init__(

@@ -29,8 +29,9 @@ class RandomResizedCrop:
     Args:
         num_images: Ignored.
         true_boxes: Ignored.
-        scale: Smallest and largest area of the crop as a share of the image.
-        ratio: Smallest and largest width of the crop over its height.
+        scale: Smallest and largest area of the crop as a share of the image. Source: MAE, (0.2, 1).
+        ratio: Smallest and largest width of the crop over its height. Source: torchvision and MAE, (3/4,
+            4/3).
     """
 
     def __init__(

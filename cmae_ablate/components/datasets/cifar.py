@@ -78,9 +78,11 @@ class Cifar10:
     objects are centred, so cropping by localisation has little to gain.
 
     Args:
-        source: The archive, or the folder it extracts to.
-        download: Fetch the archive (163 MB) where no source is given.
-        validation_fraction: Part of each class's training images that is held out for choices.
+        source: The archive, or the folder it extracts to. Source: ours.
+        download: Fetch the archive (163 MB) where no source is given. Source: ours; nothing is fetched
+            unasked.
+        validation_fraction: Part of each class's training images that is held out for choices. Source: ours;
+            the data set has no validation split.
     """
 
     def __init__(
@@ -113,9 +115,11 @@ class Cifar100:
     It flatters as CIFAR-10 does, less so: 500 images a class make coarse cues go less far.
 
     Args:
-        source: The archive, or the folder it extracts to.
-        download: Fetch the archive (161 MB) where no source is given.
-        validation_fraction: Part of each class's training images that is held out for choices.
+        source: The archive, or the folder it extracts to. Source: ours.
+        download: Fetch the archive (161 MB) where no source is given. Source: ours; nothing is fetched
+            unasked.
+        validation_fraction: Part of each class's training images that is held out for choices. Source: ours;
+            the data set has no validation split.
     """
 
     def __init__(

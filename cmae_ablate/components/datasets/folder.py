@@ -44,9 +44,9 @@ class Folder:
     `train` counts as train.
 
     Args:
-        source: The folder.
-        image_size: Height and width in pixels to prepare.
-        skip_damaged: Leave unreadable images out instead of refusing.
+        source: The folder. Source: torchvision's ImageFolder.
+        image_size: Height and width in pixels to prepare. Source: ours.
+        skip_damaged: Leave unreadable images out instead of refusing. Source: ours.
     """
 
     def __init__(

@@ -31,11 +31,11 @@ class Scenes:
     on it are about the machinery and about localisation, not about natural images.
 
     Args:
-        seed: Which images are generated; not the seed of a trial.
-        num_train: Training images.
-        num_validation: Validation images.
-        num_test: Test images.
-        image_size: Height and width in pixels.
+        seed: Which images are generated; not the seed of a trial. Source: ours.
+        num_train: Training images. Source: ours.
+        num_validation: Validation images. Source: ours.
+        num_test: Test images. Source: ours.
+        image_size: Height and width in pixels. Source: ours.
     """
 
     def __init__(

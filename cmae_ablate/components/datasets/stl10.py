@@ -39,9 +39,11 @@ class Stl10:
     is large beside its train set.
 
     Args:
-        source: The archive, or the folder it extracts to.
-        download: Fetch the archive (2.5 GB) where no source is given.
-        validation_fraction: Part of each class's training images that is held out for choices.
+        source: The archive, or the folder it extracts to. Source: ours.
+        download: Fetch the archive (2.5 GB) where no source is given. Source: ours; nothing is fetched
+            unasked.
+        validation_fraction: Part of each class's training images that is held out for choices. Source: ours;
+            the data set has no validation split.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class LinearDecoder(nn.Module):
         embed_dim: Width of the encoder's tokens.
         grid: Patches per column and per row.
         target_dim: Values to predict per patch.
-        reach: Distance in patches over which a weight falls by a factor e at initialisation.
+        reach: Distance in patches over which a weight falls by a factor e at initialisation. Source: ours.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class RandomMasking:
 
     Args:
         grid: Patches per column and per row.
-        ratio: Part of the patches that is hidden; `int(N * (1 - ratio))` stay visible.
+        ratio: Part of the patches that is hidden; `int(N * (1 - ratio))` stay visible. Source: MAE, 0.75.
 
     Raises:
         UserError: The ratio leaves nothing visible or nothing hidden.

@@ -27,9 +27,10 @@ class AbsolutePosition(nn.Module):
 
     Args:
         encoder: Read for its sizes.
-        weight: Factor of this loss in the sum.
-        loss: `cross_entropy`, or `l2` to the one-hot index, summed over the N positions.
-        activation: Between the two linear layers; `none` as in the authors' later code.
+        weight: Factor of this loss in the sum. Source: ours; SDMAE's is not known here.
+        loss: `cross_entropy`, or `l2` to the one-hot index, summed over the N positions. Source: SDMAE, `l2`;
+            here `cross_entropy`, as indices are classes.
+        activation: Between the two linear layers of the head. Source: SDMAE, `none`.
     """
 
     num_views = 1

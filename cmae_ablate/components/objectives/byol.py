@@ -29,17 +29,22 @@ class Byol(nn.Module):
 
     Args:
         encoder: Copied as the first target encoder.
-        weight: Factor of this loss in the sum.
-        momentum: Part of the target networks kept at each step.
-        momentum_schedule: `cosine` raises the momentum to 1 by the end of training, as BYOL does.
-        feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output
-            of a transformer branch over them.
-        branch_depth: Blocks of that branch (only with feature `decoder`).
-        branch_heads: Attention heads of that branch (only with feature `decoder`).
-        projector_layers: Linear layers of the projector.
-        projector_hidden: Width of the hidden layers of projector and predictor; BYOL: 4096.
-        projector_out: Width of the embeddings; BYOL: 256.
-        key_mask: What the target encoder sees: the visible patches (`same`, cheap), or all (`none`).
+        weight: Factor of this loss in the sum. Source: as `moco_v3`; BYOL alone, 1.
+        momentum: Part of the target networks kept at each step. Source: BYOL, 0.996.
+        momentum_schedule: `cosine` raises the momentum to 1 by the end of training; `constant` leaves it.
+            Source: BYOL, `cosine`.
+        feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output of a
+            transformer branch over them. Source: BYOL, the pooled features of a ResNet; SDMAE, `decoder`;
+            here `mean`, which is what is probed.
+        branch_depth: Blocks of that branch (only with feature `decoder`). Source: SDMAE, 2.
+        branch_heads: Attention heads of that branch (only with feature `decoder`). Source: ours; SDMAE's are
+            not known here.
+        projector_layers: Linear layers of the projector. Source: BYOL, 2.
+        projector_hidden: Width of the hidden layers of projector and predictor. Source: BYOL, 4096; here
+            smaller, as are data and batches.
+        projector_out: Width of the embeddings. Source: BYOL, 256; here smaller, as are data and batches.
+        key_mask: What the target encoder sees: the visible patches (`same`, cheap), or all (`none`). Source:
+            BYOL masks nothing, `none`; here `same`, which costs a quarter at ratio 0.75.
 
     Raises:
         UserError: `branch_heads` does not divide the encoder's width.

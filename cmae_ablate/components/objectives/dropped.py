@@ -30,10 +30,12 @@ class DroppedPosition(nn.Module):
 
     Args:
         encoder: Read for its sizes.
-        weight: Factor of this loss in the sum.
-        ratio: Part of the visible tokens without position, rounded to at least one token.
-        loss: `cross_entropy`, or `l2` to the one-hot index, summed over the N positions.
-        activation: Between the two linear layers of the head.
+        weight: Factor of this loss in the sum. Source: ours, that of `absolute`.
+        ratio: Part of the visible tokens without position, rounded to at least one token. Source: DropPos,
+            0.75; MP3, 1.
+        loss: `cross_entropy`, or `l2` to the one-hot index, summed over the N positions. Source: DropPos and
+            MP3, `cross_entropy`.
+        activation: Between the two linear layers of the head. Source: ours, that of `absolute`.
     """
 
     num_views = 1

@@ -30,18 +30,23 @@ class MocoV3(nn.Module):
 
     Args:
         encoder: Copied as the first key encoder.
-        weight: Factor of this loss in the sum; 0.1 as in the authors' later code.
-        temperature: Divides the cosine similarities. MoCo v3: 0.2 for ViTs; the authors' later code: 1.
-        momentum: Part of the key networks kept at each step; MoCo v3: 0.99.
-        momentum_schedule: `cosine` raises the momentum to 1 by the end of training, as MoCo v3 does.
-        feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output
-            of a transformer branch over them.
-        branch_depth: Blocks of that branch (only with feature `decoder`).
-        branch_heads: Attention heads of that branch (only with feature `decoder`).
-        projector_layers: Linear layers of the projector.
-        projector_hidden: Width of the hidden layers of projector and predictor; MoCo v3: 4096.
-        projector_out: Width of the embeddings; MoCo v3: 256.
+        weight: Factor of this loss in the sum. Source: SDMAE, 0.1; MoCo v3 alone, 1.
+        temperature: Divides the cosine similarities. Source: MoCo v3, 0.2 for ViTs; SDMAE, 1.
+        momentum: Part of the key networks kept at each step. Source: MoCo v3, 0.99; SDMAE, 0.999.
+        momentum_schedule: `cosine` raises the momentum to 1 by the end of training; `constant` leaves it.
+            Source: MoCo v3, `cosine`.
+        feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output of a
+            transformer branch over them. Source: MoCo v3, `cls`; SDMAE, `decoder`; here `mean`, which is what
+            is probed.
+        branch_depth: Blocks of that branch (only with feature `decoder`). Source: SDMAE, 2.
+        branch_heads: Attention heads of that branch (only with feature `decoder`). Source: ours; SDMAE's are
+            not known here.
+        projector_layers: Linear layers of the projector. Source: MoCo v3, 3; SDMAE, 3.
+        projector_hidden: Width of the hidden layers of projector and predictor. Source: MoCo v3, 4096; here
+            smaller, as are data and batches.
+        projector_out: Width of the embeddings. Source: MoCo v3, 256; here smaller, as are data and batches.
         key_mask: What the key encoder sees: the query's visible patches (`same`, cheap), or all (`none`).
+            Source: MoCo v3 masks nothing, `none`; here `same`, which costs a quarter at ratio 0.75.
 
     Raises:
         UserError: `branch_heads` does not divide the encoder's width.

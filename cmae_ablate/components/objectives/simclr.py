@@ -27,15 +27,19 @@ class SimClr(nn.Module):
 
     Args:
         encoder: Read for its sizes.
-        weight: Factor of this loss in the sum.
-        temperature: Divides the cosine similarities.
-        feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output
-            of a transformer branch over them.
-        branch_depth: Blocks of that branch (only with feature `decoder`).
-        branch_heads: Attention heads of that branch (only with feature `decoder`).
-        projector_layers: Linear layers of the projector.
-        projector_hidden: Width of its hidden layers.
-        projector_out: Width of the embeddings.
+        weight: Factor of this loss in the sum. Source: as `moco_v3`; SimCLR alone, 1.
+        temperature: Divides the cosine similarities. Source: SimCLR, 0.1 on ImageNet and 0.5 on CIFAR-10;
+            here `moco_v3`'s.
+        feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output of a
+            transformer branch over them. Source: SimCLR, the pooled features of a ResNet; SDMAE, `decoder`;
+            here `mean`, which is what is probed.
+        branch_depth: Blocks of that branch (only with feature `decoder`). Source: SDMAE, 2.
+        branch_heads: Attention heads of that branch (only with feature `decoder`). Source: ours; SDMAE's are
+            not known here.
+        projector_layers: Linear layers of the projector. Source: SimCLR, 2.
+        projector_hidden: Width of its hidden layers. Source: SimCLR, 2048; here smaller, as are data and
+            batches.
+        projector_out: Width of the embeddings. Source: SimCLR, 128.
 
     Raises:
         UserError: `branch_heads` does not divide the encoder's width.

@@ -30,8 +30,9 @@ class HogTarget:
 
     Args:
         patch_size: P, in pixels.
-        bins: Orientations in [0, pi) of a histogram.
+        bins: Orientations in [0, pi) of a histogram. Source: MaskFeat, 9.
         cell: Side of a cell in pixels; must divide the patch. Larger than the patch counts as the patch.
+            Source: MaskFeat, 8.
 
     Raises:
         UserError: The cell does not divide the patch.
