@@ -52,8 +52,8 @@ class Training(BaseModel):
     shared_mask: bool = False
     """Whether all views of an image hide the same patches. Source: MAE has one view; SDMAE, true."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-    """`bf16` is autocast; `tf32` is fp32 on a CPU. Source: MAE, fp16 autocast; here fp32, as most CPUs know no
-    bf16."""
+    """`bf16` is autocast; `tf32` is fp32 on a CPU. Source: MAE, fp16 autocast; here fp32, as most CPUs
+    know no bf16."""
     threads: Annotated[int, Field(ge=1)] = 1
     """CPU threads a cell; they order floating-point sums. Source: ours."""
     compile: bool = False
