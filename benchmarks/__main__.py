@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import cell, commands, objectives, overhead, probe, step, views
+from benchmarks import cell, commands, objectives, overhead, probe, report, step, views
 from benchmarks.timing import Comparison
 from cmae_ablate.cost import matmul_speed
 from cmae_ablate.hardware import processor
@@ -26,6 +26,7 @@ SECTIONS: dict[str, Callable[[int, bool], Iterator[Comparison]]] = {
     "cell": cell.run,
     "overhead": overhead.run,
     "commands": commands.run,
+    "report": report.run,
 }
 PACKAGES = ("torch", "torchvision", "transformers", "pillow", "numpy")
 HERE = Path(__file__).parent

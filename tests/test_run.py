@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -97,6 +98,64 @@ def test_mlflow_has_study_variant_and_seed_all_finished(finished: tuple[Path, Pa
     assert all("knn.top1.mean" in runs[key].data.metrics for key in variants)
     assert all("pretrain.loss" in runs[key].data.metrics for key in seeds)
     assert all(client.list_artifacts(key, "pictures") for key in seeds)
+
+
+def _shown(number: float) -> str:
+    """As the page's table of cells rounds: whole numbers are left whole."""
+    return f"{number:.6g}" if isinstance(number, float) else str(number)
+
+
+def test_table_page_csv_and_mlflow_hold_the_same_numbers(finished: tuple[Path, Path]) -> None:
+    from mlflow import MlflowClient
+
+    folder = finished[1] / "study"
+    trials = pd.read_csv(folder / "trials.csv")
+    page, markdown = ((folder / name).read_text() for name in ("index.html", "table.md"))
+    client = MlflowClient(Places.below(finished[1]).tracking)
+    runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
+    groups = [run.data.metrics for run in runs if "knn.top1.mean" in run.data.metrics]
+    numbers = trials.select_dtypes("number").columns.drop("seed")
+    table = pd.read_csv(folder / "table.csv").set_index("variant")
+    effects = pd.read_csv(folder / "effects.csv").set_index("variant")
+    cells = re.findall(
+        r"<tr[^>]*><th scope=\"row\">([^<]+)</th><td>(\d+)</td><td>COMPLETE</td>(.*?)</tr>", page
+    )
+    assert [(variant, int(seed)) for variant, seed, _ in cells] == sorted(
+        zip(trials["variant"], trials["seed"], strict=True)
+    )
+    for variant, seed, rest in cells:
+        [row] = trials[(trials["variant"] == variant) & (trials["seed"] == int(seed))].to_dict("records")
+        shown = re.findall(r"<td>([^<]*)</td>", rest)
+        assert {_shown(row[name]) for name in numbers} <= set(shown)
+        [link] = re.findall(r"/runs/(\w+)", rest)
+        logged = client.get_run(link).data.metrics
+        assert {name: logged[name] for name in numbers} == pytest.approx(
+            {name: row[name] for name in numbers}, rel=1e-12
+        )
+    for variant, rows in trials.groupby("variant"):
+        mean, spread = rows["knn.top1"].mean(), rows["knn.top1"].std()
+        rounded = f"{mean:.2f} \u00b1 {spread:.2f}"
+        assert rounded in page
+        assert rounded in markdown
+        for frame in (table, effects):
+            assert frame.loc[variant, ["mean", "std"]].tolist() == pytest.approx([mean, spread], rel=1e-12)
+        loss = pytest.approx(rows["pretrain.loss"].mean(), rel=1e-12)
+        [group] = [metrics for metrics in groups if metrics["pretrain.loss.mean"] == loss]
+        assert (group["knn.top1.mean"], group["knn.top1.std"]) == pytest.approx((mean, spread), rel=1e-12)
+        assert group["knn.top1.n"] == len(rows)
+
+
+def test_the_same_variant_under_two_names_is_trained_once_and_differs_by_exactly_zero(tmp_path: Path) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    study.write_text(TINY_STUDY.replace("linear: {name: linear}", "the same: {name: transformer, depth: 1}"))
+    assert run(study, out) == 0
+    effects = pd.read_csv(out / "study" / "effects.csv").set_index("variant")
+    found = effects.loc["the same", ["n", "delta", "ci_low", "ci_high"]].tolist()
+    assert found == [2, 0.0, 0.0, 0.0]
+    assert effects.loc["the same", "verdict"] == "identical numbers"
+    assert "a difference of exactly 0" in (out / "study" / "index.html").read_text()
+    trials = pd.read_csv(out / "study" / "trials.csv")
+    assert trials["weights_sha256"].nunique() == len(list((out / "cache" / "pretrain").iterdir())) == 2
 
 
 def test_the_same_command_again_trains_nothing(finished: tuple[Path, Path]) -> None:
