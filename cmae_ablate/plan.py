@@ -51,7 +51,7 @@ def show_plan(options: Options, console: Console) -> None:
     device = pick_device(options.device)
     keep_memory()
     sizes = {variant.label: _size(variant.spec, console) for variant in variants}
-    plans = _plans(options, variants, study.seeds, sizes, Runtime(device))
+    plans = plan_variants(options, variants, study.seeds, sizes, Runtime(device))
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
     for notice in dict.fromkeys(text for variant in variants for text in variant.spec.notices):
         console.print(f"note: {notice}", highlight=False, markup=False)
@@ -109,7 +109,7 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 
 
-def _plans(
+def plan_variants(
     options: Options,
     variants: Sequence[Variant],
     seeds: int,
