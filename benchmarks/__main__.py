@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-from benchmarks import cell, commands, objectives, overhead, probe, report, step, views
+from benchmarks import cell, commands, objectives, overhead, probe, report, scaling, step, views
+from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
 from cmae_ablate.cost import matmul_speed
-from cmae_ablate.hardware import processor
+from cmae_ablate.hardware import device_name
 from cmae_ablate.registry import load_components
-from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.runtime import Runtime, pick_device, set_threads
 
-SECTIONS: dict[str, Callable[[int, bool], Iterator[Comparison]]] = {
+SECTIONS: dict[str, Callable[[Setting], Iterator[Comparison]]] = {
     "step": step.run,
     "views": views.run,
     "objectives": objectives.run,
@@ -27,24 +30,32 @@ SECTIONS: dict[str, Callable[[int, bool], Iterator[Comparison]]] = {
     "overhead": overhead.run,
     "commands": commands.run,
     "report": report.run,
+    "scaling": scaling.run,
 }
 PACKAGES = ("torch", "torchvision", "transformers", "pillow", "numpy")
 HERE = Path(__file__).parent
+ON_A_GPU = ("step", "views", "objectives")
+"""Sections that a GPU can run; the others measure the machine around it."""
 UNMEASURED = (
-    "Unmeasured: everything on a GPU (bf16 autocast, TF32, flash attention, compilation, uploads). "
-    "`make bench` on a machine that has one measures the step there only once these benchmarks take a device."
+    "Unmeasured: everything on a GPU (bf16 autocast, TF32, flash attention, compilation, uploads); "
+    "no GPU was at hand. The one command that measures it where there is one: "
+    "`python -m benchmarks --device cuda`."
 )
 
 
 def main() -> None:
     """Sections run one after another; each is written as soon as it is done, so that none is lost."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, separated by commas")
+    parser.add_argument("--only", help=f"sections of {', '.join(SECTIONS)}, separated by commas")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--quick", action="store_true", help="seconds: whether it works, not how fast it is")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--official", type=Path, help="a checkout of MAE's official repository")
     parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()
-    names = arguments.only.split(",")
+    device = pick_device(arguments.device)
+    setting = Setting(arguments.rounds, arguments.quick, device, arguments.official, arguments.out)
+    names = arguments.only.split(",") if arguments.only else SECTIONS if device.type == "cpu" else ON_A_GPU
     unknown = [name for name in names if name not in SECTIONS]
     if unknown:
         parser.error(f"no section is called {unknown[0]!r}; choose from {', '.join(SECTIONS)}")
@@ -54,25 +65,36 @@ def main() -> None:
     path = arguments.out / "results.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     for name in names:
-        rows = []
-        for found in SECTIONS[name](arguments.rounds, arguments.quick):
+        rows, started = [], time.monotonic()
+        for found in SECTIONS[name](setting):
             rows.append(found.record())
             print(f"{found.name}: {found.ratio:.3g} [{found.low:.3g}, {found.high:.3g}]", flush=True)
-        known[name] = {"machine": machine(), "rows": rows}
+        key = name if device.type == "cpu" else f"{name} on {device.type}"
+        known[key] = {"machine": machine(device), "rows": rows}
+        print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
         path.write_text(json.dumps(known, indent=1) + "\n")
         (arguments.out / "RESULTS.md").write_text(table(known))
 
 
-def machine() -> dict[str, str]:
+def machine(device: torch.device) -> dict[str, str]:
     """Where it was measured, and the speed of a large matrix product there in the same run."""
-    speed = f"{matmul_speed(Runtime()) / 1e9:.0f} GFLOP/s fp32 on {torch.get_num_threads()} thread"
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    where = f"{torch.get_num_threads()} thread" if device.type == "cpu" else "the GPU"
+    speed = f"{matmul_speed(Runtime(device)) / 1e9:,.0f} GFLOP/s fp32 on {where}"
+    versions = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
     return {
-        "processor": processor(),
+        "processor": device_name(device),
+        "cores": str(len(os.sched_getaffinity(0))),
         "matrix product": speed,
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def table(known: dict[str, dict[str, object]]) -> str:
@@ -86,14 +108,16 @@ def table(known: dict[str, dict[str, object]]) -> str:
         "| what | ratio | quartiles | ours | reference | rounds | at least | |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    order = [*SECTIONS, *(f"{name} on cuda" for name in ON_A_GPU)]
     machines = []
-    for section in SECTIONS:
-        if section not in known:
-            continue
+    for section in (name for name in order if name in known):
         machines.append((section, known[section]["machine"]))
         for row in (Comparison(**entry) for entry in known[section]["rows"]):  # type: ignore[attr-defined]
             lines.append(_line(row))
-    lines += ["", UNMEASURED, "", "| section | machine |", "|---|---|"]
+    if not any(name.endswith("on cuda") for name in known):
+        lines += ["", UNMEASURED]
+    lines += ["", "![Cost against images and cells](scaling.png)"] if "scaling" in known else []
+    lines += ["", "| section | machine |", "|---|---|"]
     for section, where in machines:
         assert isinstance(where, dict)
         lines.append(f"| {section} | {'; '.join(f'{key}: {value}' for key, value in where.items())} |")
@@ -101,16 +125,17 @@ def table(known: dict[str, dict[str, object]]) -> str:
 
 
 def _line(row: Comparison) -> str:
-    verdict = "" if row.target is None else "met" if row.ratio >= row.target else "**missed**"
-    target = "" if row.target is None else f"{row.target:.3g}"
-    remark = f"{verdict}; {row.remark}" if verdict and row.remark else verdict or row.remark
+    target = "" if row.target is None else f"{row.target:.3g}{f', at most {row.most:g}' if row.most else ''}"
+    remark = "; ".join(text for text in (row.verdict, row.remark) if text)
     return (
         f"| {row.name} | {row.ratio:.3g} | {row.low:.3g} to {row.high:.3g} | {_time(row.own_seconds)} | "
         f"{_time(row.reference_seconds)} | {row.rounds} | {target} | {remark} |"
     )
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 

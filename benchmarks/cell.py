@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import nn
 
 from benchmarks.probe import EPOCHS, forward_again
-from benchmarks.reference import Size, hugging_face, plain_adamw
+from benchmarks.reference import Reference, plain_adamw, references
+from benchmarks.setting import Setting
+from benchmarks.size import Size
 from benchmarks.timing import Comparison, in_turns
 from benchmarks.views import cpu_scale, per_sample, train_step, views_of
 from cmae_ablate.arrays import DataArrays
@@ -25,12 +26,14 @@ FEW = 1600
 """Images of which a round encodes again; the 90 epochs are got by multiplying."""
 
 
-def run(rounds: int, quick: bool) -> Iterator[Comparison]:
+def run(setting: Setting) -> Iterator[Comparison]:
     """Four parts are timed in turns; each round gives one ratio of the two sums."""
+    rounds, quick = setting.rounds, setting.quick
     specs, data = cpu_scale(quick)
     spec = specs["MAE"]
     encoder = assemble(spec, data.image_size).eval().encoder
     few = min(FEW, len(data.train))
+    theirs = references(_size(spec, data), setting.official)[0]
 
     def probe() -> None:
         features = FrozenFeatures(encoder, data, Runtime())
@@ -45,7 +48,7 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
     parts = {
         own_steps(spec, data): steps / STEPS,
         probe: 1.0,
-        reference_steps(spec, data): -steps / STEPS,
+        reference_steps(spec, data, theirs): -steps / STEPS,
         forward_again(encoder, data, few): -EPOCHS * len(data.train) / few,
         held_out: -1.0,
     }
@@ -58,7 +61,8 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
         own,
         reference,
         target=3.0,
-        remark=f"{STEPS} steps and {few} images re-encoded a round, multiplied; reference views by PIL",
+        remark=f"reference: {theirs.name}; {STEPS} steps and {few} images re-encoded a round, "
+        "multiplied; reference views by PIL",
     )
 
 
@@ -75,28 +79,24 @@ def own_steps(spec: TrialSpec, data: DataArrays) -> Callable[[], None]:
     return steps
 
 
-def reference_steps(spec: TrialSpec, data: DataArrays) -> Callable[[], None]:
-    """ViTMAE's step with torch's default AdamW, on images that PIL and torchvision made one by one."""
-    backbone, decoder = spec["backbone"].options, spec["decoder"].options
-    size = Size(
-        backbone["dim"],
-        backbone["depth"],
-        backbone["heads"],
-        backbone["patch"],
-        data.image_size,
-        decoder["dim"],
-        decoder["depth"],
-        decoder["heads"],
-    )
-    model: nn.Module = hugging_face(size)
-    optimiser = plain_adamw(model)
+def reference_steps(spec: TrialSpec, data: DataArrays, theirs: Reference) -> Callable[[], None]:
+    """The reference's step with torch's default AdamW, on images that PIL and torchvision made one by one."""
+    optimiser = plain_adamw(theirs.module)
     views = per_sample(spec, data, views_of(spec, data).order(0)[: spec.training.batch_size])
+    patches = _size(spec, data).num_patches
 
     def steps() -> None:
         for _ in range(STEPS):
-            loss: torch.Tensor = model(views()).loss
+            images = views()
+            loss = theirs.loss(images, torch.rand(len(images), patches))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
     return steps
+
+
+def _size(spec: TrialSpec, data: DataArrays) -> Size:
+    backbone, decoder = spec["backbone"].options, spec["decoder"].options
+    encoder = (backbone["dim"], backbone["depth"], backbone["heads"], backbone["patch"], data.image_size)
+    return Size(*encoder, decoder["dim"], decoder["depth"], decoder["heads"])

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, compare
 from benchmarks.views import cpu_scale, train_step
 from cmae_ablate.cost import measure
 
 
-def run(rounds: int, quick: bool) -> Iterator[Comparison]:
+def run(setting: Setting) -> Iterator[Comparison]:
     """The ratio of the steps over the ratio of their FLOPs; 1 is as predicted, below is slower."""
-    specs, data = cpu_scale(quick)
+    specs, data = cpu_scale(setting.quick)
     flops = {label: measure(specs[label], data.image_size).flops_image for label in ("MAE", "CMAE")}
     predicted = flops["CMAE"] / flops["MAE"]
     found = compare(
         "CMAE step, as fast as its FLOPs predict from the MAE step",
-        train_step(specs["CMAE"], data),
-        train_step(specs["MAE"], data),
-        rounds=rounds,
+        train_step(specs["CMAE"], data, setting.device),
+        train_step(specs["MAE"], data, setting.device),
+        rounds=setting.rounds,
         repeats=3,
     )
     yield Comparison(
@@ -28,7 +29,7 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
         found.high * predicted,
         found.own_seconds,
         found.reference_seconds,
-        rounds,
+        setting.rounds,
         target=0.8,
         remark=f"counted FLOPs: {predicted:.2f} times those of MAE at the cpu scale",
     )

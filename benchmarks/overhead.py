@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
 from cmae_ablate.queue import PlannedCell, Queue
 from cmae_ablate.tracking import MlflowTracker
@@ -15,9 +16,9 @@ CELLS, EPOCHS = 60, 10
 LIMIT = 2.0
 
 
-def run(rounds: int, quick: bool) -> Iterator[Comparison]:
+def run(setting: Setting) -> Iterator[Comparison]:
     """Claim, track ten epochs, finish: again and again on SQLite."""
-    count = 4 if quick else CELLS
+    count = 4 if setting.quick else CELLS
     cells = [
         PlannedCell(
             f"cell {index}", f"variant {index % 4}", index // 4, {"factor": str(index % 4)}, "f", True

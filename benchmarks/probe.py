@@ -9,6 +9,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, compare
 from benchmarks.views import cpu_scale
 from cmae_ablate.arrays import DataArrays
@@ -58,8 +59,9 @@ def forward_again(encoder: Encoder, data: DataArrays, count: int) -> Callable[[]
     return epoch
 
 
-def run(rounds: int, quick: bool) -> Iterator[Comparison]:
+def run(setting: Setting) -> Iterator[Comparison]:
     """Encoding train once and the whole fit, against `EPOCHS` passes of the encoder over train."""
+    rounds, quick = setting.rounds, setting.quick
     specs, data = cpu_scale(quick)
     encoder = assemble(specs["MAE"], data.image_size).eval().encoder
     known = FrozenFeatures(encoder, data, Runtime())
@@ -71,6 +73,7 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
         LinearProbe()(EvaluationContext(encoder, features, data, Runtime(), 0))
 
     found = compare("", own, forward_again(encoder, data, len(data.train)), rounds=rounds)
+    assert found.reference_seconds is not None
     yield replace(
         found,
         name=f"linear probe against {EPOCHS} epochs of re-forwarding",

@@ -1,13 +1,23 @@
-"""The reference: Hugging Face's ViTMAE with the same weights, and MAE's optimiser as its code builds it."""
+"""References with the same weights, and MAE's optimiser as its code builds it."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.plain import PlainMae
+from benchmarks.size import Size
 from cmae_ablate.interop import MaskedAutoencoder, load_mae_checkpoint
 from cmae_ablate.mae_layout import read_mae_state
 from cmae_ablate.mae_weights import decoder_name
@@ -21,23 +31,78 @@ RATE, BETAS, DECAY = 1e-4, (0.9, 0.95), 0.05
 
 
 @dataclass(frozen=True)
-class Size:
-    """Of an MAE; D width of the encoder."""
+class Reference:
+    """Another's MAE.
 
-    dim: int
-    depth: int
-    heads: int
-    patch: int
-    image: int
-    decoder_dim: int
-    decoder_depth: int
-    decoder_heads: int
+    Attributes:
+        name: For the table.
+        module: Its weights, under the names of MAE's or Hugging Face's checkpoints.
+        loss: From images (B, 3, H, W) and noise (B, N) to the loss.
+    """
 
-    def __str__(self) -> str:
-        return (
-            f"dim {self.dim} depth {self.depth} patch {self.patch} at {self.image}, "
-            f"decoder depth {self.decoder_depth}"
-        )
+    name: str
+    module: nn.Module
+    loss: Callable[[Tensor, Tensor], Tensor]
+
+
+def references(size: Size, official: Path | None) -> list[Reference]:
+    """All that can be had here: official code by path, Hugging Face's package, a plain writing."""
+    found = [from_checkout(size, official)] if official else []
+    if importlib.util.find_spec("transformers"):
+        theirs = hugging_face(size)
+        found.append(Reference("Hugging Face's ViTMAE", theirs, lambda x, noise: theirs(x, noise=noise).loss))
+    torch.manual_seed(0)
+    plain = PlainMae(size).train()
+    return [*found, Reference("a plain writing of the paper", plain, plain)]
+
+
+def from_checkout(size: Size, path: Path) -> Reference:
+    """MAE's own code, `models_mae.py` and what it imports, from a checkout of its repository.
+
+    It was written for timm 0.3.2 and numpy below 1.24; the two names that later ones dropped are lent to it.
+
+    Raises:
+        SystemExit: It is not there or cannot be imported.
+    """
+    np.__dict__.setdefault("float", float)
+    sys.path.insert(0, str(path))
+    try:
+        code: Any = importlib.import_module("models_mae")
+    except ImportError as error:
+        raise SystemExit(
+            f"--official {path}: models_mae cannot be imported from there ({error}); "
+            "name the root of a checkout of MAE's official repository"
+        ) from error
+    finally:
+        sys.path.remove(str(path))
+    block = code.Block
+
+    def without_scale(*args: Any, qk_scale: None = None, **options: Any) -> nn.Module:
+        built: nn.Module = block(*args, **options)
+        return built
+
+    with mock.patch.object(code, "Block", without_scale):
+        torch.manual_seed(0)
+        module: nn.Module = code.MaskedAutoencoderViT(
+            img_size=size.image,
+            patch_size=size.patch,
+            embed_dim=size.dim,
+            depth=size.depth,
+            num_heads=size.heads,
+            decoder_embed_dim=size.decoder_dim,
+            decoder_depth=size.decoder_depth,
+            decoder_num_heads=size.decoder_heads,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            norm_pix_loss=True,
+        ).train()
+
+    def loss(images: Tensor, noise: Tensor) -> Tensor:
+        # It draws its noise itself, and nothing else.
+        with mock.patch.object(torch, "rand", lambda *_, **__: noise):
+            found: Tensor = module(images, mask_ratio=0.75)[0]
+        return found
+
+    return Reference(f"the official code at {path}", module, loss)
 
 
 def hugging_face(size: Size) -> nn.Module:
@@ -64,10 +129,11 @@ def hugging_face(size: Size) -> nn.Module:
     return model.train()
 
 
-def ours(size: Size, reference: nn.Module) -> MaskedImageModel:
-    """This package's model with the reference's weights."""
+def ours(size: Size, reference: nn.Module | dict[str, Tensor]) -> MaskedImageModel:
+    """This package's model with the weights of a reference, or of its state."""
+    state = reference.state_dict() if isinstance(reference, nn.Module) else reference
     mae: MaskedAutoencoder = load_mae_checkpoint(
-        reference.state_dict(), num_heads=size.heads, decoder_num_heads=size.decoder_heads
+        state, num_heads=size.heads, decoder_num_heads=size.decoder_heads
     )
     assert mae.decoder is not None
     masking = MASKINGS["random"].build({}, mae.encoder.grid)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.commands import cmae
+from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, compare
 
 LIMIT = 20.0
@@ -30,9 +31,9 @@ report: [knn.top1]
 """
 
 
-def run(rounds: int, quick: bool) -> Iterator[Comparison]:
+def run(setting: Setting) -> Iterator[Comparison]:
     """The whole command, start-up included, with 1,000 cells: 50 variants of 20 seeds."""
-    variants = 4 if quick else 1000 // SEEDS
+    variants = 4 if setting.quick else 1000 // SEEDS
     with TemporaryDirectory(prefix="cmae-ablate-bench-") as folder:
         arguments = _made(Path(folder), variants)
 
@@ -40,7 +41,9 @@ def run(rounds: int, quick: bool) -> Iterator[Comparison]:
             found = cmae(*arguments)
             assert found == 0, f"report: exit status {found}"
 
-        found = compare("", call, lambda: time.sleep(LIMIT), rounds=1 if quick else min(rounds, 3))
+        found = compare(
+            "", call, lambda: time.sleep(LIMIT), rounds=1 if setting.quick else min(setting.rounds, 3)
+        )
     yield Comparison(
         f"report of {variants * SEEDS:,} cells from their CSV, against the {LIMIT:g} s it may take",
         found.ratio,

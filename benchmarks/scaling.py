@@ -1,6 +1,6 @@
 """Cost against images and cells over two decades, each point in a process of its own, and a plot.
 
-Run:   python -m benchmarks.scaling          (`make bench` does, after the comparisons)
+Run:   make bench, or python -m benchmarks --only scaling
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,8 @@ import matplotlib
 import numpy as np
 
 from benchmarks.commands import ROOT, cmae
+from benchmarks.setting import Setting
+from benchmarks.timing import Comparison
 from cmae_ablate.arrays import DataArrays, Split
 from cmae_ablate.pretrain import pretrain
 from cmae_ablate.registry import load_components
@@ -25,7 +28,6 @@ from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.settings import apply, default_tree
 from cmae_ablate.spec import resolve
 
-HERE = Path(__file__).parent
 IMAGES = (1_000, 10_000, 100_000)
 SEEDS = (2, 20, 200)
 """Of a study of two variants: 4, 40 and 400 cells."""
@@ -49,27 +51,55 @@ metric: knn.top1
 """
 
 
+LIMIT = 2 * 2**30
+"""Bytes beside the model that training on any number of images may take."""
+
+
 def main() -> None:
-    """Measure every point and draw them; with `--images` or `--cells`, one point, printed as JSON."""
+    """One point, printed as JSON: each has a process of its own."""
     parser = argparse.ArgumentParser(prog="benchmarks.scaling", description=__doc__)
     parser.add_argument("--images", type=int)
     parser.add_argument("--seeds", type=int)
-    parser.add_argument("--quick", action="store_true", help="small points: whether it works")
-    parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()
-    if arguments.images:
-        print(json.dumps(images_point(arguments.images)))
-    elif arguments.seeds:
-        print(json.dumps(cells_point(arguments.seeds)))
-    else:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        divide = 100 if arguments.quick else 1
-        found = {
-            "images": [_apart("--images", max(200, count // divide)) for count in IMAGES],
-            "cells": [_apart("--seeds", max(1, count // divide)) for count in SEEDS],
-        }
-        (arguments.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n")
-        draw(found, arguments.out / "scaling.png")
+    found = images_point(arguments.images) if arguments.images else cells_point(arguments.seeds)
+    print(json.dumps(found))
+
+
+def run(setting: Setting) -> Iterator[Comparison]:
+    """Every point; what the first and the last of a curve say of its slope."""
+    divide = 100 if setting.quick else 1
+    found = {
+        "images": [_apart("--images", max(200, count // divide)) for count in IMAGES],
+        "cells": [_apart("--seeds", max(1, count // divide)) for count in SEEDS],
+    }
+    setting.out.mkdir(parents=True, exist_ok=True)
+    (setting.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n")
+    draw(found, setting.out / "scaling.png")
+    for name, points in found.items():
+        counts, seconds, held = ([point[key] for point in points] for key in ("count", "seconds", "bytes"))
+        # From the middle on: what start-up costs weighs on the first point.
+        slope = (seconds[2] - seconds[1]) / (counts[2] - counts[1])
+        before = (seconds[1] - seconds[0]) / (counts[1] - counts[0])
+        yield Comparison.once(
+            f"one more of {counts[1]:,.0f} to {counts[2]:,.0f} {name}, against one more of the tenth of it",
+            before / slope,
+            target=0.8,
+            remark=f"linear is 1; {slope * 1e3:.3g} ms each; {seconds[2]:.0f} s in all; see scaling.png",
+        )
+        yield Comparison.once(
+            f"memory at {counts[0]:,.0f} {name} against {counts[2]:,.0f}",
+            held[0] / held[2],
+            target=0.8 if name == "cells" else None,
+            remark=f"{held[0] / 2**20:.0f} MiB and {held[2] / 2**20:.0f} MiB"
+            + (", pages of the mapped file among them" if name == "images" else ""),
+        )
+    most = max(point["private_bytes"] for point in found["images"])
+    yield Comparison.once(
+        f"2 GiB against the memory that training on {IMAGES[2] // divide:,} images takes beside the model",
+        LIMIT / max(most, 1.0),
+        target=1.0,
+        remark=f"{most / 2**20:.0f} MiB without the pages of the mapped file, which the system takes back",
+    )
 
 
 def images_point(count: int) -> dict[str, float]:
@@ -180,7 +210,6 @@ def _apart(flag: str, count: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.scaling", flag, str(count)]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     point: dict[str, float] = json.loads(output.splitlines()[-1])
-    print(f"{flag.removeprefix('--')} {point['count']:,}: {point['seconds']:.1f} s", flush=True)
     return point
 
 

@@ -1,4 +1,4 @@
-"""A training step with its optimiser: ours against the reference, on the same weights, images and masks."""
+"""A training step with its optimiser: ours against each reference, on the same weights, images and masks."""
 
 from __future__ import annotations
 
@@ -8,61 +8,71 @@ from dataclasses import replace
 import torch
 
 from benchmarks import reference
-from benchmarks.reference import BETAS, DECAY, RATE, Size
+from benchmarks.reference import BETAS, DECAY, RATE, Reference
+from benchmarks.setting import Setting
+from benchmarks.size import SIZES, TINY, Size
 from benchmarks.timing import Comparison, compare
 from cmae_ablate.cost import matmul_speed, profile
+from cmae_ablate.model import MaskedImageModel
 from cmae_ablate.optim import parameter_groups
-from cmae_ablate.runtime import Runtime
+from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.tokens import PatchMask
 
 BATCH = 32
-SIZES = (
-    Size(192, 12, 3, 8, 64, 128, 4, 4),
-    Size(192, 12, 3, 8, 64, 128, 1, 4),
-    Size(128, 6, 4, 4, 32, 64, 4, 4),
-    Size(128, 6, 4, 4, 32, 64, 1, 4),
-)
-TINY = (Size(32, 1, 2, 8, 32, 32, 1, 2),)
+GPU_BATCH = 512
 TOLERANCE = 1e-6
+RUNTIMES = {
+    "cpu": [Runtime()],
+    "cuda": [
+        Runtime(torch.device("cuda"), "fp32"),
+        Runtime(torch.device("cuda"), "tf32"),
+        Runtime(torch.device("cuda"), "bf16"),
+        Runtime(torch.device("cuda"), "bf16", compile=True),
+    ],
+}
+"""What is measured on each kind of device; the reference has the same precision and is not compiled."""
 
 
-def run(rounds: int, quick: bool) -> Iterator[Comparison]:
+def run(setting: Setting) -> Iterator[Comparison]:
     """Compare at every size, after losses and gradients were found equal."""
-    for size in TINY if quick else SIZES:
-        yield step(size, rounds)
+    for size in TINY if setting.quick else SIZES:
+        for theirs in reference.references(size, setting.official):
+            for runtime in RUNTIMES[setting.device.type]:
+                yield step(size, theirs, runtime, setting.rounds)
 
 
-def step(size: Size, rounds: int) -> Comparison:
-    """One size.
+def step(size: Size, theirs: Reference, runtime: Runtime, rounds: int) -> Comparison:
+    """One size against one reference.
 
     Raises:
-        AssertionError: Losses or gradients differ by more than 1e-6.
+        AssertionError: Losses or gradients differ by more than 1e-6 in fp32 on a CPU, a thousandth elsewhere.
     """
-    theirs = reference.hugging_face(size)
-    model = reference.ours(size, theirs)
+    device, batch = runtime.device, BATCH if runtime.device.type == "cpu" else GPU_BATCH
+    set_precision(runtime)
+    model = reference.ours(size, theirs.module).to(device)
+    theirs.module.to(device)
+    theirs.module.zero_grad(set_to_none=True)
     rng = torch.Generator().manual_seed(0)
-    images = torch.randn(BATCH, 3, size.image, size.image, generator=rng)
-    patches = (size.image // size.patch) ** 2
-    noise = torch.rand(BATCH, patches, generator=rng)
+    images = torch.randn(batch, 3, size.image, size.image, generator=rng).to(device)
+    noise = torch.rand(batch, size.num_patches, generator=rng).to(device)
     optimisers = (
         torch.optim.AdamW(parameter_groups(model, DECAY), lr=RATE, betas=BETAS, fused=True),
-        reference.plain_adamw(theirs),
+        reference.plain_adamw(theirs.module),
     )
+    forward = torch.compile(model, dynamic=False) if runtime.compile else model
 
     def own_loss() -> torch.Tensor:
-        mask = PatchMask.from_scores(noise, patches // 4)
-        return model.total(model([images], [mask], {}))
+        mask = PatchMask.from_scores(noise, size.num_patches // 4)
+        with runtime.autocast():
+            return model.total(forward([images], [mask], {}))
 
     def reference_loss() -> torch.Tensor:
-        loss: torch.Tensor = theirs(images, noise=noise).loss
-        return loss
+        with runtime.autocast():
+            return theirs.loss(images, noise)
 
-    losses = [own_loss(), reference_loss()]
-    for loss in losses:
-        loss.backward()  # type: ignore[no-untyped-call]
-    loss_difference = abs(float(losses[0].detach() / losses[1].detach()) - 1)
-    difference = max(loss_difference, reference.largest_difference(model, theirs))
-    assert difference < TOLERANCE, f"{size}: loss or gradients differ by {difference:.2g}"
+    difference = _difference(model, theirs, [own_loss(), reference_loss()])
+    tolerance = TOLERANCE if device.type == "cpu" else 1e-3 if runtime.precision == "fp32" else 0.1
+    assert difference < tolerance, f"{size}: loss or gradients differ by {difference:.2g}"
 
     def own() -> None:
         optimisers[0].zero_grad(set_to_none=True)
@@ -74,18 +84,37 @@ def step(size: Size, rounds: int) -> Comparison:
         reference_loss().backward()  # type: ignore[no-untyped-call]
         optimisers[1].step()
 
-    flops = profile(own_loss).flops
+    how = f"{runtime.precision}{', compiled' if runtime.compile else ''}"
+    where = "" if device.type == "cpu" else f" on a GPU in {how}"
     found = compare(
-        f"MAE step with optimiser, {size}",
+        f"MAE step with optimiser{where}, {size}, against {theirs.name}",
         own,
         other,
         rounds=rounds,
-        repeats=2,
-        target=1.05,
+        repeats=2 if device.type == "cpu" else 20,
+        target=1.05 if device.type == "cpu" else None,
     )
-    share = flops / found.own_seconds / matmul_speed(Runtime())
+    flops = _flops(size, theirs) * batch
+    assert found.own_seconds is not None
+    share = flops / found.own_seconds / matmul_speed(runtime)
     return replace(
         found,
-        remark=f"batch {BATCH}, fp32; loss and gradients equal to {difference:.0e}; {flops / 1e9:.1f} GFLOP "
+        remark=f"batch {batch}, {how}; loss and gradients equal to {difference:.0e}; {flops / 1e9:.1f} GFLOP "
         f"at {share:.0%} of the speed of a large matrix product",
     )
+
+
+def _difference(model: MaskedImageModel, theirs: Reference, losses: list[torch.Tensor]) -> float:
+    for loss in losses:
+        loss.backward()  # type: ignore[no-untyped-call]
+    of_losses = abs(float(losses[0].detach() / losses[1].detach()) - 1)
+    return max(of_losses, reference.largest_difference(model, theirs.module))
+
+
+def _flops(size: Size, theirs: Reference) -> float:
+    """FLOPs of our step on one image, counted on the CPU."""
+    state = {name: value.cpu() for name, value in theirs.module.state_dict().items()}
+    model = reference.ours(size, state)
+    mask = PatchMask.from_scores(torch.rand(2, size.num_patches), size.num_patches // 4)
+    images = torch.randn(2, 3, size.image, size.image)
+    return profile(lambda: model.total(model([images], [mask], {}))).flops / 2

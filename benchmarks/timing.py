@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
@@ -18,22 +19,31 @@ class Comparison:
         ratio: Median over the rounds of reference time over own time.
         low: First quartile of the ratios.
         high: Third quartile of the ratios.
-        own_seconds: Median time of the own way.
-        reference_seconds: Median time of the reference.
+        own_seconds: Median time of the own way; None where no time was compared.
+        reference_seconds: Median time of the reference; None likewise.
         rounds: Number of rounds.
         target: What `ratio` should reach; None where nothing is asked.
         remark: What a reader must know.
+        most: What `ratio` should not exceed; None where more is better.
     """
 
     name: str
     ratio: float
     low: float
     high: float
-    own_seconds: float
-    reference_seconds: float
+    own_seconds: float | None
+    reference_seconds: float | None
     rounds: int
     target: float | None = None
     remark: str = ""
+    most: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether what was asked for was reached; empty where nothing was."""
+        if self.target is None:
+            return ""
+        return "met" if self.target <= self.ratio <= (self.most or float("inf")) else "**missed**"
 
     @classmethod
     def of(
@@ -43,6 +53,18 @@ class Comparison:
         low, ratio, high = (float(value) for value in np.quantile(reference / own, [0.25, 0.5, 0.75]))
         seconds = float(np.median(own)), float(np.median(reference))
         return cls(name, ratio, low, high, *seconds, len(own), target, remark)
+
+    @classmethod
+    def once(
+        cls,
+        name: str,
+        ratio: float,
+        target: float | None = None,
+        remark: str = "",
+        most: float | None = None,
+    ) -> Comparison:
+        """Of something that is measured once and is no time."""
+        return cls(name, ratio, ratio, ratio, None, None, 1, target, remark, most)
 
     def record(self) -> dict[str, object]:
         """As JSON."""
@@ -86,7 +108,14 @@ def in_turns(ways: Sequence[Callable[[], object]], *, rounds: int, repeats: int 
 
 
 def _timed(way: Callable[[], object], repeats: int) -> float:
+    _finish()
     start = time.perf_counter()
     for _ in range(repeats):
         way()
+    _finish()
     return (time.perf_counter() - start) / repeats
+
+
+def _finish() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

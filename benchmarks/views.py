@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +12,33 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
+from benchmarks.setting import Setting
+from benchmarks.size import SIZES, TINY
 from benchmarks.timing import Comparison, compare
 from cmae_ablate import design, study_file
 from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.data import TrainingViews
 from cmae_ablate.model import assemble
 from cmae_ablate.optim import adamw
-from cmae_ablate.runtime import stream
+from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.spec import TrialSpec
 
 STUDY = Path(__file__).parents[1] / "studies" / "cmae_vs_mae.yaml"
 QUALITY = 90
+BATCH = 32
 
 
-def cpu_scale(quick: bool) -> tuple[dict[str, TrialSpec], DataArrays]:
-    """The variants of the shipped study, and their data."""
-    few = ["dataset.num_train=64", "dataset.num_validation=32", "dataset.num_test=32"] if quick else []
-    study = study_file.load(STUDY, settings=few)
+FEW = ["dataset.num_train=64", "dataset.num_validation=32", "dataset.num_test=32"]
+
+
+def cpu_scale(quick: bool, *settings: str) -> tuple[dict[str, TrialSpec], DataArrays]:
+    """The variants of the shipped study, with further settings, and their data."""
+    study = study_file.load(STUDY, settings=[*settings, *(FEW if quick else [])])
     specs = {variant.label: variant.spec for variant in design.variants(study)}
     return specs, prepare(specs["MAE"]["dataset"].build())
 
 
-def views_of(spec: TrialSpec, data: DataArrays) -> TrainingViews:
+def views_of(spec: TrialSpec, data: DataArrays, device: torch.device | None = None) -> TrainingViews:
     """The batches of a trial."""
     boxes = torch.from_numpy(data.train.boxes.copy())
     return TrainingViews(
@@ -42,51 +48,71 @@ def views_of(spec: TrialSpec, data: DataArrays) -> TrainingViews:
         data.image_size,
         spec.training.batch_size,
         0,
-        torch.device("cpu"),
+        device or torch.device("cpu"),
     )
 
 
-def run(rounds: int, quick: bool) -> Iterator[Comparison]:
-    """The augmentation against torchvision, then its share of the MAE step."""
-    specs, data = cpu_scale(quick)
+def run(setting: Setting) -> Iterator[Comparison]:
+    """The augmentation against torchvision, and its share of the MAE step, at each size."""
+    yield from _at("the cpu scale", setting, [], target=None)
+    for size in TINY if setting.quick else SIZES:
+        # Of the decoders, batches and pixels are the step's own; fewer images make no view cheaper.
+        sizes = [*size.settings(), f"training.batch_size={BATCH}", *FEW]
+        yield from _at(str(size), setting, sizes, target=100.0)
+
+
+def _at(name: str, setting: Setting, settings: list[str], target: float | None) -> Iterator[Comparison]:
+    specs, data = cpu_scale(setting.quick, *settings)
     spec = specs["MAE"]
-    batches = views_of(spec, data)
-    indices = batches.order(0)[: batches.batch_size]
-    torchvision = per_sample(spec, data, indices)
+    batches = views_of(spec, data, setting.device)
+    torchvision = per_sample(spec, data, batches.order(0)[: batches.batch_size])
+    number = 0
 
     def own() -> list[torch.Tensor]:
-        return batches.views(indices, 0, 0, 1)
+        nonlocal number
+        number += 1
+        epoch, step = divmod(number, batches.steps)
+        start = step * batches.batch_size
+        return batches.views(batches.order(epoch)[start : start + batches.batch_size], epoch, step, 1)
 
-    yield compare(
-        "crop, flip, normalise",
+    for _ in range(0 if setting.quick else 100):
+        own()  # most crops have occurred, as they have after an epoch
+    how = f"batch {batches.batch_size} of {data.image_size} pixels"
+    if target is None or data.image_size == SIZES[0].image:
+        yield compare(
+            f"crop, flip, normalise, {name}",
+            own,
+            torchvision,
+            rounds=setting.rounds,
+            repeats=10,
+            target=6.0,
+            remark=f"{how} against PIL and torchvision per sample",
+        )
+    found = compare(
+        f"MAE steps that one batch of views costs, {name}",
         own,
-        torchvision,
-        rounds=rounds,
-        repeats=10,
-        target=6.0,
-        remark=f"batch {len(indices)} of {data.image_size} pixels against PIL and torchvision per sample",
+        train_step(spec, data, setting.device),
+        rounds=setting.rounds,
+        repeats=3,
+        target=target,
     )
-    yield compare(
-        "crop, flip, normalise: MAE steps that one batch of views costs",
-        own,
-        train_step(spec, data),
-        rounds=rounds,
-        repeats=5,
-        target=100.0,
-        remark="the share of the step is the inverse: 1 % is 100",
-    )
+    yield replace(found, remark=f"{how}; share of the step {1 / found.ratio:.2%}")
 
 
-def train_step(spec: TrialSpec, data: DataArrays) -> Callable[..., None]:
+def train_step(spec: TrialSpec, data: DataArrays, device: torch.device | None = None) -> Callable[..., None]:
     """A step of a trial, its optimiser included, on views given or on noise that is there already."""
-    model = assemble(spec, data.image_size).train()
-    optimiser = adamw(model, spec.training, torch.device("cpu"))
+    where = device or torch.device("cpu")
+    runtime = Runtime(where, spec.training.precision)
+    model = assemble(spec, data.image_size).to(where).train()
+    optimiser = adamw(model, spec.training, where)
     shape = (spec.training.batch_size, 3, data.image_size, data.image_size)
-    noise = [torch.randn(shape) for _ in range(model.num_views)]
+    noise = [torch.randn(shape, device=where) for _ in range(model.num_views)]
 
     def step(views: list[torch.Tensor] | None = None) -> None:
         rngs = {name: stream(0, name) for name in spec.objectives}
-        loss = model.total(model(views or noise, model.sample_masks(shape[0], 0, 0, 0), rngs))
+        masks = [mask.to(where) for mask in model.sample_masks(shape[0], 0, 0, 0)]
+        with runtime.autocast():
+            loss = model.total(model(views or noise, masks, rngs))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -56,7 +56,7 @@ def show_plan(options: Options, console: Console) -> None:
     for variant in variants:
         check_batch(study, variant, sizes[variant.label].train)
     shared = _shared(options, study, variants, sizes, console)
-    plans = _plans(options, shared, study.seeds, sizes, Runtime(device))
+    plans = plan_variants(options, shared, study.seeds, sizes, Runtime(device))
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
     for notice in dict.fromkeys(text for variant in variants for text in variant.spec.notices):
         console.print(f"note: {notice}", highlight=False, markup=False)
@@ -144,7 +144,7 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 
 
-def _plans(
+def plan_variants(
     options: Options,
     variants: Sequence[Variant],
     seeds: int,

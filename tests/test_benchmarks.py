@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import __main__ as bench
-from benchmarks.timing import compare
+from benchmarks import commands, reference, step, weights
+from benchmarks.plain import PlainMae
+from benchmarks.reference import Reference
+from benchmarks.size import TINY
+from benchmarks.timing import Comparison, compare
+from cmae_ablate.runtime import Runtime
+
+FAKE_OFFICIAL = """
+import numpy as np
+import torch
+from timm.models.vision_transformer import Block
+from benchmarks.plain import PlainMae
+from benchmarks.size import Size
+from util.pos_embed import COLUMNS
+
+
+class MaskedAutoencoderViT(PlainMae):
+    def __init__(self, img_size, patch_size, in_chans=3, embed_dim=1024, depth=24, num_heads=16,
+                 decoder_embed_dim=512, decoder_depth=8, decoder_num_heads=16, mlp_ratio=4.,
+                 norm_layer=torch.nn.LayerNorm, norm_pix_loss=False):
+        super().__init__(Size(embed_dim, depth, num_heads, patch_size, img_size,
+                              decoder_embed_dim, decoder_depth, decoder_num_heads))
+        assert norm_pix_loss
+        Block(8, 2, mlp_ratio, qkv_bias=True, qk_scale=None, norm_layer=norm_layer)
+        np.zeros(COLUMNS, dtype=np.float)
+
+    def forward(self, imgs, mask_ratio=0.75):
+        noise = torch.rand(len(imgs), self.pos_embed.shape[1] - 1, device=imgs.device)
+        return super().forward(imgs, noise), None, None
+"""
+
+
+@pytest.fixture
+def plain() -> Reference:
+    module = PlainMae(TINY[0]).train()
+    return Reference("plain", module, module)
 
 
 def test_a_comparison_is_the_reference_over_ours_in_turns() -> None:
@@ -20,6 +57,20 @@ def test_a_comparison_is_the_reference_over_ours_in_turns() -> None:
     assert found.low <= found.ratio <= found.high
 
 
+@pytest.mark.parametrize(
+    ("ratio", "target", "most", "verdict"),
+    [
+        (1.2, 1.05, None, "met"),
+        (1.0, 1.05, None, "**missed**"),
+        (1.2, 0.85, 1.15, "**missed**"),
+        (1.0, 0.85, 1.15, "met"),
+        (1.0, None, None, ""),
+    ],
+)
+def test_what_is_missed_is_said(ratio: float, target: float | None, most: float | None, verdict: str) -> None:
+    assert Comparison.once("?", ratio, target, most=most).verdict == verdict
+
+
 def test_the_step_is_compared_on_equal_losses_and_gradients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,15 +79,72 @@ def test_the_step_is_compared_on_equal_losses_and_gradients(
     monkeypatch.setattr(sys, "argv", arguments)
     bench.main()
     rows = json.loads((tmp_path / "results.json").read_text())["step"]["rows"]
-    assert "loss and gradients equal to" in rows[0]["remark"]
-    assert rows[0]["ratio"] > 0
-    assert "| queue and tracking" in (tmp_path / "RESULTS.md").read_text()
+    assert len(rows) == 2
+    assert all("loss and gradients equal to" in row["remark"] and row["ratio"] > 0 for row in rows)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "| queue and tracking" in text
+    assert "against Hugging Face's ViTMAE" in text
+    assert "python -m benchmarks --device cuda" in text
 
 
-def test_gradients_that_differ_are_no_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("transformers", reason="transformers, the reference, is absent")
-    from benchmarks import reference, step
-
+def test_gradients_that_differ_are_no_comparison(plain: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference, "largest_difference", lambda model, theirs: 1e-3)
     with pytest.raises(AssertionError, match=r"differ by 0\.001"):
-        step.step(step.TINY[0], rounds=1)
+        step.step(TINY[0], plain, Runtime(), rounds=1)
+
+
+def test_a_checkout_of_the_official_code_is_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "util").mkdir()
+    (tmp_path / "util" / "pos_embed.py").write_text("COLUMNS = 2\n")
+    (tmp_path / "models_mae.py").write_text(FAKE_OFFICIAL)
+    for name in ("models_mae", "util", "util.pos_embed"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    theirs = reference.from_checkout(TINY[0], tmp_path)
+    assert str(tmp_path) not in sys.path
+    noise = torch.rand(3, TINY[0].num_patches)
+    images = torch.randn(3, 3, 32, 32)
+    own = reference.ours(TINY[0], theirs.module)
+    from cmae_ablate.tokens import PatchMask
+
+    mask = PatchMask.from_scores(noise, TINY[0].num_patches // 4)
+    torch.testing.assert_close(own.total(own([images], [mask], {})), theirs.loss(images, noise))
+
+
+def test_a_folder_without_the_official_code_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "models_mae", raising=False)
+    with pytest.raises(SystemExit, match=r"--official .* name the root of a checkout"):
+        reference.from_checkout(TINY[0], tmp_path)
+
+
+def test_cells_are_timed_from_the_first_claim_to_the_last_result(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "optuna.db") as store:
+        store.execute("CREATE TABLE trials (state TEXT, datetime_start TEXT, datetime_complete TEXT)")
+        rows = [
+            ("COMPLETE", "2026-01-01 10:00:00.5", "2026-01-01 10:00:10"),
+            ("COMPLETE", "2026-01-01 10:00:02", "2026-01-01 10:00:12"),
+            ("FAIL", "2026-01-01 09:00:00", None),
+        ]
+        store.executemany("INSERT INTO trials VALUES (?, ?, ?)", rows)
+    store.close()
+    assert commands.span(tmp_path) == 11.5
+    assert len(commands.cells(tmp_path)) == 2
+
+
+def test_weights_that_moved_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tmp_path / "before.json"
+    some = dict(list(weights.cases().items())[:1])
+    monkeypatch.setattr(weights, "cases", lambda: some)
+    monkeypatch.setattr(sys, "argv", ["weights", str(before)])
+    assert weights.main() == 0
+    monkeypatch.setattr(sys, "argv", ["weights", "--against", str(before)])
+    assert weights.main() == 0
+    assert "all 1 equal" in capsys.readouterr().out
+    known = json.loads(before.read_text())
+    known["cases"]["MAE"][0] = "other"
+    before.write_text(json.dumps(known))
+    assert weights.main() == 1
+    assert "moved: MAE" in capsys.readouterr().out
