@@ -91,6 +91,7 @@ def _analyse(description: StudyDescription, trials: pd.DataFrame, extras: Report
     localised = localisation(extras.curves, description)
     notes = (
         *cells.notes,
+        *(f"'{variant}', seed {seed}: {told}" for (variant, seed), told in extras.warnings.items()),
         *(localised.notes if localised else ()),
         *(note for gallery in galleries for note in gallery.notes),
         *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
