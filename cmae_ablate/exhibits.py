@@ -37,13 +37,17 @@ def exhibits(
     pictures: dict[str, Path] = {}
     crops: dict[str, Path] = {}
     correct = {}
+    warnings: dict[Cell, str] = {}
     compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in campaign.variants}) > 1
     for status in statuses:
         folder = Path(str(status.results.get("folder", "")))
         if status.state != "COMPLETE" or not (folder / "result.json").is_file():
             continue  # imported from another machine: its numbers are here, its files are not
         cell = (status.cell.variant, status.cell.seed)
-        curves += _curves(folder, *cell)
+        record = json.loads((folder / "result.json").read_text())
+        curves += _curves(record["history"], *cell)
+        if record.get("warning"):
+            warnings[cell] = record["warning"]
         if (folder / RECONSTRUCTIONS).is_file():
             pictures.setdefault(status.cell.variant, folder / RECONSTRUCTIONS)
         if (
@@ -61,6 +65,7 @@ def exhibits(
         reconstructions=pictures,
         crop_boxes=crops,
         correct=correct,
+        warnings=warnings,
         links=links,
         links_open=ui_command(campaign.places.tracking) if links else "",
         environment=environment,
@@ -112,8 +117,7 @@ def _crops(campaign: Campaign, status: CellStatus, folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _curves(folder: Path, variant: str, seed: int) -> list[dict[str, Any]]:
-    history = json.loads((folder / "result.json").read_text())["history"]
+def _curves(history: Sequence[Mapping[str, float]], variant: str, seed: int) -> list[dict[str, Any]]:
     return [
         {"variant": variant, "seed": seed, "epoch": epoch, "name": name, "value": value}
         for epoch, metrics in enumerate(history, start=1)

@@ -85,6 +85,11 @@ def split_state(state: Mapping[str, Tensor], place: str) -> tuple[Part, Part]:
 
 def load_encoder(part: Part, image_size: int | None, num_heads: int | None) -> VitEncoder:
     """Build the encoder; arguments and errors as `interop.load_mae_checkpoint` says."""
+    if "fc_norm.weight" in part.values:
+        raise UserError(
+            f"{part.place}: 'fc_norm.weight' says that this model was fine-tuned on mean-pooled tokens, "
+            "which leaves no norm of the encoder's own; give the pretrained checkpoint that it came from"
+        )
     embed_dim, channels, height, width = part.tensor("patch_embed.proj.weight", 4).shape
     if channels != COLOURS or height != width:
         raise UserError(

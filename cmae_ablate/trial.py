@@ -17,6 +17,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
+from cmae_ablate.collapse import collapse_warning
 from cmae_ablate.cost import count_parameters, measure
 from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.hardware import device_name, peak_memory, watch_memory
@@ -209,8 +210,13 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
     if done.crop:
         learnt = {name: tensor.detach().cpu().contiguous() for name, tensor in done.crop.items()}
         checkpoint.write_atomically(folder / "crop.safetensors", save(learnt))
+    done.model.eval()
+    warning = collapse_warning(done.model.encoder, bench.data, bench.data.validation, bench.runtime.device)
+    if warning:
+        hooks.warn(warning)
     record = {
         "metrics": metrics,
+        "warning": warning,
         "weights_sha256": checkpoint.weights_sha256(state),
         "device": device_name(bench.runtime.device, bench.runtime.ranks.count),
         "image_size": image_size,

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from cmae_ablate import cli
 from cmae_ablate.arrays import DataArrays
-from cmae_ablate.checkpoints.collapse import collapse_warning
 from cmae_ablate.checkpoints.reconstructing import heat_rows
+from cmae_ablate.collapse import collapse_warning
 from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.data import WholeImages
 from cmae_ablate.errors import UserError

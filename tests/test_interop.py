@@ -11,6 +11,8 @@ from torch.testing import assert_close
 
 from cmae_ablate.components.backbones.timm_vit import timm_vit
 from cmae_ablate.interop import to_timm
+from cmae_ablate.mae_layout import read_mae_state
+from cmae_ablate.mae_weights import decoder_name
 from tests.plain_mae import (
     DECODER_DEPTH,
     DECODER_DIM,
@@ -126,6 +128,22 @@ def test_reconstruction_is_that_of_hugging_face(norm_pix: bool, old_names: bool)
     assert torch.equal(out.mask, expected.mask.bool())
     assert_close(out.pred[out.mask], expected.logits[out.mask], rtol=1e-5, atol=1e-5)
     assert_close(out.loss, expected.loss, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_are_those_of_hugging_face() -> None:
+    # Ours leaves out what no loss sees, in the decoder's last block and head: nothing may be lost by it.
+    reference, (images, noise) = hugging_face_model(), make_batch()
+    model = load(reference.state_dict())
+    reference(images, noise=noise).loss.backward()
+    model.reconstruct(images, noise=noise).loss.backward()  # type: ignore[no-untyped-call]
+    theirs = {name: value.grad for name, value in reference.named_parameters() if value.grad is not None}
+    expected = read_mae_state(theirs)
+    assert model.decoder is not None
+    ours = {name: value.grad for name, value in model.encoder.named_parameters()}
+    ours |= {decoder_name(name): value.grad for name, value in model.decoder.named_parameters()}
+    assert ours.keys() == expected.keys() - {"pos_embed", "decoder_pos_embed"}
+    for name, gradient in ours.items():
+        assert_close(gradient, expected[name], rtol=1e-4, atol=1e-5)
 
 
 def test_the_encoder_alone_of_hugging_face_gives_its_tokens() -> None:

@@ -50,9 +50,26 @@ def test_a_safetensors_file_is_read(tmp_path: Path) -> None:
 
 
 def test_a_training_checkpoint_with_its_command_line_is_read(tmp_path: Path) -> None:
-    content = {"model": make_state(), "args": argparse.Namespace(lr=1e-3, model="mae_vit"), "epoch": 3}
+    layer = torch.nn.Linear(2, 3)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    content = {
+        "model": make_state(),
+        "optimizer": optimizer.state_dict(),
+        "epoch": 3,
+        "scaler": torch.amp.GradScaler("cpu").state_dict(),
+        "args": argparse.Namespace(lr=1e-3, model="mae_vit", resume="", gpu=None, dist_backend="nccl"),
+    }
     torch.save(content, tmp_path / "checkpoint-3.pth")
-    assert load(tmp_path / "checkpoint-3.pth").decoder is not None
+    assert_close(mae_state(load(tmp_path / "checkpoint-3.pth")), make_state(), rtol=0, atol=0)
+
+
+def test_a_command_line_that_holds_more_than_plain_values_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    content = {"model": make_state(), "args": argparse.Namespace(output=tmp_path)}
+    torch.save(content, tmp_path / "checkpoint.pth")
+    with pytest.raises(UserError, match=r"checkpoint\.pth: refused.*save its state dict anew"):
+        load(tmp_path / "checkpoint.pth")
 
 
 class Harmful:
@@ -104,17 +121,19 @@ def test_an_mlp_of_any_width_is_read() -> None:
     assert torch.equal(mae_state(load(state))["blocks.0.mlp.fc1.weight"], state["blocks.0.mlp.fc1.weight"])
 
 
-@pytest.mark.parametrize(("dim", "heads"), [(768, 12), (1024, 16), (1280, 16)])
-def test_heads_of_the_published_sizes_need_not_be_given(dim: int, heads: int) -> None:
+@pytest.mark.parametrize(("dim", "heads", "patch"), [(768, 12, 16), (1024, 16, 16), (1280, 16, 14)])
+def test_heads_of_the_published_sizes_need_not_be_given(dim: int, heads: int, patch: int) -> None:
     state = {
         "cls_token": torch.zeros(1, 1, dim),
-        "pos_embed": torch.zeros(1, 5, dim),
-        "patch_embed.proj.weight": torch.zeros(dim, 3, 2, 2),
+        "pos_embed": torch.zeros(1, 1 + 9, dim),
+        "patch_embed.proj.weight": torch.zeros(dim, 3, patch, patch),
         "patch_embed.proj.bias": torch.zeros(dim),
         **{name: torch.zeros(shape) for name, shape in stack_shapes("blocks", "norm", dim, 1).items()},
     }
-    block: Any = load_mae_checkpoint(state, image_size=4).encoder.blocks[0]
+    encoder = load_mae_checkpoint({"model": state}, image_size=3 * patch).encoder
+    block: Any = encoder.blocks[0]
     assert block.attn.num_heads == heads
+    assert encoder.encode(torch.zeros(1, 3, 3 * patch, 3 * patch), None).shape == (1, 10, dim)
 
 
 def test_half_precision_tensors_are_loaded_as_single() -> None:
@@ -122,6 +141,20 @@ def test_half_precision_tensors_are_loaded_as_single() -> None:
     loaded = mae_state(load(state))
     assert {value.dtype for value in loaded.values()} == {torch.float32}
     assert_close(loaded["pos_embed"], state["pos_embed"].float(), rtol=0, atol=0)
+
+
+def test_a_model_fine_tuned_on_mean_pooled_tokens_is_refused_with_the_reason() -> None:
+    state = make_state(decoder=False)
+    state |= {f"fc_norm.{leaf}": state.pop(f"norm.{leaf}") for leaf in ("weight", "bias")}
+    state |= {"head.weight": torch.zeros(10, DIM), "head.bias": torch.zeros(10)}
+    with pytest.raises(UserError, match=r"'fc_norm.weight'.*fine-tuned.*give the pretrained checkpoint"):
+        load({"model": state})
+
+
+def test_a_linear_probes_head_with_its_batch_norm_is_left_out() -> None:
+    head = {"head.0.running_mean": torch.zeros(DIM), "head.0.num_batches_tracked": torch.tensor(3)}
+    state = make_state(decoder=False)
+    assert mae_state(load(state | head | {"head.1.weight": torch.zeros(10, DIM)})).keys() == state.keys()
 
 
 def test_a_classification_head_is_left_out() -> None:
@@ -227,4 +260,5 @@ def test_timm_loads_the_exported_file_itself(tmp_path: Path) -> None:
         "vit_tiny_patch16_224", img_size=IMAGE, num_classes=0, checkpoint_path=str(tmp_path / "encoder.pth")
     ).eval()
     assert isinstance(loaded, timm.models.VisionTransformer)
+    assert_close(dict(loaded.state_dict()), mae_state(encoder), rtol=0, atol=0)
     assert_close(loaded.forward_features(images), encoder.encode(images, None), rtol=1e-5, atol=1e-5)

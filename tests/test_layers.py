@@ -17,7 +17,7 @@ LAYERS = [
     {"runtime", "ranks", "hardware", "slots"},
     {"components"},
     {"data", "resample", "model", "optim", "checkpoint", "meter"},
-    {"pretrain", "evaluations", "cost", "pictures"}
+    {"pretrain", "evaluations", "collapse", "cost", "pictures"}
     | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
     {"trial", "memory"},
     {"queue"},

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+from timm.optim import param_groups_weight_decay
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from cmae_ablate.arrays import DataArrays
+from cmae_ablate.model import assemble
 from cmae_ablate.optim import adamw, lr_at, parameter_groups, peak_lr
-from cmae_ablate.spec import Training
+from cmae_ablate.pretrain import pretrain
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.settings import apply
+from cmae_ablate.spec import Training, TrialSpec, resolve
 
 
 @pytest.mark.parametrize(
@@ -34,3 +45,52 @@ def test_frozen_parameters_are_left_out() -> None:
     module.bias.requires_grad_(False)
     optimizer = adamw(module, Training(), torch.device("cpu"))
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 1
+
+
+def test_a_whole_mae_is_grouped_as_timm_groups_it_for_mae(tiny_spec: TrialSpec) -> None:
+    model = assemble(tiny_spec, 32)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    def grouped(groups: list[dict[str, Any]]) -> dict[float, set[str]]:
+        return {group["weight_decay"]: {names[id(value)] for value in group["params"]} for group in groups}
+
+    ours = grouped(parameter_groups(model, 0.05))
+    assert ours == grouped(param_groups_weight_decay(model, 0.05))
+    # As there, both tokens are decayed: they are vectors, but not of one dimension.
+    assert {"encoder.cls_token", "decoder.mask_token"} <= ours[0.05]
+
+
+def maes_rate(
+    data_iter_step: int, steps: int, epoch: int, *, base: float, batch: int, warmup: float
+) -> float:
+    """MAE's `adjust_learning_rate` as its training loop calls it, for a training of 4 epochs."""
+    progress, peak, floor = data_iter_step / steps + epoch, base * batch / 256, 1e-5
+    if progress < warmup:
+        return peak * progress / warmup
+    return floor + (peak - floor) * 0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (4 - warmup)))
+
+
+def test_each_step_of_a_training_is_taken_at_the_rate_and_with_the_settings_of_mae(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    settings = {"epochs": 4, "warmup_epochs": 1.25, "base_lr": 2e-3, "min_lr": 1e-5, "batch_size": 16}
+    spec = resolve(apply(tiny_spec.to_tree(), ("training",), settings))
+    taken: list[dict[str, Any]] = []
+
+    def look(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        assert isinstance(optimizer, torch.optim.AdamW)
+        taken.append({**optimizer.param_groups[0], "others": {g["lr"] for g in optimizer.param_groups}})
+
+    handle = register_optimizer_step_pre_hook(look)
+    try:
+        pretrain(spec, tiny_data, Runtime(), tmp_path)
+    finally:
+        handle.remove()
+    expected = [
+        maes_rate(step, 4, epoch, base=2e-3, batch=16, warmup=1.25) for epoch in range(4) for step in range(4)
+    ]
+    assert [group["lr"] for group in taken] == pytest.approx(expected, rel=1e-12)
+    assert all(group["others"] == {group["lr"]} for group in taken)
+    assert {(group["betas"], group["eps"], group["weight_decay"]) for group in taken} == {
+        ((0.9, 0.95), 1e-8, 0.05)
+    }

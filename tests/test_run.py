@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from cmae_ablate.campaign import Places
 from cmae_ablate.options import Options
+from cmae_ablate.reporting import report_again
 from cmae_ablate.run import repeat_cell, run_study
 from tests.tiny import TINY_STUDY
 from tests.whole_study import (
@@ -74,6 +76,19 @@ def test_controls_stand_apart(finished: tuple[Path, Path]) -> None:
     controls = pd.read_csv(finished[1] / "study" / "controls.csv")
     assert list(controls["control"]) == ["random init", "random init", "raw pixels"]
     assert controls["knn.top1"].notna().all()
+
+
+def test_the_report_names_a_cell_whose_encoder_collapsed(finished: tuple[Path, Path]) -> None:
+    study, out = finished
+    path = min((out / "cache" / "pretrain").glob("*/result.json"))
+    before = path.read_text()
+    path.write_text(json.dumps({**json.loads(before), "warning": "features have collapsed"}))
+    try:
+        assert report_again(Options(study, device="cpu", out=out), quiet()) == 0
+    finally:
+        path.write_text(before)
+    page = (out / "study" / "index.html").read_text()
+    assert len(re.findall(r"seed \d: features have collapsed", page)) == 1
 
 
 def test_optuna_has_a_complete_trial_a_cell(finished: tuple[Path, Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -85,6 +86,18 @@ def test_positions_agree_with_the_formula_entry_by_entry() -> None:
                 for k in range(dim // 4)
             ]
             assert_close(table[row * grid[1] + column], torch.tensor(expected), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(("dim", "side"), [(768, 14), (512, 16), (24, 5)])
+def test_positions_are_the_table_that_numpy_gives_by_maes_recipe(dim: int, side: int) -> None:
+    # numpy's meshgrid varies its first answer along columns: MAE calls that half "h", yet it holds columns.
+    # Hugging Face, from transformers 5 on, builds the halves the other way round.
+    halves = []
+    for axis in np.meshgrid(np.arange(side, dtype=np.float64), np.arange(side, dtype=np.float64)):
+        angles = np.outer(axis.reshape(-1), 1.0 / 10000 ** (np.arange(dim // 4) / (dim / 4)))
+        halves.append(np.concatenate([np.sin(angles), np.cos(angles)], axis=1))
+    expected = torch.from_numpy(np.concatenate(halves, axis=1)).float()
+    assert_close(sincos_positions(dim, (side, side)), expected, rtol=0, atol=1e-7)
 
 
 def test_positions_of_an_indivisible_width_are_refused() -> None:

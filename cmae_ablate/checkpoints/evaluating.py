@@ -14,8 +14,8 @@ from torch import nn
 
 from cmae_ablate import trial
 from cmae_ablate.checkpoint import write_atomically
-from cmae_ablate.checkpoints.collapse import collapse_warning
 from cmae_ablate.checkpoints.source import Checkpoint, check_target, open_checkpoint, open_data
+from cmae_ablate.collapse import collapse_warning
 from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from torch.nn import functional
 
 from cmae_ablate.arrays import SPLITS, DataArrays, Split
-from cmae_ablate.checkpoints.collapse import collapse_warning
 from cmae_ablate.checkpoints.drawing import HeatRow, save_with_boxes
 from cmae_ablate.checkpoints.source import check_target, open_checkpoint, open_data
+from cmae_ablate.collapse import collapse_warning
 from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap
 from cmae_ablate.data import WholeImages, take

@@ -74,6 +74,7 @@ class ReportExtras:
         crop_boxes: Per variant a picture of where its crops fall on a few training images.
         correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
             image order for all cells.
+        warnings: Per cell a sentence about its encoder, such as that its features have collapsed.
         links: Per cell the address of its MLflow run.
         links_open: What to type for these addresses to open.
         environment: Versions, hardware, threads: shown as given.
@@ -85,6 +86,7 @@ class ReportExtras:
     reconstructions: Mapping[str, Path] = field(default_factory=dict)
     crop_boxes: Mapping[str, Path] = field(default_factory=dict)
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    warnings: Mapping[Cell, str] = field(default_factory=dict)
     links: Mapping[Cell, str] = field(default_factory=dict)
     links_open: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -96,6 +96,7 @@ def _analyse(
     notes = (
         *cells.notes,
         *untaught(comparison, controls),
+        *(f"'{variant}', seed {seed}: {told}" for (variant, seed), told in extras.warnings.items()),
         *(localised.notes if localised else ()),
         *(note for gallery in galleries for note in gallery.notes),
         *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),

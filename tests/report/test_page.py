@@ -61,6 +61,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     extras = ReportExtras(
         curves=logged,
         reconstructions={"MAE": picture, EVIL: out / "torn.png"},
+        warnings={(EVIL, 1): "features have collapsed; look at them"},
         links={("MAE", 0): "http://127.0.0.1:5000/#/runs/1", ("MAE", 1): "javascript:alert(1)"},
         environment={"python": "3.11"},
         command="cmae-ablate run studies/decoder_size.yaml",
@@ -92,6 +93,10 @@ def test_labels_cannot_become_markup(page: Path) -> None:
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "javascript:" not in text
+
+
+def test_a_collapsed_encoder_is_among_the_notes(page: Path) -> None:
+    assert "seed 1: features have collapsed; look at them" in page.read_text()
 
 
 def test_every_picture_has_an_alternative_text(elements: Elements) -> None:

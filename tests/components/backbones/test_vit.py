@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import pytest
 import torch
+from scipy import stats
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from cmae_ablate.components.backbones.vit import vit
+from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.components.vit_layers import run_blocks, run_blocks_for
 from cmae_ablate.errors import UserError
@@ -113,6 +115,33 @@ def test_initialisation_is_that_of_mae() -> None:
     assert (block.norm1.weight == 1).all()
     assert not block.norm1.bias.any()
     assert {part.eps for part in encoder.modules() if isinstance(part, nn.LayerNorm)} == {1e-6}
+
+
+def test_every_weight_of_a_whole_mae_is_drawn_as_mae_draws_it() -> None:
+    torch.manual_seed(1)
+    encoder = vit(32, dim=96, depth=2, heads=3, patch=8)
+    decoder = TransformerDecoder(96, (4, 4), 192, depth=2, dim=64, heads=4)
+    tested = 0
+    for part in (encoder, decoder):
+        for name, value in part.named_parameters():
+            drawn = value.detach().flatten().double().numpy()
+            if "norm" in name:
+                assert (drawn == name.endswith("weight")).all(), name
+            elif name.endswith("bias") and name != "patch_embed.proj.bias":
+                assert not drawn.any(), name
+            elif name.endswith("_token"):
+                assert stats.kstest(drawn / 0.02, "norm").pvalue > 1e-5, name
+                tested += 1
+            elif value.ndim > 1:
+                bound = math.sqrt(6 / (value.shape[0] + value[0].numel()))
+                assert stats.kstest(drawn, "uniform", args=(-bound, 2 * bound)).pvalue > 1e-5, name
+                tested += 1
+    # 21 tests at 1e-5 each: a false alarm in 1 of 4,000 choices of the seed.
+    assert tested == 21
+    # MAE's own initialisation passes over convolutions, so that this bias keeps torch's: 1 / sqrt(3 * 64).
+    bias = encoder.patch_embed.proj.bias
+    assert bias is not None
+    assert stats.kstest(bias.detach().numpy(), "uniform", args=(-(192**-0.5), 2 * 192**-0.5)).pvalue > 1e-5
 
 
 @pytest.mark.parametrize(
