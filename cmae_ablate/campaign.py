@@ -100,10 +100,19 @@ class Campaign:
         """The trial's name, by everything that decides its result."""
         return spec.fingerprint(self.data_of(spec).digest)
 
+    def pretraining(self, spec: TrialSpec) -> str:
+        """The name of the trial's pretraining in the cache."""
+        return spec.pretrain_fingerprint(self.data_of(spec).digest)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every variant with every seed, seed-major."""
+        return list(cells(self.study, self.variants))
+
     @cached_property
     def planned(self) -> list[PlannedCell]:
-        """The queue's view of the cells, seed-major."""
-        return [self._planned(cell) for cell in cells(self.study, self.variants)]
+        """The queue's view of the cells."""
+        return [self._planned(cell) for cell in self.cells]
 
     def cell(self, planned: PlannedCell) -> Cell:
         """The cell that the queue handed out."""
@@ -111,7 +120,7 @@ class Campaign:
 
     @cached_property
     def _by_id(self) -> dict[str, Cell]:
-        return {self._planned(cell).id: cell for cell in cells(self.study, self.variants)}
+        return {self._planned(cell).id: cell for cell in self.cells}
 
     def _planned(self, cell: Cell) -> PlannedCell:
         fingerprint = self.fingerprint(cell.spec)

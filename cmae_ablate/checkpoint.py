@@ -55,11 +55,18 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | N
     return None
 
 
-def clear(folder: Path) -> None:
-    """Remove the checkpoints of a finished cell."""
-    for path in _checkpoints(folder):
+def clear(folder: Path, *, keep_last: bool = False) -> None:
+    """Remove the checkpoints of a finished cell, or all but the last."""
+    for path in _checkpoints(folder)[: -1 if keep_last else None]:
         path.unlink(missing_ok=True)
         path.with_suffix(".sha256").unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process killed in the middle of a write left aside; nobody else may write there."""
+    for aside in folder.glob(".*"):
+        if aside.suffix[1:].isdecimal():
+            aside.unlink(missing_ok=True)
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:

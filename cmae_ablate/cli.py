@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from cmae_ablate import __version__
-from cmae_ablate.commands import about, checkpoints, datasets, studies
-from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.commands import about, cache, checkpoints, datasets, studies
+from cmae_ablate.errors import DivergedError, NoRoomError, StorageError, UserError
 
 app = typer.Typer(
     name="cmae-ablate",
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(studies.app)
 app.add_typer(about.app)
 app.add_typer(datasets.app, name="data")
+app.add_typer(cache.app, name="cache")
 app.add_typer(checkpoints.app)
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except DivergedError as error:
+    except (DivergedError, NoRoomError, StorageError) as error:
         print(error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

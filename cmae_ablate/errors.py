@@ -23,5 +23,13 @@ class RankError(RuntimeError):
         self.reason = reason
 
 
+class StorageError(RuntimeError):
+    """The database stayed away for longer than the queue waits; the same command resumes later."""
+
+
+class NoRoomError(RuntimeError):
+    """A disk is full; the message names it. Once there is room, the same command goes on."""
+
+
 class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
     """The work was asked to stop; done again, it goes on from its last checkpoint."""

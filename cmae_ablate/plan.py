@@ -16,6 +16,7 @@ from cmae_ablate.budget import EPOCHS, TIME, apply_budget, budget_note, flops_pe
 from cmae_ablate.calibration import Speed, Workload, calibrate, estimate
 from cmae_ablate.campaign import Places, check_batch
 from cmae_ablate.design import Variant
+from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.options import Options
 from cmae_ablate.progress import preparation
@@ -94,11 +95,11 @@ def show_status(options: Options, console: Console) -> None:
     done = [status for status in statuses if status.state == "COMPLETE"]
     reused = sum(bool(status.results.get("reused")) for status in done)
     console.print(
-        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining; "
-        f"cache {_cache_bytes(campaign.places) / 1e6:,.0f} MB in {campaign.places.cache}",
+        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining",
         highlight=False,
         soft_wrap=True,
     )
+    console.print(cache_line(campaign.places.out, study.name), highlight=False, soft_wrap=True)
     console.print(_time_left(statuses), highlight=False)
 
 
@@ -246,10 +247,6 @@ def _seconds(status: CellStatus) -> float:
     metrics = status.results.get("metrics")
     value = metrics.get("seconds.pretrain", 0.0) if isinstance(metrics, dict) else 0.0
     return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _cache_bytes(places: Places) -> int:
-    return sum(path.stat().st_size for path in places.cache.rglob("*") if path.is_file())
 
 
 def _count(number: int) -> str:

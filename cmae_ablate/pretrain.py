@@ -229,3 +229,6 @@ class _Training:
         self.crop.load_state_dict(state["crop"])
         self.meter.load(state["meter"])
         self.progress = Progress(state["step"], state["seconds"], state["history"])
+        # Told again: whoever listened to the sitting before may have been killed before it could pass it on.
+        for epoch, metrics in enumerate(self.progress.history, start=1):
+            self.hooks.on_epoch(epoch, metrics)

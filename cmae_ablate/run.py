@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
+import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
+from cmae_ablate.cache import record_plan
 from cmae_ablate.campaign import Campaign, check_batch
+from cmae_ablate.disk import private_files
 from cmae_ablate.environment import describe_environment
-from cmae_ablate.errors import DivergedError, RankError, UserError
+from cmae_ablate.errors import DivergedError, RankError, StorageError, UserError
 from cmae_ablate.follower import check_ranks, follow
-from cmae_ablate.launch.local import LOG_VARIABLE, follow_parent, keep_memory, run_workers
+from cmae_ablate.launch.local import LOG_VARIABLE, PARENT_VARIABLE, follow_parent, keep_memory, run_workers
 from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.progress import Monitor
-from cmae_ablate.queue import JSON, Queue
+from cmae_ablate.queue import JSON, Queue, check_rows
 from cmae_ablate.ranks import is_one_of_many, joined, own_device
 from cmae_ablate.report import read_trials
 from cmae_ablate.reporting import (
@@ -39,15 +43,25 @@ from cmae_ablate.trial import Bench, run_cell
 from cmae_ablate.worker import StopFlag, Worker, catching_signals
 
 INTERRUPTED = (130, 143)
+NO_PREDICTIONS = (
+    "a CSV holds no per-image predictions: comparisons with imported cells have no interval over seeds and "
+    "images together. To have it, copy the other machine's OUT/cache into this OUT instead, and run again: "
+    "what lies there is not trained anew"
+)
+ALL_GONE = (
+    "every worker ended before these cells were done; their logs say why. 137 is a kill, most often by "
+    "a system that ran out of memory: free some or use fewer --workers. The same command goes on"
+)
 
 
-def run_study(options: Options, console: Console, imported: Path | None = None) -> int:
+@private_files()
+def run_study(options: Options, console: Console, imported: Sequence[Path] = ()) -> int:
     """Train whatever is missing, then report.
 
     Args:
         options: The command line's.
         console: Where to say things.
-        imported: A `trials.csv` whose matching complete rows count as done.
+        imported: `trials.csv` files, of other machines perhaps; their matching complete rows count as done.
 
     Returns:
         0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
@@ -61,9 +75,7 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     # Everything is checked before data are touched or anything is created.
     levels = {variant.label: variant.levels for variant in design.variants(study)}
     described = results.describe(study, levels, design.reference_label(study))
-    rows = (
-        cast("list[dict[str, JSON]]", read_trials(imported, described).to_dict("records")) if imported else []
-    )
+    tables = {str(path): _rows(read_trials(path, described)) for path in imported}
     pick_device(options.device)
     keep_memory()  # a single worker trains in this process
     campaign = options.begin(study, console, measure=True, check=smoke_pass)
@@ -72,11 +84,16 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     tracker.open_study(
         campaign.planned, {"question": study.question, "command": options.command, **describe_environment()}
     )
-    if rows:
-        count = queue.import_complete(rows, study.metric)
-        track_imported(queue.status(), tracker)
-        console.print(f"imported {count} of {len(rows)} rows of {imported}", highlight=False)
-    status = _train(campaign, options, queue, tracker, console)
+    if tables:
+        _import(tables, queue, tracker, study.metric, console)
+    try:
+        status = _train(campaign, options, queue, tracker, console)
+    except StorageError:
+        tracker.reconcile(())  # nobody can be asked what runs; without its database nothing does
+        raise
+    except BaseException:
+        tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"))
+        raise
     is_over = status in INTERRUPTED
     tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"), groups=is_over)
     if is_over:
@@ -90,9 +107,32 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     statuses = queue.status()
     say(files, study.question, campaign.folder, console)
     status = say_failures(statuses, console)
+    if any(each.state == "WAITING" for each in statuses):
+        console.print(ALL_GONE, highlight=False, markup=False, soft_wrap=True)
     track_summary(results.trials_frame(statuses), tracker, "FAILED" if status else "FINISHED")
     _say_where(campaign, tracker, console)
     return status
+
+
+def _import(
+    files: Mapping[str, list[dict[str, JSON]]], queue: Queue, tracker: Tracker, metric: str, console: Console
+) -> None:
+    """Count what other machines have done; nothing is taken where two of them contradict each other."""
+    notes = check_rows(files, queue.status(), metric)
+    taken = 0
+    for name, rows in files.items():
+        count = queue.import_complete(rows, metric)
+        taken += count
+        console.print(f"imported {count} of {len(rows)} rows of {name}", highlight=False, soft_wrap=True)
+    track_imported(queue.status(), tracker)
+    if taken:
+        notes.append(NO_PREDICTIONS)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, JSON]]:
+    return cast("list[dict[str, JSON]]", frame.to_dict("records"))
 
 
 def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
@@ -107,6 +147,7 @@ def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+@private_files()
 def work(options: Options, console: Console, stop: StopFlag) -> int:
     """One worker in this process, or one rank of it where torchrun started several, until nothing is left.
 
@@ -128,12 +169,18 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
                 return follow(campaign, runtime, lambda: stop.status)
             log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
             queue, tracker = open_queue(campaign), open_tracker(campaign)
-            return Worker(campaign, queue, tracker, runtime, stop, log, _say_now).run()
+            status = Worker(campaign, queue, tracker, runtime, stop, log, _say_now).run()
+            if os.environ.get(PARENT_VARIABLE) != "1" and not (running := _in_state(queue, "RUNNING")):
+                tracker.reconcile(
+                    running, _in_state(queue, "COMPLETE")
+                )  # nobody else is there to end the runs
+            return status
     except RankError as error:
         _say_now(str(error))
         return 1
 
 
+@private_files()
 def repeat_cell(options: Options, name: str, console: Console) -> int:
     """Train one cell again from nothing, and compare its weights with those recorded.
 
@@ -199,6 +246,8 @@ def make_places(campaign: Campaign) -> None:
             raise UserError(
                 f"--out {campaign.places.out}: cannot be made a folder ({error.strerror}); choose another"
             ) from error
+    needed = ((campaign.pretraining(cell.spec), cell.variant.label, cell.seed) for cell in campaign.cells)
+    record_plan(campaign.folder, needed)
 
 
 def open_tracker(campaign: Campaign) -> Tracker:
@@ -243,12 +292,13 @@ def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker,
     with Monitor(campaign.folder / "progress", len(statuses), done, console):
         if workers > 1 or options.launcher != "local":
             codes = _launch(campaign, options, workers, logs)
+            if not queue.pending():
+                return 0  # whatever ended some workers, the others did the rest
             return next((code for code in codes if code in INTERRUPTED), 0)
         stop, runtime = StopFlag(), Runtime(pick_device(options.device))
         log = logs / "worker-0.log"
-        with catching_signals(stop), log.open("a", buffering=1, encoding="utf-8") as file:
-            tell = partial(print, file=file)
-            return Worker(campaign, queue, tracker, runtime, stop, str(log), tell).run()
+        with catching_signals(stop):
+            return Worker(campaign, queue, tracker, runtime, stop, str(log), partial(_append, log)).run()
 
 
 def _launch(campaign: Campaign, options: Options, workers: int, logs: Path) -> list[int]:
@@ -266,7 +316,13 @@ def _launch(campaign: Campaign, options: Options, workers: int, logs: Path) -> l
 
 
 def _say_now(text: str) -> None:
-    print(text, flush=True)
+    with suppress(OSError):  # as below
+        print(text, flush=True)
+
+
+def _append(log: Path, text: str) -> None:
+    with suppress(OSError), log.open("ab", buffering=0) as file:  # a full disk's log is not worth a training
+        file.write(f"{text}\n".encode())
 
 
 def _in_state(queue: Queue, state: str) -> set[tuple[str, int]]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
+from cmae_ablate.cache import LOCK
 from cmae_ablate.collapse import collapse_warning
 from cmae_ablate.cost import count_parameters, measure
+from cmae_ablate.errors import Interrupted
 from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.hardware import device_name, peak_memory, watch_memory
 from cmae_ablate.model import MaskedImageModel, assemble, build_encoder
@@ -26,6 +30,8 @@ from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
 from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
 from cmae_ablate.spec import Choice, TrialSpec
+
+WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Bench:
     data: DataArrays
     runtime: Runtime
     cache: Path
+    keep_state: bool = False
+    """Whether the last training state stays beside the finished weights: a study's `keep: all`."""
 
     def normalised_for(self, spec: TrialSpec) -> Bench:
         """The same bench with images normalised as the trial's encoder expects them."""
@@ -84,7 +92,7 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
     folder = bench.folder(spec)
     folder.mkdir(parents=True, exist_ok=True)
     # Two variants may resolve to the same pretraining: one worker trains it, the other waits.
-    with FileLock(folder / "lock"):
+    with _alone_in(folder, hooks):
         reused = (folder / "result.json").is_file()
         if not reused:
             _pretrain(spec, bench, folder, hooks)
@@ -185,6 +193,28 @@ def raw_pixel_control(spec: TrialSpec, bench: Bench) -> dict[str, float]:
     return _flat(found)
 
 
+@contextmanager
+def _alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
+    """Hold a pretraining's folder; whoever waits for it can still be told to stop.
+
+    Raises:
+        Interrupted: The hooks asked to stop while another worker held it.
+    """
+    lock = FileLock(folder / LOCK, mode=0o600)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=WAIT_SECONDS)
+        except Timeout:
+            if hooks.should_stop():
+                raise Interrupted from None
+    try:
+        checkpoint.sweep(folder)
+        os.utime(folder)  # when it was last of use, for `cache list`
+        yield
+    finally:
+        lock.release()
+
+
 def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None:
     image_size = image_size_of(spec, bench.data)
     if spec.is_pretrained:
@@ -225,7 +255,7 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
         "seed": spec.seed,
     }
     checkpoint.write_atomically(folder / "result.json", json.dumps(record, indent=1).encode())
-    checkpoint.clear(folder)
+    checkpoint.clear(folder, keep_last=bench.keep_state)
 
 
 def _evaluated(choice: Choice, label: str, context: EvaluationContext, folder: Path) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import torch
 
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.design import Cell
-from cmae_ablate.errors import DivergedError, Interrupted, RankError, UserError
+from cmae_ablate.disk import is_full, no_room
+from cmae_ablate.errors import DivergedError, Interrupted, NoRoomError, RankError, StorageError, UserError
 from cmae_ablate.memory import device_bytes, out_of_memory
 from cmae_ablate.pictures import reconstructions, save_reconstructions, spread
 from cmae_ablate.pretrain import Hooks, Metrics, image_size_of
@@ -113,12 +114,16 @@ class Worker:
                 self.queue.finish(claim, value, as_record(result))
         except Interrupted:
             self._release(claim, note, notes, run)
+        except StorageError:
+            raise  # nothing can be told to a database that is away; the lease runs out by itself
         except Exception as error:
             if isinstance(error, RankError) and not error.reason:
                 # Killed, or its machine is gone: the cell is not to blame.
                 self.tell(f"{note.title}: {error}")
                 self._release(claim, note, notes, run)
                 return
+            if is_full(error):
+                raise self._out_of_room(claim, note, notes, run) from error
             reason = self._reason(cell, error)
             self.tell(f"{note.title}: attempt {claim.attempt} failed\n{traceback.format_exc()}")
             self.queue.fail(claim, reason, final=isinstance(error, FINAL))
@@ -145,6 +150,14 @@ class Worker:
         if self.stop():
             raise Interrupted
 
+    def _out_of_room(self, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> NoRoomError:
+        """Give the cell back: it is no failure of its own, and any other cell would meet the same disk."""
+        reason = no_room(self.campaign.places.out)
+        run.finish("KILLED")
+        notes.write(replace(note, phase="interrupted", text=reason))
+        self.queue.release(claim, reason)
+        return NoRoomError(reason)
+
     def _reason(self, cell: Cell, error: Exception) -> str:
         if isinstance(error, torch.OutOfMemoryError) and self.runtime.device.type == "cuda":
             size = image_size_of(cell.spec, self.campaign.data_of(cell.spec))
@@ -157,7 +170,7 @@ class Worker:
         set_threads(training.threads)
         runtime = replace(self.runtime, precision=training.precision, compile=training.compile)
         data = self.campaign.data_of(cell.spec)
-        bench = Bench(data, runtime, self.campaign.places.cache)
+        bench = Bench(data, runtime, self.campaign.places.cache, self.campaign.study.keep == "all")
         epoch = 0
 
         def on_epoch(done: int, metrics: Metrics) -> None:

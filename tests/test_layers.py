@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 
 # From the ground up; a module may import its own layer and those below. A folder stands for all of it.
 LAYERS = [
-    {"errors", "__init__"},
+    {"errors", "disk", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
     {"settings", "spec", "study_file", "study_keys", "design"},
     {"runtime", "ranks", "hardware", "slots"},
@@ -19,11 +19,12 @@ LAYERS = [
     {"data", "resample", "model", "optim", "checkpoint", "meter"},
     {"pretrain", "evaluations", "collapse", "cost", "pictures"}
     | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
+    {"cache"},
     {"trial", "memory"},
     {"queue"},
     {"launch", "report", "budget", "calibration", "campaign", "progress", "environment", "tracking"},
     {"worker", "follower", "results", "exhibits", "options"},
-    {"reporting"},
+    {"reporting", "housekeeping"},
     {"run", "plan", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
     {"commands"},
     {"cli", "__main__"},

@@ -191,7 +191,7 @@ def test_complete_rows_can_be_imported_elsewhere(finished: tuple[Path, Path], tm
     study, out = finished
     elsewhere = tmp_path / "elsewhere"
     options = Options(study, workers=1, device="cpu", out=elsewhere)
-    assert run_study(options, quiet(), out / "study" / "trials.csv") == 0
+    assert run_study(options, quiet(), [out / "study" / "trials.csv"]) == 0
     mine, theirs = (pd.read_csv(place / "study" / "trials.csv") for place in (elsewhere, out))
     pd.testing.assert_frame_equal(mine[theirs.columns], theirs, check_dtype=False)
     assert not (elsewhere / "cache" / "pretrain").exists()

@@ -34,6 +34,12 @@ def quiet() -> Console:
     return Console(file=io.StringIO(), width=140)
 
 
+def said(console: Console) -> str:
+    """What a quiet console was told, in one line."""
+    assert isinstance(console.file, io.StringIO)
+    return " ".join(console.file.getvalue().split())
+
+
 def run(study: Path, out: Path, **options: object) -> int:
     return run_study(Options(study, workers=1, device="cpu", out=out, **options), quiet())  # type: ignore[arg-type]
 

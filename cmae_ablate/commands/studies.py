@@ -23,8 +23,12 @@ def run(
         typer.Option(metavar="VARIANT:SEED", help="Repeat this cell alone and compare its weights."),
     ] = None,
     imported: Annotated[
-        Path | None,
-        typer.Option("--import", metavar="TRIALS.csv", help="Count matching complete rows as done."),
+        list[Path] | None,
+        typer.Option(
+            "--import",
+            metavar="TRIALS.csv",
+            help="Count matching complete rows as done; several machines' too.",
+        ),
     ] = None,
 ) -> None:
     """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
@@ -33,7 +37,7 @@ def run(
 
     if cell:
         raise typer.Exit(repeat_cell(options, cell, console()))
-    raise typer.Exit(run_study(options, console(), imported))
+    raise typer.Exit(run_study(options, console(), imported or ()))
 
 
 @app.command()

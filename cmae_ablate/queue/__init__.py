@@ -1,9 +1,11 @@
 """The queue: which cell a worker trains next, kept in Optuna storage so that any worker may join or die."""
 
+from cmae_ablate.errors import StorageError
 from cmae_ablate.queue.cells import JSON, CellStatus, PlannedCell
 from cmae_ablate.queue.core import Queue
+from cmae_ablate.queue.imported import check_rows
 from cmae_ablate.queue.lease import Claim
-from cmae_ablate.queue.storage import StorageError, ensure_storage, redact
+from cmae_ablate.queue.storage import ensure_storage, redact
 
 __all__ = [
     "JSON",
@@ -12,6 +14,7 @@ __all__ = [
     "PlannedCell",
     "Queue",
     "StorageError",
+    "check_rows",
     "ensure_storage",
     "redact",
 ]

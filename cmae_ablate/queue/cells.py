@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from optuna.trial import FrozenTrial, TrialState
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+LEASE_LOST = "lease lost: the worker died or fell silent"
 State = Literal["COMPLETE", "RUNNING", "FAILED", "WAITING"]
 
 
@@ -124,6 +125,7 @@ def status_of(
     running = last.state == TrialState.RUNNING and not is_stale
     state: State = "COMPLETE" if done else "RUNNING" if running else "FAILED" if is_hopeless else "WAITING"
     reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
+    reasons += [LEASE_LOST] if is_stale else []  # nobody has come by since to write it down
     return CellStatus(
         cell,
         state,

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cmae_ablate.queue.cells import (
     JSON,
+    LEASE_LOST,
     CellStatus,
     PlannedCell,
     by_cell,
@@ -25,7 +26,6 @@ from cmae_ablate.queue.storage import Storage, patiently
 from cmae_ablate.queue.trials import Direction, Trials
 
 T = TypeVar("T")
-LEASE_LOST = "lease lost: the worker died or fell silent"
 
 
 class Queue:

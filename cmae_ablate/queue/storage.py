@@ -21,17 +21,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.disk import is_full
+from cmae_ablate.errors import StorageError, UserError
 
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
 SQLITE_BUSY_SECONDS = 30
 _SECRET_QUERY = re.compile(r"(?i)((?:password|passwd|secret|token|passfile|sslpassword)=)[^&\s]+")
 _SECRET_AUTHORITY = re.compile(r"(://[^:/@\s]*):[^\s?]*@")  # to the last @: a password may hold one
-
-
-class StorageError(RuntimeError):
-    """The database stayed away for longer than the queue waits; the same command resumes later."""
 
 
 class Storage:
@@ -154,7 +151,8 @@ def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
                     "nothing finished is lost, the same command resumes"
                 ) from None
             if pause > 1:  # a brief lock is no news
-                LOGGER.warning("%s: %s; trying again", name, cause_of(error))
+                remedy = "; free some room on its disk" if is_full(error) else ""
+                LOGGER.warning("%s: %s; trying again%s", name, cause_of(error), remedy)
         time.sleep(pause)
         pause = min(2 * pause, 10.0)
 

@@ -27,7 +27,7 @@ def test_three_workers_on_a_new_store_share_the_cells_without_a_double(
     url: str, open_queue: Callable[..., Queue], seeds: int, repeat: int
 ) -> None:
     workers = [start_worker(url, "drain", "20", str(seeds)) for _ in range(3)]
-    outputs = [worker.communicate(timeout=120)[0].splitlines() for worker in workers]
+    outputs = [worker.communicate(timeout=600)[0].splitlines() for worker in workers]
     claims = Counter(line for output in outputs for line in output)
     assert [worker.returncode for worker in workers] == [0, 0, 0]
     assert claims == {cell.id: 1 for cell in plan(20, seeds)}

@@ -1,0 +1,77 @@
+"""Results of several machines: which rows count, and what is said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.queue import JSON, Queue, check_rows
+from tests.queue.harness import plan
+
+METRIC = "knn.top1"
+
+
+def row(depth: int, seed: int, **changes: JSON) -> dict[str, JSON]:
+    """A complete row as a machine writes it."""
+    made: dict[str, JSON] = {"variant": f"depth {depth}", "seed": seed, "state": "COMPLETE"}
+    made |= {"decoder": f"depth {depth}", METRIC: 10.5 + seed, "seconds.pretrain": 3.0}
+    return {**made, "fingerprint": f"fp-{depth}-{seed}", "weights_sha256": "ab", **changes}
+
+
+@pytest.fixture
+def queue(open_queue: Callable[..., Queue]) -> Queue:
+    return open_queue(plan(variants=2, seeds=2))
+
+
+def test_machines_that_shared_the_cells_are_merged(queue: Queue) -> None:
+    files = {"a.csv": [row(0, 0), row(1, 0)], "b.csv": [row(0, 1), row(1, 1)]}
+    assert check_rows(files, queue.status(), METRIC) == []
+    assert [queue.import_complete(rows, METRIC) for rows in files.values()] == [2, 2]
+    assert queue.pending() == 0
+
+
+def test_the_same_result_from_two_machines_is_no_contradiction(queue: Queue) -> None:
+    again = row(0, 0, **{"seconds.pretrain": 9.0, METRIC: 10.5 + 1e-12, "memory.pretrain": 5.0})
+    assert check_rows({"a.csv": [row(0, 0)], "b.csv": [again]}, queue.status(), METRIC) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({METRIC: 11.0}, "knn.top1 is 11.0 here, but 10.5"), ({"weights_sha256": "cd"}, "is cd here, but ab")],
+)
+def test_two_results_of_one_cell_are_refused_with_both_places(
+    queue: Queue, changes: dict[str, JSON], said: str
+) -> None:
+    files = {"a.csv": [row(1, 0), row(0, 0)], "b.csv": [row(0, 0, **changes)]}
+    with pytest.raises(UserError, match=rf"b\.csv:2: depth 0, seed 0: .*{said} in a\.csv:3") as caught:
+        check_rows(files, queue.status(), METRIC)
+    assert "delete the row that you do not trust" in str(caught.value)
+
+
+def test_a_row_against_a_recorded_result_is_named_and_changes_nothing(queue: Queue) -> None:
+    queue.import_complete([row(0, 0)], METRIC)
+    other = [row(0, 0, **{METRIC: 99.0})]
+    (note,) = check_rows({"b.csv": other}, queue.status(), METRIC)
+    assert note == (
+        "b.csv:2: depth 0, seed 0: knn.top1 is 99.0 here, but 10.5 as recorded; the recorded result stays"
+    )
+    assert queue.import_complete(other, METRIC) == 0
+    assert queue.status()[0].value == 10.5
+
+
+def test_rows_that_do_not_count_are_named_with_the_reason(queue: Queue) -> None:
+    rows = [
+        row(0, 0),
+        row(0, 1, fingerprint="fp-of-other-settings"),
+        row(1, 7),
+        row(1, 0, state="FAILED"),
+        row(1, 1, **{METRIC: float("nan")}),
+    ]
+    notes = check_rows({"a.csv": rows}, queue.status(), METRIC)
+    assert [note.partition(";")[0] for note in notes] == [
+        "a.csv: 2 of 5 rows: of no cell of this study: other settings, data or component versions",
+        "a.csv: 1 of 5 rows: not complete",
+        "a.csv: 1 of 5 rows: without a value of knn.top1",
+    ]

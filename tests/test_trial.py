@@ -1,0 +1,73 @@
+"""One cell's folder in the cache: done once whoever asks, kept as the study wants, waited for patiently."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from cmae_ablate import checkpoint
+from cmae_ablate.arrays import DataArrays
+from cmae_ablate.cache import LOCK
+from cmae_ablate.errors import Interrupted
+from cmae_ablate.pretrain import Hooks
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.spec import TrialSpec
+from cmae_ablate.trial import Bench, run_cell
+
+STEPS = 8
+"""Of the tiny trial: 64 images at batch 16, twice."""
+
+
+def test_the_same_pretraining_asked_for_twice_at_once_is_trained_once(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    bench, steps, both = Bench(tiny_data, Runtime(), tmp_path), [], threading.Barrier(2)
+
+    def ask(_: int) -> tuple[bool, str]:
+        both.wait()
+        result = run_cell(tiny_spec, bench, Hooks(on_step=lambda done, total: steps.append(done)))
+        return result.reused, result.weights_sha256
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(ask, range(2)))
+    assert len(steps) == STEPS
+    assert sorted(reused for reused, _ in found) == [False, True]
+    assert len({digest for _, digest in found}) == 1
+
+
+def test_a_worker_that_waits_for_another_can_be_told_to_stop(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    bench = Bench(tiny_data, Runtime(), tmp_path)
+    bench.folder(tiny_spec).mkdir(parents=True)
+    with FileLock(bench.folder(tiny_spec) / LOCK), pytest.raises(Interrupted):
+        run_cell(tiny_spec, bench, Hooks(should_stop=lambda: True))
+
+
+@pytest.mark.parametrize(("keep_state", "left"), [(False, []), (True, ["step-000000008.pt"])])
+def test_the_last_training_state_stays_where_the_study_keeps_all(
+    keep_state: bool, left: list[str], tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    bench = Bench(tiny_data, Runtime(), tmp_path, keep_state)
+    result = run_cell(tiny_spec, bench)
+    assert [path.name for path in result.folder.glob("step-*.pt")] == left
+    if keep_state:
+        state = checkpoint.load_latest(result.folder, pytest.fail)
+        assert state is not None
+        assert checkpoint.weights_sha256(state["model"]) == result.weights_sha256
+    assert run_cell(tiny_spec, bench).reused
+
+
+def test_what_a_killed_writer_left_aside_is_swept(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    bench = Bench(tiny_data, Runtime(), tmp_path)
+    folder = bench.folder(tiny_spec)
+    folder.mkdir(parents=True)
+    (folder / ".step-000000004.pt.12345").write_bytes(b"half a checkpoint")
+    run_cell(tiny_spec, bench)
+    assert list(folder.glob(".*")) == []
