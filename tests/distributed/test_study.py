@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -47,34 +48,40 @@ def torchrun(study: Path, out: Path) -> subprocess.Popen[str]:
     return started(["-m", "torch.distributed.run", *where, *worker(study, out)])
 
 
-def finished(study: Path, out: Path) -> pd.DataFrame:
-    """The trials of the same study, run by ranks to its end and then reported by `run`."""
+def finished(study: Path, out: Path) -> dict[str, dict[str, Any]]:
+    """What is recorded of each cell once ranks have run the study to its end."""
     process = torchrun(study, out)
     output = process.communicate(timeout=600)[0]
     assert process.returncode == 0, output
-    assert run(study, out, settings=LONGER, seeds=1) == 0
-    done = [trial.user_attrs["cell"] for trial in optuna_trials(out) if trial.state.name == "COMPLETE"]
-    assert Counter(done) == dict.fromkeys(done, 1)
-    trials = pd.read_csv(out / "study" / "trials.csv")
-    assert list(zip(trials["variant"], trials["seed"], strict=True)) == CELLS
-    return trials
+    done = [trial.user_attrs for trial in optuna_trials(out) if trial.state.name == "COMPLETE"]
+    assert sorted((cell["variant"], cell["seed"]) for cell in done) == CELLS
+    return {cell["variant"]: cell["results"] for cell in done}
 
 
 @pytest.fixture(scope="module")
-def undisturbed_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def undisturbed_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """The folder of a study that nobody disturbed, and what is recorded of its cells."""
     folder = tmp_path_factory.mktemp("undisturbed_ranks")
-    return folder / "runs", finished(write_study(folder), folder / "runs")
+    return folder, finished(write_study(folder), folder / "runs")
 
 
-def check_like(trials: pd.DataFrame, undisturbed: pd.DataFrame) -> None:
-    for column in ("weights_sha256", "pretrain.loss", "knn.top1", "device"):
-        assert list(trials[column]) == list(undisturbed[column])
+def same(found: dict[str, dict[str, Any]], undisturbed: dict[str, dict[str, Any]]) -> bool:
+    return all(
+        found[cell][key] == results[key] and found[cell]["metrics"][metric] == results["metrics"][metric]
+        for cell, results in undisturbed.items()
+        for key in ("weights_sha256", "device")
+        for metric in ("pretrain.loss", "knn.top1")
+    )
 
 
 def test_two_ranks_complete_every_cell_with_one_run_each(
-    undisturbed_ranks: tuple[Path, pd.DataFrame],
+    undisturbed_ranks: tuple[Path, dict[str, dict[str, Any]]],
 ) -> None:
-    out, trials = undisturbed_ranks
+    folder, found = undisturbed_ranks
+    out = folder / "runs"
+    assert run(folder / "study.yaml", out, settings=LONGER, seeds=1) == 0  # finds all done, and reports
+    trials = pd.read_csv(out / "study" / "trials.csv")
+    assert list(trials["weights_sha256"]) == [found[variant]["weights_sha256"] for variant, _ in CELLS]
     assert all(device.startswith("2 x cpu: ") for device in trials["device"])
     assert [trial.state.name for trial in optuna_trials(out)] == ["COMPLETE"] * 2
     client = MlflowClient(Places.below(out).tracking)
@@ -87,7 +94,7 @@ def test_two_ranks_complete_every_cell_with_one_run_each(
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_after_a_kill_of_one_rank_the_same_command_ends_alike(
-    rank: int, undisturbed_ranks: tuple[Path, pd.DataFrame], tmp_path: Path
+    rank: int, undisturbed_ranks: tuple[Path, dict[str, dict[str, Any]]], tmp_path: Path
 ) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
     process = torchrun(study, out)
@@ -101,13 +108,13 @@ def test_after_a_kill_of_one_rank_the_same_command_ends_alike(
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 1, output
     assert rank == 0 or "a rank was lost; start the same command again" in output
-    check_like(finished(study, out), undisturbed_ranks[1])
+    assert same(finished(study, out), undisturbed_ranks[1])
     broken = [trial for trial in optuna_trials(out) if trial.state.name == "FAIL"]
     assert [trial.user_attrs["counts"] for trial in broken] == [False]
 
 
 def test_ranks_of_which_one_is_told_to_stop_all_end_with_143_and_go_on_later(
-    undisturbed_ranks: tuple[Path, pd.DataFrame], tmp_path: Path
+    undisturbed_ranks: tuple[Path, dict[str, dict[str, Any]]], tmp_path: Path
 ) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
     meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
@@ -117,4 +124,4 @@ def test_ranks_of_which_one_is_told_to_stop_all_end_with_143_and_go_on_later(
     outputs = [rank.communicate(timeout=120)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [143, 143], outputs
     assert all(trial.state.name != "RUNNING" for trial in optuna_trials(out))
-    check_like(finished(study, out), undisturbed_ranks[1])
+    assert same(finished(study, out), undisturbed_ranks[1])
