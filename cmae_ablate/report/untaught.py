@@ -10,6 +10,8 @@ from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.wording import listing
 
 CONTROL = "random init"
+ROUNDING = 1e-9
+"""Two equal means of percentages may differ in their last bit."""
 
 
 def untaught(comparison: Comparison, controls: pd.DataFrame | None) -> Iterator[str]:
@@ -24,7 +26,7 @@ def untaught(comparison: Comparison, controls: pd.DataFrame | None) -> Iterator[
         below = [
             f"'{effect.variant}'"
             for effect in comparison.effects
-            if owner in ("", effect.variant) and effect.paired.mean <= floor
+            if owner in ("", effect.variant) and effect.paired.mean <= floor + ROUNDING
         ]
         if below:
             yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -101,6 +102,17 @@ def test_a_collapsed_encoder_is_among_the_notes(page: Path) -> None:
 
 def test_every_picture_has_an_alternative_text(elements: Elements) -> None:
     assert all(len(image["alt"]) > 10 for image in elements.named("img"))
+
+
+def test_a_screen_reader_finds_language_landmarks_and_headings_in_order(elements: Elements) -> None:
+    assert elements.named("html") == [{"lang": "en"}]
+    assert len(elements.named("main")) == len(elements.named("header")) == len(elements.named("h1")) == 1
+    assert [nav["aria-label"] for nav in elements.named("nav")] == ["Sections"]
+    identities = {attributes.get("id") for _, attributes in elements.tags}
+    assert all(section["aria-labelledby"] in identities for section in elements.named("section"))
+    levels = [int(tag[1]) for tag, _ in elements.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_every_header_cell_says_what_it_heads(elements: Elements) -> None:

@@ -24,6 +24,11 @@ def test_who_does_not_beat_the_untrained_encoder_is_named_with_what_to_do(build:
     assert "train longer" in note
 
 
+def test_an_equal_mean_is_no_better_whatever_its_last_bit(build: Callable) -> None:
+    [note] = told(build, [("random init", "", 31.0 - 1e-14)])
+    assert note.startswith("'MAE': ")
+
+
 def test_nothing_is_said_where_all_beat_it(build: Callable) -> None:
     assert told(build, [("random init", "", 20.0), ("raw pixels", "", 90.0)]) == []
 
