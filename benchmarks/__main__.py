@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import cell, commands, objectives, overhead, probe, step, views
+from benchmarks import cell, commands, objectives, overhead, probe, step, thousand, views
 from benchmarks.timing import Comparison
 from cmae_ablate.cost import matmul_speed
 from cmae_ablate.hardware import processor
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Callable[[int, bool], Iterator[Comparison]]] = {
     "probe": probe.run,
     "cell": cell.run,
     "overhead": overhead.run,
+    "thousand": thousand.run,
     "commands": commands.run,
 }
 PACKAGES = ("torch", "torchvision", "transformers", "pillow", "numpy")
