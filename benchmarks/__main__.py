@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import cell, commands, objectives, overhead, probe, report, scaling, step, views
+from benchmarks import cell, commands, objectives, overhead, probe, report, scaling, step, thousand, views
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
 from cmae_ablate.cost import matmul_speed
@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[Setting], Iterator[Comparison]]] = {
     "probe": probe.run,
     "cell": cell.run,
     "overhead": overhead.run,
+    "thousand": thousand.run,
     "commands": commands.run,
     "report": report.run,
     "scaling": scaling.run,

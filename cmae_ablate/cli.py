@@ -10,6 +10,7 @@ import typer
 
 from cmae_ablate import __version__
 from cmae_ablate.commands import about, cache, checkpoints, datasets, studies
+from cmae_ablate.disk import is_full
 from cmae_ablate.errors import DivergedError, NoRoomError, StorageError, UserError
 
 app = typer.Typer(
@@ -45,6 +46,11 @@ def main() -> None:
         sys.exit(2)
     except (DivergedError, NoRoomError, StorageError) as error:
         print(error, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        print(f"no room left on a disk ({error}); free some, and the same command goes on", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)

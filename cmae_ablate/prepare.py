@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from rich.console import Console
 
 from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.disk import private_files
 from cmae_ablate.errors import UserError
 from cmae_ablate.progress import preparation
 from cmae_ablate.registry import load_components
@@ -21,6 +22,7 @@ from cmae_ablate.yaml_source import parse_scalar
 SHOWN = 32
 
 
+@private_files()
 def prepare_data(
     name: str, source: str | None, settings: Sequence[str], download: bool, console: Console
 ) -> DataArrays:

@@ -33,7 +33,7 @@ def make_entry(out: Path, key: str, *, finished: bool = True, days: float = 0.0)
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Two studies: one with a finished and an interrupted cell, one that had an entry; an orphan."""
+    """Two studies: one with a finished and an interrupted cell, one with older settings; and an orphan."""
     make_entry(tmp_path, "done")
     make_entry(tmp_path, "begun", finished=False, days=3)
     make_entry(tmp_path, "older", days=10)

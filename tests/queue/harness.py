@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +45,47 @@ class Postgres:
 
     def restart(self) -> None:
         subprocess.run([*self.control, "-m", "immediate", "restart"], check=True, capture_output=True)
+
+    def new_database(self) -> str:
+        """The URL of a database that is empty."""
+        import psycopg
+
+        name = f"study_{os.urandom(6).hex()}"
+        with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{self.url}/{name}"
+
+
+@contextmanager
+def running_server() -> Iterator[Postgres]:
+    """A PostgreSQL server in a folder of its own, gone afterwards.
+
+    Raises:
+        FileNotFoundError: The programs are not installed.
+    """
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        raise FileNotFoundError("no PostgreSQL server here: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="cmae-pg-"))
+    as_user: tuple[str, ...] = ()
+    if os.getuid() == 0:  # the server refuses to run as root
+        shutil.chown(folder, "postgres")
+        as_user = ("runuser", "-u", "postgres", "--")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data, binary = folder / "data", programs[-1]
+    initdb = [*as_user, str(binary / "initdb"), "-D", str(data), "-A", "trust", "-U", "cmae", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd="/")
+    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+    program, log = str(binary / "pg_ctl"), str(folder / "log")
+    control = (*as_user, program, "-D", str(data), "-w", "-l", log, "-o", options)
+    subprocess.run([*control, "start"], check=True, capture_output=True, cwd="/")
+    try:
+        yield Postgres(f"postgresql://cmae:s3cret@127.0.0.1:{port}", control)
+    finally:
+        subprocess.run([*control, "-m", "fast", "stop"], check=True, capture_output=True, cwd="/")
+        shutil.rmtree(folder)
 
 
 def start_worker(url: str, *arguments: str) -> subprocess.Popen[str]:
