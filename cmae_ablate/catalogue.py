@@ -89,9 +89,8 @@ _LIMITS = {
 def _type_and_range(entry: dict[str, Any]) -> tuple[str, str]:
     if "anyOf" in entry:
         parts = [_type_and_range(part) for part in entry["anyOf"] if part.get("type") != "null"]
-        kinds, limits = zip(*parts, strict=True)
-        null = ["null"] if len(parts) < len(entry["anyOf"]) else []
-        return " or ".join([*kinds, *null]), ", ".join(limits)
+        kinds = [kind for kind, _ in parts] + ["null"] * (len(parts) < len(entry["anyOf"]))
+        return " or ".join(kinds), ", ".join(limits for _, limits in parts)
     if "enum" in entry or "const" in entry:
         return "choice", ", ".join(str(value) for value in entry.get("enum", [entry.get("const")]))
     if entry.get("type") == "boolean":
