@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy import stats
 
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.data import TrainingViews, WholeImages, normalise
@@ -24,6 +25,21 @@ def test_an_epoch_visits_every_image_once(tiny_spec: TrialSpec, tiny_data: DataA
     order = views_of(tiny_spec, tiny_data).order(3)
     assert sorted(order.tolist()) == list(range(64))
     assert order.tolist() != views_of(tiny_spec, tiny_data).order(4).tolist()
+
+
+def test_every_order_of_the_images_is_equally_likely(tiny_spec: TrialSpec, tiny_data: DataArrays) -> None:
+    # Over 2,000 epochs of one seed, then over 2,000 seeds: where image 0 stands, whether image 1 follows it,
+    # and how far the first two are apart. Six tests at 1e-5: a false alarm in 1 of 16,000 choices.
+    of_epochs = [views_of(tiny_spec, tiny_data).order(epoch) for epoch in range(2000)]
+    of_seeds = [views_of(tiny_spec.with_seed(seed), tiny_data).order(0) for seed in range(2000)]
+    for orders in (np.stack(of_epochs), np.stack(of_seeds)):
+        places = orders.argsort(axis=1)
+        assert stats.chisquare(np.bincount(places[:, 0], minlength=64)).pvalue > 1e-5
+        follows = int((places[:, 1] == places[:, 0] + 1).sum())
+        assert stats.binomtest(follows, 2000, 1 / 64).pvalue > 1e-5
+        assert (
+            stats.chisquare(np.bincount((orders[:, 1] - orders[:, 0]) % 64, minlength=64)[1:]).pvalue > 1e-5
+        )
 
 
 def test_a_second_view_leaves_the_first_as_it_was(tiny_spec: TrialSpec, tiny_data: DataArrays) -> None:

@@ -113,6 +113,16 @@ def test_mlflow_has_study_variant_and_seed_all_finished(finished: tuple[Path, Pa
     assert all("knn.top1.mean" in runs[key].data.metrics for key in variants)
     assert all("pretrain.loss" in runs[key].data.metrics for key in seeds)
     assert all(client.list_artifacts(key, "pictures") for key in seeds)
+    for key in seeds:
+        stated = json.loads(Path(client.download_artifacts(key, "protocols.json")).read_text())
+        assert "3-NN" in stated["knn"]
+        assert "mean patch token after the encoder's final norm" in stated["knn"]
+
+
+def test_the_caption_of_the_table_states_the_protocol(finished: tuple[Path, Path]) -> None:
+    text = (finished[1] / "study" / "table.md").read_text()
+    assert "3-NN by cosine similarity" in text
+    assert "mean patch token after the encoder's final norm, whole images, scaled to unit length" in text
 
 
 def _shown(number: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.components.vit_layers import initialise_as_mae
@@ -89,7 +90,8 @@ class FromScratch:
         assert context.encoder is not None, "there is no architecture to train"
         with seeded(context.seed, "from_scratch", "encoder"):
             encoder = freshly_initialised(context.encoder)
-        return train_and_test(encoder, self.recipe, context, "from_scratch")
+        found = train_and_test(encoder, self.recipe, context, "from_scratch")
+        return replace(found, protocol=f"Without pretraining, from a fresh initialisation: {found.protocol}")
 
 
 def freshly_initialised(encoder: Encoder) -> VitEncoder:

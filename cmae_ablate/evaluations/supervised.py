@@ -167,6 +167,9 @@ class Mix:
 def _protocol(recipe: Recipe) -> str:
     return (
         f"All weights trained on train for {recipe.epochs} epochs (AdamW, batch {recipe.batch_size}, base "
-        f"learning rate {recipe.base_lr:g}, layer decay {recipe.layer_decay:g}); mean patch token before the "
+        f"learning rate {recipe.base_lr:g}, weight decay {recipe.weight_decay:g}, layer decay "
+        f"{recipe.layer_decay:g}, drop path {recipe.drop_path:g}, mixup {recipe.mixup:g}, cutmix "
+        f"{recipe.cutmix:g}, random erasing {recipe.random_erasing:g}, label smoothing "
+        f"{recipe.label_smoothing:g}) on random crops and flips; mean patch token before the "
         "encoder's final norm, a LayerNorm of its own, linear head; last epoch's model, no choice made."
     )

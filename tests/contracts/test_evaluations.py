@@ -116,6 +116,10 @@ def test_it_says_in_sentences_what_it_did(component: Component) -> None:
     protocol = _run(component, pattern_context()).protocol
     assert protocol.endswith(".")
     assert "\n" not in protocol
+    # Feature, layer and normalisation, by the words of `scoring.feature_words` or others like them.
+    assert "token" in protocol
+    assert "the encoder's final norm" in protocol
+    assert any(word in protocol for word in ("BatchNorm", "LayerNorm", "standardised", "unit length"))
 
 
 @every_evaluation

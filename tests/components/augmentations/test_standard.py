@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
@@ -34,6 +36,45 @@ def test_half_of_all_images_are_flipped() -> None:
     flipped = (result != images).any(dim=3)[:, 0, 0].sum().item()
     # sd 32 around 2000: false alarm in 1 of 15,000 choices of the seed.
     assert abs(flipped - 2000) < 127
+
+
+@pytest.mark.parametrize("operation", ["jitter", "grey", "blur", "solarize"])
+@pytest.mark.parametrize("probability", [0.2, 0.8])
+def test_each_operation_strikes_as_often_as_asked_for(operation: str, probability: float) -> None:
+    images = torch.rand(3000, 3, 4, 4, generator=seeded(0))
+    options = {**OFF, operation: probability}
+    # Blurred by pixels of a 224-pixel image: on four, less than 20 would not show.
+    augmentation = StandardAugmentation(strong_views=(0,), blur_sigma=(20.0, 50.0), **options)
+    changed = int((augmentation(images, 0, seeded(3)) != images).flatten(1).any(dim=1).sum())
+    # Eight binomial tests at 1e-5: a false alarm in 1 of 12,000 choices of the seeds.
+    assert stats.binomtest(changed, 3000, probability).pvalue > 1e-5
+
+
+def test_operations_strike_independently_of_each_other() -> None:
+    # Whether it was flipped can be told of a grey image, too: its left side is the brighter one.
+    images = torch.tensor([[0.4, 0.1], [0.5, 0.3], [0.2, 0.1]])[:, None].expand(4000, 3, 1, 2)
+    both = StandardAugmentation(strong_views=(0,), **{**OFF, "flip": 0.5, "grey": 0.5})
+    result = both(images, 0, seeded(4))
+    grey = (result[:, 0] == result[:, 1]).all(dim=2).all(dim=1)
+    luma = result.mean(dim=1)[:, 0]
+    flipped = luma[:, 0] < luma[:, 1]
+    table = np.histogram2d(grey.numpy(), flipped.numpy(), bins=2)[0]
+    assert stats.chi2_contingency(table).pvalue > 1e-5
+
+
+def test_amounts_are_drawn_uniformly_from_their_ranges() -> None:
+    # Grey images whose brightness is changed tell the factor; points whose blur is 1 wide tell the sigma.
+    images = torch.full((3000, 3, 2, 2), 0.5)
+    brighter = StandardAugmentation(strong_views=(0,), **{**OFF, "jitter": 1.0}, brightness=0.4)
+    factors = brighter(images, 0, seeded(5))[:, 0, 0, 0] / 0.5
+    assert stats.kstest(factors.numpy(), "uniform", args=(0.6, 0.8)).pvalue > 1e-5
+    points = torch.zeros(3000, 3, 9, 9)
+    points[:, :, 4, 4] = 1.0
+    blurred = StandardAugmentation(strong_views=(0,), **{**OFF, "blur": 1.0}, blur_sigma=(10.0, 40.0))
+    spread = blurred(points, 0, seeded(6))[:, 0]
+    # In one row of a Gaussian, neighbours of the centre have exp(-1 / (2 sigma^2)) of it.
+    sigmas = (-0.5 / (spread[:, 4, 5] / spread[:, 4, 4]).log()).sqrt() * 224 / 9
+    assert stats.kstest(sigmas.numpy(), "uniform", args=(10.0, 30.0)).pvalue > 1e-5
 
 
 def test_the_second_view_is_strong_by_default(images: Tensor) -> None:

@@ -5,29 +5,61 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn import functional
 from torchvision.ops import box_iou
 
 from cmae_ablate.components.crops.boxes import box_areas, box_ious
 from cmae_ablate.components.crops.contrastive import boxes_from_heatmaps
 
 
+def slow_pixel(heatmap: list[list[float]], row: float, column: float) -> float:
+    """Bilinear interpolation of a map at a place counted in cells from the first one's centre."""
+    row, column = min(max(row, 0.0), len(heatmap) - 1.0), min(max(column, 0.0), len(heatmap[0]) - 1.0)
+    top, left = int(row), int(column)
+    below, right = min(top + 1, len(heatmap) - 1), min(left + 1, len(heatmap[0]) - 1)
+    down, across = row - top, column - left
+    upper = (1 - across) * heatmap[top][left] + across * heatmap[top][right]
+    lower = (1 - across) * heatmap[below][left] + across * heatmap[below][right]
+    return (1 - down) * upper + down * lower
+
+
 def slow_box(heatmap: Tensor, size: tuple[int, int], threshold: float) -> list[float]:
-    """The published arithmetic, one image at a time."""
-    scaled = heatmap - heatmap.min()
-    scaled = scaled / scaled.max()
-    scaled = functional.interpolate(scaled[None, None], size=size, mode="bilinear")[0, 0]
-    rows = [row for row in range(size[0]) if scaled[row].max() > threshold]
-    columns = [column for column in range(size[1]) if scaled[:, column].max() > threshold]
+    """The published arithmetic, pixel by pixel: min-max, bilinear with `align_corners=False`, extent."""
+    shape, low, high = heatmap.shape, heatmap.min().item(), heatmap.max().item()
+    scaled = [[(value - low) / (high - low) for value in row] for row in heatmap.tolist()]
+    hot = [
+        (y, x)
+        for y in range(size[0])
+        for x in range(size[1])
+        if slow_pixel(scaled, (y + 0.5) * shape[0] / size[0] - 0.5, (x + 0.5) * shape[1] / size[1] - 0.5)
+        > threshold
+    ]
+    rows, columns = (sorted(places) for places in zip(*hot, strict=True))
     return [rows[0] / size[0], columns[0] / size[1], rows[-1] / size[0], columns[-1] / size[1]]
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (3, 7)])
 @pytest.mark.parametrize("size", [(64, 64), (48, 80), (40, 33)])
-@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.8])
-def test_boxes_equal_the_published_loop(size: tuple[int, int], threshold: float) -> None:
-    maps = torch.randn(20, 8, 8, generator=torch.Generator().manual_seed(0)) ** 3
+@pytest.mark.parametrize("threshold", [0.0, 0.05, 0.1, 0.5])
+def test_boxes_equal_the_published_loop(
+    shape: tuple[int, int], size: tuple[int, int], threshold: float
+) -> None:
+    maps = torch.randn(8, *shape, generator=torch.Generator().manual_seed(0)).double() ** 3
     expected = torch.tensor([slow_box(heatmap, size, threshold) for heatmap in maps])
     torch.testing.assert_close(boxes_from_heatmaps(maps, size=size, threshold=threshold), expected)
+
+
+def test_boxes_touch_the_border_where_the_map_does_and_end_at_the_near_side_of_the_last_pixel() -> None:
+    maps = torch.zeros(1, 4, 4)
+    maps[0, 0, 0] = maps[0, 3, 3] = 1.0
+    assert boxes_from_heatmaps(maps, size=(64, 64))[0].tolist() == [0, 0, 63 / 64, 63 / 64]
+
+
+def test_one_pixel_above_the_threshold_is_a_box_of_no_extent() -> None:
+    maps = torch.zeros(1, 5, 5)
+    maps[0, 3, 1] = 1.0
+    assert boxes_from_heatmaps(maps, size=(5, 5), threshold=0.5)[0].tolist() == pytest.approx(
+        [3 / 5, 1 / 5, 3 / 5, 1 / 5]
+    )
 
 
 def test_a_single_hot_patch_gives_a_box_around_its_centre() -> None:

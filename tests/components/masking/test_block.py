@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import random
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -65,6 +69,49 @@ def test_masks_are_the_same_upside_down_in_distribution() -> None:
     share = hidden_grids(BlockMasking((8, 8), ratio=0.5), 800, (8, 8)).float().mean(0)
     assert (share - share.flip(0, 1)).abs().max() < 0.15
     assert (share - share.T).abs().max() < 0.15
+
+
+def slow_hidden(rows: int, columns: int, wanted: int, smallest: int, rng: random.Random) -> np.ndarray:
+    """BEiT's algorithm 1 for one image, patch by patch; of the last block as many as are missing."""
+    hidden: set[tuple[int, int]] = set()
+    while len(hidden) < wanted:
+        missing = wanted - len(hidden)
+        area = rng.uniform(smallest, max(missing, smallest))
+        aspect = math.exp(rng.uniform(math.log(0.3), math.log(1 / 0.3)))
+        height = min(max(round(math.sqrt(area * aspect)), 1), rows)
+        width = min(max(round(math.sqrt(area / aspect)), 1), columns)
+        top, left = rng.randrange(rows - height + 1), rng.randrange(columns - width + 1)
+        block = {(top + y, left + x) for y in range(height) for x in range(width)} - hidden
+        hidden |= set(rng.sample(sorted(block), min(missing, len(block))))
+    grid = np.zeros((rows, columns), dtype=bool)
+    for place in hidden:
+        grid[place] = True
+    return grid
+
+
+@pytest.mark.parametrize(("grid", "ratio", "smallest"), [((8, 8), 0.75, 4), ((6, 11), 0.5, 9)])
+def test_masks_have_the_distribution_of_a_slow_sampler(
+    grid: tuple[int, int], ratio: float, smallest: int
+) -> None:
+    wanted = grid[0] * grid[1] - int(grid[0] * grid[1] * (1 - ratio))
+    rng = random.Random(0)
+    slow = [slow_hidden(*grid, wanted, smallest, rng) for _ in range(1500)]
+    fast = hidden_grids(BlockMasking(grid, ratio=ratio, min_patches=smallest), 1500, grid).numpy()
+    # Six measures on two settings, each at 1e-5: a false alarm in 1 of 8,000 choices of the seeds.
+    for measure in (
+        lambda one: int(one[0].sum()),
+        lambda one: int(one[:, 0].sum()),
+        lambda one: int(one[grid[0] // 2].sum()),
+        lambda one: int((one[1:] != one[:-1]).sum()),
+        lambda one: int((one[:, 1:] != one[:, :-1]).sum()),
+        lambda one: int(ndimage.label(one)[1]),
+    ):
+        found = [[measure(one) for one in many] for many in (slow, fast)]
+        table = np.array([np.bincount(values, minlength=max(map(max, found)) + 1) for values in found])
+        # Rare values go together, as the test wants some of each.
+        common = table.sum(axis=0) >= 20
+        table = np.column_stack([table[:, common], table[:, ~common].sum(axis=1)])
+        assert stats.chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue > 1e-5
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.75])
