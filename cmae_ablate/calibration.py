@@ -36,7 +36,9 @@ SECONDS = 4.0
 """About what all timings of a study take together."""
 MOST = 8
 """Variants that are timed; the others are taken to be as fast as the one nearest in FLOPs."""
-WARM_STEPS, TIMED_STEPS = 2, 8
+WARM_STEPS, FEWEST_STEPS, TIMED_STEPS = 2, 3, 8
+LONGEST = 4.0
+"""Seconds that the fewest steps of one variant may take; a batch that needs more is cut."""
 ENCODED, PASSES = 64, 3
 COMPANY_SECONDS = 60.0
 
@@ -139,7 +141,8 @@ def _refreshes(spec: TrialSpec) -> set[int]:
 def _time(workload: Workload, matmul: float, runtime: Runtime, allowed: float) -> Speed:
     spec, cost = workload.spec, workload.cost
     assumed = ATTAINED * matmul
-    fitting = int(allowed * assumed / (max(cost.flops_image, cost.flops_encode) * (WARM_STEPS + TIMED_STEPS)))
+    steps = WARM_STEPS + FEWEST_STEPS
+    fitting = int(LONGEST * assumed / (max(cost.flops_image, cost.flops_encode) * steps))
     # Compiling takes minutes; a batch of one has no negatives and no variance.
     if spec.training.compile or fitting < 2:
         return Speed(assumed, assumed, measured=False)
@@ -175,7 +178,7 @@ def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runt
         times.append(_clock(workload, runtime))
 
     def enough() -> bool:
-        late = len(times) > WARM_STEPS + 2 and times[-1] - times[0] > allowed
+        late = len(times) > WARM_STEPS + FEWEST_STEPS and times[-1] - times[0] > allowed
         return late or len(times) > WARM_STEPS + TIMED_STEPS
 
     # A crop strategy that looks at the images before the first epoch is timed on its own.

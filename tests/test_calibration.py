@@ -105,6 +105,22 @@ def test_what_would_take_long_is_said_to_be_unmeasured(tiny_spec: TrialSpec) -> 
     assert "unmeasured" in estimate(work, speed, "cpu").basis
 
 
+def test_steps_are_timed_at_the_batch_that_trains(
+    tiny_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = []
+
+    def step(spec: TrialSpec, batch: int, *_: object) -> float:
+        batches.append(batch)
+        return 1.0
+
+    monkeypatch.setattr(calibration, "_step_seconds", step)
+    works = [_workload(tiny_spec, decoder={"depth": depth}) for depth in range(1, 7)]
+    # At the speed of a slow machine, however many variants share the seconds.
+    calibrate(works, 2e10, Runtime(), workers=1)
+    assert set(batches) == {16}
+
+
 @pytest.mark.distributed
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no further processes without fork")
 def test_the_company_works_and_is_gone_afterwards(tmp_path: Path) -> None:
