@@ -28,15 +28,20 @@ from cmae_ablate.reporting import (
     report_study,
     say,
     say_failures,
+    settled,
     track_imported,
     track_summary,
 )
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import MlflowTracker, Tracker, ui_command
 from cmae_ablate.trial import Bench, run_cell
+from cmae_ablate.tuning import SEARCH_CSV, frozen, search_frame, tuning_of, winners, with_corners
 from cmae_ablate.worker import StopFlag, Worker, catching_signals
 
 INTERRUPTED = (130, 143)
+SEARCH_ONLY = "CMAE_ABLATE_SEARCH_ONLY"
+"""Set for workers that a search's command starts: once the tuning is over, that command goes on."""
 
 
 def run_study(options: Options, console: Console, imported: Path | None = None) -> int:
@@ -59,21 +64,21 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     )
     pick_device(options.device)
     campaign = options.begin(study, console)
-    smoke_pass(campaign)
+    smoke_pass(with_corners(campaign) if study.search else campaign)
     make_places(campaign)
+    if study.search is not None:
+        found, status = _search(campaign, options, console)
+        if found is None:
+            return status
+        campaign = found
     queue, tracker = open_queue(campaign), open_tracker(campaign)
-    tracker.open_study(
-        campaign.planned, {"question": study.question, "command": options.command, **describe_environment()}
-    )
+    tracker.open_study(campaign.planned, _description(study, options))
     if rows:
         count = queue.import_complete(rows, study.metric)
         track_imported(queue.status(), tracker)
         console.print(f"imported {count} of {len(rows)} rows of {imported}", highlight=False)
-    status = _train(campaign, options, queue, tracker, console)
-    is_over = status in INTERRUPTED
-    tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"), groups=is_over)
-    if is_over:
-        console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
+    status = _work_through(campaign, options, queue, tracker, console)
+    if status in INTERRUPTED:
         return status
     try:
         files = report_study(campaign, queue, options)
@@ -86,6 +91,39 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     track_summary(results.trials_frame(statuses), tracker, "FAILED" if status else "FINISHED")
     _say_where(campaign, tracker, console)
     return status
+
+
+def _search(campaign: Campaign, options: Options, console: Console) -> tuple[Campaign | None, int]:
+    """Tune every variant, and freeze the winners.
+
+    Returns:
+        The study with the winners' settings and 0; None and the exit status where there are no winners yet.
+    """
+    tuning = tuning_of(campaign)
+    make_places(tuning)
+    queue, tracker = open_queue(tuning), open_tracker(tuning)
+    tracker.open_study(tuning.planned, _description(campaign.study, options))
+    status = _work_through(tuning, options, queue, tracker, console)
+    statuses = queue.status()
+    search_frame(campaign, statuses).to_csv(campaign.folder / SEARCH_CSV, index=False)
+    if status in INTERRUPTED:
+        return None, status
+    won = winners(campaign, statuses)
+    status = say_failures(statuses, console)
+    track_summary(results.trials_frame(statuses), tracker, "FINISHED" if won else "FAILED")
+    if won is None:
+        console.print(
+            "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
+            f"see {campaign.folder / SEARCH_CSV}, narrow the space, and run the command again",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return None, 1
+    queue.note("winners", {label: dict(each.settings) for label, each in won.items()})
+    found = frozen(campaign, won)
+    for note in found.notes:
+        console.print(f"search: {note}", highlight=False, markup=False)
+    return found, 0
 
 
 def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
@@ -111,7 +149,17 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
     make_places(campaign)
     runtime = Runtime(pick_device(options.device))
     log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
-    return Worker(campaign, open_queue(campaign), open_tracker(campaign), runtime, stop, log, _say_now).run()
+
+    def worker(each: Campaign) -> Worker:
+        return Worker(each, open_queue(each), open_tracker(each), runtime, stop, log, _say_now)
+
+    if campaign.study.search is not None:
+        tuning = tuning_of(campaign)
+        make_places(tuning)
+        status = worker(tuning).run()
+        if status or SEARCH_ONLY in os.environ:
+            return status
+    return worker(settled(campaign)).run()
 
 
 def repeat_cell(options: Options, name: str, console: Console) -> int:
@@ -123,7 +171,7 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     Raises:
         UserError: The study has no such cell.
     """
-    campaign = options.begin(options.load(), console)
+    campaign = settled(options.begin(options.load(), console))
     known = {f"{cell.variant}:{cell.seed}": cell for cell in campaign.planned}
     if name not in known:
         raise UserError(
@@ -215,7 +263,7 @@ def _gpus_per_worker(options: Options) -> float:
 
 def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker, console: Console) -> int:
     statuses = queue.status()
-    done = sum(status.state == "COMPLETE" for status in statuses)
+    done = sum(status.is_done for status in statuses)
     if any(status.state == "FAILED" for status in statuses):
         queue.forgive()  # the user runs the command again: what failed for good is tried again
     if done == len(statuses):
@@ -240,9 +288,27 @@ def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker,
             return Worker(campaign, queue, tracker, runtime, stop, str(log), tell).run()
 
 
+def _work_through(
+    campaign: Campaign, options: Options, queue: Queue, tracker: Tracker, console: Console
+) -> int:
+    """Train what is missing, and see to it that no run is left running."""
+    status = _train(campaign, options, queue, tracker, console)
+    is_over = status in INTERRUPTED
+    states = {(each.cell.variant, each.cell.seed): each for each in queue.status()}
+    running = {key for key, each in states.items() if each.state == "RUNNING"}
+    tracker.reconcile(running, {key for key, each in states.items() if each.is_done}, groups=is_over)
+    if is_over:
+        console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
+    return status
+
+
+def _description(study: Study, options: Options) -> dict[str, str]:
+    return {"question": study.question, "command": options.command, **describe_environment()}
+
+
 def _launch(campaign: Campaign, options: Options, workers: int, logs: Path) -> list[int]:
     command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
-    environment = options.environment()
+    environment = options.environment() | ({SEARCH_ONLY: "1"} if campaign.is_tuning else {})
     if options.launcher == "ray":
         from cmae_ablate.launch import ray
 
@@ -256,10 +322,6 @@ def _launch(campaign: Campaign, options: Options, workers: int, logs: Path) -> l
 
 def _say_now(text: str) -> None:
     print(text, flush=True)
-
-
-def _in_state(queue: Queue, state: str) -> set[tuple[str, int]]:
-    return {(status.cell.variant, status.cell.seed) for status in queue.status() if status.state == state}
 
 
 def _devices(device: str, workers: int) -> Sequence[str] | None:

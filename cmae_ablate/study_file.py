@@ -9,8 +9,9 @@ from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import load_components, suggest
+from cmae_ablate.search_keys import Search, read_search
 from cmae_ablate.settings import SpecError, Tree, apply, default_tree
-from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, Search, StudyKeys, check_seeds
+from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, StudyKeys, check_seeds
 from cmae_ablate.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml, parse_scalar
 
 _PACKAGE = Path(__file__).parent
@@ -37,6 +38,7 @@ class Study:
         budget: What all variants get equally much of: `epochs`, `flops` or `time`.
         keep: What of a complete cell stays on disk: its `model`, or `all`, the last training state too.
         search: What is tuned for each variant before the table's seeds are trained, if anything.
+        first_seed: The seeds count from here; 0 for every table.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Study:
     search: Search | None
     base: Tree
     base_changes: tuple[Change, ...]
+    first_seed: int = 0
 
     def error(self, path: KeyPath, message: str) -> UserError:
         """A mistake at a key of the study file."""
@@ -113,7 +116,7 @@ def load(
         equivalence_margin=keys.margin(),
         budget=keys.one_of("budget", BUDGETS),
         keep=keys.one_of("keep", KEEPS),
-        search=keys.search(),
+        search=read_search(keys),
         base=base,
         base_changes=tuple(changes_made),
     )
@@ -122,8 +125,6 @@ def load(
 def _refuse_unbuilt(keys: StudyKeys) -> None:
     if keys.one_of("budget", BUDGETS) != "epochs":
         raise keys.error(("budget",), "only 'epochs' (equal epochs) is built so far; remove the key")
-    if keys.search() is not None:
-        raise keys.error(("design",), "'search' is not built yet; name another design")
 
 
 def find_scale(scale: str, study: Path) -> Path:
