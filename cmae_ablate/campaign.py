@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.budget import (
@@ -18,11 +19,14 @@ from cmae_ablate.budget import (
     known_seconds,
     seconds_per_epoch,
 )
+from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.design import Cell, Variant, cells, reference_label, variants
 from cmae_ablate.errors import UserError
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.queue import PlannedCell
 from cmae_ablate.runtime import Runtime
+from cmae_ablate.settings import SpecError
+from cmae_ablate.space import with_settings
 from cmae_ablate.spec import Choice, TrialSpec
 from cmae_ablate.study_file import Study
 
@@ -74,6 +78,9 @@ class Campaign:
         places: Where state lies.
         shares: Each variant's part of the budget; empty where all train equally many epochs, or where
             equal time is not measured yet.
+        is_tuning: Whether the variants are the tuning trials of the study's search, each to be given what it
+            tries when its cell is claimed.
+        notes: What the report says of how the variants came by their settings.
     """
 
     study: Study
@@ -81,6 +88,8 @@ class Campaign:
     data: Mapping[str, DataArrays]
     places: Places
     shares: tuple[Share, ...] = ()
+    is_tuning: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -114,9 +123,21 @@ class Campaign:
         """The queue's view of the cells."""
         return [self._planned(cell) for cell in self.cells]
 
-    def cell(self, planned: PlannedCell) -> Cell:
-        """The cell that the queue handed out."""
-        return self._by_id[planned.id]
+    def cell(self, planned: PlannedCell, settings: Mapping[str, Any] | None = None) -> Cell:
+        """The cell that the queue handed out, with what it is to try where it is a tuning trial.
+
+        Raises:
+            UserError: The settings do not go together.
+        """
+        cell = self._by_id[planned.id]
+        if not settings:
+            return cell
+        try:
+            return replace(
+                cell, variant=replace(cell.variant, spec=with_settings(cell.variant.spec, settings))
+            )
+        except SpecError as error:
+            raise UserError(f"{'.'.join(error.path)}: {error.message}; narrow the search's space") from error
 
     @cached_property
     def _by_id(self) -> dict[str, Cell]:
@@ -124,6 +145,8 @@ class Campaign:
 
     def _planned(self, cell: Cell) -> PlannedCell:
         fingerprint = self.fingerprint(cell.spec)
+        if self.is_tuning and self.study.search is not None:
+            fingerprint = text_digest(f"{fingerprint} {self.study.search.identity}")[:32]
         return PlannedCell(
             id=f"{cell.variant.label}:{cell.seed}:{fingerprint}",
             variant=cell.variant.label,

@@ -8,7 +8,8 @@ from itertools import product
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import suggest
-from cmae_ablate.settings import SpecError, apply, changes
+from cmae_ablate.settings import SpecError, apply, touches
+from cmae_ablate.space import check_space
 from cmae_ablate.spec import TrialSpec, resolve
 from cmae_ablate.study_file import Study
 from cmae_ablate.study_keys import BUDGETS, Factor
@@ -67,7 +68,7 @@ def variants(study: Study) -> list[Variant]:
 
     Raises:
         UserError: A level does not fit, the reference is no variant, two variants share a label,
-            or the metric, the report or a contrast names what does not exist.
+            the metric, the report or a contrast names what does not exist, or a search's space does not fit.
     """
     found = [Variant(_label(levels), levels, _resolve(study, levels)) for levels in combinations(study)]
     labels = [variant.label for variant in found]
@@ -88,12 +89,15 @@ def variants(study: Study) -> list[Variant]:
     for variant in found:
         _check_metrics(study, variant)
     _check_budget(study, found)
+    if study.search is not None:
+        check_space(study, {variant.label: variant.spec for variant in found})
     return found
 
 
 def cells(study: Study, found: list[Variant]) -> list[Cell]:
     """Every variant with every seed, seed-major: an interrupted study leaves complete paired blocks."""
-    return [Cell(variant, seed) for seed in range(study.seeds) for variant in found]
+    seeds = range(study.first_seed, study.first_seed + study.seeds)
+    return [Cell(variant, seed) for seed in seeds for variant in found]
 
 
 def reference_label(study: Study) -> str:
@@ -160,22 +164,12 @@ def _level_place(factor: Factor, label: str, path: tuple[str, ...]) -> str:
 def _place(study: Study, chosen: list[tuple[Factor, str]], path: tuple[str, ...]) -> str:
     """Where the setting at `path` was made last: in a level, by `--set`, in the study, or in the scale."""
     for factor, label in reversed(chosen):
-        if _touches(factor.path, factor.levels[label], path):
+        if touches(factor.path, factor.levels[label], path):
             return _level_place(factor, label, path)
     for change in reversed(study.base_changes):
-        if _touches(change.path, change.value, path):
+        if touches(change.path, change.value, path):
             return change.origin.place(path[len(change.path) :])
     return f"{study.origin.place(())}: {'.'.join(path)}"
-
-
-def _touches(path: tuple[str, ...], value: object, wanted: tuple[str, ...]) -> bool:
-    for place, setting in changes(path, value):
-        inner = wanted[len(place) :]
-        if wanted[: len(place)] != place:
-            continue
-        if not inner or not isinstance(setting, Mapping) or inner[0] in setting:
-            return not (inner and isinstance(setting, str) and inner[0] != "name")
-    return False
 
 
 def _check_budget(study: Study, found: list[Variant]) -> None:
@@ -201,6 +195,7 @@ def _check_metrics(study: Study, variant: Variant) -> None:
     ]
     wanted: list[tuple[tuple[str, ...], str]] = [(("metric",), study.metric)]
     wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]
+    wanted += [(("search", "metric"), study.search.metric)] if study.search else []
     for path, metric in wanted:
         if metric not in produced and not (path[0] == "report" and metric == "pretrain.loss"):
             raise study.error(

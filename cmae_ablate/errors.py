@@ -33,3 +33,7 @@ class NoRoomError(RuntimeError):
 
 class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
     """The work was asked to stop; done again, it goes on from its last checkpoint."""
+
+
+class Pruned(Exception):  # noqa: N818 - no error: a search does not need the rest
+    """A tuning trial was stopped early; the message says why."""

@@ -18,8 +18,13 @@ def check_ranks(campaign: Campaign, ranks: Ranks) -> None:
     """Refuse what the ranks cannot train together.
 
     Raises:
-        UserError: A batch cannot be shared out evenly, or another rank sees another study.
+        UserError: A batch cannot be shared out evenly, another rank sees another study, or it is a search.
     """
+    if ranks.count > 1 and campaign.study.search is not None:
+        raise UserError(
+            f"{campaign.study.origin.file}: a search is tuned by workers of one process each; "
+            "use `cmae-ablate run` or `cmae-ablate worker` without torchrun"
+        )
     for variant in campaign.variants:
         batch = min(variant.spec.training.batch_size, len(campaign.data_of(variant.spec).train))
         if batch % ranks.count:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +14,7 @@ from cmae_ablate import design
 from cmae_ablate.arrays import ExpectedSize, prepare
 from cmae_ablate.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
 from cmae_ablate.calibration import Speed, Workload, calibrate, estimate
-from cmae_ablate.campaign import Places, check_batch
+from cmae_ablate.campaign import Campaign, Places, check_batch
 from cmae_ablate.design import Variant
 from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.launch.local import keep_memory
@@ -22,8 +22,11 @@ from cmae_ablate.options import Options
 from cmae_ablate.progress import preparation
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.runtime import Runtime, pick_device, set_threads, worker_count
+from cmae_ablate.search_keys import TUNING_SEED, Search
+from cmae_ablate.space import for_tuning, in_words
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
+from cmae_ablate.tuning import frozen, tuning_of, winners
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,10 @@ def show_plan(options: Options, console: Console) -> None:
     _show_costs(plans, study.seeds, design.reference_label(study), console)
     hours = sum(plan.hours.hours for plan in plans) * study.seeds
     cells = len(plans) * study.seeds
+    tuning = _show_tuning(options, study, plans, sizes, Runtime(device), console) if study.search else 0.0
     console.print(
-        f"{cells} cells ({len(plans)} variants x {study.seeds} seeds), {_duration(hours)} of computation; "
-        f"{plans[0].hours.basis}",
+        f"{cells} cells ({len(plans)} variants x {study.seeds} seeds), {_duration(hours)} of computation"
+        f"{f', {_duration(hours + tuning)} with the tuning' if tuning else ''}; {plans[0].hours.basis}",
         highlight=False,
     )
 
@@ -85,13 +89,13 @@ def show_status(options: Options, console: Console) -> None:
         console.print(f"{study.name}: nothing has run yet in {places.out}", highlight=False)
         return
     campaign = options.begin(study, console)
+    if study.search is not None:
+        found = _show_search(campaign, study.search, console)
+        if found is None:
+            return
+        campaign = found
     statuses = open_queue(campaign).status()
-    table = Table(
-        "variant", "seed", "state", study.metric, "attempts", "worker", "last sign", "log or reason"
-    )
-    for status in statuses:
-        table.add_row(*_status_row(status))
-    console.print(table)
+    _show_cells(statuses, study.metric, console)
     done = [status for status in statuses if status.state == "COMPLETE"]
     reused = sum(bool(status.results.get("reused")) for status in done)
     console.print(
@@ -133,6 +137,31 @@ def _shared(
     return shared
 
 
+def _show_search(campaign: Campaign, search: Search, console: Console) -> Campaign | None:
+    """Print where each tuning trial stands; the study with its winners, once there are any."""
+    from cmae_ablate.reporting import open_queue
+
+    trials = open_queue(tuning_of(campaign)).status()
+    _show_cells(trials, search.metric, console)
+    done = sum(status.is_done for status in trials)
+    pruned = sum(status.state == "PRUNED" for status in trials)
+    console.print(f"{done} of {len(trials)} tuning trials done, {pruned} of them pruned", highlight=False)
+    won = winners(campaign, trials)
+    if won is None:
+        console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
+        return None
+    found = frozen(campaign, won)
+    console.print(f"search: {found.notes[0]}", highlight=False, markup=False)
+    return found
+
+
+def _show_cells(statuses: Sequence[CellStatus], metric: str, console: Console) -> None:
+    table = Table("variant", "seed", "state", metric, "attempts", "worker", "last sign", "log or reason")
+    for status in statuses:
+        table.add_row(*_status_row(status))
+    console.print(table)
+
+
 def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
     dataset = spec["dataset"].build()
     known: ExpectedSize | None = dataset.expected_size()
@@ -165,6 +194,31 @@ def plan_variants(
         VariantPlan(variant, item.size, item.cost, estimate(item, speed, machine))
         for variant, item, speed in zip(variants, work, speeds, strict=True)
     ]
+
+
+def _show_tuning(
+    options: Options,
+    study: Study,
+    plans: Sequence[VariantPlan],
+    sizes: Mapping[str, ExpectedSize],
+    runtime: Runtime,
+    console: Console,
+) -> float:
+    """Say what the search costs at most; the hours."""
+    search = study.search
+    assert search is not None
+    tuned = [replace(plan.variant, spec=for_tuning(plan.variant.spec, search.metric)) for plan in plans]
+    timed = plan_variants(options, tuned, search.trials, sizes, runtime)
+    hours = sum(plan.hours.hours for plan in timed) * search.trials
+    console.print(
+        f"before them {len(plans) * search.trials} tuning trials "
+        f"({len(plans)} variants x {search.trials} trials, seed {TUNING_SEED}) for {search.metric} "
+        f"over {in_words(search)}: "
+        f"{'at most ' if search.prune else ''}{_duration(hours)} at the study's own settings",
+        highlight=False,
+        markup=False,
+    )
+    return hours
 
 
 def _workload(spec: TrialSpec, size: ExpectedSize) -> Workload:

@@ -35,7 +35,7 @@ class CellNote:
     Attributes:
         cell: The cell's id.
         title: For people: variant and seed.
-        phase: `starting`, `pretraining`, `evaluating`, `complete`, `failed` or `interrupted`.
+        phase: `starting`, `pretraining`, `evaluating`, `complete`, `pruned`, `failed` or `interrupted`.
         step: Optimiser steps done.
         steps: Optimiser steps in all.
         epoch: Epochs done.
@@ -55,7 +55,7 @@ class CellNote:
     @property
     def is_over(self) -> bool:
         """Whether the worker has left the cell."""
-        return self.phase in {"complete", "failed", "interrupted"}
+        return self.phase in {"complete", "pruned", "failed", "interrupted"}
 
 
 class NoteWriter:
@@ -154,7 +154,7 @@ class Monitor:
         if key in self._over:
             return
         self._over.add(key)
-        self._done += note.phase == "complete"
+        self._done += note.phase in {"complete", "pruned"}
         task = self._tasks.pop(note.cell, None)
         if task is not None:
             self._progress.remove_task(task)

@@ -15,7 +15,7 @@ from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import UserError
 from cmae_ablate.exhibits import exhibits
 from cmae_ablate.options import Options
-from cmae_ablate.queue import CellStatus, Queue
+from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
 from cmae_ablate.report import StudyPart, combine, read_controls, read_trials, write_report
 from cmae_ablate.report.frame import ReportFiles, StudyDescription
 from cmae_ablate.report.terminal import show_table
@@ -23,18 +23,41 @@ from cmae_ablate.runtime import Runtime, pick_device
 from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import Status
+from cmae_ablate.tuning import frozen, tuning_of, winners
 
 SUMMARY = "summary"
 
 
 def open_queue(campaign: Campaign) -> Queue:
     """The study's queue; its storage is created if need be."""
+    direction: Direction = "minimize" if campaign.study.metric.endswith("loss") else "maximize"
+    search = campaign.study.search if campaign.is_tuning else None
     return Queue(
         campaign.places.storage,
         campaign.study.name,
         campaign.planned,
-        direction="minimize" if campaign.study.metric.endswith("loss") else "maximize",
+        direction=direction,
+        proposals=Proposals(search, direction) if search else None,
     )
+
+
+def settled(campaign: Campaign) -> Campaign:
+    """The study that its table is made of: of a search, with the winners' settings.
+
+    Raises:
+        UserError: The tuning is not over.
+    """
+    if campaign.study.search is None:
+        return campaign
+    statuses = open_queue(tuning_of(campaign)).status()
+    won = winners(campaign, statuses)
+    if won is None:
+        done = sum(status.is_done for status in statuses)
+        raise UserError(
+            f"{campaign.study.path}: the search is not over, {done} of {len(statuses)} trials are done "
+            "and the table begins with its winners: run the study first"
+        )
+    return frozen(campaign, won)
 
 
 def report_study(campaign: Campaign, queue: Queue, options: Options) -> ReportFiles:
@@ -52,7 +75,9 @@ def report_study(campaign: Campaign, queue: Queue, options: Options) -> ReportFi
 def describe(campaign: Campaign, statuses: Sequence[CellStatus]) -> StudyDescription:
     """The study in the report's words, with what its cells know."""
     levels = {variant.label: variant.levels for variant in campaign.variants}
-    found = results.describe(campaign.study, levels, campaign.reference, statuses, campaign.shares)
+    found = results.describe(
+        campaign.study, levels, campaign.reference, statuses, campaign.shares, campaign.notes
+    )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in campaign.data.values() for text in data.notices)
     return replace(found, notes=(*found.notes, *notices))
@@ -67,7 +92,7 @@ def report_again(options: Options, console: Console) -> int:
     study = options.load()
     if not has_state(options):
         return _say_nothing_ran(study, options, console)
-    campaign = options.begin(study, console)
+    campaign = settled(options.begin(study, console))
     queue = open_queue(campaign)
     if not any(status.state == "COMPLETE" for status in queue.status()):
         say_failures(queue.status(), console)
@@ -127,7 +152,7 @@ def _part(options: Options, console: Console) -> StudyPart:
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     if has_state(options):
-        campaign = options.begin(study, console)
+        campaign = settled(options.begin(study, console))
         statuses = open_queue(campaign).status()
         description, trials = describe(campaign, statuses), results.trials_frame(statuses)
         variants = campaign.variants
@@ -209,7 +234,7 @@ def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
     Returns:
         The exit status: 0 when there is none, else 1.
     """
-    open_cells = [status for status in statuses if status.state != "COMPLETE"]
+    open_cells = [status for status in statuses if not status.is_done]
     for status in open_cells:
         why = f": {status.reason}; log: {status.log}" if status.reason else ""
         console.print(

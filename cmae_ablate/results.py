@@ -18,6 +18,7 @@ from cmae_ablate.runtime import Runtime
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 from cmae_ablate.trial import Bench, random_init_control, raw_pixel_control
+from cmae_ablate.tuning import tuning_note
 
 
 def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
@@ -47,6 +48,7 @@ def describe(
     reference: str,
     statuses: Iterable[CellStatus] = (),
     shares: Sequence[Share] = (),
+    tuned: Sequence[str] = (),
 ) -> StudyDescription:
     """The study in the report's words.
 
@@ -56,8 +58,11 @@ def describe(
         reference: Label of the reference variant.
         statuses: Its cells, if any: they know protocols, and fingerprints to compare a CSV's with.
         shares: Each variant's part of a budget other than equal epochs, where it is known.
+        tuned: How a search chose each variant's settings, where it is known.
     """
     known = list(statuses)
+    if study.search is not None and not tuned:
+        tuned = (tuning_note(study.search),)
     return StudyDescription(
         name=study.name,
         question=study.question,
@@ -71,7 +76,7 @@ def describe(
         report=study.report,
         contrasts=study.contrasts,
         equivalence_margin=study.equivalence_margin,
-        notes=(budget_note(study.budget, reference, shares),),
+        notes=(budget_note(study.budget, reference, shares), *tuned),
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
         asked=study.seeds if study.seeds < study.planned_seeds else None,

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -15,34 +11,33 @@ import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
-from cmae_ablate.cache import record_plan
 from cmae_ablate.campaign import Campaign, check_batch
 from cmae_ablate.disk import private_files
 from cmae_ablate.environment import describe_environment
-from cmae_ablate.errors import DivergedError, RankError, StorageError, UserError
-from cmae_ablate.follower import check_ranks, follow
-from cmae_ablate.launch.local import LOG_VARIABLE, PARENT_VARIABLE, follow_parent, keep_memory, run_workers
+from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
-from cmae_ablate.progress import Monitor
 from cmae_ablate.queue import JSON, Queue, check_rows
-from cmae_ablate.ranks import is_one_of_many, joined, own_device
+from cmae_ablate.ranks import is_one_of_many
 from cmae_ablate.report import read_trials
 from cmae_ablate.reporting import (
     open_queue,
     report_study,
     say,
     say_failures,
+    settled,
     track_imported,
     track_summary,
 )
-from cmae_ablate.runtime import Runtime, pick_device, set_threads, worker_count
-from cmae_ablate.tracking import MlflowTracker, Tracker, ui_command
+from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.study_file import Study
+from cmae_ablate.tracking import Tracker, ui_command
 from cmae_ablate.trial import Bench, run_cell
-from cmae_ablate.worker import StopFlag, Worker, catching_signals
+from cmae_ablate.tuning import SEARCH_CSV, frozen, search_frame, tuning_of, winners, with_corners
+from cmae_ablate.workforce import INTERRUPTED, make_places, open_tracker, work_through
 
-INTERRUPTED = (130, 143)
 NO_PREDICTIONS = (
     "a CSV holds no per-image predictions: comparisons with imported cells have no interval over seeds and "
     "images together. To have it, copy the other machine's OUT/cache into this OUT instead, and run again: "
@@ -78,26 +73,20 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     tables = {str(path): _rows(read_trials(path, described)) for path in imported}
     pick_device(options.device)
     keep_memory()  # a single worker trains in this process
-    campaign = options.begin(study, console, measure=True, check=smoke_pass)
+    campaign = options.begin(study, console, measure=True, check=_check_runs)
     make_places(campaign)
+    if study.search is not None:
+        found, status = _search(campaign, options, console)
+        if found is None:
+            return status
+        campaign = found
+        make_places(campaign)
     queue, tracker = open_queue(campaign), open_tracker(campaign)
-    tracker.open_study(
-        campaign.planned, {"question": study.question, "command": options.command, **describe_environment()}
-    )
+    tracker.open_study(campaign.planned, _description(study, options))
     if tables:
         _import(tables, queue, tracker, study.metric, console)
-    try:
-        status = _train(campaign, options, queue, tracker, console)
-    except StorageError:
-        tracker.reconcile(())  # nobody can be asked what runs; without its database nothing does
-        raise
-    except BaseException:
-        tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"))
-        raise
-    is_over = status in INTERRUPTED
-    tracker.reconcile(_in_state(queue, "RUNNING"), _in_state(queue, "COMPLETE"), groups=is_over)
-    if is_over:
-        console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
+    status = work_through(campaign, options, queue, tracker, console)
+    if status in INTERRUPTED:
         return status
     try:
         files = report_study(campaign, queue, options)
@@ -112,6 +101,39 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     track_summary(results.trials_frame(statuses), tracker, "FAILED" if status else "FINISHED")
     _say_where(campaign, tracker, console)
     return status
+
+
+def _search(campaign: Campaign, options: Options, console: Console) -> tuple[Campaign | None, int]:
+    """Tune every variant, and freeze the winners.
+
+    Returns:
+        The study with the winners' settings and 0; None and the exit status where there are no winners yet.
+    """
+    tuning = tuning_of(campaign)
+    make_places(tuning)
+    queue, tracker = open_queue(tuning), open_tracker(tuning)
+    tracker.open_study(tuning.planned, _description(campaign.study, options))
+    status = work_through(tuning, options, queue, tracker, console)
+    statuses = queue.status()
+    search_frame(campaign, statuses).to_csv(campaign.folder / SEARCH_CSV, index=False)
+    if status in INTERRUPTED:
+        return None, status
+    won = winners(campaign, statuses)
+    status = say_failures(statuses, console)
+    track_summary(results.trials_frame(statuses), tracker, "FINISHED" if won else "FAILED")
+    if won is None:
+        console.print(
+            "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
+            f"see {campaign.folder / SEARCH_CSV}, narrow the space, and run the command again",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return None, 1
+    queue.note("winners", {label: dict(each.settings) for label, each in won.items()})
+    found = frozen(campaign, won)
+    for note in found.notes:
+        console.print(f"search: {note}", highlight=False, markup=False)
+    return found, 0
 
 
 def _import(
@@ -135,6 +157,10 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, JSON]]:
     return cast("list[dict[str, JSON]]", frame.to_dict("records"))
 
 
+def _description(study: Study, options: Options) -> dict[str, str]:
+    return {"question": study.question, "command": options.command, **describe_environment()}
+
+
 def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
     """The command that shows the runs, and where a browser finds them."""
     address = tracker.address()
@@ -148,39 +174,6 @@ def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
 
 
 @private_files()
-def work(options: Options, console: Console, stop: StopFlag) -> int:
-    """One worker in this process, or one rank of it where torchrun started several, until nothing is left.
-
-    Returns:
-        0, or 130 or 143 when interrupted, or 1 where another rank was lost.
-    """
-    follow_parent()
-    keep_memory()  # nobody set the allocator's thresholds where a user started this process
-    device = own_device(pick_device(options.device))
-    try:
-        with joined(device) as ranks:
-            with ranks.leader_first():  # it prepares data, and measures where a study asks for equal time
-                heard = console if ranks.leads else Console(quiet=True)
-                campaign = options.begin(options.load(), heard, measure=ranks.leads)
-                make_places(campaign)
-            check_ranks(campaign, ranks)
-            runtime = Runtime(device, ranks=ranks)
-            if not ranks.leads:
-                return follow(campaign, runtime, lambda: stop.status)
-            log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
-            queue, tracker = open_queue(campaign), open_tracker(campaign)
-            status = Worker(campaign, queue, tracker, runtime, stop, log, _say_now).run()
-            if os.environ.get(PARENT_VARIABLE) != "1" and not (running := _in_state(queue, "RUNNING")):
-                tracker.reconcile(
-                    running, _in_state(queue, "COMPLETE")
-                )  # nobody else is there to end the runs
-            return status
-    except RankError as error:
-        _say_now(str(error))
-        return 1
-
-
-@private_files()
 def repeat_cell(options: Options, name: str, console: Console) -> int:
     """Train one cell again from nothing, and compare its weights with those recorded.
 
@@ -190,7 +183,7 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     Raises:
         UserError: The study has no such cell.
     """
-    campaign = options.begin(options.load(), console, measure=True)
+    campaign = settled(options.begin(options.load(), console, measure=True))
     known = {f"{cell.variant}:{cell.seed}": cell for cell in campaign.planned}
     if name not in known:
         raise UserError(
@@ -218,6 +211,11 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     return 0 if equal else 1
 
 
+def _check_runs(campaign: Campaign) -> None:
+    """Refuse a study of which a variant, or an end of its search's space, cannot run."""
+    smoke_pass(with_corners(campaign) if campaign.study.search else campaign)
+
+
 def smoke_pass(campaign: Campaign) -> None:
     """Take one step of every variant on noise, before anything is trained.
 
@@ -231,107 +229,3 @@ def smoke_pass(campaign: Campaign) -> None:
             smoke(variant.spec, image_size_of(variant.spec, campaign.data_of(variant.spec)))
         except (UserError, DivergedError) as error:
             raise UserError(f"{campaign.study.origin.file}: variant '{variant.label}': {error}") from error
-
-
-def make_places(campaign: Campaign) -> None:
-    """Create the folders of state, readable by the owner only.
-
-    Raises:
-        UserError: They cannot be created.
-    """
-    for folder in (campaign.places.out, campaign.places.cache, campaign.folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise UserError(
-                f"--out {campaign.places.out}: cannot be made a folder ({error.strerror}); choose another"
-            ) from error
-    needed = ((campaign.pretraining(cell.spec), cell.variant.label, cell.seed) for cell in campaign.cells)
-    record_plan(campaign.folder, needed)
-
-
-def open_tracker(campaign: Campaign) -> Tracker:
-    """The study's MLflow store; created if need be."""
-    return MlflowTracker(campaign.places.tracking, campaign.places.out / "mlartifacts", campaign.study.name)
-
-
-def default_workers(campaign: Campaign, options: Options) -> int:
-    """One worker a GPU; on CPUs as many as their cores bear at the threads a cell takes."""
-    threads = _threads(campaign)
-    if options.launcher == "ray":
-        from cmae_ablate.launch import ray
-
-        return ray.worker_count(threads, _gpus_per_worker(options), campaign.folder / "logs")
-    return worker_count(pick_device(options.device), threads)
-
-
-def _threads(campaign: Campaign) -> int:
-    return max(variant.spec.training.threads for variant in campaign.variants)
-
-
-def _gpus_per_worker(options: Options) -> float:
-    return 0.0 if options.device == "cpu" else options.gpus_per_worker
-
-
-def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker, console: Console) -> int:
-    statuses = queue.status()
-    done = sum(status.state == "COMPLETE" for status in statuses)
-    if any(status.state == "FAILED" for status in statuses):
-        queue.forgive()  # the user runs the command again: what failed for good is tried again
-    if done == len(statuses):
-        console.print(
-            f"all {done} cells of {campaign.study.name} are complete; nothing to train", highlight=False
-        )
-        return 0
-    logs = campaign.folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    workers = min(options.workers or default_workers(campaign, options), len(statuses) - done)
-    console.print(
-        f"{campaign.study.name}: {len(statuses) - done} cells to train, {workers} at a time", highlight=False
-    )
-    with Monitor(campaign.folder / "progress", len(statuses), done, console):
-        if workers > 1 or options.launcher != "local":
-            codes = _launch(campaign, options, workers, logs)
-            if not queue.pending():
-                return 0  # whatever ended some workers, the others did the rest
-            return next((code for code in codes if code in INTERRUPTED), 0)
-        stop, runtime = StopFlag(), Runtime(pick_device(options.device))
-        log = logs / "worker-0.log"
-        with catching_signals(stop):
-            return Worker(campaign, queue, tracker, runtime, stop, str(log), partial(_append, log)).run()
-
-
-def _launch(campaign: Campaign, options: Options, workers: int, logs: Path) -> list[int]:
-    command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
-    environment = options.environment()
-    if options.launcher == "ray":
-        from cmae_ablate.launch import ray
-
-        threads, gpus = _threads(campaign), _gpus_per_worker(options)
-        return ray.run_workers(
-            command, workers, environment=environment, log_dir=logs, threads=threads, gpus=gpus
-        )
-    devices = _devices(options.device, workers)
-    return run_workers(command, workers, devices=devices, log_dir=logs, environment=environment)
-
-
-def _say_now(text: str) -> None:
-    with suppress(OSError):  # as below
-        print(text, flush=True)
-
-
-def _append(log: Path, text: str) -> None:
-    with suppress(OSError), log.open("ab", buffering=0) as file:  # a full disk's log is not worth a training
-        file.write(f"{text}\n".encode())
-
-
-def _in_state(queue: Queue, state: str) -> set[tuple[str, int]]:
-    return {(status.cell.variant, status.cell.seed) for status in queue.status() if status.state == state}
-
-
-def _devices(device: str, workers: int) -> Sequence[str] | None:
-    import torch
-
-    if pick_device(device).type != "cuda":
-        return None
-    return [str(index % torch.cuda.device_count()) for index in range(workers)]

@@ -36,7 +36,13 @@ def study_schema() -> dict[str, Any]:
     )
     space = {"type": "object", "additionalProperties": {"anyOf": [choices, interval]}, "minProperties": 1}
     search = _object(
-        {"trials": {"type": "integer", "minimum": 1}, "metric": {"type": "string"}, "space": space}, ["space"]
+        {
+            "trials": {"type": "integer", "minimum": 1},
+            "metric": {"type": "string"},
+            "space": space,
+            "prune": {"type": "boolean"},
+        },
+        ["space"],
     )
     properties = {
         "question": {"type": "string"},

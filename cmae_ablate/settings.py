@@ -80,6 +80,23 @@ def apply(tree: Tree, path: Path, value: Any) -> Tree:
     return result
 
 
+def touches(path: Path, value: Any, wanted: Path) -> bool:
+    """Whether a change decides the setting at `wanted`.
+
+    Args:
+        path: Where the change is made; empty for a set of changes.
+        value: What it puts there.
+        wanted: The path of a component or of a single setting.
+    """
+    for place, setting in changes(path, value):
+        inner = wanted[len(place) :]
+        if wanted[: len(place)] != place:
+            continue
+        if not inner or not isinstance(setting, Mapping) or inner[0] in setting:
+            return not (inner and isinstance(setting, str) and inner[0] != "name")
+    return False
+
+
 def brief(value: Any) -> str:
     """The value as an error message shows it: never whole pages."""
     text = json.dumps(value, default=str)

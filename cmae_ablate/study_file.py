@@ -9,8 +9,9 @@ from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import load_components, suggest
+from cmae_ablate.search_keys import Search, read_search
 from cmae_ablate.settings import SpecError, Tree, apply, default_tree
-from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, Search, StudyKeys, check_seeds
+from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, StudyKeys, check_seeds
 from cmae_ablate.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml, parse_scalar
 
 _PACKAGE = Path(__file__).parent
@@ -37,6 +38,7 @@ class Study:
         budget: What all variants get equally much of: `epochs`, `flops` or `time`.
         keep: What of a complete cell stays on disk: its `model`, or `all`, the last training state too.
         search: What is tuned for each variant before the table's seeds are trained, if anything.
+        first_seed: The seeds count from here; 0 for every table.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Study:
     search: Search | None
     base: Tree
     base_changes: tuple[Change, ...]
+    first_seed: int = 0
 
     def error(self, path: KeyPath, message: str) -> UserError:
         """A mistake at a key of the study file."""
@@ -81,7 +84,7 @@ def load(
     data, origin = load_yaml(path)
     keys = StudyKeys(data, origin)
     keys.check()
-    _refuse_unbuilt(keys)
+    _check_together(keys)
     load_components()  # imports torch; a file that is no study is refused before
     factors = keys.factors()
     own_scale = keys.text("scale")
@@ -113,15 +116,18 @@ def load(
         equivalence_margin=keys.margin(),
         budget=keys.one_of("budget", BUDGETS),
         keep=keys.one_of("keep", KEEPS),
-        search=keys.search(),
+        search=read_search(keys),
         base=base,
         base_changes=tuple(changes_made),
     )
 
 
-def _refuse_unbuilt(keys: StudyKeys) -> None:
-    if keys.search() is not None:
-        raise keys.error(("design",), "'search' is not built yet; name another design")
+def _check_together(keys: StudyKeys) -> None:
+    if keys.one_of("budget", BUDGETS) != BUDGETS[0] and "search" in keys.data:
+        raise keys.error(
+            ("budget",),
+            "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
+        )
 
 
 def find_scale(scale: str, study: Path) -> Path:

@@ -39,30 +39,6 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Numbers that a search may try, both ends included; whole numbers where both ends are."""
-
-    low: float
-    high: float
-    log: bool = False
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a `search` study tunes for each variant before its table's seeds are trained.
-
-    Attributes:
-        trials: Tuning trials of each variant, the same number for all.
-        metric: What is tuned: a metric on validation data.
-        space: Choices, or an interval, by key of the trial.
-    """
-
-    trials: int
-    metric: str
-    space: Mapping[KeyPath, Interval | tuple[Any, ...]]
-
-
-@dataclass(frozen=True)
 class StudyKeys:
     """A study file's content.
 
@@ -155,31 +131,6 @@ class StudyKeys:
             )
         return tuple(dict.fromkeys(name for name in names if name != SEARCH)) or ("one_factor",)
 
-    def search(self) -> Search | None:
-        """What is tuned, if anything."""
-        if "search" not in self.data:
-            return None
-        node = self.mapping("search")
-        for key in node:
-            if key not in ("trials", "metric", "space"):
-                nearest = suggest(key, ["trials", "metric", "space"])
-                raise self.error(("search", key), f"a search has no such key; {nearest}")
-        space = node.get("space")
-        if not isinstance(space, dict) or not space:
-            raise self.error(
-                ("search",), "space is expected: the keys to tune, each with low and high or choices"
-            )
-        metric = node.get("metric", "linear_probe.validation_top1")
-        if not isinstance(metric, str) or "validation" not in metric:
-            raise self.error(
-                ("search", "metric"), "a metric on validation data is expected: tables keep the test data"
-            )
-        return Search(
-            self._whole(node.get("trials", 10), 1, 100_000, "search", "trials"),
-            metric,
-            {tuple(name.split(".")): self._range(value, name) for name, value in space.items()},
-        )
-
     def contrasts(self) -> tuple[tuple[str, str], ...]:
         """Declared pairs of variant labels (variant, against)."""
         value = self.data.get("contrasts", [])
@@ -228,28 +179,6 @@ class StudyKeys:
             if path and error.path == path:
                 raise self.error((*place, "path"), error.message) from error
         return Factor(name, path, dict(levels), self.origin.below(*place, "levels"))
-
-    def _range(self, value: Any, name: str) -> Interval | tuple[Any, ...]:
-        place = ("search", "space", name)
-        if isinstance(value, list) and value:
-            return tuple(value)
-        if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= {"low", "high", "log"}:
-            raise self.error(
-                place, "a list of choices, or {low: ..., high: ..., log: true|false}, is expected"
-            )
-        low, high, log = value["low"], value["high"], value.get("log", False)
-        if isinstance(low, bool) or isinstance(high, bool) or not isinstance(log, bool):
-            raise self.error(place, "low and high are numbers, log is true or false")
-        if not isinstance(low, int | float) or not isinstance(high, int | float) or not low < high:
-            raise self.error(place, "low must be a number below high")
-        if log and low <= 0:
-            raise self.error(place, "low must be above 0 on a logarithmic scale")
-        return Interval(low, high, log)
-
-    def _whole(self, value: Any, low: int, high: int, *path: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.error(path, f"a whole number from {low} to {high} is expected")
-        return value
 
 
 def check_seeds(value: Any, place: str) -> int:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 
 import torch
@@ -17,16 +18,26 @@ import torch
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.design import Cell
 from cmae_ablate.disk import is_full, no_room
-from cmae_ablate.errors import DivergedError, Interrupted, NoRoomError, RankError, StorageError, UserError
+from cmae_ablate.errors import (
+    DivergedError,
+    Interrupted,
+    NoRoomError,
+    Pruned,
+    RankError,
+    StorageError,
+    UserError,
+)
 from cmae_ablate.memory import device_bytes, out_of_memory
 from cmae_ablate.pictures import reconstructions, save_reconstructions, spread
 from cmae_ablate.pretrain import Hooks, Metrics, image_size_of
 from cmae_ablate.progress import CellNote, NoteWriter
 from cmae_ablate.queue import JSON, Claim, Queue
 from cmae_ablate.ranks import DISMISSED
+from cmae_ablate.rungs import Rungs
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.tracking.tracker import CellRun, Tracker
 from cmae_ablate.trial import Bench, CellResult, load_model, run_cell
+from cmae_ablate.tuning import on_validation
 
 IDLE_SECONDS = 0.5
 PICTURES = 8
@@ -101,7 +112,7 @@ class Worker:
         return 1 if ranks.broken else ranks.exchange(self.stop.status, DISMISSED)[0]
 
     def _attempt(self, claim: Claim) -> None:
-        cell = self.campaign.cell(claim.cell)
+        cell = self.campaign.cell(claim.cell, claim.proposal.settings)
         notes = NoteWriter(self.campaign.folder / "progress", claim.cell.id)
         note = CellNote(claim.cell.id, f"{cell.variant.label}, seed {cell.seed}", "pretraining")
         run = self.tracker.start_cell(
@@ -114,6 +125,8 @@ class Worker:
                 self.queue.finish(claim, value, as_record(result))
         except Interrupted:
             self._release(claim, note, notes, run)
+        except Pruned as pruned:
+            self._prune(claim, str(pruned), run, note, notes)
         except StorageError:
             raise  # nothing can be told to a database that is away; the lease runs out by itself
         except Exception as error:
@@ -126,6 +139,9 @@ class Worker:
                 raise self._out_of_room(claim, note, notes, run) from error
             reason = self._reason(cell, error)
             self.tell(f"{note.title}: attempt {claim.attempt} failed\n{traceback.format_exc()}")
+            if self.campaign.is_tuning and isinstance(error, DivergedError):
+                self._prune(claim, reason, run, note, notes)  # a rate too high is what a search finds out
+                return
             self.queue.fail(claim, reason, final=isinstance(error, FINAL))
             run.finish("FAILED")
             notes.write(replace(note, phase="failed", text=reason))
@@ -158,6 +174,12 @@ class Worker:
         self.queue.release(claim, reason)
         return NoRoomError(reason)
 
+    def _prune(self, claim: Claim, reason: str, run: CellRun, note: CellNote, notes: NoteWriter) -> None:
+        self.queue.prune(claim, reason)
+        self.tell(f"{note.title}: pruned: {reason}")
+        run.finish("FINISHED")
+        notes.write(replace(note, phase="pruned", text=reason))
+
     def _reason(self, cell: Cell, error: Exception) -> str:
         if isinstance(error, torch.OutOfMemoryError) and self.runtime.device.type == "cuda":
             size = image_size_of(cell.spec, self.campaign.data_of(cell.spec))
@@ -172,13 +194,18 @@ class Worker:
         data = self.campaign.data_of(cell.spec)
         bench = Bench(data, runtime, self.campaign.places.cache, self.campaign.study.keep == "all")
         epoch = 0
+        rungs = self._rungs(cell, bench, claim)
 
         def on_epoch(done: int, metrics: Metrics) -> None:
             nonlocal epoch
             epoch = done
             run.log_metrics(done, metrics)
+            if rungs:
+                rungs.on_epoch(done)
 
         def on_step(done: int, total: int) -> None:
+            if rungs:
+                rungs.on_step()
             phase = "pretraining" if done < total else "evaluating"
             notes.write(
                 replace(note, phase=phase, step=done, steps=total, epoch=epoch, epochs=training.epochs)
@@ -187,18 +214,35 @@ class Worker:
         def on_evaluation(done: int, total: int) -> None:
             notes.write(replace(note, phase="evaluating", step=done, steps=total))
 
+        def should_stop() -> bool:
+            return self.stop() or claim.lost or (rungs is not None and rungs.is_hopeless)
+
         notes.write(note)
         hooks = Hooks(
             on_epoch,
             on_step,
             on_evaluation,
-            should_stop=lambda: self.stop() or claim.lost,
+            should_stop=should_stop,
             warn=self.tell,
             on_start=lambda: self._gather_ranks(claim),
         )
-        result = run_cell(cell.spec, bench, hooks)
+        try:
+            result = run_cell(cell.spec, bench, hooks)
+        except Interrupted:
+            if rungs is not None and rungs.is_hopeless:
+                raise Pruned(rungs.reason) from None
+            raise
+        if self.campaign.is_tuning:
+            result = replace(result, metrics=on_validation(result.metrics))
         self._log(cell, bench, result, run)
         return result
+
+    def _rungs(self, cell: Cell, bench: Bench, claim: Claim) -> Rungs | None:
+        search = self.campaign.study.search
+        if not self.campaign.is_tuning or search is None or not search.prune:
+            return None
+        report = partial(self.queue.report, claim)
+        return Rungs(cell.spec, bench, report, claim.proposal.reported, self.tell)
 
     def _log(self, cell: Cell, bench: Bench, result: CellResult, run: CellRun) -> None:
         if result.reused:
@@ -207,8 +251,8 @@ class Worker:
         run.log_metrics(cell.spec.training.epochs, dict(result.metrics))
         run.log_dict(cell.spec.to_tree(), "configuration.json")
         run.log_dict(dict(result.protocols), "protocols.json")
-        if cell.spec.is_pretrained:
-            return  # it came without a decoder to draw with
+        if cell.spec.is_pretrained or self.campaign.is_tuning:
+            return  # it came without a decoder to draw with; or nobody will look at its pictures
         picture = result.folder / "reconstructions.png"
         if not picture.is_file():
             model = load_model(cell.spec, bench, result.folder)

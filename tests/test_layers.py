@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 LAYERS = [
     {"errors", "disk", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
-    {"settings", "spec", "study_file", "study_keys", "design"},
+    {"settings", "spec", "study_file", "study_keys", "search_keys", "space", "design"},
     {"runtime", "ranks", "hardware", "slots"},
     {"components"},
     {"data", "resample", "model", "optim", "checkpoint", "meter"},
@@ -22,9 +22,11 @@ LAYERS = [
     {"cache"},
     {"trial", "memory"},
     {"queue"},
-    {"launch", "report", "budget", "calibration", "campaign", "progress", "environment", "tracking"},
-    {"worker", "follower", "results", "exhibits", "options"},
+    {"launch", "report", "budget", "calibration", "campaign", "tuning"}
+    | {"progress", "environment", "tracking"},
+    {"worker", "rungs", "follower", "results", "exhibits", "options"},
     {"reporting", "housekeeping"},
+    {"workforce"},
     {"run", "plan", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
     {"commands"},
     {"cli", "__main__"},

@@ -13,8 +13,8 @@ import pytest
 from cmae_ablate.campaign import Places
 from cmae_ablate.options import Options
 from cmae_ablate.plan import show_status
-from cmae_ablate.run import work
 from cmae_ablate.worker import StopFlag
+from cmae_ablate.workforce import work
 from tests.faults.aftermath import statuses
 from tests.whole_study import LONGER, optuna_trials, quiet, run, said, start, write_study
 

@@ -58,8 +58,8 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
     One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY.yaml ...
     """
     options = shared.of(study)
-    from cmae_ablate.run import work
     from cmae_ablate.worker import StopFlag, catching_signals
+    from cmae_ablate.workforce import work
 
     flag = StopFlag()
     with catching_signals(flag):

@@ -5,13 +5,16 @@ from cmae_ablate.queue.cells import JSON, CellStatus, PlannedCell
 from cmae_ablate.queue.core import Queue
 from cmae_ablate.queue.imported import check_rows
 from cmae_ablate.queue.lease import Claim
+from cmae_ablate.queue.proposals import Direction, Proposals
 from cmae_ablate.queue.storage import ensure_storage, redact
 
 __all__ = [
     "JSON",
     "CellStatus",
     "Claim",
+    "Direction",
     "PlannedCell",
+    "Proposals",
     "Queue",
     "StorageError",
     "check_rows",

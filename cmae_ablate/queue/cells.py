@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 LEASE_LOST = "lease lost: the worker died or fell silent"
-State = Literal["COMPLETE", "RUNNING", "FAILED", "WAITING"]
+State = Literal["COMPLETE", "PRUNED", "RUNNING", "FAILED", "WAITING"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class CellStatus:
     Attributes:
         cell: The cell.
         state: FAILED only when no attempt is left; a failed cell that will be tried again is WAITING.
+            PRUNED is a tuning trial that was stopped early, or diverged: it counts, and is not tried again.
         attempts: Attempts that raised an error and count.
         reason: Why the last attempt that is over did not complete; None where none failed, or all is well.
         worker: Who runs it, or ran it last; None before the first claim.
@@ -53,6 +54,7 @@ class CellStatus:
         started: Local time at which the last attempt began.
         value: The study's metric; None unless COMPLETE.
         results: What `finish` was given; empty unless COMPLETE.
+        settings: What a tuning trial tries, by key of the trial; empty until it is claimed.
     """
 
     cell: PlannedCell
@@ -68,6 +70,12 @@ class CellStatus:
     started: datetime | None = None
     value: float | None = None
     results: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    settings: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the cell needs no further work and did not fail."""
+        return self.state in ("COMPLETE", "PRUNED")
 
 
 def by_cell(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
@@ -80,8 +88,8 @@ def by_cell(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
 
 
 def complete_trial(trials: Iterable[FrozenTrial]) -> FrozenTrial | None:
-    """The trial that completed a cell."""
-    return next((trial for trial in trials if trial.state == TrialState.COMPLETE), None)
+    """The trial that completed a cell, or was pruned: no other is needed."""
+    return next((t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)), None)
 
 
 def failures(trials: Iterable[FrozenTrial], forgiven_before: int) -> list[FrozenTrial]:
@@ -123,14 +131,16 @@ def status_of(
     attrs = last.user_attrs
     owner = attrs.get("owner", {})
     running = last.state == TrialState.RUNNING and not is_stale
-    state: State = "COMPLETE" if done else "RUNNING" if running else "FAILED" if is_hopeless else "WAITING"
+    state: State = "RUNNING" if running else "FAILED" if is_hopeless else "WAITING"
+    if done is not None:
+        state = "COMPLETE" if done.state == TrialState.COMPLETE else "PRUNED"
     reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
     reasons += [LEASE_LOST] if is_stale else []  # nobody has come by since to write it down
     return CellStatus(
         cell,
         state,
         attempts=len(failed),
-        reason=reasons[-1] if reasons and not done else None,
+        reason=reasons[-1] if reasons and state != "COMPLETE" else None,
         worker=attrs.get("worker"),
         host=owner.get("host"),
         pid=owner.get("pid"),
@@ -138,6 +148,7 @@ def status_of(
         log=str(attrs.get("log", "")),
         trial=last.number,
         started=last.datetime_start,
-        value=last.value if done else None,
-        results=attrs.get("results", {}) if done else {},
+        value=last.value if state == "COMPLETE" else None,
+        results=attrs.get("results", {}) if state == "COMPLETE" else {},
+        settings=attrs.get("settings", {}),
     )

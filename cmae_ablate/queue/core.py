@@ -22,8 +22,9 @@ from cmae_ablate.queue.cells import (
 from cmae_ablate.queue.imported import importable
 from cmae_ablate.queue.lease import Claim
 from cmae_ablate.queue.owner import Owner
+from cmae_ablate.queue.proposals import Direction, Proposals
 from cmae_ablate.queue.storage import Storage, patiently
-from cmae_ablate.queue.trials import Direction, Trials
+from cmae_ablate.queue.trials import Trials
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Queue:
         lease_seconds: Silence after which a worker is taken for dead where its process cannot be looked at.
         outage_seconds: How long to wait for a database that is away.
         direction: Which way the study's metric is better.
+        proposals: What each cell is to try, where the cells are tuning trials of a search.
 
     Raises:
         UserError: The storage cannot be used.
@@ -61,12 +63,14 @@ class Queue:
         lease_seconds: float = 60,
         outage_seconds: float = 600,
         direction: Direction = "maximize",
+        proposals: Proposals | None = None,
     ) -> None:
         self.cells = tuple(cells)
         assert len({cell.id for cell in self.cells}) == len(self.cells), "two cells have one id"
         self._max_attempts = max_attempts
         self._lease_seconds = lease_seconds
         self._outage_seconds = outage_seconds
+        self._proposals = proposals
         self._owner = Owner.current()
         self._held: set[int] = set()
         self._storage = Storage(storage_url, lock_path)
@@ -114,6 +118,29 @@ class Queue:
     def fail(self, claim: Claim, reason: str, *, final: bool = False) -> None:
         """The attempt raised an error: it counts, `reason` is kept; where `final`, no other is made."""
         self._end(claim, reason, counts=True, final=final)
+
+    def report(self, claim: Claim, step: int, value: float) -> bool:
+        """Keep what a tuning trial found on the way.
+
+        Args:
+            claim: From `claim`.
+            step: Counts such reports; the same step of all trials is compared.
+            value: What was found; higher is better.
+
+        Returns:
+            Whether the trial should be pruned.
+        """
+        return self._locked(lambda _: self._report(claim, step, value))
+
+    def prune(self, claim: Claim, reason: str) -> None:
+        """A tuning trial was stopped early: it counts, and is not tried again."""
+        claim.stop()
+        self._locked(lambda _: self._trials.prune(claim.trial, reason))
+        self._held.discard(claim.trial)
+
+    def note(self, key: str, value: JSON) -> None:
+        """Keep something with the Optuna study, for people to see."""
+        self._locked(lambda _: self._trials.note(key, value))
 
     def release(self, claim: Claim, reason: str = "interrupted") -> None:
         """The attempt was interrupted: it does not count, and the cell is free at once."""
@@ -165,10 +192,20 @@ class Queue:
                 continue
             attempt = len(failures(trials, forgiven)) + 1
             attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
-            number = self._trials.add(cell, TrialState.RUNNING, {**attrs, "attempt": attempt, "lease": now})
+            attrs |= {"attempt": attempt, "lease": now}
+            proposal = self._proposals.propose(cell, self._trials.read()) if self._proposals else None
+            number = self._trials.add(cell, TrialState.RUNNING, attrs, proposal=proposal)
             self._held.add(number)
-            return Claim(cell, number, attempt, renew=self._renew, interval=self._lease_seconds / 6)
+            interval = self._lease_seconds / 6
+            return Claim(cell, number, attempt, renew=self._renew, interval=interval, proposal=proposal)
         return None
+
+    def _report(self, claim: Claim, step: int, value: float) -> bool:
+        assert self._proposals is not None, "only the tuning trials of a search are pruned"
+        if self._trials.read()[claim.trial].state.is_finished():
+            return False  # the lease is lost; `claim.lost` will say so
+        self._trials.report(claim.trial, step, value)
+        return self._proposals.is_hopeless(claim.trial, claim.cell, self._trials.read())
 
     def _complete(self, claim: Claim, value: float, results: Mapping[str, JSON], now: float) -> bool:
         trials = by_cell(self._trials.read()).get(claim.cell.id, [])
@@ -180,7 +217,7 @@ class Queue:
             else:
                 late = {key: own.user_attrs[key] for key in ("worker", "owner", "log", "attempt")}
                 late |= {"lease": now, "results": dict(results)}
-                self._trials.add(claim.cell, TrialState.COMPLETE, late, value)
+                self._trials.add(claim.cell, TrialState.COMPLETE, late, value, claim.proposal)
         counting = claim.trial if done is None else done.number
         for trial in trials:
             if trial.state == TrialState.RUNNING and trial.number != counting:

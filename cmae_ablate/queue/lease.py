@@ -11,6 +11,7 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from sqlalchemy.exc import SQLAlchemyError
 
 from cmae_ablate.queue.cells import PlannedCell
+from cmae_ablate.queue.proposals import Proposal
 from cmae_ablate.queue.storage import cause_of
 
 LOGGER = logging.getLogger(__name__)
@@ -28,14 +29,23 @@ class Claim:
         attempt: 1 for the first; attempts that were merely interrupted are not counted.
         renew: Writes the lease's time; raises `UpdateFinishedTrialError` once the lease is somebody else's.
         interval: Seconds between renewals.
+        proposal: What a tuning trial is to try, and what earlier attempts at it found on the way.
     """
 
     def __init__(
-        self, cell: PlannedCell, trial: int, attempt: int, *, renew: Callable[[int], None], interval: float
+        self,
+        cell: PlannedCell,
+        trial: int,
+        attempt: int,
+        *,
+        renew: Callable[[int], None],
+        interval: float,
+        proposal: Proposal | None = None,
     ) -> None:
         self.cell = cell
         self.trial = trial
         self.attempt = attempt
+        self.proposal = proposal or Proposal()
         self._renew = renew
         self._interval = interval
         self._lost = threading.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -11,9 +11,9 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cmae_ablate.queue.cells import JSON, PlannedCell
+from cmae_ablate.queue.proposals import Direction, Proposal
 from cmae_ablate.queue.storage import Storage
 
-Direction = Literal["maximize", "minimize"]
 _SEED = IntDistribution(0, 2**53 - 1)  # one range for ever; the database keeps parameters as doubles
 _FORGIVEN = "forgiven_before"
 
@@ -58,11 +58,29 @@ class Trials:
         """Let no failure so far count."""
         self._study.set_user_attr(_FORGIVEN, len(self.read()))
 
+    def note(self, key: str, value: JSON) -> None:
+        """Keep something with the Optuna study."""
+        self._study.set_user_attr(key, value)
+
     def add(
-        self, cell: PlannedCell, state: TrialState, attrs: Mapping[str, JSON], value: float | None = None
+        self,
+        cell: PlannedCell,
+        state: TrialState,
+        attrs: Mapping[str, JSON],
+        value: float | None = None,
+        proposal: Proposal | None = None,
     ) -> int:
-        """Create a trial of `cell` in one transaction and return its number."""
-        params, distributions = self._params(cell)
+        """Create a trial of `cell` in one transaction and return its number.
+
+        Args:
+            cell: The cell.
+            state: The trial's.
+            attrs: Kept with it, beside what says which cell it is for.
+            value: The study's metric, where it is known.
+            proposal: What a tuning trial tries.
+        """
+        proposal = proposal or Proposal()
+        params, distributions = self._params(cell, proposal)
         identity = {
             "cell": cell.id,
             "variant": cell.variant,
@@ -70,6 +88,7 @@ class Trials:
             "levels": dict(cell.levels),
             "fingerprint": cell.fingerprint,
             "planned": cell.planned,
+            **({"settings": dict(proposal.settings)} if proposal.settings else {}),
         }
         self._study.add_trial(
             create_trial(
@@ -78,6 +97,7 @@ class Trials:
                 params=params,
                 distributions=distributions,
                 user_attrs={**attrs, **identity},
+                intermediate_values=dict(proposal.reported),
             )
         )
         # Nobody else adds trials while the lock is held: the newest one is it.
@@ -91,6 +111,18 @@ class Trials:
         """
         trial_id = self._rdb.get_trial_id_from_study_id_trial_number(self._study_id, number)
         self._rdb.set_trial_user_attr(trial_id, key, value)
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """Keep what a RUNNING trial found on the way."""
+        trial_id = self._rdb.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        self._rdb.set_trial_intermediate_value(trial_id, step, value)
+
+    def prune(self, number: int, reason: str) -> None:
+        """End a trial early, for good; nothing happens if it is over already."""
+        if self.read()[number].state.is_finished():
+            return
+        self.set(number, "reason", reason)
+        self._study.tell(number, state=TrialState.PRUNED)
 
     def complete(self, number: int, value: float, results: Mapping[str, JSON]) -> None:
         """End a RUNNING trial well."""
@@ -113,8 +145,10 @@ class Trials:
         self.set(number, "final", final)
         self._study.tell(number, state=TrialState.FAIL)
 
-    def _params(self, cell: PlannedCell) -> tuple[dict[str, str | int], dict[str, BaseDistribution]]:
-        """The cell's levels and seed as Optuna parameters.
+    def _params(
+        self, cell: PlannedCell, proposal: Proposal
+    ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+        """The cell's levels and seed, and what it tries, as Optuna parameters.
 
         Optuna refuses a parameter whose choices differ from those it had in the study's first trial. Where a
         factor's levels have changed since, its parameter goes on under a name of its own, `decoder (2)`; the
@@ -124,11 +158,17 @@ class Trials:
         for trial in self.read():
             for name, distribution in trial.distributions.items():
                 recorded.setdefault(name, distribution)
-        params: dict[str, str | int] = {}
+        params: dict[str, Any] = {}
         distributions: dict[str, BaseDistribution] = {}
-        values: dict[str, str | int] = {**cell.levels, "seed": cell.seed}
-        for factor, label in values.items():
-            wanted = _SEED if isinstance(label, int) else CategoricalDistribution(self._levels[factor])
+        listed: list[tuple[str, Any, BaseDistribution]] = [
+            *(
+                (name, label, CategoricalDistribution(self._levels[name]))
+                for name, label in cell.levels.items()
+            ),
+            ("seed", cell.seed, _SEED),
+            *((name, value, proposal.distributions[name]) for name, value in proposal.params.items()),
+        ]
+        for factor, label, wanted in listed:
             name, version = factor, 1
             while name in distributions or recorded.get(name, wanted) != wanted:
                 version += 1

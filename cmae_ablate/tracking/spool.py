@@ -45,7 +45,7 @@ class Spool:
     """One cell's entries as JSON lines; the file exists only while something is left to tell.
 
     Args:
-        folder: Holds the spools of a study; its parent's parent exists.
+        folder: Holds the spools of a study; created, with those above it.
         start: The entry that names the cell; it is always the file's first.
     """
 
@@ -60,10 +60,8 @@ class Spool:
         Raises:
             OSError: The disk is full, or gone.
         """
-        for folder in (
-            self.path.parent.parent,
-            self.path.parent,
-        ):  # `parents=True` would leave the first open
+        missing = [each for each in self.path.parents if not each.exists()]
+        for folder in reversed(missing):  # `parents=True` would leave all but the last open to others
             folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "a", encoding="utf-8") as lines:

@@ -1,0 +1,187 @@
+"""What the tuning trials of a search try: proposed when they are claimed, from the trials before them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Literal, TypeAlias
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.pruners import MedianPruner
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from cmae_ablate.queue.cells import JSON, PlannedCell, by_cell, complete_trial
+from cmae_ablate.search_keys import Interval, Search, Values
+
+Direction = Literal["maximize", "minimize"]
+Settings: TypeAlias = "Mapping[str, JSON]"
+RANDOM_TRIALS = 5
+"""Of each variant, before TPE has enough to go by; nothing is pruned before as many are complete."""
+DRAWS = 20
+"""Of settings that were not tried before; where all are known, the first untried ones of a finite space."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a claimed cell is to try.
+
+    Attributes:
+        settings: Values by key of the trial; empty for a cell of an enumerated design.
+        params: The same as Optuna stores them.
+        distributions: Where they were drawn from.
+        reported: What earlier attempts at the cell found on the way, by step.
+    """
+
+    settings: Settings = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    reported: Mapping[int, float] = field(default_factory=dict)
+
+
+class Proposals:
+    """Optuna's TPE and median pruner over the trials of one variant at a time.
+
+    What is proposed depends on the cell's id and on the variant's trials so far, nothing else: with one
+    worker the same study proposes the same again. With several workers it depends on which trials were over
+    by then, as any sequential search does; trials that still run count as bad, so that two workers do not
+    try the same. A cell that was claimed before keeps what was proposed then.
+
+    Args:
+        search: What is tuned.
+        direction: Which way its metric is better.
+    """
+
+    def __init__(self, search: Search, direction: Direction = "maximize") -> None:
+        self.prunes = search.prune
+        self._direction = direction
+        self._space = {".".join(path): values for path, values in search.space.items()}
+        self._distributions = {name: _distribution(values) for name, values in self._space.items()}
+        self._is_finite = search.points < float("inf")
+
+    def propose(self, cell: PlannedCell, trials: Sequence[FrozenTrial]) -> Proposal:
+        """Settings for a cell; to be called under the lock, like everything that adds trials.
+
+        Args:
+            cell: What was claimed.
+            trials: All trials of the Optuna study.
+        """
+        known = _of_variant(cell, trials)
+        settings = next((dict(each[-1].user_attrs["settings"]) for each in known if _is_of(cell, each)), None)
+        reported: dict[int, float] = {}
+        for attempts in known:
+            if _is_of(cell, attempts):
+                for trial in attempts:
+                    reported |= trial.intermediate_values
+        if settings is None:
+            settings = self._new(cell, known)
+        return Proposal(settings, self._params(settings), self._distributions, reported)
+
+    def is_hopeless(self, number: int, cell: PlannedCell, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether a trial's last report lies below the median of the variant's complete ones at that step."""
+        # What is reported is an accuracy, whichever way the study's metric is better.
+        study = self._study(_of_variant(cell, trials), seed=0, direction="maximize")
+        judged = self._copy(trials[number], TrialState.RUNNING)
+        return self.prunes and MedianPruner(n_startup_trials=RANDOM_TRIALS).prune(study, judged)
+
+    def _new(self, cell: PlannedCell, known: Sequence[Sequence[FrozenTrial]]) -> dict[str, JSON]:
+        tried = {_text(attempts[-1].user_attrs["settings"]) for attempts in known}
+        for draw in range(DRAWS):
+            study = self._study(known, seed=_seed_of(f"{cell.id} {draw}"), direction=self._direction)
+            drawn = self._settings(study.ask(dict(self._distributions)).params)
+            if _text(drawn) not in tried:
+                return drawn
+        # A space with fewer points than a variant has trials is refused, so that one is left.
+        return next((point for point in self._points() if _text(point) not in tried), drawn)
+
+    def _study(
+        self, known: Sequence[Sequence[FrozenTrial]], *, seed: int, direction: Direction
+    ) -> optuna.Study:
+        """The variant's trials as a study of their own, each cell once."""
+        sampler = TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS, constant_liar=True)
+        study = optuna.create_study(direction=direction, sampler=sampler)
+        for attempts in known:
+            done = complete_trial(attempts)
+            study.add_trial(self._copy(done or attempts[-1], done.state if done else TrialState.RUNNING))
+        return study
+
+    def _copy(self, trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+        return create_trial(
+            state=state,
+            value=trial.value if state.is_finished() else None,
+            params=dict(self._params(trial.user_attrs["settings"])),
+            distributions=dict(self._distributions),
+            intermediate_values=dict(trial.intermediate_values),
+        )
+
+    def _params(self, settings: Settings) -> dict[str, Any]:
+        return {
+            name: value if isinstance(self._space[name], Interval) else _label(value)
+            for name, value in settings.items()
+        }
+
+    def _settings(self, params: Mapping[str, Any]) -> dict[str, JSON]:
+        return {
+            name: params[name]
+            if isinstance(values, Interval)
+            else next(choice for choice in values if _is_same(_label(choice), params[name]))
+            for name, values in self._space.items()
+        }
+
+    def _points(self) -> Iterator[dict[str, JSON]]:
+        if not self._is_finite:
+            return
+        ranges = [
+            range(int(values.low), int(values.high) + 1) if isinstance(values, Interval) else values
+            for values in self._space.values()
+        ]
+        for chosen in product(*ranges):
+            yield dict(zip(self._space, chosen, strict=True))
+
+
+def _of_variant(cell: PlannedCell, trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
+    """The attempts at each tuning trial of the cell's variant under the current search, in their order."""
+    return [
+        attempts
+        for attempts in by_cell(trials).values()
+        if attempts[-1].user_attrs["fingerprint"] == cell.fingerprint
+        and attempts[-1].user_attrs["levels"] == dict(cell.levels)
+    ]
+
+
+def _is_of(cell: PlannedCell, attempts: Sequence[FrozenTrial]) -> bool:
+    return bool(attempts[-1].user_attrs["cell"] == cell.id)
+
+
+def _distribution(values: Values) -> BaseDistribution:
+    if not isinstance(values, Interval):
+        return CategoricalDistribution([_label(choice) for choice in values])
+    if values.is_whole:
+        return IntDistribution(int(values.low), int(values.high), log=values.log)
+    return FloatDistribution(values.low, values.high, log=values.log)
+
+
+def _label(choice: Any) -> Any:
+    """A choice as Optuna stores it: lists and components as text."""
+    return choice if choice is None or isinstance(choice, bool | int | float | str) else json.dumps(choice)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _text(settings: Settings) -> str:
+    return json.dumps(settings, sort_keys=True)
+
+
+def _seed_of(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

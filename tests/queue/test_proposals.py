@@ -1,0 +1,137 @@
+"""What tuning trials try: claimed, remembered, judged and ended through the one queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from optuna.trial import TrialState
+
+from cmae_ablate.queue import PlannedCell, Proposals, Queue
+from cmae_ablate.search_keys import Interval, Search
+from tests.queue.harness import on_both
+
+RATE = Interval(1e-4, 1e-1, log=True)
+SEARCH = Search(20, "knn.validation_top1", {("training", "base_lr"): RATE, ("crop",): ("full", "center_box")})
+FINITE = Search(6, "knn.validation_top1", {("decoder", "depth"): Interval(1, 3), ("crop",): (None, [1, 2])})
+
+
+def tuning(trials: int, variants: int = 1) -> list[PlannedCell]:
+    return [
+        PlannedCell(
+            id=f"depth {depth}, trial {number}",
+            variant=f"depth {depth}, trial {number}",
+            seed=1000,
+            levels={"decoder": f"depth {depth}"},
+            fingerprint=f"fp-{depth}",
+        )
+        for number in range(trials)
+        for depth in range(variants)
+    ]
+
+
+def quality(settings: dict[str, object]) -> float:
+    return -abs(float(str(settings["training.base_lr"])) - 1e-3)
+
+
+def run_all(queue: Queue) -> list[dict[str, object]]:
+    tried = []
+    while claim := queue.claim("worker"):
+        tried.append(dict(claim.proposal.settings))
+        queue.finish(claim, quality(tried[-1]) if "training.base_lr" in tried[-1] else 0.0, {})
+    return tried
+
+
+@on_both
+def test_settings_are_claimed_with_the_cell_and_kept(open_queue: Callable[..., Queue]) -> None:
+    queue = open_queue(tuning(2), proposals=Proposals(SEARCH))
+    first = queue.claim("worker")
+    assert first is not None
+    assert 1e-4 <= float(str(first.proposal.settings["training.base_lr"])) <= 1e-1
+    assert first.proposal.settings["crop"] in ("full", "center_box")
+    queue.finish(first, 1.0, {})
+    done, waiting = queue.status()
+    assert (dict(done.settings), done.state) == (dict(first.proposal.settings), "COMPLETE")
+    assert (dict(waiting.settings), waiting.state) == ({}, "WAITING")
+
+
+def test_an_attempt_after_another_tries_the_same_and_knows_what_was_found(
+    open_queue: Callable[..., Queue],
+) -> None:
+    queue = open_queue(tuning(1), proposals=Proposals(SEARCH))
+    first = queue.claim("worker")
+    assert first is not None
+    queue.report(first, 1, 40.0)
+    queue.release(first)
+    again = queue.claim("another")
+    assert again is not None
+    assert again.trial != first.trial
+    assert again.proposal.settings == first.proposal.settings
+    assert dict(again.proposal.reported) == {1: 40.0}
+
+
+def test_a_proposal_follows_from_the_cell_and_the_trials_before_it(open_queue: Callable[..., Queue]) -> None:
+    cells = tuning(12)
+    queue = open_queue(cells, proposals=Proposals(SEARCH))
+    tried = run_all(queue)
+    trials = queue._trials.read()
+    again = [Proposals(SEARCH).propose(cell, trials[:number]) for number, cell in enumerate(cells)]
+    assert [dict(proposal.settings) for proposal in again] == tried
+    assert len({str(settings) for settings in tried}) == 12
+    moved = replace(cells[0], id="depth 9, trial 0", levels={"decoder": "depth 9"})
+    assert dict(Proposals(SEARCH).propose(moved, trials).settings) not in tried
+
+
+def test_trials_that_run_side_by_side_try_different_settings(open_queue: Callable[..., Queue]) -> None:
+    queue = open_queue(tuning(8), proposals=Proposals(SEARCH))
+    claims = [queue.claim(f"worker {index}") for index in range(8)]
+    assert len({str(claim.proposal.settings) for claim in claims if claim}) == 8
+
+
+def test_a_finite_space_is_tried_without_repeating(open_queue: Callable[..., Queue]) -> None:
+    tried = run_all(open_queue(tuning(6), proposals=Proposals(FINITE)))
+    assert {(each["decoder.depth"], str(each["crop"])) for each in tried} == {
+        (depth, crop) for depth in (1, 2, 3) for crop in ("None", "[1, 2]")
+    }
+
+
+def test_tpe_learns_from_its_variants_own_trials(open_queue: Callable[..., Queue]) -> None:
+    tried = run_all(open_queue(tuning(30), proposals=Proposals(SEARCH)))
+    late = [quality(settings) for settings in tried[15:]]
+    early = [quality(settings) for settings in tried[:5]]
+    assert sorted(late)[len(late) // 2] > sorted(early)[len(early) // 2]
+
+
+def test_below_the_median_of_five_complete_trials_a_trial_is_pruned_and_counts(
+    open_queue: Callable[..., Queue],
+) -> None:
+    queue = open_queue(tuning(7, variants=2), proposals=Proposals(replace(SEARCH, prune=True)))
+    verdicts = []
+    for number in range(7):
+        for depth in range(2):
+            claim = queue.claim("worker")
+            assert claim is not None
+            assert claim.cell.levels == {"decoder": f"depth {depth}"}
+            # The second variant is worse throughout: only its own trials are its measure.
+            verdicts.append(queue.report(claim, 1, 50.0 + number - 30 * depth if number < 5 else 10.0))
+            if verdicts[-1]:
+                queue.prune(claim, "hopeless")
+            else:
+                queue.finish(claim, 1.0, {})
+    assert verdicts == [False] * 10 + [True] * 4
+    pruned = [status for status in queue.status() if status.state == "PRUNED"]
+    assert [(status.reason, status.is_done, status.value) for status in pruned] == [
+        ("hopeless", True, None)
+    ] * 4
+    assert queue.pending() == 0
+    assert queue.claim("worker") is None
+    assert sum(trial.state == TrialState.PRUNED for trial in queue._trials.read()) == 4
+
+
+def test_nothing_is_pruned_unless_the_study_says_so(open_queue: Callable[..., Queue]) -> None:
+    queue = open_queue(tuning(7), proposals=Proposals(SEARCH))
+    for number in range(7):
+        claim = queue.claim("worker")
+        assert claim is not None
+        assert not queue.report(claim, 1, 50.0 - number)
+        queue.finish(claim, 1.0, {})
