@@ -67,7 +67,7 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     smoke_pass(with_corners(campaign) if study.search else campaign)
     make_places(campaign)
     if study.search is not None:
-        found, status = _search(campaign, options, console)
+        found, status = run_search(campaign, options, console)
         if found is None:
             return status
         campaign = found
@@ -93,7 +93,19 @@ def run_study(options: Options, console: Console, imported: Path | None = None) 
     return status
 
 
-def _search(campaign: Campaign, options: Options, console: Console) -> tuple[Campaign | None, int]:
+def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
+    """The command that shows the runs, and where a browser finds them."""
+    address = tracker.address()
+    lines = [f"runs: {ui_command(campaign.places.tracking)}", f"      then open {address}"]
+    if not address:
+        lines = [
+            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
+        ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def run_search(campaign: Campaign, options: Options, console: Console) -> tuple[Campaign | None, int]:
     """Tune every variant, and freeze the winners.
 
     Returns:
@@ -124,18 +136,6 @@ def _search(campaign: Campaign, options: Options, console: Console) -> tuple[Cam
     for note in found.notes:
         console.print(f"search: {note}", highlight=False, markup=False)
     return found, 0
-
-
-def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
-    """The command that shows the runs, and where a browser finds them."""
-    address = tracker.address()
-    lines = [f"runs: {ui_command(campaign.places.tracking)}", f"      then open {address}"]
-    if not address:
-        lines = [
-            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
-        ]
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def work(options: Options, console: Console, stop: StopFlag) -> int:
