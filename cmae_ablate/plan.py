@@ -1,8 +1,7 @@
-"""`plan` and `status`: what a study will cost, and where it stands. Nothing is trained here."""
+"""`plan`: what a study will cost. Nothing is trained here."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,19 +13,16 @@ from cmae_ablate import design
 from cmae_ablate.arrays import ExpectedSize, prepare
 from cmae_ablate.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
 from cmae_ablate.calibration import Speed, Workload, calibrate, estimate
-from cmae_ablate.campaign import Campaign, Places, check_batch
+from cmae_ablate.campaign import Places, check_batch
 from cmae_ablate.design import Variant
-from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.options import Options
 from cmae_ablate.progress import preparation
-from cmae_ablate.queue import CellStatus
 from cmae_ablate.runtime import Runtime, pick_device, set_threads, worker_count
-from cmae_ablate.search_keys import TUNING_SEED, Search
+from cmae_ablate.search_keys import TUNING_SEED
 from cmae_ablate.space import for_tuning, in_words
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
-from cmae_ablate.tuning import frozen, tuning_of, winners
 
 
 @dataclass(frozen=True)
@@ -70,41 +66,10 @@ def show_plan(options: Options, console: Console) -> None:
     cells = len(plans) * study.seeds
     tuning = _show_tuning(options, study, plans, sizes, Runtime(device), console) if study.search else 0.0
     console.print(
-        f"{cells} cells ({len(plans)} variants x {study.seeds} seeds), {_duration(hours)} of computation"
-        f"{f', {_duration(hours + tuning)} with the tuning' if tuning else ''}; {plans[0].hours.basis}",
+        f"{cells} cells ({len(plans)} variants x {study.seeds} seeds), {duration(hours)} of computation"
+        f"{f', {duration(hours + tuning)} with the tuning' if tuning else ''}; {plans[0].hours.basis}",
         highlight=False,
     )
-
-
-def show_status(options: Options, console: Console) -> None:
-    """Print where each cell stands, with log and failures, and the space that the cache takes."""
-    from cmae_ablate.reporting import open_queue
-
-    study = options.load()
-    design.variants(study)
-    places = Places.below(options.out, options.storage, options.tracking)
-    if places.storage.startswith("sqlite:///") and not os.path.exists(
-        places.storage.removeprefix("sqlite:///")
-    ):
-        console.print(f"{study.name}: nothing has run yet in {places.out}", highlight=False)
-        return
-    campaign = options.begin(study, console)
-    if study.search is not None:
-        found = _show_search(campaign, study.search, console)
-        if found is None:
-            return
-        campaign = found
-    statuses = open_queue(campaign).status()
-    _show_cells(statuses, study.metric, console)
-    done = [status for status in statuses if status.state == "COMPLETE"]
-    reused = sum(bool(status.results.get("reused")) for status in done)
-    console.print(
-        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(cache_line(campaign.places.out, study.name), highlight=False, soft_wrap=True)
-    console.print(_time_left(statuses), highlight=False)
 
 
 def _shared(
@@ -135,31 +100,6 @@ def _shared(
     shared, shares = apply_budget(variants, reference, costs)
     console.print(f"note: {budget_note(study.budget, reference, shares)}", highlight=False, markup=False)
     return shared
-
-
-def _show_search(campaign: Campaign, search: Search, console: Console) -> Campaign | None:
-    """Print where each tuning trial stands; the study with its winners, once there are any."""
-    from cmae_ablate.reporting import open_queue
-
-    trials = open_queue(tuning_of(campaign)).status()
-    _show_cells(trials, search.metric, console)
-    done = sum(status.is_done for status in trials)
-    pruned = sum(status.state == "PRUNED" for status in trials)
-    console.print(f"{done} of {len(trials)} tuning trials done, {pruned} of them pruned", highlight=False)
-    won = winners(campaign, trials)
-    if won is None:
-        console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
-        return None
-    found = frozen(campaign, won)
-    console.print(f"search: {found.notes[0]}", highlight=False, markup=False)
-    return found
-
-
-def _show_cells(statuses: Sequence[CellStatus], metric: str, console: Console) -> None:
-    table = Table("variant", "seed", "state", metric, "attempts", "worker", "last sign", "log or reason")
-    for status in statuses:
-        table.add_row(*_status_row(status))
-    console.print(table)
 
 
 def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
@@ -214,7 +154,7 @@ def _show_tuning(
         f"before them {len(plans) * search.trials} tuning trials "
         f"({len(plans)} variants x {search.trials} trials, seed {TUNING_SEED}) for {search.metric} "
         f"over {in_words(search)}: "
-        f"{'at most ' if search.prune else ''}{_duration(hours)} at the study's own settings",
+        f"{'at most ' if search.prune else ''}{duration(hours)} at the study's own settings",
         highlight=False,
         markup=False,
     )
@@ -269,43 +209,14 @@ def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, consol
             _count(sum(plan.cost.params_objectives.values())) if plan.cost.params_objectives else "-",
             f"{plan.cost.flops_image / 1e9:.3g}",
             f"{plan.cost.memory_bytes / 1e9:.2g} GB",
-            _duration(plan.hours.hours),
+            duration(plan.hours.hours),
         )
     console.print(table)
-
-
-def _status_row(status: CellStatus) -> list[str]:
-    return [
-        status.cell.variant,
-        str(status.cell.seed),
-        status.state.lower(),
-        "" if status.value is None else f"{status.value:.2f}",
-        str(status.attempts),
-        status.worker or "",
-        "" if status.lease_age is None else f"{status.lease_age:.0f} s ago",
-        " ".join(part for part in (status.reason, status.log) if part),
-    ]
-
-
-def _time_left(statuses: Sequence[CellStatus]) -> str:
-    seconds = [_seconds(status) for status in statuses if status.state == "COMPLETE"]
-    left = sum(status.state in {"RUNNING", "WAITING"} for status in statuses)
-    if not left:
-        return "nothing is left to train"
-    if not seconds:
-        return f"{left} cells left; the first finished cell will tell how long they take"
-    return f"{left} cells left, about {_duration(left * sum(seconds) / len(seconds) / 3600)} of pretraining"
-
-
-def _seconds(status: CellStatus) -> float:
-    metrics = status.results.get("metrics")
-    value = metrics.get("seconds.pretrain", 0.0) if isinstance(metrics, dict) else 0.0
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _count(number: int) -> str:
     return f"{number / 1e6:.2f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
 
 
-def _duration(hours: float) -> str:
+def duration(hours: float) -> str:
     return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"

@@ -76,7 +76,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     campaign = options.begin(study, console, measure=True, check=_check_runs)
     make_places(campaign)
     if study.search is not None:
-        found, status = _search(campaign, options, console)
+        found, status = run_search(campaign, options, console)
         if found is None:
             return status
         campaign = found
@@ -103,7 +103,19 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     return status
 
 
-def _search(campaign: Campaign, options: Options, console: Console) -> tuple[Campaign | None, int]:
+def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
+    """The command that shows the runs, and where a browser finds them."""
+    address = tracker.address()
+    lines = [f"runs: {ui_command(campaign.places.tracking)}", f"      then open {address}"]
+    if not address:
+        lines = [
+            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
+        ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def run_search(campaign: Campaign, options: Options, console: Console) -> tuple[Campaign | None, int]:
     """Tune every variant, and freeze the winners.
 
     Returns:
@@ -159,18 +171,6 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, JSON]]:
 
 def _description(study: Study, options: Options) -> dict[str, str]:
     return {"question": study.question, "command": options.command, **describe_environment()}
-
-
-def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:
-    """The command that shows the runs, and where a browser finds them."""
-    address = tracker.address()
-    lines = [f"runs: {ui_command(campaign.places.tracking)}", f"      then open {address}"]
-    if not address:
-        lines = [
-            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
-        ]
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @private_files()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from filelock import FileLock, Timeout
 
 from cmae_ablate import checkpoint
 from cmae_ablate.evaluations.features import FrozenFeatures
@@ -66,6 +68,11 @@ class Rungs:
         """After an epoch, whose checkpoint is written."""
         if epoch in self._due:
             self._look()
+
+    def forget(self) -> None:
+        """Remove the checkpoints of a trial that was pruned, unless another worker trains the same there."""
+        with suppress(Timeout), FileLock(self._folder / "lock", timeout=0):
+            checkpoint.clear(self._folder)
 
     def _look(self) -> None:
         state = checkpoint.load_latest(self._folder, self._warn)

@@ -230,6 +230,7 @@ class Worker:
             result = run_cell(cell.spec, bench, hooks)
         except Interrupted:
             if rungs is not None and rungs.is_hopeless:
+                rungs.forget()
                 raise Pruned(rungs.reason) from None
             raise
         if self.campaign.is_tuning:

@@ -27,7 +27,7 @@ LAYERS = [
     {"worker", "rungs", "follower", "results", "exhibits", "options"},
     {"reporting", "housekeeping"},
     {"workforce"},
-    {"run", "plan", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
+    {"run", "plan", "status", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
     {"commands"},
     {"cli", "__main__"},
 ]

@@ -12,7 +12,7 @@ import pytest
 
 from cmae_ablate.campaign import Places
 from cmae_ablate.options import Options
-from cmae_ablate.plan import show_status
+from cmae_ablate.status import show_status
 from cmae_ablate.worker import StopFlag
 from cmae_ablate.workforce import work
 from tests.faults.aftermath import statuses

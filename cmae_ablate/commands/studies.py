@@ -71,7 +71,7 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
 def status(study: StudyFile, shared: StudyOptions) -> None:
     """Say where each cell stands: state, worker, failures and log."""
     options = shared.of(study)
-    from cmae_ablate.plan import show_status
+    from cmae_ablate.status import show_status
 
     show_status(options, console())
 

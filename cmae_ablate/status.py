@@ -1,0 +1,100 @@
+"""`status`: where each cell of a study stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from cmae_ablate import design
+from cmae_ablate.campaign import Campaign, Places
+from cmae_ablate.housekeeping import cache_line
+from cmae_ablate.options import Options
+from cmae_ablate.plan import duration
+from cmae_ablate.queue import CellStatus
+from cmae_ablate.reporting import open_queue
+from cmae_ablate.search_keys import Search
+from cmae_ablate.tuning import frozen, tuning_of, winners
+
+
+def show_status(options: Options, console: Console) -> None:
+    """Print where each cell stands, with log and failures, and the space that the cache takes."""
+    study = options.load()
+    design.variants(study)
+    places = Places.below(options.out, options.storage, options.tracking)
+    if places.storage.startswith("sqlite:///") and not os.path.exists(
+        places.storage.removeprefix("sqlite:///")
+    ):
+        console.print(f"{study.name}: nothing has run yet in {places.out}", highlight=False)
+        return
+    campaign = options.begin(study, console)
+    if study.search is not None:
+        found = _show_search(campaign, study.search, console)
+        if found is None:
+            return
+        campaign = found
+    statuses = open_queue(campaign).status()
+    _show_cells(statuses, study.metric, console)
+    done = [status for status in statuses if status.state == "COMPLETE"]
+    reused = sum(bool(status.results.get("reused")) for status in done)
+    console.print(
+        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(cache_line(campaign.places.out, study.name), highlight=False, soft_wrap=True)
+    console.print(_time_left(statuses), highlight=False)
+
+
+def _show_search(campaign: Campaign, search: Search, console: Console) -> Campaign | None:
+    """Print where each tuning trial stands; the study with its winners, once there are any."""
+    trials = open_queue(tuning_of(campaign)).status()
+    _show_cells(trials, search.metric, console)
+    done = sum(status.is_done for status in trials)
+    pruned = sum(status.state == "PRUNED" for status in trials)
+    console.print(f"{done} of {len(trials)} tuning trials done, {pruned} of them pruned", highlight=False)
+    won = winners(campaign, trials)
+    if won is None:
+        console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
+        return None
+    found = frozen(campaign, won)
+    console.print(f"search: {found.notes[0]}", highlight=False, markup=False)
+    return found
+
+
+def _show_cells(statuses: Sequence[CellStatus], metric: str, console: Console) -> None:
+    table = Table("variant", "seed", "state", metric, "attempts", "worker", "last sign", "log or reason")
+    for status in statuses:
+        table.add_row(*_status_row(status))
+    console.print(table)
+
+
+def _status_row(status: CellStatus) -> list[str]:
+    return [
+        status.cell.variant,
+        str(status.cell.seed),
+        status.state.lower(),
+        "" if status.value is None else f"{status.value:.2f}",
+        str(status.attempts),
+        status.worker or "",
+        "" if status.lease_age is None else f"{status.lease_age:.0f} s ago",
+        " ".join(part for part in (status.reason, status.log) if part),
+    ]
+
+
+def _time_left(statuses: Sequence[CellStatus]) -> str:
+    seconds = [_seconds(status) for status in statuses if status.state == "COMPLETE"]
+    left = sum(status.state in {"RUNNING", "WAITING"} for status in statuses)
+    if not left:
+        return "nothing is left to train"
+    if not seconds:
+        return f"{left} cells left; the first finished cell will tell how long they take"
+    return f"{left} cells left, about {duration(left * sum(seconds) / len(seconds) / 3600)} of pretraining"
+
+
+def _seconds(status: CellStatus) -> float:
+    metrics = status.results.get("metrics")
+    value = metrics.get("seconds.pretrain", 0.0) if isinstance(metrics, dict) else 0.0
+    return float(value) if isinstance(value, int | float) else 0.0
