@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import os
 import pickle
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from cmae_ablate import checkpoint, registry
 from cmae_ablate.disk import is_full
 from cmae_ablate.errors import UserError
+from cmae_ablate.launch.ray import _offer_token
 from cmae_ablate.options import Options
 from cmae_ablate.study_file import load
 
@@ -126,3 +128,18 @@ def test_a_full_disk_is_known_under_every_name_even_as_a_cause(error: Exception)
     wrapped.__cause__ = error
     assert is_full(wrapped)
     assert not is_full(OSError(13, "Permission denied"))
+
+
+def test_a_token_of_our_own_ray_cluster_is_its_owners_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RAY_AUTH_MODE", "")  # so that it is put back
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "")
+    _offer_token(tmp_path / "logs")
+    token = tmp_path / "logs" / "ray_token"
+    assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(token)
+    assert len(token.read_text()) == 64
+    assert token.stat().st_mode & 0o077 == 0

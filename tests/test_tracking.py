@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.tracking import MlflowTracker, NullTracker, ui_command
+from cmae_ablate.tracking import MlflowTracker, NullTracker, connection, ui_command
 from cmae_ablate.tracking.connection import connect
 
 if TYPE_CHECKING:
@@ -272,6 +273,24 @@ def test_a_torn_line_costs_only_itself(store: Store) -> None:
     mend()
     store.tracker().reconcile([])
     assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
+
+
+def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(uri: str) -> None:
+        with sqlite3.connect(uri.removeprefix("sqlite:///")) as half:
+            half.execute("CREATE TABLE experiments (name TEXT)")
+        half.close()
+        raise KilledError
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(connection, "connect", killed)
+        train(Store(tmp_path).tracker(), "depth 8", 0)
+    assert (tmp_path / "mlflow.db").stat().st_size == 0
+    train(Store(tmp_path).tracker(), "depth 8", 0)
+    assert losses(Store(tmp_path), Store(tmp_path).run("seed 0")) == [(1, 2.0), (2, 1.0)]
 
 
 def test_a_server_that_is_away_holds_nobody_up_for_long(tmp_path: Path) -> None:

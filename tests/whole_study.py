@@ -66,7 +66,7 @@ def start(
 
 
 def wait_for_a_checkpoint(out: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(out.glob("cache/pretrain/*/step-*.pt")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline

@@ -72,6 +72,21 @@ def connect(uri: str) -> MlflowClient:
     return client
 
 
+def create_tables(database: Path) -> None:
+    """Give an empty SQLite file MLflow's tables: all of them, or none where the process is killed meanwhile.
+
+    MLflow applies dozens of migrations one by one, and a store that has only some of them never opens again.
+    Not safe from several processes at once: hold a lock.
+    """
+    if database.stat().st_size:
+        return
+    aside = database.with_name(f"{database.name}.new")
+    aside.unlink(missing_ok=True)
+    os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
+    connect(f"sqlite:///{aside}")
+    os.replace(aside, database)
+
+
 def is_hopeless(error: Exception) -> bool:
     """Whether trying again later cannot help: a value that MLflow refuses, a run that the user deleted."""
     code = getattr(error, "error_code", None)

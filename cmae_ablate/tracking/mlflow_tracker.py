@@ -12,7 +12,7 @@ from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from cmae_ablate.queue.storage import cause_of, create_private, redact
-from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, sqlite_path
+from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, create_tables, sqlite_path
 from cmae_ablate.tracking.mlflow_run import MlflowRun
 from cmae_ablate.tracking.run_writer import legal_name
 from cmae_ablate.tracking.spool import Entry, Spool, read_spool
@@ -149,6 +149,9 @@ class MlflowTracker:
         try:
             with FileLock(self._lock_path, mode=0o600):
                 if self._tree is None:
+                    database = sqlite_path(self._uri)
+                    if database is not None:
+                        create_tables(database)
                     place = None if self._uri.startswith("http") else self._artifacts / self._study
                     self._tree = RunTree(connect(self._uri), self._study, place)
                 action(self._tree)
