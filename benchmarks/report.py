@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,9 +9,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from benchmarks.commands import cmae
+from benchmarks.commands import within
 from benchmarks.setting import Setting
-from benchmarks.timing import Comparison, compare
+from benchmarks.timing import Comparison
 
 LIMIT = 20.0
 SEEDS = 20
@@ -36,24 +35,8 @@ def run(setting: Setting) -> Iterator[Comparison]:
     variants = 4 if setting.quick else 1000 // SEEDS
     with TemporaryDirectory(prefix="cmae-ablate-bench-") as folder:
         arguments = _made(Path(folder), variants)
-
-        def call() -> None:
-            found = cmae(*arguments)
-            assert found == 0, f"report: exit status {found}"
-
-        found = compare(
-            "", call, lambda: time.sleep(LIMIT), rounds=1 if setting.quick else min(setting.rounds, 3)
-        )
-    yield Comparison(
-        f"report of {variants * SEEDS:,} cells from their CSV, against the {LIMIT:g} s it may take",
-        found.ratio,
-        found.low,
-        found.high,
-        found.own_seconds,
-        LIMIT,
-        found.rounds,
-        target=1.0,
-    )
+        rounds = 1 if setting.quick else min(setting.rounds, 3)
+        yield within(f"report of {variants * SEEDS:,} cells from their CSV", rounds, LIMIT, *arguments)
 
 
 def _made(folder: Path, variants: int) -> list[str]:
