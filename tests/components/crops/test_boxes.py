@@ -62,6 +62,12 @@ def test_one_pixel_above_the_threshold_is_a_box_of_no_extent() -> None:
     )
 
 
+def test_a_value_at_the_threshold_is_not_above_it() -> None:
+    # At its own size a map is not interpolated: 0.5 is 0.5.
+    box = boxes_from_heatmaps(torch.tensor([[[0.0, 0.5, 1.0, 0.5]]]), size=(1, 4), threshold=0.5)
+    assert box.tolist() == [[0.0, 0.5, 0.0, 0.5]]
+
+
 def test_a_single_hot_patch_gives_a_box_around_its_centre() -> None:
     maps = torch.zeros(1, 4, 4)
     maps[0, 1, 2] = 5.0
