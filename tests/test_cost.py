@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -119,13 +118,11 @@ def test_a_further_objective_costs_parameters_and_flops_of_its_own() -> None:
     assert contrastive.flops_image > 1.5 * plain.flops_image
 
 
-def test_the_paper_scale_is_counted_within_seconds() -> None:
+def test_the_paper_scale_has_the_parameters_and_flops_of_vit_b() -> None:
     paper = {"name": "vit", "dim": 768, "depth": 12, "heads": 12, "patch": 16}
-    start = time.perf_counter()
     measured = cost.measure(
         _spec(backbone=paper, decoder={"name": "transformer"}, training={"batch_size": 64}), 224
     )
-    assert time.perf_counter() - start < 30
     assert measured.params_encoder == pytest.approx(85.6e6, rel=0.01)
     assert measured.flops_encode == pytest.approx(35.1e9, rel=0.01)
 

@@ -37,6 +37,14 @@ def test_one_epoch_runs_every_shipped_study_with_a_notice_where_schedules_are_cl
         )
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("scale", ["cpu", "gpu", "paper"])
+def test_random_crops_of_a_shipped_study_draw_their_sizes_from_one_range(path: Path, scale: str) -> None:
+    crops = [variant.spec["crop"].options for variant in variants_of(path, scale=scale)]
+    ranges = [(options["scale"], options["ratio"]) for options in crops if "scale" in options]
+    assert ranges.count(ranges[0]) == len(ranges) > 0
+
+
 MISTAKES = {
     "unknown key": ("seeds: 2", "seeds: 2\nsede: 3", "12:1", "did you mean 'seeds'?"),
     "misspelt component": ("name: linear", "name: liner", "9:16", "did you mean 'linear'?"),

@@ -27,6 +27,8 @@ NORMALIZE = (False, True)
 # Four times a study's validation images: a point should show. They share no panorama with test.
 NUM_VALIDATION = 3200
 METRIC = "linear_probe.validation_top1"
+# As the scale had it when the grid ran.
+CROP = ("crop.name=random_resized", "crop.scale=[0.3, 1.0]")
 
 
 def main() -> None:
@@ -40,6 +42,7 @@ def main() -> None:
             f"dataset.num_validation={NUM_VALIDATION}",
             f"training.epochs={EPOCHS}",
             f"training.warmup_epochs={0.1 * EPOCHS}",
+            *CROP,
         ]
         study = study_file.load(STUDY, settings=settings)
         reference = next(v for v in design.variants(study) if v.label == design.reference_label(study))
