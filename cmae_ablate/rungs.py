@@ -50,7 +50,6 @@ class Rungs:
         self._folder: Path = self._bench.folder(spec)
         self._report, self._reported, self._warn = report, reported, warn
         self._due = rung_epochs(spec.training.epochs)
-        self._looked = False
         self.reason = ""
 
     @property
@@ -58,14 +57,8 @@ class Rungs:
         """Whether the training should end now."""
         return bool(self.reason)
 
-    def on_step(self) -> None:
-        """After the first step: catch up with a rung that a killed attempt may not have reported."""
-        if not self._looked:
-            self._looked = True
-            self._look()
-
     def on_epoch(self, epoch: int) -> None:
-        """After an epoch, whose checkpoint is written."""
+        """After an epoch, whose checkpoint is written; a resumed training tells of its last one again."""
         if epoch in self._due:
             self._look()
 

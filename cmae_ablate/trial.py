@@ -39,8 +39,8 @@ class CellResult:
     """What one cell found.
 
     Attributes:
-        metrics: `<evaluation>.<name>`, `pretrain.loss`, `params.*`, `flops.*`, `seconds.pretrain`,
-            `memory.pretrain` in bytes.
+        metrics: `<evaluation>.<name>`, `pretrain.loss`, `pretrain.<objective>.accuracy`, `params.*`, `flops.*`,
+            `seconds.pretrain`, `memory.pretrain` in bytes.
         weights_sha256: Of the pretrained parameters and buffers.
         device: What the pretraining ran on.
         folder: Holds the weights, `result.json` and the test predictions.
@@ -227,8 +227,11 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
         done = pretrain(spec, bench.data, bench.runtime, folder, hooks)
         peak = peak_memory(bench.runtime.device)
         cost = measure(spec, image_size)
+        last = done.history[-1]
         metrics = {
-            "pretrain.loss": done.history[-1]["loss"],
+            "pretrain.loss": last["loss"],
+            # How well the objectives' own tasks are solved, such as `pretrain.position.accuracy`.
+            **{f"pretrain.{name}": value for name, value in last.items() if name.endswith(".accuracy")},
             "params.encoder": cost.params_encoder,
             "params.decoder": cost.params_decoder,
             "flops.pretrain_image": cost.flops_image,

@@ -204,8 +204,6 @@ class Worker:
                 rungs.on_epoch(done)
 
         def on_step(done: int, total: int) -> None:
-            if rungs:
-                rungs.on_step()
             phase = "pretraining" if done < total else "evaluating"
             notes.write(
                 replace(note, phase=phase, step=done, steps=total, epoch=epoch, epochs=training.epochs)

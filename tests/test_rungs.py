@@ -33,8 +33,7 @@ def trained(spec: TrialSpec, place: Bench, rungs: Rungs | None, stop_after: int 
     def should_stop() -> bool:
         return stop_after in epochs or (rungs is not None and rungs.is_hopeless)
 
-    hooks = Hooks(on_epoch, lambda *_: rungs.on_step() if rungs else None, should_stop=should_stop)
-    return run_cell(spec, place, hooks)
+    return run_cell(spec, place, Hooks(on_epoch, should_stop=should_stop))
 
 
 def watching(spec: TrialSpec, place: Bench, told: Reports, *, verdict: bool = False) -> Rungs:

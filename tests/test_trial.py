@@ -71,3 +71,12 @@ def test_what_a_killed_writer_left_aside_is_swept(
     (folder / ".step-000000004.pt.12345").write_bytes(b"half a checkpoint")
     run_cell(tiny_spec, bench)
     assert list(folder.glob(".*")) == []
+
+
+def test_how_well_an_objective_is_solved_stands_among_the_metrics(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    spec = tiny_spec.with_objectives({"position": {"name": "absolute"}})
+    result = run_cell(spec, Bench(tiny_data, Runtime(), tmp_path))
+    assert result.metrics["pretrain.position.accuracy"] == result.history[-1]["position.accuracy"]
+    assert 0 <= result.metrics["pretrain.position.accuracy"] <= 1
