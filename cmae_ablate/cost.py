@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -20,7 +20,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.slots import Encoder
-from cmae_ablate.spec import Choice, TrialSpec
+from cmae_ablate.spec import Choice, Training, TrialSpec
+
+_COUNTS_ALIKE = (
+    *("epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2", "grad_clip"),
+    "threads",
+)
+"""What a training may change without a step's cost changing."""
 
 ATTAINED = 0.4
 """Share of a machine's matrix-multiplication speed that a training step is assumed to reach."""
@@ -84,7 +90,10 @@ def measure(spec: TrialSpec, image_size: int) -> Cost:
     Raises:
         UserError: The parts do not fit each other or the image.
     """
-    return _measure(spec.with_seed(0), image_size)
+    # Variants that differ in a learning rate only are counted once: a study may have hundreds.
+    alike = {name: getattr(Training(), name) for name in _COUNTS_ALIKE}
+    training = spec.training.model_copy(update=alike)
+    return _measure(replace(spec, seed=0, evaluations={}, training=training), image_size)
 
 
 @lru_cache(maxsize=64)

@@ -60,21 +60,18 @@ class Rungs:
     def on_epoch(self, epoch: int) -> None:
         """After an epoch, whose checkpoint is written; a resumed training tells of its last one again."""
         if epoch in self._due:
-            self._look()
+            self._look(epoch)
 
     def forget(self) -> None:
         """Remove the checkpoints of a trial that was pruned, unless another worker trains the same there."""
         with suppress(Timeout), FileLock(self._folder / "lock", timeout=0):
             checkpoint.clear(self._folder)
 
-    def _look(self) -> None:
+    def _look(self, epoch: int) -> None:
         state = checkpoint.load_latest(self._folder, self._warn)
-        if state is None:
-            return
-        epoch = len(state["history"])
         steps = max(1, len(self._bench.data.train) // self._spec.training.batch_size)
-        if epoch not in self._due or state["step"] != epoch * steps:
-            return
+        if state is None or state["step"] != epoch * steps:
+            return  # the checkpoint is of another epoch
         rung = self._due[epoch]
         value = self._reported.get(rung)
         value = self._accuracy(state["model"]) if value is None else value

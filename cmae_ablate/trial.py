@@ -39,8 +39,8 @@ class CellResult:
     """What one cell found.
 
     Attributes:
-        metrics: `<evaluation>.<name>`, `pretrain.loss`, `pretrain.<objective>.accuracy`, `params.*`, `flops.*`,
-            `seconds.pretrain`, `memory.pretrain` in bytes.
+        metrics: `<evaluation>.<name>`, `pretrain.loss`, `pretrain.<objective>.accuracy`, `params.*`,
+            `flops.*`, `seconds.pretrain`, `memory.pretrain` in bytes.
         weights_sha256: Of the pretrained parameters and buffers.
         device: What the pretraining ran on.
         folder: Holds the weights, `result.json` and the test predictions.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,3 +147,14 @@ def test_fine_tuning_costs_its_epochs_and_frozen_features_one_pass() -> None:
 
 def test_a_matrix_product_is_timed_at_a_plausible_speed() -> None:
     assert 1e8 < cost.matmul_speed(Runtime(), seconds=0.02) < 1e14
+
+
+def test_variants_that_differ_in_a_learning_rate_are_counted_once(tiny_spec: TrialSpec) -> None:
+    cost._measure.cache_clear()
+    for rate in (1e-3, 2e-3):
+        training = tiny_spec.training.model_copy(update={"base_lr": rate, "epochs": 7})
+        cost.measure(replace(tiny_spec, training=training), 32)
+    assert cost._measure.cache_info().misses == 1
+    smaller = tiny_spec.training.model_copy(update={"batch_size": 8})
+    cost.measure(replace(tiny_spec, training=smaller), 32)
+    assert cost._measure.cache_info().misses == 2
