@@ -69,8 +69,13 @@ def run(setting: Setting) -> Iterator[Comparison]:
     """Every point; what the first and the last of a curve say of its slope."""
     divide = 100 if setting.quick else 1
     found = {
-        "images": [_apart("--images", max(200, count // divide)) for count in IMAGES],
-        "cells": [_apart("--seeds", max(1, count // divide)) for count in SEEDS],
+        "images": [
+            _apart("--images", max(200 * place, count // divide))
+            for place, count in enumerate(IMAGES, start=1)
+        ],
+        "cells": [
+            _apart("--seeds", max(place, count // divide)) for place, count in enumerate(SEEDS, start=1)
+        ],
     }
     setting.out.mkdir(parents=True, exist_ok=True)
     (setting.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n")

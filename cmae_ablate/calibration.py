@@ -32,14 +32,14 @@ from cmae_ablate.pretrain import Hooks, pretrain
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.spec import Choice, TrialSpec
 
-SECONDS = 4.0
+SECONDS = 2.0
 """About what all timings of a study take together."""
 MOST = 8
 """Variants that are timed; the others are taken to be as fast as the one nearest in FLOPs."""
 WARM_STEPS, FEWEST_STEPS, TIMED_STEPS = 2, 3, 8
 LONGEST = 4.0
 """Seconds that the fewest steps of one variant may take; a batch that needs more is cut."""
-ENCODED, PASSES = 64, 3
+ENCODED, PASSES = 64, 2
 COMPANY_SECONDS = 60.0
 
 
