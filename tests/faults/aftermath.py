@@ -64,4 +64,6 @@ def read_until(study: Popen[str], marker: str) -> str:
         lines.append(line)
         if marker in line:
             return "".join(lines)
+    study.wait(timeout=60)
+    study.stdout.close()
     raise AssertionError(f"{marker!r} was never printed:\n{''.join(lines)}")

@@ -38,7 +38,7 @@ def test_one_worker_less_is_no_lost_study(
 ) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
     process = start(study, out)
-    read_until(process, "epoch 2 of")
+    read_until(process, ": epoch ")
     workers_of(process, 2)[0].send_signal(number)
     output = process.communicate(timeout=600)[0]
     assert process.returncode == 0, output
@@ -54,7 +54,7 @@ def test_a_study_whose_every_worker_was_killed_says_so_and_goes_on(
 ) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
     process = start(study, out)
-    read_until(process, "epoch 2 of")
+    read_until(process, ": epoch ")
     for worker in workers_of(process, 2):
         worker.kill()
     output = process.communicate(timeout=600)[0]
