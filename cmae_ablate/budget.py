@@ -20,6 +20,7 @@ from filelock import FileLock
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cost import measure
+from cmae_ablate.data import steps_per_epoch
 from cmae_ablate.design import Variant
 from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.pretrain import Hooks, pretrain
@@ -142,8 +143,7 @@ def _names(trials: Trials) -> dict[str, str]:
 
 
 def _steps(spec: TrialSpec, data: DataArrays) -> int:
-    """Training steps of an epoch: the last images that fill no batch are left out."""
-    return max(1, len(data.train.labels) // spec.training.batch_size)
+    return steps_per_epoch(len(data.train.labels), spec.training.batch_size)
 
 
 def _read(record: Path) -> dict[str, float]:

@@ -61,6 +61,11 @@ def _held(split: Split, device: torch.device) -> Tensor | None:
     return found
 
 
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
+    """Training steps of an epoch: the last images, which fill no batch, are left out."""
+    return max(1, num_images // batch_size)
+
+
 @dataclass(frozen=True)
 class TrainingViews:
     """The training images of one cell as batches of views.
@@ -81,7 +86,7 @@ class TrainingViews:
     @property
     def steps(self) -> int:
         """Steps an epoch; an incomplete last batch is dropped, as in MAE."""
-        return max(1, len(self.data.train.labels) // self.batch_size)
+        return steps_per_epoch(len(self.data.train.labels), self.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
         """Image indices in the order of the epoch, (n,)."""

@@ -12,6 +12,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from cmae_ablate import checkpoint
+from cmae_ablate.cache import LOCK
+from cmae_ablate.data import steps_per_epoch
 from cmae_ablate.evaluations.features import FrozenFeatures
 from cmae_ablate.evaluations.knn import KNearestNeighbours, vote
 from cmae_ablate.evaluations.scoring import top1
@@ -64,12 +66,12 @@ class Rungs:
 
     def forget(self) -> None:
         """Remove the checkpoints of a trial that was pruned, unless another worker trains the same there."""
-        with suppress(Timeout), FileLock(self._folder / "lock", timeout=0):
+        with suppress(Timeout), FileLock(self._folder / LOCK, timeout=0):
             checkpoint.clear(self._folder)
 
     def _look(self, epoch: int) -> None:
         state = checkpoint.load_latest(self._folder, self._warn)
-        steps = max(1, len(self._bench.data.train) // self._spec.training.batch_size)
+        steps = steps_per_epoch(len(self._bench.data.train), self._spec.training.batch_size)
         if state is None or state["step"] != epoch * steps:
             return  # the checkpoint is of another epoch
         rung = self._due[epoch]

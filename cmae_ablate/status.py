@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate import design
-from cmae_ablate.campaign import Campaign, Places
+from cmae_ablate.campaign import Campaign
 from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.options import Options
 from cmae_ablate.plan import duration
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.reporting import open_queue
+from cmae_ablate.reporting import has_state, open_queue
 from cmae_ablate.search_keys import Search
 from cmae_ablate.tuning import frozen, tuning_of, winners
 
@@ -23,11 +22,8 @@ def show_status(options: Options, console: Console) -> None:
     """Print where each cell stands, with log and failures, and the space that the cache takes."""
     study = options.load()
     design.variants(study)
-    places = Places.below(options.out, options.storage, options.tracking)
-    if places.storage.startswith("sqlite:///") and not os.path.exists(
-        places.storage.removeprefix("sqlite:///")
-    ):
-        console.print(f"{study.name}: nothing has run yet in {places.out}", highlight=False)
+    if not has_state(options):
+        console.print(f"{study.name}: nothing has run yet in {options.out.resolve()}", highlight=False)
         return
     campaign = options.begin(study, console)
     if study.search is not None:
