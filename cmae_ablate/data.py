@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -21,12 +22,15 @@ def to_unit(images: Tensor) -> Tensor:
     return images.float().div_(255.0)
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Subtract the mean of each channel and divide by its standard deviation, (B, C, H, W)."""
-    shape = (1, -1, 1, 1)
-    offset = upload(torch.tensor(mean, dtype=images.dtype), images.device).reshape(shape)
-    scale = upload(torch.tensor(std, dtype=images.dtype), images.device).reshape(shape)
-    return (images - offset).div_(scale)
+def normalise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Subtract the mean of each channel and divide by its standard deviation, in place, (B, C, H, W)."""
+    offset, scale = (_per_channel(tuple(values), images.dtype, images.device) for values in (mean, std))
+    return images.sub_(offset).div_(scale)
+
+
+@lru_cache(maxsize=16)
+def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return upload(torch.tensor(values, dtype=dtype).reshape(-1, 1, 1), device)
 
 
 def upload(values: Tensor, device: torch.device) -> Tensor:
@@ -105,7 +109,7 @@ class TrainingViews:
         crops = upload(crops[self.ranks.share(len(indices))], self.device)
         cut = crop_resize(source, crops, self.image_size).clamp_(0.0, 1.0)
         changed = self.augmentation(cut, view, stream(self.seed, "augmentation", *where))
-        return normalise(changed, self.data.mean, self.data.std)
+        return normalise_(changed, self.data.mean, self.data.std)
 
 
 @dataclass(frozen=True)
@@ -133,4 +137,4 @@ class WholeImages:
         if (height, width) != (self.image_size, self.image_size):
             whole = torch.tensor([[0, 0, height, width]], device=unit.device).expand(len(unit), 4)
             unit = crop_resize(unit, whole, self.image_size).clamp_(0.0, 1.0)
-        return normalise(unit, self.data.mean, self.data.std)
+        return normalise_(unit, self.data.mean, self.data.std)

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 TABLE_BYTES = 256 * 2**20
-"""The most that an axis's table of taps may take: all crops of an axis of 256 pixels need less."""
+"""The most that an axis's table of taps may take: all crops of an axis of 224 pixels need less."""
+INDEX = torch.int32
+"""Of a sample in a batch: two thousand million lines."""
 
 
 def crop_resize(images: Tensor, crops: Tensor, size: int) -> Tensor:
@@ -36,10 +38,9 @@ def crop_resize(images: Tensor, crops: Tensor, size: int) -> Tensor:
 def _resample_lines(images: Tensor, start: Tensor, length: Tensor, source: int, size: int) -> Tensor:
     """Resample the third axis: (B, C, source, D) to (B, C, size, D), each line a weighted sum of a few."""
     batch, channels, _, width = images.shape
-    first, weights = _taps(start, length, source, size, images.dtype)
+    index, weights = _taps(start, length, source, size, images.dtype)
     taps = weights.shape[2]
-    index = first.unsqueeze(2) + torch.arange(taps, device=first.device)
-    offset = torch.arange(0, batch * channels * source, source, device=first.device)
+    offset = torch.arange(0, batch * channels * source, source, device=index.device, dtype=index.dtype)
     index = index.unsqueeze(1) + offset.reshape(batch, channels, 1, 1)
     weights = weights.unsqueeze(1).expand(-1, channels, -1, -1)
     lines = functional.embedding_bag(
@@ -53,8 +54,8 @@ def _resample_lines(images: Tensor, start: Tensor, length: Tensor, source: int, 
 
 def _taps(start: Tensor, length: Tensor, source: int, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """As `_compute_taps`, looked up where all that there can be on an axis fits into little memory."""
-    crops = source * (source + 1) // 2
-    if start.device.type != "cpu" or crops * size * _num_taps(source, size) * dtype.itemsize > TABLE_BYTES:
+    taps = source * (source + 1) // 2 * size * _num_taps(source, size)
+    if start.device.type != "cpu" or taps * (INDEX.itemsize + dtype.itemsize) > TABLE_BYTES:
         return _compute_taps(start, length, source, size, dtype)
     return _table(source, size, dtype)(start, length)
 
@@ -69,8 +70,8 @@ class _TapTable:
         self._source, self._size, self._dtype = source, size, dtype
         crops = source * (source + 1) // 2
         self._places = torch.full((source * (source + 1),), -1)
-        self._first = torch.empty(crops, size, dtype=torch.int64)
-        self._weights = torch.empty(crops, size, _num_taps(source, size), dtype=dtype)
+        self._index = torch.empty(crops, size, _num_taps(source, size), dtype=INDEX)
+        self._weights = torch.empty(self._index.shape, dtype=dtype)
         self._filled = 0
 
     def __call__(self, start: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,13 +80,13 @@ class _TapTable:
         if bool((places < 0).any()):
             self._compute(torch.tensor(sorted(set(keys[places < 0].tolist()))))
             places = self._places[keys]
-        return self._first.index_select(0, places), self._weights.index_select(0, places)
+        return self._index.index_select(0, places), self._weights.index_select(0, places)
 
     def _compute(self, keys: Tensor) -> None:
         start, length = keys // (self._source + 1), keys % (self._source + 1)
         end = self._filled + len(keys)
-        first, weights = _compute_taps(start, length, self._source, self._size, self._dtype)
-        self._first[self._filled : end] = first
+        index, weights = _compute_taps(start, length, self._source, self._size, self._dtype)
+        self._index[self._filled : end] = index
         self._weights[self._filled : end] = weights
         self._places[keys] = torch.arange(self._filled, end)
         self._filled = end
@@ -102,7 +103,7 @@ def _num_taps(source: int, size: int) -> int:
 def _compute_taps(
     start: Tensor, length: Tensor, source: int, size: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """First tap and weights that resample [start, start + length) of an axis to `size` samples.
+    """Taps and weights that resample [start, start + length) of an axis to `size` samples.
 
     Args:
         start: (B,), int64.
@@ -112,7 +113,7 @@ def _compute_taps(
         dtype: Of the weights.
 
     Returns:
-        First sample that counts, (B, size), int64; weights from there on, (B, size, taps).
+        Samples that count, (B, size, taps), int32, neighbours; their weights, (B, size, taps).
     """
     step = length.to(dtype).reshape(-1, 1, 1) / size
     support = step.clamp(min=1.0)
@@ -129,4 +130,4 @@ def _compute_taps(
     taps = _num_taps(source, size)
     first = (weights != 0).int().argmax(dim=2).clamp(max=source - taps)
     index = first.unsqueeze(2) + torch.arange(taps, device=start.device)
-    return first, weights.gather(2, index)
+    return index.to(INDEX), weights.gather(2, index)

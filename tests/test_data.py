@@ -5,13 +5,13 @@ import torch
 from scipy import stats
 
 from cmae_ablate.arrays import DataArrays
-from cmae_ablate.data import TrainingViews, WholeImages, normalise
+from cmae_ablate.data import TrainingViews, WholeImages, normalise_
 from cmae_ablate.spec import TrialSpec
 
 
 def test_normalised_training_images_have_mean_zero_and_deviation_one(tiny_data: DataArrays) -> None:
     unit = torch.from_numpy(np.asarray(tiny_data.train.images)).double() / 255
-    found = normalise(unit, tiny_data.mean, tiny_data.std)
+    found = normalise_(unit, tiny_data.mean, tiny_data.std)
     torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(3).double(), rtol=0, atol=1e-4)
     torch.testing.assert_close(found.std((0, 2, 3)), torch.ones(3).double(), rtol=0, atol=1e-3)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cmae_ablate.components.crops.sampling import RATIO, anywhere, crop_sizes, draw
-from cmae_ablate.data import normalise, take, to_unit
+from cmae_ablate.data import normalise_, take, to_unit
 from cmae_ablate.resample import crop_resize
 from cmae_ablate.runtime import seeded, stream, stream_seed
 from cmae_ablate.slots import EvaluationContext
@@ -51,7 +51,7 @@ class AugmentedTrain:
             rng = stream(seed, self.name, "augmentation", epoch, step)
             views = random_views(take(data.train, indices, device), self.image_size, rng)
             labels = torch.from_numpy(data.train.labels[indices]).to(device)
-            yield normalise(views, data.mean, data.std), labels
+            yield normalise_(views, data.mean, data.std), labels
 
 
 def random_views(images: Tensor, size: int, rng: torch.Generator) -> Tensor:

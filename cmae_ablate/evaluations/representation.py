@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cmae_ablate.data import normalise, take
+from cmae_ablate.data import normalise_, take
 from cmae_ablate.evaluations.augment import random_views
 from cmae_ablate.evaluations.features import evaluating, pool, split_of
 from cmae_ablate.evaluations.scoring import FEATURE_WORDS
@@ -93,7 +93,7 @@ class Representation:
             for start in range(0, len(chosen), _BATCH):
                 images = take(split_of(data, self.split), chosen[start : start + _BATCH], runtime.device)
                 rng = stream(context.seed, "representation", view, start)
-                views = normalise(random_views(images, encoder.image_size, rng), data.mean, data.std)
+                views = normalise_(random_views(images, encoder.image_size, rng), data.mean, data.std)
                 with runtime.autocast():
                     tokens = encoder.encode(views, None)
                 parts.append(pool(tokens.float(), self.feature).cpu())

@@ -64,13 +64,11 @@ class Sizes:
     """Sizes of crops in pixels.
 
     Attributes:
-        height: (B,), int64, in [1, H].
-        width: (B,), int64, in [1, W].
+        sides: Height in [1, H] and width in [1, W], (2, B), int64.
         fitted: False where no attempt fitted, so that the crop lies in the centre; (B,), bool.
     """
 
-    height: Tensor
-    width: Tensor
+    sides: Tensor
     fitted: Tensor
 
 
@@ -96,17 +94,12 @@ def crop_sizes(
     low, high = math.log(ratio[0]), math.log(ratio[1])
     aspect = torch.exp(low + (high - low) * draws.aspects)
     # torch.round rounds halves to even, as Python's does.
-    widths = torch.sqrt(area * aspect).round().long()
-    heights = torch.sqrt(area / aspect).round().long()
-    fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
-    first = fits.int().argmax(dim=0, keepdim=True)
+    sides = torch.stack([area / aspect, area * aspect]).sqrt_().round_().long()
+    fits = ((sides > 0) & (sides <= _extent(height, width).unsqueeze(1))).all(dim=0)
+    first = fits.int().argmax(dim=0).expand(2, 1, -1)
     fitted = fits.any(dim=0)
-    whole_height, whole_width = _central_size(height, width, ratio)
-    return Sizes(
-        torch.where(fitted, heights.gather(0, first)[0], whole_height),
-        torch.where(fitted, widths.gather(0, first)[0], whole_width),
-        fitted,
-    )
+    whole = torch.tensor(_central_size(height, width, ratio)).unsqueeze(1)
+    return Sizes(torch.where(fitted, sides.gather(1, first)[:, 0], whole), fitted)
 
 
 def anywhere(height: int, width: int, sizes: Sizes, places: Tensor) -> Tensor:
@@ -121,9 +114,8 @@ def anywhere(height: int, width: int, sizes: Sizes, places: Tensor) -> Tensor:
     Returns:
         Top, left, height, width in pixels, (B, 4), int64.
     """
-    top = (places[0] * (height - sizes.height + 1)).long()
-    left = (places[1] * (width - sizes.width + 1)).long()
-    return _assemble(height, width, sizes, top, left)
+    room = _extent(height, width) - sizes.sides
+    return _assemble(sizes, room, (places * (room + 1)).long())
 
 
 def around_boxes(
@@ -147,10 +139,12 @@ def around_boxes(
         Top, left, height, width in pixels, (B, 4), int64.
     """
     beta = torch.from_numpy(betaincinv(alpha, alpha, places.numpy()))
-    edges = boxes.T
-    top = _between(edges[0], edges[2], height, sizes.height, beta[0])
-    left = _between(edges[1], edges[3], width, sizes.width, beta[1])
-    return _assemble(height, width, sizes, top, left)
+    extent = _extent(height, width)
+    room = extent - sizes.sides
+    # The product is rounded in the boxes' own precision, as the published code does on float32 boxes.
+    first, last = ((extent * edges).long() - sizes.sides // 2 for edges in (boxes.T[:2], boxes.T[2:]))
+    low, high = first.clamp_(min=0).minimum(room), last.clamp_(min=0).minimum(room)
+    return _assemble(sizes, room, low + ((high - low) * beta).long())
 
 
 def sample_crops(
@@ -182,18 +176,13 @@ def sample_crops(
     return around_boxes(boxes, height, width, sizes, draws.places, alpha=alpha)
 
 
-def _between(first: Tensor, last: Tensor, extent: int, size: Tensor, share: Tensor) -> Tensor:
-    # The product is rounded in the boxes' own precision, as the published code does on float32 boxes.
-    room = extent - size
-    low = ((extent * first).long() - size // 2).clamp(min=0).minimum(room)
-    high = ((extent * last).long() - size // 2).clamp(min=0).minimum(room)
-    return low + ((high - low) * share).long()
+def _extent(height: int, width: int) -> Tensor:
+    return torch.tensor([[height], [width]])
 
 
-def _assemble(height: int, width: int, sizes: Sizes, top: Tensor, left: Tensor) -> Tensor:
-    top = torch.where(sizes.fitted, top, (height - sizes.height) // 2)
-    left = torch.where(sizes.fitted, left, (width - sizes.width) // 2)
-    return torch.stack([top, left, sizes.height, sizes.width], dim=1)
+def _assemble(sizes: Sizes, room: Tensor, start: Tensor) -> Tensor:
+    """Top, left, height, width, (B, 4), of crops that start at (2, B) and could be `room` further, (2, B)."""
+    return torch.cat([torch.where(sizes.fitted, start, room // 2), sizes.sides]).T
 
 
 def _central_size(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
