@@ -102,7 +102,7 @@ def from_checkout(size: Size, path: Path) -> Reference:
             found: Tensor = module(images, mask_ratio=0.75)[0]
         return found
 
-    return Reference(f"the official code at {path}", module, loss)
+    return Reference("MAE's official code", module, loss)
 
 
 def hugging_face(size: Size) -> nn.Module:
