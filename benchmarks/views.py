@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -66,17 +67,11 @@ def _at(name: str, setting: Setting, settings: list[str], target: float | None) 
     spec = specs["MAE"]
     batches = views_of(spec, data, setting.device)
     torchvision = per_sample(spec, data, batches.order(0)[: batches.batch_size])
-    number = 0
+    steps = _steps(batches)
 
     def own() -> list[torch.Tensor]:
-        nonlocal number
-        number += 1
-        epoch, step = divmod(number, batches.steps)
-        start = step * batches.batch_size
-        return batches.views(batches.order(epoch)[start : start + batches.batch_size], epoch, step, 1)
+        return batches.views(*next(steps), 1)
 
-    for _ in range(0 if setting.quick else 100):
-        own()  # most crops have occurred, as they have after an epoch
     how = f"batch {batches.batch_size} of {data.image_size} pixels"
     if target is None or data.image_size == SIZES[0].image:
         yield compare(
@@ -97,6 +92,15 @@ def _at(name: str, setting: Setting, settings: list[str], target: float | None) 
         target=target,
     )
     yield replace(found, remark=f"{how}; share of the step {1 / found.ratio:.2%}")
+
+
+def _steps(batches: TrainingViews) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Images, epoch and step, as training goes through them."""
+    for epoch in itertools.count():
+        order = batches.order(epoch)
+        for step in range(batches.steps):
+            start = step * batches.batch_size
+            yield order[start : start + batches.batch_size], epoch, step
 
 
 def train_step(spec: TrialSpec, data: DataArrays, device: torch.device | None = None) -> Callable[..., None]:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TABLE_BYTES = 256 * 2**20
-"""The most that an axis's table of taps may take: all crops of an axis of 224 pixels need less."""
+TABLE_BYTES = 32 * 2**20
+"""The most that an axis's table of taps may take: all crops of an axis of 96 pixels need less."""
+TABLE_PART = 256
+"""Crops whose taps are computed at once."""
 INDEX = torch.int32
 """Of a sample in a batch: two thousand million lines."""
 
@@ -53,46 +55,26 @@ def _resample_lines(images: Tensor, start: Tensor, length: Tensor, source: int, 
 
 
 def _taps(start: Tensor, length: Tensor, source: int, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """As `_compute_taps`, looked up where all that there can be on an axis fits into little memory."""
+    """As `_compute_taps`, looked up where those of all crops of an axis fit into little memory."""
     taps = source * (source + 1) // 2 * size * _num_taps(source, size)
     if start.device.type != "cpu" or taps * (INDEX.itemsize + dtype.itemsize) > TABLE_BYTES:
         return _compute_taps(start, length, source, size, dtype)
-    return _table(source, size, dtype)(start, length)
+    rows, index, weights = _table(source, size, dtype)
+    row = rows.index_select(0, start * (source + 1) + length)
+    return index.index_select(0, row), weights.index_select(0, row)
 
 
-class _TapTable:
-    """Each crop's taps on one axis, computed when they are first asked for.
-
-    The memory is reserved, not touched, until then.
-    """
-
-    def __init__(self, source: int, size: int, dtype: torch.dtype) -> None:
-        self._source, self._size, self._dtype = source, size, dtype
-        crops = source * (source + 1) // 2
-        self._places = torch.full((source * (source + 1),), -1)
-        self._index = torch.empty(crops, size, _num_taps(source, size), dtype=INDEX)
-        self._weights = torch.empty(self._index.shape, dtype=dtype)
-        self._filled = 0
-
-    def __call__(self, start: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        keys = start * (self._source + 1) + length
-        places = self._places[keys]
-        if bool((places < 0).any()):
-            self._compute(torch.tensor(sorted(set(keys[places < 0].tolist()))))
-            places = self._places[keys]
-        return self._index.index_select(0, places), self._weights.index_select(0, places)
-
-    def _compute(self, keys: Tensor) -> None:
-        start, length = keys // (self._source + 1), keys % (self._source + 1)
-        end = self._filled + len(keys)
-        index, weights = _compute_taps(start, length, self._source, self._size, self._dtype)
-        self._index[self._filled : end] = index
-        self._weights[self._filled : end] = weights
-        self._places[keys] = torch.arange(self._filled, end)
-        self._filled = end
-
-
-_table = lru_cache(maxsize=4)(_TapTable)
+@lru_cache(maxsize=4)
+def _table(source: int, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """The row of a crop, by start * (source + 1) + length; taps and weights, one row a crop."""
+    start, reach = torch.triu_indices(source, source)
+    length = reach - start + 1
+    rows = torch.full((source * (source + 1),), -1)
+    rows[start * (source + 1) + length] = torch.arange(len(start))
+    # In parts: what `_compute_taps` needs is many times what it gives.
+    parts = zip(start.split(TABLE_PART), length.split(TABLE_PART), strict=True)
+    index, weights = zip(*(_compute_taps(*part, source, size, dtype) for part in parts), strict=True)
+    return rows, torch.cat(index), torch.cat(weights)
 
 
 def _num_taps(source: int, size: int) -> int:
