@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import matplotlib
 import numpy as np
+from matplotlib.lines import Line2D
 
 from benchmarks.commands import ROOT, cmae
 from benchmarks.setting import Setting
@@ -192,22 +193,28 @@ def draw(found: dict[str, list[dict[str, float]]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+    figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
+    memory_lines = {
+        "bytes": ("s--", "#D55E00", "memory"),
+        "private_bytes": ("^-.", "#009E73", "memory without the mapped file"),
+    }
+    shown: dict[str, Line2D] = {}
     for axis, (name, points) in zip(axes, found.items(), strict=True):
         counts = np.array([point["count"] for point in points])
         seconds = np.array([point["seconds"] for point in points])
-        axis.loglog(counts, seconds, "o-", color="#0072B2", label="seconds")
+        lines = axis.loglog(counts, seconds, "o-", color="#0072B2", label="seconds")
         # Through the last point: what start-up costs lifts the first ones above it.
-        axis.loglog(counts, seconds[-1] * counts / counts[-1], ":", color="0.5", label="proportional")
-        axis.set_xlabel(f"number of {name}")
-        axis.set_ylabel("seconds")
+        proportional = seconds[-1] * counts / counts[-1]
+        lines += axis.loglog(counts, proportional, ":", color="0.5", label="proportional")
+        axis.set(xlabel=f"number of {name}", ylabel="seconds")
         twin = axis.twinx()
-        megabytes = np.array([point["bytes"] for point in points]) / 2**20
-        twin.semilogx(counts, megabytes, "s--", color="#D55E00", label="memory")
-        twin.set_ylabel("memory (MiB)")
-        twin.set_ylim(0, 1.3 * megabytes.max())
-        lines = [*axis.get_lines(), *twin.get_lines()]
-        axis.legend(lines, [str(line.get_label()) for line in lines], frameon=False, loc="upper left")
+        for key, (style, colour, label) in memory_lines.items():
+            if key in points[0]:
+                held = [point[key] / 2**20 for point in points]
+                lines += twin.semilogx(counts, held, style, color=colour, label=label)
+        twin.set(ylabel="memory (MiB)", ylim=(0, 1.3 * max(point["bytes"] for point in points) / 2**20))
+        shown = {str(line.get_label()): line for line in lines} | shown
+    figure.legend(shown.values(), shown.keys(), frameon=False, loc="outside upper center", ncols=4)
     figure.savefig(path, dpi=200)
 
 
