@@ -11,11 +11,12 @@ from benchmarks.reference import Reference, plain_adamw, references
 from benchmarks.setting import Setting
 from benchmarks.size import Size
 from benchmarks.timing import Comparison, in_turns
-from benchmarks.views import cpu_scale, per_sample, train_step, views_of
+from benchmarks.views import cpu_scale, endless, per_sample, train_step
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.evaluations.features import FrozenFeatures
 from cmae_ablate.evaluations.linear_probe import LinearProbe
 from cmae_ablate.model import assemble
+from cmae_ablate.pretrain import training_views
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.slots import EvaluationContext
 from cmae_ablate.spec import TrialSpec
@@ -68,13 +69,11 @@ def run(setting: Setting) -> Iterator[Comparison]:
 
 def own_steps(spec: TrialSpec, data: DataArrays) -> Callable[[], None]:
     """Views and training steps as a cell makes them."""
-    batches, order = views_of(spec, data), views_of(spec, data).order(0)
-    size, step = batches.batch_size, train_step(spec, data)
+    training, step = endless(training_views(spec, data, Runtime())), train_step(spec, data)
 
     def steps() -> None:
-        for number in range(STEPS):
-            start = number * size % (len(order) - size + 1)
-            step(batches.views(order[start : start + size], 0, number, 1))
+        for _ in range(STEPS):
+            step(next(training))
 
     return steps
 
@@ -82,7 +81,7 @@ def own_steps(spec: TrialSpec, data: DataArrays) -> Callable[[], None]:
 def reference_steps(spec: TrialSpec, data: DataArrays, theirs: Reference) -> Callable[[], None]:
     """The reference's step with torch's default AdamW, on images that PIL and torchvision made one by one."""
     optimiser = plain_adamw(theirs.module)
-    views = per_sample(spec, data, views_of(spec, data).order(0)[: spec.training.batch_size])
+    views = per_sample(spec, data, training_views(spec, data, Runtime()).order(0)[: spec.training.batch_size])
     patches = _size(spec, data).num_patches
 
     def steps() -> None:

@@ -21,14 +21,15 @@ from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.data import TrainingViews
 from cmae_ablate.model import assemble
 from cmae_ablate.optim import adamw
+from cmae_ablate.pretrain import training_views
 from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.spec import TrialSpec
 
 STUDY = Path(__file__).parents[1] / "studies" / "cmae_vs_mae.yaml"
 QUALITY = 90
 BATCH = 32
-
-
+ROUNDS = 3
+"""Times those asked for: a round is short, and neighbours on the machine come and go."""
 FEW = ["dataset.num_train=64", "dataset.num_validation=32", "dataset.num_test=32"]
 
 
@@ -39,68 +40,50 @@ def cpu_scale(quick: bool, *settings: str) -> tuple[dict[str, TrialSpec], DataAr
     return specs, prepare(specs["MAE"]["dataset"].build())
 
 
-def views_of(spec: TrialSpec, data: DataArrays, device: torch.device | None = None) -> TrainingViews:
-    """The batches of a trial."""
-    boxes = torch.from_numpy(data.train.boxes.copy())
-    return TrainingViews(
-        data,
-        spec["crop"].build(len(data.train), boxes),
-        spec["augmentation"].build(),
-        data.image_size,
-        spec.training.batch_size,
-        0,
-        device or torch.device("cpu"),
-    )
-
-
 def run(setting: Setting) -> Iterator[Comparison]:
     """The augmentation against torchvision, and its share of the MAE step, at each size."""
     yield from _at("the cpu scale", setting, [], target=None)
     for size in TINY if setting.quick else SIZES:
-        # Of the decoders, batches and pixels are the step's own; fewer images make no view cheaper.
-        sizes = [*size.settings(), f"training.batch_size={BATCH}", *FEW]
+        sizes = [*size.settings(), f"training.batch_size={BATCH}"]
         yield from _at(str(size), setting, sizes, target=100.0)
 
 
 def _at(name: str, setting: Setting, settings: list[str], target: float | None) -> Iterator[Comparison]:
     specs, data = cpu_scale(setting.quick, *settings)
     spec = specs["MAE"]
-    batches = views_of(spec, data, setting.device)
+    batches = training_views(spec, data, Runtime(setting.device))
     torchvision = per_sample(spec, data, batches.order(0)[: batches.batch_size])
-    steps = _steps(batches)
-
-    def own() -> list[torch.Tensor]:
-        return batches.views(*next(steps), 1)
-
-    how = f"batch {batches.batch_size} of {data.image_size} pixels"
+    training = endless(batches)
+    for _ in range(batches.steps):  # the first epoch also computes the taps of all later ones
+        next(training)
+    # A round times as many steps as are made ahead: what one of them costs in training.
+    ahead = batches.steps_ahead(1)
+    how = f"batch {batches.batch_size} of {data.image_size} pixels, {ahead} batches ahead"
     if target is None or data.image_size == SIZES[0].image:
         yield compare(
             f"crop, flip, normalise, {name}",
-            own,
+            lambda: next(training),
             torchvision,
-            rounds=setting.rounds,
-            repeats=10,
+            rounds=ROUNDS * setting.rounds,
+            repeats=ahead,
             target=6.0,
-            remark=f"{how} against PIL and torchvision per sample",
+            remark=f"{how}, against PIL and torchvision per sample",
         )
     found = compare(
         f"MAE steps that one batch of views costs, {name}",
-        own,
+        lambda: next(training),
         train_step(spec, data, setting.device),
         rounds=setting.rounds,
-        repeats=3,
+        repeats=ahead,
         target=target,
     )
     yield replace(found, remark=f"{how}; share of the step {1 / found.ratio:.2%}")
 
 
-def _steps(batches: TrainingViews) -> Iterator[tuple[np.ndarray, int, int]]:
-    """Images, epoch and step, as training goes through them."""
+def endless(batches: TrainingViews) -> Iterator[list[torch.Tensor]]:
+    """Single views of step after step, as training goes through them, epoch after epoch."""
     for epoch in itertools.count():
-        order = batches.order(epoch)
-        for step in range(batches.steps):
-            start = step * batches.batch_size
-            yield order[start : start + batches.batch_size], epoch, step
+        yield from batches.epoch(epoch, 0, 1)
 
 
 def train_step(spec: TrialSpec, data: DataArrays, device: torch.device | None = None) -> Callable[..., None]:

@@ -6,6 +6,7 @@ depending on its shape. So each kind of step is timed for a moment; nothing is t
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -15,7 +16,6 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -28,7 +28,7 @@ from cmae_ablate.cost import ATTAINED, Cost, Estimate, evaluation_flops, pretrai
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.evaluations.features import FrozenFeatures
 from cmae_ablate.model import build_encoder
-from cmae_ablate.pretrain import Hooks, pretrain
+from cmae_ablate.pretrain import Hooks, pretrain, training_views
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.spec import Choice, TrialSpec
 
@@ -171,15 +171,18 @@ def _encode_seconds(workload: Workload, count: int, runtime: Runtime) -> float:
 
 
 def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runtime, allowed: float) -> float:
-    """The median step of a training that ends before its first epoch does."""
+    """The median step of a training that ends before its first epoch does, and the views of a step."""
     times: list[float] = []
+    started = 0.0
 
     def on_step(done: int, total: int) -> None:
-        times.append(_clock(workload, runtime))
+        times.append(_clock(workload, runtime) - started)
 
     def enough() -> bool:
-        late = len(times) > WARM_STEPS + FEWEST_STEPS and times[-1] - times[0] > allowed
-        return late or len(times) > WARM_STEPS + TIMED_STEPS
+        nonlocal started
+        started = _clock(workload, runtime)
+        late = len(times) >= WARM_STEPS + FEWEST_STEPS and sum(times) > allowed
+        return late or len(times) >= WARM_STEPS + TIMED_STEPS
 
     # A crop strategy that looks at the images before the first epoch is timed on its own.
     crop = spec["crop"]
@@ -190,8 +193,15 @@ def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runt
     data = _noise(workload, batch * (WARM_STEPS + TIMED_STEPS + 2))
     with TemporaryDirectory(prefix="cmae-ablate-") as folder, suppress(Interrupted):
         pretrain(short, data, runtime, Path(folder), Hooks(on_step=on_step, should_stop=enough))
-    timed = times[WARM_STEPS:]
-    return statistics.median(after - before for before, after in pairwise(timed))
+    return statistics.median(times[WARM_STEPS:]) + _views_seconds(short, workload, data, runtime)
+
+
+def _views_seconds(spec: TrialSpec, workload: Workload, data: DataArrays, runtime: Runtime) -> float:
+    """Of one step; several steps' are made in a row, so that a step's own time holds all of them or none."""
+    batches, num_views = training_views(spec, data, runtime), workload.cost.num_views
+    start = _clock(workload, runtime)
+    made = list(itertools.islice(batches.epoch(0, 0, num_views), batches.steps_ahead(num_views)))
+    return (_clock(workload, runtime) - start) / len(made)
 
 
 def _noise(workload: Workload, count: int) -> DataArrays:

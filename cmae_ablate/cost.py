@@ -53,6 +53,7 @@ class Cost:
     """What pretraining one trial costs.
 
     Attributes:
+        num_views: Views of each image that a step needs.
         params_encoder: Trained parameters of the encoder.
         params_decoder: Trained parameters of the decoder.
         params_objectives: Trained parameters of each further objective; moving averages are not trained.
@@ -63,6 +64,7 @@ class Cost:
             attention, in the trial's precision. Allocator and library overhead are not in it.
     """
 
+    num_views: int
     params_encoder: int
     params_decoder: int
     params_objectives: Mapping[str, int]
@@ -108,6 +110,7 @@ def _measure(spec: TrialSpec, image_size: int) -> Cost:
         step = profile(lambda: model.total(model(images, masks, rngs)), model.parameters())
     encode, whole = _encoder_flops(spec["backbone"], image_size)
     return Cost(
+        num_views=model.num_views,
         params_encoder=count_parameters(model.encoder),
         params_decoder=count_parameters(model.decoder),
         params_objectives={name: count_parameters(part) for name, part in model.objectives.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -65,6 +66,17 @@ def _held(split: Split, device: torch.device) -> Tensor | None:
     return found
 
 
+FLOAT_BYTES = 4
+AHEAD_BYTES = 16 * 2**20
+"""The most that the images of steps whose views are made ahead of training may take."""
+AT_ONCE_BYTES = 3 * 2**20
+"""The most that those may take whose views are made at once: more would not stay in the caches."""
+
+
+def _parts(steps: range, length: int) -> Iterator[range]:
+    return (steps[start : start + length] for start in range(0, len(steps), length))
+
+
 def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """Training steps of an epoch: the last images, which fill no batch, are left out."""
     return max(1, num_images // batch_size)
@@ -97,19 +109,66 @@ class TrainingViews:
         count = len(self.data.train.labels)
         return torch.randperm(count, generator=stream(self.seed, "order", epoch)).numpy()
 
-    def views(self, indices: np.ndarray, epoch: int, step: int, num_views: int) -> list[Tensor]:
-        """Normalised views of this rank's share of the images `indices`, each (b, C, S, S)."""
-        source = to_unit(take(self.data.train, indices[self.ranks.share(len(indices))], self.device))
-        return [self._view(source, indices, epoch, step, view) for view in range(num_views)]
+    @property
+    def images_per_step(self) -> int:
+        """Of all ranks together: the batch size, or all images where they are fewer."""
+        return min(self.batch_size, len(self.data.train.labels))
 
-    def _view(self, source: Tensor, indices: np.ndarray, epoch: int, step: int, view: int) -> Tensor:
-        where = (epoch, step, view)
+    def epoch(self, epoch: int, first: int, num_views: int) -> Iterator[list[Tensor]]:
+        """The views of each step of the epoch from step `first` on, as `views` gives them.
+
+        Those of small batches are made some steps ahead: a training step leaves nothing of this code in
+        the caches, and fetching it again would cost more than the cutting.
+        """
+        order, at_once = self.order(epoch), self.steps_within(AT_ONCE_BYTES, num_views)
+        for steps in _parts(range(first, self.steps), self.steps_ahead(num_views)):
+            parts = [self.views(order, epoch, part, num_views) for part in _parts(steps, at_once)]
+            yield from itertools.chain.from_iterable(parts)
+
+    def steps_ahead(self, num_views: int) -> int:
+        """Steps whose views are made in a row."""
+        return min(self.steps, self.steps_within(AHEAD_BYTES, num_views))
+
+    def steps_within(self, most: int, num_views: int) -> int:
+        """Steps whose images, as they were and as views, take at most so many bytes; at least 1."""
+        images = self.images_per_step // self.ranks.count
+        channels, height, width = self.data.train.images.shape[1:]
+        pixels = height * width + num_views * self.image_size**2
+        return max(1, int(most // (images * channels * pixels * FLOAT_BYTES)))
+
+    def views(self, order: np.ndarray, epoch: int, steps: range, num_views: int) -> list[list[Tensor]]:
+        """For each of some steps, normalised views of this rank's share, each (b, C, S, S).
+
+        Args:
+            order: As `order(epoch)` gives it.
+            epoch: Counted from 0.
+            steps: Of the epoch.
+            num_views: Of each image.
+        """
+        batches = [order[step * self.batch_size :][: self.images_per_step] for step in steps]
+        own = np.concatenate([indices[self.ranks.share(len(indices))] for indices in batches])
+        source = to_unit(take(self.data.train, own, self.device))
+        views = [self._view(source, batches, epoch, steps, view) for view in range(num_views)]
+        return [list(of_step) for of_step in zip(*views, strict=True)]
+
+    def _view(
+        self, source: Tensor, batches: list[np.ndarray], epoch: int, steps: range, view: int
+    ) -> list[Tensor]:
+        def rng(slot: str, step: int) -> torch.Generator:
+            return stream(self.seed, slot, epoch, step, view)
+
         height, width = source.shape[2:]
-        crops = self.crop.sample(torch.from_numpy(indices), height, width, stream(self.seed, "crop", *where))
-        crops = upload(crops[self.ranks.share(len(indices))], self.device)
-        cut = crop_resize(source, crops, self.image_size).clamp_(0.0, 1.0)
-        changed = self.augmentation(cut, view, stream(self.seed, "augmentation", *where))
-        return normalise_(changed, self.data.mean, self.data.std)
+        crops = [
+            self.crop.sample(torch.from_numpy(indices), height, width, rng("crop", step))
+            for indices, step in zip(batches, steps, strict=True)
+        ]
+        own = torch.cat([crop[self.ranks.share(len(crop))] for crop in crops])
+        cut = crop_resize(source, upload(own, self.device), self.image_size).clamp_(0.0, 1.0)
+        changed = [
+            self.augmentation(images, view, rng("augmentation", step))
+            for images, step in zip(cut.tensor_split(len(steps)), steps, strict=True)
+        ]
+        return [normalise_(images, self.data.mean, self.data.std) for images in changed]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class Hooks:
         on_epoch: Called with the number of epochs done and their metrics.
         on_step: Called with steps done and steps in all, each step; must be quick.
         on_evaluation: The same, of an evaluation that trains.
-        should_stop: Asked before each step.
+        should_stop: Asked before each step, whose views are there.
         warn: Told of what the user should know.
         on_start: Called before a training is built, whether anew or from a checkpoint.
     """
@@ -77,6 +77,22 @@ def image_size_of(spec: TrialSpec, data: DataArrays) -> int:
     return spec.training.image_size or data.image_size
 
 
+def training_views(spec: TrialSpec, data: DataArrays, runtime: Runtime) -> TrainingViews:
+    """The batches of a trial."""
+    boxes = torch.from_numpy(data.train.boxes.copy())
+    crop: CropStrategy = spec["crop"].build(len(data.train), boxes)
+    return TrainingViews(
+        data,
+        crop,
+        spec["augmentation"].build(),
+        image_size_of(spec, data),
+        spec.training.batch_size,
+        spec.seed,
+        runtime.device,
+        runtime.ranks,
+    )
+
+
 def pretrain(
     spec: TrialSpec, data: DataArrays, runtime: Runtime, folder: Path, hooks: Hooks | None = None
 ) -> Pretrained:
@@ -112,19 +128,8 @@ class _Training:
         set_precision(runtime)
         size = image_size_of(spec, data)
         self.model = assemble(spec, size).to(runtime.device)
-        self.crop: CropStrategy = spec["crop"].build(
-            len(data.train.labels), torch.from_numpy(data.train.boxes.copy())
-        )
-        self.batches = TrainingViews(
-            data,
-            self.crop,
-            spec["augmentation"].build(),
-            size,
-            spec.training.batch_size,
-            spec.seed,
-            runtime.device,
-            self.ranks,
-        )
+        self.batches = training_views(spec, data, runtime)
+        self.crop = self.batches.crop
         self.whole = WholeImages(data, data.train, size, runtime.device)
         self.optimizer = adamw(self.model, spec.training, runtime.device)
         forward = torch.compile(self.model, dynamic=False) if runtime.compile else self.model
@@ -146,25 +151,23 @@ class _Training:
         started = time.perf_counter()
         if first == 0:
             self._refresh_crop(epoch)
-        order = self.batches.order(epoch)
-        for step in range(first, self.batches.steps):
+        views = self.batches.epoch(epoch, first, self.model.num_views)
+        for step, images in enumerate(views, start=first):
             if self.ranks.any(self.hooks.should_stop()):
                 self._save(time.perf_counter() - started)
                 raise Interrupted
-            size = self.batches.batch_size
-            self._step(order[step * size : (step + 1) * size], epoch, step)
+            self._step(images, epoch, step)
             self.hooks.on_step(self.progress.step, self.total)
         self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
         self._save(time.perf_counter() - started)
         self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
 
-    def _step(self, indices: Any, epoch: int, step: int) -> None:
+    def _step(self, images: list[Tensor], epoch: int, step: int) -> None:
         spec, model, training = self.spec, self.model, self.spec.training
-        images = self.batches.views(indices, epoch, step, model.num_views)
-        share = self.ranks.share(len(indices))
+        batch = self.batches.images_per_step
         masks = [
-            mask.share(share).to(self.runtime.device)
-            for mask in model.sample_masks(len(indices), spec.seed, epoch, step)
+            mask.share(self.ranks.share(batch)).to(self.runtime.device)
+            for mask in model.sample_masks(batch, spec.seed, epoch, step)
         ]
         rngs = {name: stream(spec.seed, "objectives", name, epoch, step) for name in spec.objectives}
         set_lr(

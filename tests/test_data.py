@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
@@ -44,19 +47,38 @@ def test_every_order_of_the_images_is_equally_likely(tiny_spec: TrialSpec, tiny_
 
 def test_a_second_view_leaves_the_first_as_it_was(tiny_spec: TrialSpec, tiny_data: DataArrays) -> None:
     batches = views_of(tiny_spec, tiny_data)
-    indices = batches.order(0)[:16]
-    (alone,) = batches.views(indices, 0, 0, 1)
-    first, second = batches.views(indices, 0, 0, 2)
+    (alone,) = next(batches.epoch(0, 0, 1))
+    first, second = next(batches.epoch(0, 0, 2))
     assert torch.equal(alone, first)
     assert not torch.equal(first, second)
 
 
-def test_a_batch_depends_on_its_epoch_and_step_alone(tiny_spec: TrialSpec, tiny_data: DataArrays) -> None:
-    indices = np.arange(16)
-    again = [views_of(tiny_spec, tiny_data).views(indices, 1, 2, 1)[0] for _ in range(2)]
-    other = views_of(tiny_spec, tiny_data).views(indices, 1, 3, 1)[0]
-    assert torch.equal(again[0], again[1])
-    assert not torch.equal(again[0], other)
+@pytest.mark.parametrize(("ahead", "at_once"), [(1, 1), (3, 2), (4, 1), (4, 4)])
+def test_views_depend_on_epoch_and_step_alone_however_many_are_made_ahead(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, monkeypatch: pytest.MonkeyPatch, ahead: int, at_once: int
+) -> None:
+    def of(first: int, epoch: int = 1) -> list[list[torch.Tensor]]:
+        return list(views_of(tiny_spec, tiny_data).epoch(epoch, first, 2))
+
+    one_by_one = [of(step)[0] for step in range(4)]
+    step = 16 * 3 * (32 * 32 * 3) * 4
+    monkeypatch.setattr("cmae_ablate.data.AHEAD_BYTES", ahead * step)
+    monkeypatch.setattr("cmae_ablate.data.AT_ONCE_BYTES", at_once * step)
+    batches = views_of(tiny_spec, tiny_data)
+    assert [batches.steps_within(most * step, 2) for most in (ahead, at_once)] == [ahead, at_once]
+    for first in range(4):
+        together = of(first)
+        assert len(together) == 4 - first
+        for found, expected in zip(together, one_by_one[first:], strict=True):
+            assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    assert not torch.equal(of(0)[0][0], of(0)[1][0])
+    assert not torch.equal(of(0)[0][0], of(0, epoch=2)[0][0])
+
+
+def test_large_views_are_made_step_by_step(tiny_spec: TrialSpec, tiny_data: DataArrays) -> None:
+    batches = views_of(tiny_spec, tiny_data)
+    assert batches.steps_within(2**21, 1) > batches.steps_within(2**21, 2) > 1
+    assert replace(batches, image_size=2048).steps_within(2**21, 1) == 1
 
 
 def test_whole_images_come_in_order_at_the_encoder_size(tiny_data: DataArrays) -> None:

@@ -46,6 +46,11 @@ def training(
     return made
 
 
+def train(steps: _Training, step: int) -> None:
+    views = next(steps.batches.epoch(0, step, steps.model.num_views))
+    steps._step(views, 0, step)
+
+
 @EVERY
 def test_a_step_reads_no_value_from_the_device(
     change: dict[str, Any],
@@ -57,9 +62,8 @@ def test_a_step_reads_no_value_from_the_device(
     # Autocast does not know this device; the step only turns it off.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     steps = training(tiny_spec, change, tiny_data, "meta", tmp_path)
-    order = steps.batches.order(0)
     for step in range(2):
-        steps._step(order[16 * step : 16 * (step + 1)], 0, step)
+        train(steps, step)
     assert steps.meter.sums["loss"].is_meta
 
 
@@ -78,11 +82,10 @@ def test_a_step_on_a_gpu_never_synchronises(
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     steps = training(tiny_spec, change, tiny_data, "cuda", tmp_path)
-    order = steps.batches.order(0)
-    steps._step(order[:16], 0, 0)  # what libraries set up at their first use may wait
+    train(steps, 0)  # what libraries set up at their first use may wait
     torch.cuda.set_sync_debug_mode("error")
     try:
-        steps._step(order[16:32], 0, 1)
+        train(steps, 1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(steps.meter.sums["loss"]).item()

@@ -58,7 +58,7 @@ def drawn(spec: TrialSpec, data: DataArrays) -> dict[str, list[Tensor]]:
     augmentation = spec["augmentation"].build()
     views = TrainingViews(data, crop, augmentation, 32, 16, spec.seed, torch.device("cpu"))
     order = views.order(1)
-    images = views.views(order[:16], 1, 0, model.num_views)
+    images = next(views.epoch(1, 0, model.num_views))
     masks = model.sample_masks(16, spec.seed, 1, 0)
     noise = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     return {
