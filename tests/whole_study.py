@@ -19,7 +19,7 @@ from cmae_ablate.run import run_study
 from tests.tiny import TINY_SCALE, TINY_STUDY
 
 ROOT = Path(__file__).parents[1]
-EPOCHS = 40
+EPOCHS = 80
 LONGER = (f"training.epochs={EPOCHS}",)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cmae_ablate.commands.shared import StudyFile, StudyOptions, console, with_study_options
 from cmae_ablate.errors import UserError
+
+if TYPE_CHECKING:
+    from cmae_ablate.options import Options
 
 app = typer.Typer()
 
@@ -32,12 +37,29 @@ def run(
     ] = None,
 ) -> None:
     """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
+    fresh = "torch" not in sys.modules
     options = shared.of(study)
     from cmae_ablate.run import repeat_cell, run_study
 
     if cell:
         raise typer.Exit(repeat_cell(options, cell, console()))
-    raise typer.Exit(run_study(options, console(), imported or ()))
+    with _workers_at_hand(options) if fresh else nullcontext():
+        raise typer.Exit(run_study(options, console(), imported or ()))
+
+
+def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
+    """Let workers be forked from this process, which has imported and done nothing else."""
+    from cmae_ablate.launch.forking import ready_to_fork
+    from cmae_ablate.launch.local import keep_memory
+    from cmae_ablate.registry import load_components
+    from cmae_ablate.tracking import load_mlflow
+
+    if options.workers == 1 or options.launcher != "local":
+        return nullcontext()
+    keep_memory()
+    load_components()
+    load_mlflow(options.tracking or "sqlite:")
+    return ready_to_fork()
 
 
 @app.command()

@@ -15,6 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from cmae_ablate.launch import forking
+from cmae_ablate.launch.forking import ForkedProcess
+
+Process = subprocess.Popen[bytes] | ForkedProcess
 LOGGER = logging.getLogger(__name__)
 LOG_VARIABLE = "CMAE_ABLATE_LOG"
 """Environment variable that tells a worker where its output goes, for `status`."""
@@ -46,7 +50,8 @@ def run_workers(
 
     The first SIGINT or SIGTERM is passed on to every worker, which then has `grace_seconds` to write its
     checkpoint; a second one, or the end of that time, kills. A worker that dies is not started again: the
-    others take over its cell.
+    others take over its cell. Inside `forking.ready_to_fork`, a Python module that computes on the CPU is
+    forked; CUDA is better off in a process of its own.
 
     Args:
         command: Program and arguments.
@@ -62,13 +67,13 @@ def run_workers(
     assert workers >= 1
     assert devices is None or len(devices) == workers
     log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[Process] = []
     logs = [log_dir / f"worker-{index}.log" for index in range(workers)]
     with _passing_on_signals(processes, grace_seconds) as kill_when_due:
         try:
             for index, log in enumerate(logs):
                 variables = {**_environment(index, workers, devices, log), **(environment or {})}
-                processes.append(_start(command, variables, log))
+                processes.append(_start(command, variables, log, fork=devices is None))
             while any(process.poll() is None for process in processes):
                 kill_when_due()
                 time.sleep(POLL_SECONDS)
@@ -79,7 +84,7 @@ def run_workers(
                 process.wait()
                 if process.stdin is not None:
                     process.stdin.close()
-    codes = [code if code >= 0 else 128 - code for code in (process.returncode for process in processes)]
+    codes = [code if code >= 0 else 128 - code for code in (process.wait() for process in processes)]
     for code, log in zip(codes, logs, strict=True):
         if code not in (0, 130, 143):
             LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, _last_line(log), log)
@@ -115,9 +120,15 @@ def follow_parent() -> None:
     threading.Thread(target=wait, name="follow parent", daemon=True).start()
 
 
-def _start(command: Sequence[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], environment: dict[str, str], log: Path, *, fork: bool) -> Process:
     # In this process's own group: whoever kills the whole group reaches the workers, too.
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        server = forking.server() if fork and list(command[:2]) == [sys.executable, "-m"] else None
+        if server is not None:
+            try:
+                return server.start(command, environment, output.fileno())
+            except OSError as error:
+                LOGGER.warning("%s; a new process is started instead", error)
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
@@ -137,7 +148,7 @@ def _environment(index: int, workers: int, devices: Sequence[str] | None, log: P
 class _Stopping:
     """Passes the first signal on; knows when patience ends."""
 
-    def __init__(self, processes: Sequence[subprocess.Popen[bytes]], grace_seconds: float) -> None:
+    def __init__(self, processes: Sequence[Process], grace_seconds: float) -> None:
         self._processes = processes
         self._grace_seconds = grace_seconds
         self._signal = 0
@@ -162,9 +173,7 @@ class _Stopping:
 
 
 @contextmanager
-def _passing_on_signals(
-    processes: Sequence[subprocess.Popen[bytes]], grace_seconds: float
-) -> Iterator[_Stopping]:
+def _passing_on_signals(processes: Sequence[Process], grace_seconds: float) -> Iterator[_Stopping]:
     stopping = _Stopping(processes, grace_seconds)
     before = {number: signal.signal(number, stopping.note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,7 +1,7 @@
 """Where curves, configurations and pictures of every run go: MLflow, study > variant > seed."""
 
-from cmae_ablate.tracking.connection import ui_command
+from cmae_ablate.tracking.connection import load_mlflow, ui_command
 from cmae_ablate.tracking.mlflow_tracker import MlflowTracker
 from cmae_ablate.tracking.tracker import CellRun, NullTracker, Tracker
 
-__all__ = ["CellRun", "MlflowTracker", "NullTracker", "Tracker", "ui_command"]
+__all__ = ["CellRun", "MlflowTracker", "NullTracker", "Tracker", "load_mlflow", "ui_command"]

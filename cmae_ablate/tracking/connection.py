@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,16 @@ def check_uri(uri: str) -> None:
         )
 
 
+def load_mlflow(uri: str) -> None:
+    """Import what a client of such a store needs, by our settings; nothing is opened."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with _quiet():
+        import_module("mlflow.tracking")
+        if _is_database(uri):
+            import_module("mlflow.store.tracking.sqlalchemy_store")
+
+
 def connect(uri: str) -> MlflowClient:
     """A client whose store is known to answer; its tables are created where they do not exist.
 
@@ -60,16 +71,19 @@ def connect(uri: str) -> MlflowClient:
     Raises:
         Exception: Whatever MLflow, SQLAlchemy or the network says; see `is_hopeless`.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    load_mlflow(uri)
     with _quiet():
         from mlflow.tracking import MlflowClient
 
-        if uri.partition(":")[0].partition("+")[0] in _DATABASES:
+        if _is_database(uri):
             _knock(uri)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def _is_database(uri: str) -> bool:
+    return uri.partition(":")[0].partition("+")[0] in _DATABASES
 
 
 def create_tables(database: Path) -> None:

@@ -47,7 +47,8 @@ def workers_of(study: Popen[str], count: int) -> list[psutil.Process]:
         found = [
             child
             for child in psutil.Process(study.pid).children(recursive=True)
-            if "worker" in child.cmdline()
+            # A forked one's command is one string.
+            if child.status() != psutil.STATUS_ZOMBIE and "worker" in " ".join(child.cmdline()).split()
         ]
         if len(found) == count:
             return found

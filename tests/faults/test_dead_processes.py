@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +45,23 @@ def test_one_worker_less_is_no_lost_study(
     assert process.returncode == 0, output
     if number == signal.SIGKILL:
         assert "ended with status 137" in output
+    assert_as_undisturbed(out, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_workers_are_forked_and_need_nobody_who_forked_them(
+    undisturbed: pd.DataFrame, tmp_path: Path
+) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    process = start(study, out)
+    read_until(process, ": epoch ")
+    (server,) = {worker.ppid() for worker in workers_of(process, 2)}
+    assert server != process.pid
+    os.kill(server, signal.SIGKILL)
+    output = process.communicate(timeout=600)[0]
+    assert process.returncode == 0, output
     assert_as_undisturbed(out, undisturbed)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.faults.aftermath import assert_as_undisturbed, read_until
 from tests.queue.harness import Postgres
-from tests.whole_study import LONGER, run, start, write_study
+from tests.whole_study import EPOCHS, LONGER, run, start, write_study
 
 # MLflow's own dependencies warn about each other.
 pytestmark = [
@@ -124,7 +124,7 @@ def test_an_mlflow_server_that_stops_mid_trial_gets_everything_in_the_end(
     assert len(cells) == 4
     for cell in cells:
         steps = [metric.step for metric in client.get_metric_history(cell.info.run_id, "loss")]
-        assert sorted(steps) == list(range(1, 41))
+        assert sorted(steps) == list(range(1, EPOCHS + 1))
     assert list(out.rglob("*.jsonl")) == []
 
 
