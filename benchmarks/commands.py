@@ -6,8 +6,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -33,11 +34,14 @@ DONE = (0, 1)
 
 def cmae(*arguments: str, threads: int = 1) -> int:
     """Run the command line; returns its exit status."""
+    command = [sys.executable, "-m", "cmae_ablate", *arguments]
+    return subprocess.run(command, env=_environment(threads), capture_output=True, check=False).returncode
+
+
+def _environment(threads: int) -> dict[str, str]:
     # The allocator's thresholds are the launcher's business.
     given = {name: value for name, value in os.environ.items() if name not in ALLOCATOR}
-    environment = {**given, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "cmae_ablate", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+    return {**given, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
 
 
 def run(setting: Setting) -> Iterator[Comparison]:
@@ -47,6 +51,7 @@ def run(setting: Setting) -> Iterator[Comparison]:
     wrong = ["plan", str(STUDY), "--set", "decoder.nme=linear"]
     yield within("a mistaken setting is refused", min(rounds, 3), 5.0, *wrong, status=(2,))
     yield within("plan of 1,000 cells", min(rounds, 3), 10.0, "plan", str(STUDY), "--seeds", "250")
+    yield _first_claim(rounds)
     yield _workers(rounds, QUICK if setting.quick else SHORT)
     yield from _whole(QUICK if setting.quick else [])
 
@@ -63,6 +68,54 @@ def within(
     seconds = in_turns([call], rounds=rounds)[0]
     title = f"{name}, against the {limit:g} s it may take"
     return Comparison.of(title, seconds, np.full(rounds, limit), target=1.0)
+
+
+def _first_claim(rounds: int) -> Comparison:
+    """Until a worker has claimed a cell: workers forked by the command, and ones that import alone."""
+    # Nothing is forked from a process that had imported before it knew what for.
+    programs = {
+        "forked": ["-m", "cmae_ablate"],
+        "new": ["-c", "import torch; from cmae_ablate.cli import main; main()"],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+
+    def study(name: str) -> None:
+        seconds[name].append(_claimed(programs[name]))
+
+    in_turns([partial(study, name) for name in programs], rounds=rounds)
+    return Comparison.of(
+        "the first claim of two forked workers, against two that import for themselves",
+        np.array(seconds["forked"][1:]),
+        np.array(seconds["new"][1:]),
+        remark="seconds since the command's start, its checks and a new MLflow store included",
+    )
+
+
+def _claimed(program: list[str]) -> float:
+    """Seconds from the start of a study to its first claim; then it is stopped."""
+    with TemporaryDirectory() as folder:
+        options = ["--seeds", "1", "--workers", "2", "--device", "cpu", "--out", folder, *_flags(SHORT)]
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, *program, "run", str(STUDY), *options],
+            env=_environment(threads=1),
+            stdout=subprocess.DEVNULL,
+        )
+        while not _has_claims(Path(folder) / "optuna.db"):
+            assert process.poll() is None, f"exit status {process.returncode}"
+            time.sleep(0.02)
+        found = time.monotonic() - started
+        process.terminate()
+        process.wait()
+        return found
+
+
+def _has_claims(store: Path) -> bool:
+    if not store.exists():
+        return False
+    with closing(sqlite3.connect(store)) as opened, suppress(sqlite3.OperationalError):  # no tables yet
+        return bool(opened.execute("SELECT 1 FROM trials WHERE state = 'RUNNING'").fetchall())
+    return False
 
 
 def _workers(rounds: int, settings: list[str]) -> Comparison:

@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,9 +57,10 @@ def load_mlflow(uri: str) -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with _quiet():
-        import_module("mlflow.tracking")
+        import mlflow.tracking
+
         if _is_database(uri):
-            import_module("mlflow.store.tracking.sqlalchemy_store")
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 def connect(uri: str) -> MlflowClient:
