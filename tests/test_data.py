@@ -9,6 +9,8 @@ from scipy import stats
 
 from cmae_ablate.arrays import DataArrays
 from cmae_ablate.data import TrainingViews, WholeImages, normalise_
+from cmae_ablate.pretrain import training_views
+from cmae_ablate.runtime import Runtime
 from cmae_ablate.spec import TrialSpec
 
 
@@ -20,8 +22,7 @@ def test_normalised_training_images_have_mean_zero_and_deviation_one(tiny_data: 
 
 
 def views_of(spec: TrialSpec, data: DataArrays) -> TrainingViews:
-    crop = spec["crop"].build(len(data.train), torch.from_numpy(np.array(data.train.boxes)))
-    return TrainingViews(data, crop, spec["augmentation"].build(), 32, 16, spec.seed, torch.device("cpu"))
+    return training_views(spec, data, Runtime())
 
 
 def test_an_epoch_visits_every_image_once(tiny_spec: TrialSpec, tiny_data: DataArrays) -> None:

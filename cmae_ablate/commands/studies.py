@@ -48,16 +48,14 @@ def run(
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
-    """Let workers be forked from this process, which has imported and done nothing else."""
+    """Let workers be forked from this process, which has checked the study and so imported all components."""
     from cmae_ablate.launch.forking import ready_to_fork
     from cmae_ablate.launch.local import keep_memory
-    from cmae_ablate.registry import load_components
     from cmae_ablate.tracking import load_mlflow
 
     if options.workers == 1 or options.launcher != "local":
         return nullcontext()
     keep_memory()
-    load_components()
     load_mlflow(options.tracking or "sqlite:")
     return ready_to_fork()
 

@@ -78,7 +78,11 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """The process that has imported, seen from the one that forked it."""
+    """The process that has imported, seen from the one that forked it.
+
+    Attributes:
+        pid: Its number.
+    """
 
     def __init__(self) -> None:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -89,8 +93,8 @@ class ForkServer:
         with warnings.catch_warnings():
             # Threads of BLAS libraries, which know of forks; others are not there yet.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._pid = os.fork()
-        if self._pid == 0:
+            self.pid = os.fork()
+        if self.pid == 0:
             self._connection.close()
             _ending(_serve, theirs)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
@@ -128,7 +132,7 @@ class ForkServer:
     def close(self) -> None:
         """End the server; workers, if there are any left, go on."""
         self._connection.close()
-        os.waitpid(self._pid, 0)
+        os.waitpid(self.pid, 0)
 
 
 @contextmanager

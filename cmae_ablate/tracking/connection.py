@@ -44,8 +44,7 @@ def check_uri(uri: str) -> None:
     Raises:
         UserError: A file store, or no URI at all.
     """
-    scheme = uri.partition(":")[0].partition("+")[0]
-    if scheme not in (*_DATABASES, "http", "https", "databricks"):
+    if not _is_database(uri) and _scheme(uri) not in ("http", "https", "databricks"):
         raise UserError(
             f"--tracking-uri {redact(uri)}: no MLflow store (folders are refused by MLflow itself); "
             "write sqlite:////path/mlflow.db or http://host:port"
@@ -82,8 +81,13 @@ def connect(uri: str) -> MlflowClient:
     return client
 
 
+def _scheme(uri: str) -> str:
+    """Without the driver that may follow it."""
+    return uri.partition(":")[0].partition("+")[0]
+
+
 def _is_database(uri: str) -> bool:
-    return uri.partition(":")[0].partition("+")[0] in _DATABASES
+    return _scheme(uri) in _DATABASES
 
 
 def create_tables(database: Path) -> None:

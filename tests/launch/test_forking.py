@@ -62,10 +62,6 @@ def ready() -> Iterator[forking.ForkServer]:
         yield found
 
 
-def pid_of(server: forking.ForkServer) -> int:
-    return server._pid
-
-
 def until(found: Path) -> list[int]:
     """The pids that the workers have written, once there is one."""
     deadline = time.monotonic() + 60
@@ -73,6 +69,17 @@ def until(found: Path) -> list[int]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return [int(path.name) for path in found.iterdir()]
+
+
+def starter_of_one(module: str, folder: Path, devices: list[str] | None) -> subprocess.Popen[bytes]:
+    """A process that waits for a worker of its own."""
+    code = (
+        "import sys; from pathlib import Path; from cmae_ablate.launch import forking, local\n"
+        "with forking.ready_to_fork():\n"
+        f"    local.run_workers(sys.argv[2:], 1, devices={devices}, log_dir=Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-m", module, "wait", str(folder / "pids")]
+    return subprocess.Popen([sys.executable, "-c", code, str(folder), *command])
 
 
 def gone(pid: int) -> bool:
@@ -111,7 +118,7 @@ def test_it_shows_its_own_command_and_hears_signals(
         worker = ready.start(command, dict(os.environ), log.fileno())
     assert until(tmp_path / "pids") == [worker.pid]
     assert " ".join(psutil.Process(worker.pid).cmdline()).split() == command
-    assert psutil.Process(worker.pid).ppid() == pid_of(ready)
+    assert psutil.Process(worker.pid).ppid() == ready.pid
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
     assert worker.wait() == 143
@@ -122,9 +129,9 @@ def test_it_shows_its_own_command_and_hears_signals(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_leaves_the_server(ready: forking.ForkServer, number: int) -> None:
-    os.kill(pid_of(ready), number)
+    os.kill(ready.pid, number)
     time.sleep(0.2)
-    assert not gone(pid_of(ready))
+    assert not gone(ready.pid)
 
 
 def test_a_worker_outlives_the_server_and_a_new_one_is_started_without_it(
@@ -134,8 +141,8 @@ def test_a_worker_outlives_the_server_and_a_new_one_is_started_without_it(
     with (tmp_path / "log").open("wb") as log:
         worker = ready.start([*command, "wait", str(tmp_path / "pids")], dict(os.environ), log.fileno())
     until(tmp_path / "pids")
-    os.kill(pid_of(ready), signal.SIGKILL)
-    while not gone(pid_of(ready)):
+    os.kill(ready.pid, signal.SIGKILL)
+    while not gone(ready.pid):
         time.sleep(0.02)
     assert worker.poll() is None
     with caplog.at_level(logging.WARNING):
@@ -149,18 +156,7 @@ def test_a_worker_outlives_the_server_and_a_new_one_is_started_without_it(
 
 
 def test_gpus_get_processes_of_their_own(module: str, ready: forking.ForkServer, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", module, "wait", str(tmp_path / "pids")]
-    starter = subprocess.Popen(  # in a process that can be watched while it waits
-        [
-            sys.executable,
-            "-c",
-            "import sys; from pathlib import Path; from cmae_ablate.launch import forking, local\n"
-            "with forking.ready_to_fork():\n"
-            "    local.run_workers(sys.argv[2:], 1, devices=['0'], log_dir=Path(sys.argv[1]))",
-            str(tmp_path),
-            *command,
-        ]
-    )
+    starter = starter_of_one(module, tmp_path, devices=["0"])
     (pid,) = until(tmp_path / "pids")
     assert psutil.Process(pid).ppid() == starter.pid
     (tmp_path / "pids" / "end").touch()
@@ -168,18 +164,7 @@ def test_gpus_get_processes_of_their_own(module: str, ready: forking.ForkServer,
 
 
 def test_server_and_workers_end_with_whoever_started_them(module: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", module, "wait", str(tmp_path / "pids")]
-    starter = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from pathlib import Path; from cmae_ablate.launch import forking, local\n"
-            "with forking.ready_to_fork():\n"
-            "    local.run_workers(sys.argv[2:], 1, devices=None, log_dir=Path(sys.argv[1]))",
-            str(tmp_path),
-            *command,
-        ]
-    )
+    starter = starter_of_one(module, tmp_path, devices=None)
     (pid,) = until(tmp_path / "pids")
     server = psutil.Process(pid).ppid()
     assert psutil.Process(server).ppid() == starter.pid
@@ -195,6 +180,6 @@ def test_outside_of_it_there_is_no_server() -> None:
     with forking.ready_to_fork():
         found = forking.server()
         assert found is not None
-        pid = pid_of(found)
+        pid = found.pid
     assert forking.server() is None
     assert gone(pid)
