@@ -57,7 +57,11 @@ class ForkedProcess:
         return self.returncode
 
     def wait(self) -> int:
-        """The exit status, once there is one."""
+        """The exit status, once there is one.
+
+        If the server is gone, the process may still have its last milliseconds to go: it has closed its files,
+        which the kernel does before it counts as ended.
+        """
         return self._read() if self.returncode is None else self.returncode
 
     def send_signal(self, number: int) -> None:

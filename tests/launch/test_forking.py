@@ -83,7 +83,17 @@ def starter_of_one(module: str, folder: Path, devices: list[str] | None) -> subp
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def until_gone(*pids: int) -> None:
+    deadline = time.monotonic() + 60
+    while not all(gone(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_worker_is_the_process_that_was_asked_for(
@@ -142,8 +152,7 @@ def test_a_worker_outlives_the_server_and_a_new_one_is_started_without_it(
         worker = ready.start([*command, "wait", str(tmp_path / "pids")], dict(os.environ), log.fileno())
     until(tmp_path / "pids")
     os.kill(ready.pid, signal.SIGKILL)
-    while not gone(ready.pid):
-        time.sleep(0.02)
+    until_gone(ready.pid)
     assert worker.poll() is None
     with caplog.at_level(logging.WARNING):
         assert run_workers([*command, "tell"], 1, devices=None, log_dir=tmp_path) == [3]
@@ -152,7 +161,7 @@ def test_a_worker_outlives_the_server_and_a_new_one_is_started_without_it(
     (tmp_path / "pids" / "end").touch()
     assert worker.wait() == -signal.SIGKILL  # whoever knew how it ended is gone
     worker.stdin.close()
-    assert gone(worker.pid)
+    until_gone(worker.pid)
 
 
 def test_gpus_get_processes_of_their_own(module: str, ready: forking.ForkServer, tmp_path: Path) -> None:
@@ -170,10 +179,7 @@ def test_server_and_workers_end_with_whoever_started_them(module: str, tmp_path:
     assert psutil.Process(server).ppid() == starter.pid
     starter.kill()
     starter.wait()
-    deadline = time.monotonic() + 60
-    while not (gone(pid) and gone(server)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until_gone(pid, server)
 
 
 def test_outside_of_it_there_is_no_server() -> None:
