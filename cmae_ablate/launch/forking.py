@@ -59,8 +59,8 @@ class ForkedProcess:
     def wait(self) -> int:
         """The exit status, once there is one.
 
-        If the server is gone, the process may still have its last milliseconds to go: it has closed its files,
-        which the kernel does before it counts as ended.
+        If the server is gone, the process may have milliseconds to go: its files are closed before the kernel
+        counts it as ended.
         """
         return self._read() if self.returncode is None else self.returncode
 
