@@ -117,7 +117,7 @@ def table(known: dict[str, dict[str, object]]) -> str:
             lines.append(_line(row))
     if not any(name.endswith("on cuda") for name in known):
         lines += ["", UNMEASURED]
-    lines += ["", "![Cost against images and cells](scaling.png)"] if "scaling" in known else []
+    lines += ["", "![Cost against images, cells and workers](scaling.png)"] if "scaling" in known else []
     lines += ["", "| section | machine |", "|---|---|"]
     for section, where in machines:
         assert isinstance(where, dict)

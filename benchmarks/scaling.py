@@ -1,4 +1,4 @@
-"""Cost against images and cells over two decades, each point in a process of its own, and a plot.
+"""Cost against images, cells and workers over two decades, each point in a process of its own, and a plot.
 
 Run:   make bench, or python -m benchmarks --only scaling
 """
@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import matplotlib
 import numpy as np
-from matplotlib.lines import Line2D
 
 from benchmarks.commands import ROOT, cmae
+from benchmarks.curves import draw
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
 from cmae_ablate.arrays import DataArrays, Split
@@ -28,10 +27,13 @@ from cmae_ablate.registry import load_components
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.settings import apply, default_tree
 from cmae_ablate.spec import resolve
+from tests.queue.harness import server_programs
 
 IMAGES = (1_000, 10_000, 100_000)
 SEEDS = (2, 20, 200)
 """Of a study of two variants: 4, 40 and 400 cells."""
+WORKERS, WAIT = (1, 10, 100), 60.0
+"""And the seconds that stand for the training of a cell."""
 SIDE, BATCH = 64, 128
 SCALE = """\
 dataset: {name: scenes, num_train: 64, num_validation: 32, num_test: 32, image_size: 32}
@@ -71,17 +73,24 @@ def run(setting: Setting) -> Iterator[Comparison]:
     divide = 100 if setting.quick else 1
     found = {
         "images": [
-            _apart("--images", max(200 * place, count // divide))
+            _apart("scaling", "--images", max(200 * place, count // divide))
             for place, count in enumerate(IMAGES, start=1)
         ],
         "cells": [
-            _apart("--seeds", max(place, count // divide)) for place, count in enumerate(SEEDS, start=1)
+            _apart("scaling", "--seeds", max(place, count // divide))
+            for place, count in enumerate(SEEDS, start=1)
         ],
     }
+    if server_programs() is not None:
+        wait = f"--wait={WAIT / divide}"
+        crowds = (1, 2, 4) if setting.quick else WORKERS
+        found["workers"] = [_apart("crowd", "--workers", count, wait) for count in crowds]
+        yield from _of_workers(found["workers"], WAIT / divide)
     setting.out.mkdir(parents=True, exist_ok=True)
     (setting.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n")
     draw(found, setting.out / "scaling.png")
-    for name, points in found.items():
+    for name in ("images", "cells"):
+        points = found[name]
         counts, seconds, held = ([point[key] for point in points] for key in ("count", "seconds", "bytes"))
         # From the middle on: what start-up costs weighs on the first point.
         slope = (seconds[2] - seconds[1]) / (counts[2] - counts[1])
@@ -105,6 +114,25 @@ def run(setting: Setting) -> Iterator[Comparison]:
         LIMIT / max(most, 1.0),
         target=1.0,
         remark=f"{most / 2**20:.0f} MiB without the pages of the mapped file, which the system takes back",
+    )
+
+
+def _of_workers(points: list[dict[str, float]], wait: float) -> Iterator[Comparison]:
+    few, many = points[0], points[-1]
+    name = f"one of {many['count']:.0f} workers"
+    yield Comparison.once(
+        f"cells an hour by {name}, against a worker alone",
+        (wait + few["beside"]) / (wait + many["beside"]),
+        target=0.8,
+        remark=f"linear is 1; training is a wait of {wait:.0f} s, queue and tracking on PostgreSQL are real; "
+        f"{few['beside']:.2f} s and {many['beside']:.2f} s of a cell beside it, all on this machine's cores; "
+        f"{many['connections']:.0f} connections; see scaling.png",
+    )
+    yield Comparison.once(
+        f"memory of a worker alone against {name}",
+        few["bytes"] / many["bytes"],
+        target=0.8,
+        remark=f"{few['bytes'] / 2**20:.0f} MiB and {many['bytes'] / 2**20:.0f} MiB beside what they share",
     )
 
 
@@ -188,38 +216,8 @@ def memory() -> dict[str, int]:
     return {name.rstrip(":"): int(size) * 1024 for name, size, _ in fields}
 
 
-def draw(found: dict[str, list[dict[str, float]]], path: Path) -> None:
-    """Seconds and memory against the count, both axes logarithmic, beside the line of proportion."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
-    memory_lines = {
-        "bytes": ("s--", "#D55E00", "memory"),
-        "private_bytes": ("^-.", "#009E73", "memory without the mapped file"),
-    }
-    shown: dict[str, Line2D] = {}
-    for axis, (name, points) in zip(axes, found.items(), strict=True):
-        counts = np.array([point["count"] for point in points])
-        seconds = np.array([point["seconds"] for point in points])
-        lines = axis.loglog(counts, seconds, "o-", color="#0072B2", label="seconds")
-        # Through the last point: what start-up costs lifts the first ones above it.
-        proportional = seconds[-1] * counts / counts[-1]
-        lines += axis.loglog(counts, proportional, ":", color="0.5", label="proportional")
-        axis.set(xlabel=f"number of {name}", ylabel="seconds")
-        twin = axis.twinx()
-        for key, (style, colour, label) in memory_lines.items():
-            if key in points[0]:
-                held = [point[key] / 2**20 for point in points]
-                lines += twin.semilogx(counts, held, style, color=colour, label=label)
-        twin.set(ylabel="memory (MiB)", ylim=(0, 1.3 * max(point["bytes"] for point in points) / 2**20))
-        shown = {str(line.get_label()): line for line in lines} | shown
-    figure.legend(shown.values(), shown.keys(), frameon=False, loc="outside upper center", ncols=4)
-    figure.savefig(path, dpi=200)
-
-
-def _apart(flag: str, count: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.scaling", flag, str(count)]
+def _apart(module: str, flag: str, count: int, *more: str) -> dict[str, float]:
+    command = [sys.executable, "-m", f"benchmarks.{module}", flag, str(count), *more]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     point: dict[str, float] = json.loads(output.splitlines()[-1])
     return point

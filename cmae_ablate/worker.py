@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from cmae_ablate.memory import device_bytes, out_of_memory
 from cmae_ablate.pictures import reconstructions, save_reconstructions, spread
 from cmae_ablate.pretrain import Hooks, Metrics, image_size_of
 from cmae_ablate.progress import CellNote, NoteWriter
-from cmae_ablate.queue import JSON, Claim, Queue
+from cmae_ablate.queue import JSON, Claim, Queue, wait_for_a_cell
 from cmae_ablate.ranks import DISMISSED
 from cmae_ablate.rungs import Rungs
 from cmae_ablate.runtime import Runtime, set_threads
@@ -39,7 +38,6 @@ from cmae_ablate.tracking.tracker import CellRun, Tracker
 from cmae_ablate.trial import Bench, CellResult, load_model, run_cell
 from cmae_ablate.tuning import on_validation
 
-IDLE_SECONDS = 0.5
 PICTURES = 8
 FINAL = (UserError, DivergedError, torch.OutOfMemoryError)
 """What the settings and the machine decide, so that another attempt would end alike."""
@@ -105,9 +103,7 @@ class Worker:
             claim = self.queue.claim(name, log=self.log)
             if claim is not None:
                 self._attempt(claim)
-            elif self.queue.pending():
-                time.sleep(IDLE_SECONDS)
-            else:
+            elif not wait_for_a_cell(self.queue, self.stop):
                 break
         return 1 if ranks.broken else ranks.exchange(self.stop.status, DISMISSED)[0]
 

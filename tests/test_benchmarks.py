@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 import torch
 
 from benchmarks import __main__ as bench
-from benchmarks import commands, reference, step, weights
+from benchmarks import commands, crowd, reference, step, weights
 from benchmarks.plain import PlainMae
 from benchmarks.reference import Reference
 from benchmarks.size import TINY
 from benchmarks.timing import Comparison, compare
 from cmae_ablate.runtime import Runtime
+from tests.queue.harness import server_programs
 
 FAKE_OFFICIAL = """
 import numpy as np
@@ -148,3 +150,15 @@ def test_weights_that_moved_are_named(
     before.write_text(json.dumps(known))
     assert weights.main() == 1
     assert "moved: MAE" in capsys.readouterr().out
+
+
+def test_a_crowd_finishes_what_there_is_and_its_time_beside_the_wait_is_told() -> None:
+    if server_programs() is None:
+        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
+    command = [sys.executable, "-m", "benchmarks.crowd", "--workers", "2", "--wait", "0.5"]
+    output = subprocess.run(command, cwd=commands.ROOT, check=True, capture_output=True, text=True).stdout
+    found = json.loads(output.splitlines()[-1])
+    cells = crowd.CELLS * 2
+    assert 0 < found["beside"] < 5
+    assert found["seconds"] == pytest.approx(cells * (0.5 + found["beside"]))
+    assert found["connections"] >= 2

@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.tracking import MlflowTracker, NullTracker, connection, ui_command
+from cmae_ablate.tracking import MlflowTracker, NullTracker, connection, mlflow_tracker, ui_command
 from cmae_ablate.tracking.connection import connect
 
 if TYPE_CHECKING:
@@ -334,6 +336,25 @@ def test_runs_of_older_settings_move_aside_and_back(store: Store) -> None:
 
 @pytest.mark.slow
 @pytest.mark.distributed
+def test_workers_of_a_server_write_to_their_runs_at_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_tracker, "connect", lambda uri: store.client)
+    tracker = MlflowTracker("http://server", tmp_path / "artifacts", "decoder_size")
+    run = tracker.start_cell("linear", 0, {}, {"fingerprint": "f"})
+    thread = Thread(target=lambda: run.log_metrics(1, {"loss": 0.5}), daemon=True)
+    with FileLock(tmp_path / "mlflow.lock"):  # as another worker that starts a cell
+        thread.start()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+        begun = Thread(target=lambda: begin(tracker, "linear", 1), daemon=True)
+        begun.start()
+        begun.join(timeout=1)
+        assert begun.is_alive()  # two processes must not both make the variant's run
+    begun.join(timeout=20)
+    assert losses(store, store.run("seed 0")) == [(1, 0.5)]
+
+
 def test_three_processes_on_a_new_store_make_one_tree(tmp_path: Path) -> None:
     code = f"""
 import sys

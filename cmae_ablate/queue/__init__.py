@@ -7,6 +7,7 @@ from cmae_ablate.queue.imported import check_rows
 from cmae_ablate.queue.lease import Claim
 from cmae_ablate.queue.proposals import Direction, Proposals
 from cmae_ablate.queue.storage import ensure_storage, redact
+from cmae_ablate.queue.waiting import wait_for_a_cell
 
 __all__ = [
     "JSON",
@@ -20,4 +21,5 @@ __all__ = [
     "check_rows",
     "ensure_storage",
     "redact",
+    "wait_for_a_cell",
 ]

@@ -180,25 +180,30 @@ class Queue:
         self._storage.close()
 
     def _claim(self, worker: str, log: str, now: float) -> Claim | None:
-        grouped, forgiven = by_cell(self._trials.read()), self._trials.forgiven_before()
-        for trials in grouped.values():
-            for trial in trials:
-                if self._is_stale(trial, now):
-                    self._trials.fail(trial.number, LEASE_LOST, counts=False)
+        known = self._free_leases(now)
+        grouped, forgiven = by_cell(known), self._trials.forgiven_before()
         for cell in self.cells:
-            # Judged by what was read before the leases were freed: to `_status` a stale lease is none.
             trials = grouped.get(cell.id, [])
             if self._status(cell, trials, now, forgiven).state != "WAITING":
                 continue
             attempt = len(failures(trials, forgiven)) + 1
             attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
             attrs |= {"attempt": attempt, "lease": now}
-            proposal = self._proposals.propose(cell, self._trials.read()) if self._proposals else None
-            number = self._trials.add(cell, TrialState.RUNNING, attrs, proposal=proposal)
+            proposal = self._proposals.propose(cell, known) if self._proposals else None
+            number = self._trials.add(known, cell, TrialState.RUNNING, attrs, proposal=proposal)
             self._held.add(number)
             interval = self._lease_seconds / 6
             return Claim(cell, number, attempt, renew=self._renew, interval=interval, proposal=proposal)
         return None
+
+    def _free_leases(self, now: float) -> Sequence[FrozenTrial]:
+        """End what runs under a lease that is over; returns all trials."""
+        known = self._trials.read()
+        ours = (trial for trials in by_cell(known).values() for trial in trials)
+        stale = [trial for trial in ours if self._is_stale(trial, now)]
+        for trial in stale:
+            self._trials.fail(trial.number, LEASE_LOST, counts=False)
+        return self._trials.read() if stale else known
 
     def _report(self, claim: Claim, step: int, value: float) -> bool:
         assert self._proposals is not None, "only the tuning trials of a search are pruned"
@@ -208,7 +213,8 @@ class Queue:
         return self._proposals.is_hopeless(claim.trial, claim.cell, self._trials.read())
 
     def _complete(self, claim: Claim, value: float, results: Mapping[str, JSON], now: float) -> bool:
-        trials = by_cell(self._trials.read()).get(claim.cell.id, [])
+        known = self._trials.read()
+        trials = by_cell(known).get(claim.cell.id, [])
         done = complete_trial(trials)
         if done is None:
             own = next(trial for trial in trials if trial.number == claim.trial)
@@ -217,7 +223,7 @@ class Queue:
             else:
                 late = {key: own.user_attrs[key] for key in ("worker", "owner", "log", "attempt")}
                 late |= {"lease": now, "results": dict(results)}
-                self._trials.add(claim.cell, TrialState.COMPLETE, late, value, claim.proposal)
+                self._trials.add(known, claim.cell, TrialState.COMPLETE, late, value, claim.proposal)
         counting = claim.trial if done is None else done.number
         for trial in trials:
             if trial.state == TrialState.RUNNING and trial.number != counting:
@@ -229,10 +235,11 @@ class Queue:
         self, cell: PlannedCell, value: float, results: Mapping[str, JSON]
     ) -> Callable[[float], bool]:
         def write(_: float) -> bool:
-            if complete_trial(by_cell(self._trials.read()).get(cell.id, [])):
+            known = self._trials.read()
+            if complete_trial(by_cell(known).get(cell.id, [])):
                 return False
             attrs: dict[str, JSON] = {"worker": "import", "results": dict(results)}
-            self._trials.add(cell, TrialState.COMPLETE, attrs, value)
+            self._trials.add(known, cell, TrialState.COMPLETE, attrs, value)
             return True
 
         return write

@@ -64,6 +64,7 @@ class Trials:
 
     def add(
         self,
+        known: Sequence[FrozenTrial],
         cell: PlannedCell,
         state: TrialState,
         attrs: Mapping[str, JSON],
@@ -73,6 +74,8 @@ class Trials:
         """Create a trial of `cell` in one transaction and return its number.
 
         Args:
+            known: What `read` gave since the lock is held. To read once more would cost as much as there
+                are trials running, and every worker waits for the lock.
             cell: The cell.
             state: The trial's.
             attrs: Kept with it, beside what says which cell it is for.
@@ -80,7 +83,7 @@ class Trials:
             proposal: What a tuning trial tries.
         """
         proposal = proposal or Proposal()
-        params, distributions = self._params(cell, proposal)
+        params, distributions = self._params(known, cell, proposal)
         identity = {
             "cell": cell.id,
             "variant": cell.variant,
@@ -100,8 +103,7 @@ class Trials:
                 intermediate_values=dict(proposal.reported),
             )
         )
-        # Nobody else adds trials while the lock is held: the newest one is it.
-        return self.read()[-1].number
+        return len(known)  # numbers count from 0, and nobody else adds trials while the lock is held
 
     def set(self, number: int, key: str, value: JSON) -> None:
         """Write a user attribute.
@@ -146,7 +148,7 @@ class Trials:
         self._study.tell(number, state=TrialState.FAIL)
 
     def _params(
-        self, cell: PlannedCell, proposal: Proposal
+        self, known: Sequence[FrozenTrial], cell: PlannedCell, proposal: Proposal
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """The cell's levels and seed, and what it tries, as Optuna parameters.
 
@@ -155,7 +157,7 @@ class Trials:
         attribute `levels` always has the plain name.
         """
         recorded: dict[str, BaseDistribution] = {}
-        for trial in self.read():
+        for trial in known:
             for name, distribution in trial.distributions.items():
                 recorded.setdefault(name, distribution)
         params: dict[str, Any] = {}

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from cmae_ablate.queue.storage import cause_of
 from cmae_ablate.tracking.connection import is_hopeless
@@ -16,9 +17,14 @@ from cmae_ablate.tracking.tracker import Status
 from cmae_ablate.tracking.tree import RunTree
 
 LOGGER = logging.getLogger(__name__)
-Attempt = Callable[[Callable[[RunTree], None]], bool]
-"""Does something with the tree and says whether the store answered."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
+
+
+class Attempt(Protocol):
+    """Does something with the tree and says whether the store answered."""
+
+    def __call__(self, action: Callable[[RunTree], None], *, creates: bool) -> bool:
+        """Do it; `creates` where two processes might make the same run twice."""
 
 
 class MlflowRun:
@@ -78,7 +84,7 @@ class MlflowRun:
     def _try(self, *, now: bool) -> None:
         if not now and time.monotonic() < self._next_try:
             return
-        if self._attempt(self._hand_in):
+        if self._attempt(self._hand_in, creates=self._writer is None):
             self._spool.clear()
             self._pause, self._next_try = FIRST_PAUSE, 0.0
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,12 +143,17 @@ class MlflowTracker:
         self._attempt(lambda tree: found.append(tree.experiment))
         return "".join(f"{root}/#/experiments/{each}/runs?workflowType=machine_learning" for each in found)
 
-    def _attempt(self, action: Callable[[RunTree], None]) -> bool:
-        """Reach the store under the lock; a store that is away is reported once and never raises."""
+    def _attempt(self, action: Callable[[RunTree], None], *, creates: bool = True) -> bool:
+        """Reach the store; one that is away is reported once and never raises.
+
+        Under the lock where something may be created, and where the store is a file; a server keeps what
+        workers write to runs of their own apart.
+        """
         from mlflow.exceptions import MlflowException
 
+        alone = creates or self._tree is None or sqlite_path(self._uri) is not None
         try:
-            with FileLock(self._lock_path, mode=0o600):
+            with FileLock(self._lock_path, mode=0o600) if alone else nullcontext():
                 if self._tree is None:
                     database = sqlite_path(self._uri)
                     if database is not None:

@@ -55,16 +55,34 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name}")
         return f"{self.url}/{name}"
 
+    def connections(self) -> int:
+        """Those that clients hold open now, beside the one that asks."""
+        import psycopg
+
+        query = "SELECT count(*) - 1 FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        with psycopg.connect(f"{self.url}/postgres") as connection:
+            row = connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def server_programs() -> Path | None:
+    """The folder of PostgreSQL's programs, newest version; None where they are not installed."""
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+
 
 @contextmanager
-def running_server() -> Iterator[Postgres]:
+def running_server(max_connections: int = 100) -> Iterator[Postgres]:
     """A PostgreSQL server in a folder of its own, gone afterwards.
+
+    Args:
+        max_connections: How many it accepts; PostgreSQL's own default.
 
     Raises:
         FileNotFoundError: The programs are not installed.
     """
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
+    binary = server_programs()
+    if binary is None:
         raise FileNotFoundError("no PostgreSQL server here: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="cmae-pg-"))
     as_user: tuple[str, ...] = ()
@@ -74,10 +92,10 @@ def running_server() -> Iterator[Postgres]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    data, binary = folder / "data", programs[-1]
+    data = folder / "data"
     initdb = [*as_user, str(binary / "initdb"), "-D", str(data), "-A", "trust", "-U", "cmae", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/")
-    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections={max_connections}"
     program, log = str(binary / "pg_ctl"), str(folder / "log")
     control = (*as_user, program, "-D", str(data), "-w", "-l", log, "-o", options)
     subprocess.run([*control, "start"], check=True, capture_output=True, cwd="/")

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import Claim, PlannedCell, Queue, ensure_storage, redact
+from cmae_ablate.queue.trials import Trials
 from tests.queue.harness import on_both, plan
 
 Open = Callable[..., Queue]
@@ -50,6 +51,18 @@ def stored(url: str) -> list[optuna.trial.FrozenTrial]:
 def test_cells_are_claimed_in_the_order_of_the_design(open_queue: Open) -> None:
     cells = plan(variants=3, seeds=2)
     assert drain(open_queue(cells)) == [cell.id for cell in cells]
+
+
+def test_the_lock_is_held_for_one_look_at_what_runs(
+    open_queue: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = open_queue(plan(variants=3, seeds=1))
+    claim, looks, read = claimed(queue), [], Trials.read
+    monkeypatch.setattr(Trials, "read", lambda self: looks.append("read") or read(self))
+    claimed(queue)
+    assert looks == ["read"]
+    queue.finish(claim, 1.0, {})
+    assert looks == ["read", "read"]
 
 
 @on_both

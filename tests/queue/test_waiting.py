@@ -1,0 +1,69 @@
+"""Workers without a cell wait for one and are in nobody's way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Thread
+
+import pytest
+
+from cmae_ablate.queue import Queue, wait_for_a_cell
+from cmae_ablate.queue.waiting import IDLE_SECONDS, pause
+from tests.queue.harness import on_both, plan
+
+Open = Callable[..., Queue]
+
+
+def never() -> bool:
+    return False
+
+
+def test_no_cell_is_waited_for_once_all_are_done(open_queue: Open) -> None:
+    queue = open_queue(plan(variants=1, seeds=1))
+    claim = queue.claim("tester")
+    assert claim is not None
+    queue.finish(claim, 1.0, {})
+    assert not wait_for_a_cell(queue, never)
+
+
+def test_a_cell_that_nobody_has_is_not_waited_for(open_queue: Open) -> None:
+    assert wait_for_a_cell(open_queue(plan(variants=1, seeds=1)), never)
+
+
+@on_both
+def test_a_cell_that_another_worker_gives_back_is_there_to_claim(open_queue: Open) -> None:
+    cells = plan(variants=1, seeds=1)
+    busy, idle = open_queue(cells), open_queue(cells)
+    claim = busy.claim("busy")
+    assert claim is not None
+    looks: list[bool] = []
+
+    def give_back_at_the_second_look() -> bool:
+        looks.append(True)
+        if len(looks) == 3:
+            busy.release(claim)
+        return False
+
+    assert wait_for_a_cell(idle, give_back_at_the_second_look)
+    assert len(looks) > 3
+    assert idle.claim("idle") is not None
+
+
+@on_both
+def test_waiting_takes_no_lock_and_ends_when_told_to(open_queue: Open) -> None:
+    cells = plan(variants=1, seeds=1)
+    busy, idle = open_queue(cells), open_queue(cells)
+    assert busy.claim("busy") is not None
+    answers = iter([False, False, True, True])
+    found: list[bool] = []
+    thread = Thread(target=lambda: found.append(wait_for_a_cell(idle, lambda: next(answers))), daemon=True)
+    with busy._storage.lock():
+        thread.start()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+    assert found == [False]
+
+
+@pytest.mark.parametrize(("running", "factor"), [(1, 1), (10, 1), (100, 10)])
+def test_where_many_run_idle_workers_look_less_often(running: int, factor: int) -> None:
+    assert pause(running) == factor * IDLE_SECONDS
