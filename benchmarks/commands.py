@@ -65,9 +65,7 @@ def within(
         found = cmae(*arguments)
         assert found in status, f"{name}: exit status {found}"
 
-    seconds = in_turns([call], rounds=rounds)[0]
-    title = f"{name}, against the {limit:g} s it may take"
-    return Comparison.of(title, seconds, np.full(rounds, limit), target=1.0)
+    return Comparison.within(name, in_turns([call], rounds=rounds)[0], limit)
 
 
 def _first_claim(rounds: int) -> Comparison:

@@ -20,13 +20,14 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
+from benchmarks import overhead
 from cmae_ablate.queue import PlannedCell, Queue
 from cmae_ablate.tracking import MlflowTracker
 from cmae_ablate.tracking.connection import load_mlflow
 from tests.queue.harness import running_server
 
-EPOCHS, CELLS = 10, 2
-"""Epochs of a cell, cells of a worker."""
+CELLS = 2
+"""Of a worker."""
 CONNECTIONS = 1000
 _Done = tuple[float, int]
 """A worker's seconds beside waiting, and its bytes that are no other's."""
@@ -59,10 +60,7 @@ def point(workers: int, wait: float) -> dict[str, float]:
         FileNotFoundError: PostgreSQL is not installed.
     """
     count = CELLS * workers
-    cells = [
-        PlannedCell(f"cell {i}", f"variant {i % 4}", i // 4, {"f": str(i % 4)}, f"f{i}", True)
-        for i in range(count)
-    ]
+    cells = overhead.planned(count)
     context = multiprocessing.get_context("fork")
     with running_server(max_connections=CONNECTIONS) as server, TemporaryDirectory() as folder:
         places = (server.new_database(), server.new_database(), folder)
@@ -97,8 +95,7 @@ def point(workers: int, wait: float) -> dict[str, float]:
 
 
 def _prepare(storage: str, tracking: str, folder: str, cells: list[PlannedCell]) -> None:
-    Queue(storage, "study", cells).close()
-    MlflowTracker(tracking, Path(folder) / "artifacts", "study").open_study(cells, {"question": "?"})
+    overhead.opened(storage, tracking, folder, cells)[0].close()
 
 
 def _work(
@@ -116,15 +113,7 @@ def _work(
     gate.wait()
     time.sleep(delay)
     start, count = time.perf_counter(), 0
-    while (claim := queue.claim("worker")) is not None:
-        cell = claim.cell
-        run = tracker.start_cell(cell.variant, cell.seed, {"a": "b"}, {"fingerprint": cell.fingerprint})
-        with claim:
-            for epoch in range(EPOCHS):
-                time.sleep(wait / EPOCHS)
-                run.log_metrics(epoch, {"loss": 1.0, "lr": 0.1})
-            queue.finish(claim, 1.0, {"metrics": {f"metric.{index}": 1.0 for index in range(30)}})
-        run.finish("FINISHED")
+    while overhead.cell(queue, tracker, wait) is not None:
         count += 1
     beside = time.perf_counter() - start - count * wait
     queue.close()

@@ -55,6 +55,12 @@ class Comparison:
         return cls(name, ratio, low, high, *seconds, len(own), target, remark)
 
     @classmethod
+    def within(cls, name: str, own: np.ndarray, limit: float, remark: str = "") -> Comparison:
+        """Seconds of each round, (rounds,), against those that it may take."""
+        title = f"{name}, against the {limit:g} s it may take"
+        return cls.of(title, own, np.full(len(own), limit), target=1.0, remark=remark)
+
+    @classmethod
     def once(
         cls,
         name: str,

@@ -334,8 +334,6 @@ def test_runs_of_older_settings_move_aside_and_back(store: Store) -> None:
     assert {run.info.status for run in store.runs()} == {"FINISHED"}
 
 
-@pytest.mark.slow
-@pytest.mark.distributed
 def test_workers_of_a_server_write_to_their_runs_at_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +353,8 @@ def test_workers_of_a_server_write_to_their_runs_at_once(
     assert losses(store, store.run("seed 0")) == [(1, 0.5)]
 
 
+@pytest.mark.slow
+@pytest.mark.distributed
 def test_three_processes_on_a_new_store_make_one_tree(tmp_path: Path) -> None:
     code = f"""
 import sys
