@@ -22,13 +22,19 @@ class Scenes:
     """Semi-synthetic: photographs with one pasted sprite each, 32 classes, boxes known; nothing to download.
 
     Source: our own making. Backgrounds are perspective views into 18 CC0 panoramas, different ones for
-    train, validation and test; objects are emoji of Noto (Apache 2.0) and Twemoji (CC-BY 4.0), turned,
-    scaled, tinted and partly cut off by the border. Licences: `assets/scenes/SOURCES.md`. Different here:
-    nothing to differ from.
+    train, validation and test; objects are emoji of Noto (Apache 2.0) and Twemoji (CC-BY 4.0), turned in
+    hue, rotated, scaled, tinted and partly cut off by the border. Licences: `assets/scenes/SOURCES.md`.
+    Different here: nothing to differ from.
+
+    Version 2 turns each object's hue at random and makes objects larger: in version 1 colour told the
+    class, so that an untrained encoder, read attentively, came near a trained one. Each image carries its
+    panorama as its group. Sizes were settled by what pretraining gains and by what a crop can find:
+    `analysis/recipe/README.md`.
 
     It flatters whatever profits from pasted edges, from exactly one salient object, and from test
-    objects that are the same drawings as in training; only places, poses and colours are new. Results
-    on it are about the machinery and about localisation, not about natural images.
+    objects that are the same drawings as in training; only places, poses and colours are new, and the
+    places of test are four. Results on it are about the machinery and about localisation, not about
+    natural images.
 
     Args:
         seed: Which images are generated; not the seed of a trial. Source: ours.
@@ -62,7 +68,7 @@ class Scenes:
         return f"scenes-v2-{self._size}px-{counts}-seed{self._seed}"
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:
-        """Generate every split; one to two milliseconds an image on one core."""
+        """Generate every split; about a millisecond an image on one core."""
         bank = load_bank()
         writer.describe("scenes", bank.class_names, self._size)
         total = sum(self._counts.values())
