@@ -3,17 +3,16 @@
 Run:   OMP_NUM_THREADS=1 python analysis/recipe/tune.py     (resumes; `--train-only` evaluates nothing yet)
 Trains MAE, the reference of studies/cmae_vs_mae.yaml, under every setting, and once more with a quarter
 of the epochs: the positive control that a study must tell apart. Each finished cell becomes a row of
-`validation.csv` at once; `sensitivity.csv` is made of those. Cells come seed by seed, so that a stopped
-run has complete settings.
+`validation.csv` at once; `sensitivity.csv` is made of those.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,12 +77,15 @@ class Cell:
         return replace(spec, training=training, seed=self.seed)
 
 
-def cells() -> Iterator[Cell]:
-    """All cells, in the order in which they are worth having: whole settings, seed by seed."""
-    for seed in SEEDS:
-        for setting in SETTINGS:
-            for role in ("reference", "control"):
-                yield Cell(setting, role, seed)
+def cells() -> list[Cell]:
+    """All cells, in the order in which they are worth having.
+
+    A setting's next seed comes beside the first one of the setting three further on: a run that is stopped
+    early has seen both several settings and, by two seeds of the first ones, the noise.
+    """
+    pairs = itertools.product(enumerate(SEEDS), enumerate(SETTINGS))
+    ranked = sorted((3 * turn + place, seed, setting) for (turn, seed), (place, setting) in pairs)
+    return [Cell(setting, role, seed) for _, seed, setting in ranked for role in ("reference", "control")]
 
 
 def main() -> None:
@@ -108,7 +110,6 @@ def main() -> None:
         row |= {f"{name}.validation_top1": found[f"{name}.validation_top1"] for name in METRICS}
         done.append(row)
         pd.DataFrame(done).to_csv(path, index=False)
-    if done:
         sensitivity(pd.DataFrame(done)).to_csv(HERE / "sensitivity.csv", index=False, float_format="%.4f")
 
 
@@ -136,19 +137,18 @@ def sensitivity(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `setting, metric, n, difference, sd_pooled, sensitivity, cpu_seconds` (of the reference).
     """
-    keys = ["setting", "seed"]
-    sides = {role: part.set_index(keys) for role, part in rows.groupby("role")}
     found = []
+    seconds = rows[rows["role"] == "reference"].groupby("setting")["cpu_seconds"].mean()
     for name in METRICS:
         metric = f"{name}.validation_top1"
-        gaps = (sides["reference"][metric] - sides["control"][metric]).dropna().groupby("setting")
+        sides = rows.pivot(index=["setting", "seed"], columns="role", values=metric)
+        sides = sides.reindex(columns=["reference", "control"])
+        gaps = (sides["reference"] - sides["control"]).dropna().groupby("setting")
         squares, freedom = ((gaps.count() - 1) * gaps.var().fillna(0)).sum(), (gaps.count() - 1).sum()
         noise = (squares / freedom) ** 0.5 if freedom else float("nan")
-        for setting in SETTINGS:
-            if setting in gaps.groups:
-                gap, n = gaps.mean()[setting], gaps.count()[setting]
-                seconds = sides["reference"]["cpu_seconds"].groupby("setting").mean()[setting]
-                found.append((setting, metric, n, gap, noise, gap / noise, seconds))
+        for setting, gap in gaps.mean().items():
+            n = gaps.count()[setting]
+            found.append((setting, metric, n, gap, noise, gap / noise, seconds[setting]))
     columns = ["setting", "metric", "n", "difference", "sd_pooled", "sensitivity", "cpu_seconds"]
     return pd.DataFrame(found, columns=columns)
 

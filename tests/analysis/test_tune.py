@@ -56,3 +56,11 @@ def test_the_control_differs_from_the_reference_by_a_quarter_of_the_epochs_alone
         changed = {"epochs": control.training.epochs, "warmup_epochs": control.training.warmup_epochs}
         assert reference.training.model_copy(update=changed) == control.training
         assert dict(reference.components) == dict(control.components)
+
+
+def test_a_stopped_run_has_whole_pairs_of_several_settings_and_the_first_ones_noise() -> None:
+    order = [(cell.setting, cell.role, cell.seed) for cell in cells()]
+    assert len(set(order)) == len(order)
+    assert all(order[at][::2] == order[at + 1][::2] for at in range(0, len(order), 2))
+    early = {(setting, seed) for setting, _, seed in order[:10]}
+    assert {("base", 1000), ("base", 1001), ("plain pixels", 1000), ("batch 32", 1000)} <= early
