@@ -6,7 +6,7 @@ a component's keyword-only parameters are its options. Shapes as in `tokens`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -197,6 +197,21 @@ class Augmentation(Protocol):
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """One of the settings that an evaluation may be read at.
+
+    Attributes:
+        settings: Its values of the options that are chosen, such as `{"l2": 1e-05}`.
+        metrics: As in `EvaluationResult`; `validation_top1` among them, by which it is chosen.
+        predictions: As in `EvaluationResult`.
+    """
+
+    settings: Mapping[str, float]
+    metrics: Mapping[str, float]
+    predictions: Tensor
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """What an evaluation found.
 
@@ -205,19 +220,38 @@ class EvaluationResult:
         predictions: Predicted class of each test image in order, (n_test,) int64; None without any.
         protocol: One sentence: feature, layer, normalisation, and how free choices were made.
         chosen: What was chosen on validation data, such as `l2`, for the record.
+        candidates: Every setting of a grid, the strongest regularisation first; empty where nothing is
+            chosen. `metrics` and `predictions` are those of the cell's own best by validation accuracy; a
+            study chooses one candidate for all its cells (`selection`).
     """
 
     metrics: Mapping[str, float]
     predictions: Tensor | None
     protocol: str
     chosen: Mapping[str, float] = field(default_factory=dict)
+    candidates: Sequence[Candidate] = ()
 
 
 class Features(Protocol):
-    """Frozen features of whole images, computed once and shared by every evaluation."""
+    """Frozen features of whole images, computed once and shared by every evaluation.
+
+    Attributes:
+        token_shape: Patch tokens of an image and their width, (N, D).
+    """
+
+    @property
+    def token_shape(self) -> tuple[int, int]: ...
 
     def get(self, split: str, pooling: str) -> Tensor:
         """Features of a split, pooled by `mean` (of patch tokens) or `cls`; (n, D) on the CPU."""
+        ...
+
+    def token_batches(self, split: str) -> Iterator[Tensor]:
+        """Patch tokens of all images of a split in order, (b, N, D) fp32, on the CPU or the device."""
+        ...
+
+    def tokens(self, split: str, indices: Tensor) -> Tensor:
+        """Patch tokens of the images `indices` (b,), int64 on the CPU; (b, N, D) as `token_batches`."""
         ...
 
 

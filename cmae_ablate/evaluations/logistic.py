@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_STD_EPS = 1e-6
+STD_EPS = 1e-6
 _VARIANCE_FLOOR = 1e-6
 _HISTORY = 20
 _CHANGE_TOLERANCE = 1e-9
@@ -32,10 +32,14 @@ class Standardiser:
     def of(cls, features: Tensor) -> Standardiser:
         """Statistics of features (n, D); variance over n, as BatchNorm normalises."""
         variance, mean = torch.var_mean(features, dim=0, correction=0)
-        return cls(mean, (variance + _STD_EPS).sqrt())
+        return cls(mean, (variance + STD_EPS).sqrt())
+
+    def to(self, device: torch.device) -> Standardiser:
+        """The same on another device."""
+        return Standardiser(self.mean.to(device), self.scale.to(device))
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Standardise (n, D)."""
+        """Standardise (..., D)."""
         return (features - self.mean) / self.scale
 
 

@@ -10,7 +10,7 @@ from torchvision.transforms.functional import normalize, resize
 
 from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.components.vit_encoder import VitEncoder
-from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
+from cmae_ablate.evaluations.features import POOLINGS, FrozenFeatures, PixelFeatures
 from cmae_ablate.runtime import Runtime
 from tests.evaluations.patterns import pattern_data, small_encoder
 
@@ -86,3 +86,57 @@ def test_large_images_are_shrunk_before_they_are_flattened() -> None:
     white = replace(data.test, images=np.full_like(data.test.images, 255))
     pixels = PixelFeatures(replace(data, test=white), side=4).get("test", "cls")
     torch.testing.assert_close(pixels, torch.full((40, 48), 2.0))
+
+
+def test_patch_tokens_of_some_images_are_those_of_the_pass_bit_for_bit() -> None:
+    encoder, data = small_encoder(), pattern_data()
+    for token_bytes in (0, 2**30):
+        features = FrozenFeatures(encoder, data, Runtime(), batch_size=20, token_bytes=token_bytes)
+        whole = torch.cat(list(features.token_batches("train")))
+        assert whole.shape == (96, 16, 16) == (96, *features.token_shape)
+        indices = torch.tensor([95, 3, 40, 3, *range(30, 60)])
+        assert torch.equal(features.tokens("train", indices), whole[indices])
+
+
+def test_a_pass_for_tokens_leaves_the_pooled_features_that_get_would_find(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder, data = small_encoder(), pattern_data()
+    expected = {
+        pooling: FrozenFeatures(encoder, data, Runtime()).get("test", pooling) for pooling in POOLINGS
+    }
+    features = FrozenFeatures(encoder, data, Runtime())
+    for _ in features.token_batches("test"):
+        pass
+    monkeypatch.setattr(encoder, "encode", None)
+    assert all(torch.equal(features.get("test", pooling), expected[pooling]) for pooling in POOLINGS)
+
+
+def test_training_tokens_are_kept_only_within_the_memory_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, data = small_encoder(), pattern_data()
+    needed = 96 * 16 * 16 * 4
+    passes = {}
+    encode = encoder.encode
+    for token_bytes in (needed, needed - 1):
+        calls: list[int] = []
+        monkeypatch.setattr(
+            encoder, "encode", lambda images, mask, calls=calls: (calls.append(1), encode(images, mask))[1]
+        )
+        features = FrozenFeatures(encoder, data, Runtime(), batch_size=96, token_bytes=token_bytes)
+        for _ in range(3):
+            list(features.token_batches("train"))
+        passes[token_bytes] = len(calls)
+    assert passes == {needed: 1, needed - 1: 3}
+
+
+def test_tokens_of_raw_pixels_are_the_patches_row_by_row() -> None:
+    data = pattern_data()
+    features = PixelFeatures(data)
+    assert features.token_shape == (64, 12)
+    tokens = torch.cat(list(features.token_batches("test")))
+    image = (torch.from_numpy(data.test.images[5]) / 255 - 0.5) / 0.25
+    patch = [
+        image[channel, 2 + row, 6 + column] for row in (0, 1) for column in (0, 1) for channel in range(3)
+    ]
+    torch.testing.assert_close(tokens[5, 8 * 1 + 3], torch.stack(patch))
+    assert torch.equal(features.tokens("test", torch.tensor([5, 0])), tokens[[5, 0]])
