@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pandas as pd
 from cmae_ablate import design, study_file
 from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.checkpoint import write_atomically
+from cmae_ablate.pretrain import Hooks
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.trial import Bench, run_cell
@@ -119,12 +121,15 @@ def opened(spec: TrialSpec) -> DataArrays:
 
 
 def trained(spec: TrialSpec, bench: Bench) -> float:
-    """Pretrain, unless that is done; the processor seconds that it took."""
+    """Pretrain, unless that is done; the processor seconds that it took, over all sittings."""
     file = bench.folder(spec) / "cpu_seconds.json"
-    if not file.is_file():
-        started = time.process_time()
-        run_cell(replace(spec, evaluations={}), bench)
-        write_atomically(file, json.dumps(time.process_time() - started).encode())
+    before = float(json.loads(file.read_text())) if file.is_file() else 0.0
+    started = time.process_time()
+
+    def keep(epoch: int, metrics: Mapping[str, float]) -> None:
+        write_atomically(file, json.dumps(before + time.process_time() - started).encode())
+
+    run_cell(replace(spec, evaluations={}), bench, Hooks(on_epoch=keep))
     return float(json.loads(file.read_text()))
 
 
