@@ -25,7 +25,7 @@ from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.pretrain import Hooks
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.spec import TrialSpec
-from cmae_ablate.trial import Bench, run_cell
+from cmae_ablate.trial import Bench, random_init_control, run_cell
 
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "studies" / "cmae_vs_mae.yaml"
@@ -60,7 +60,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: a setting, whether it is the reference or the positive control, and a seed."""
+    """One encoder: a setting, a seed, and whether it is the reference, the positive control or untrained."""
 
     setting: str
     role: str
@@ -68,14 +68,12 @@ class Cell:
 
     def spec(self) -> TrialSpec:
         """The reference of the study under this setting."""
-        epochs = f"training.epochs={EPOCHS}"
-        study = study_file.load(STUDY, scale="hour", settings=[*BASE, epochs, *SETTINGS[self.setting]])
+        settings = [*BASE, f"training.epochs={EPOCHS}", *SETTINGS[self.setting]]
+        study = study_file.load(STUDY, scale="hour", settings=settings)
         label = design.reference_label(study)
         spec = next(v.spec for v in design.variants(study) if v.label == label)
-        epochs_done = spec.training.epochs if self.role == "reference" else spec.training.epochs // 4
-        training = spec.training.model_copy(
-            update={"epochs": epochs_done, "warmup_epochs": 0.1 * epochs_done}
-        )
+        epochs = spec.training.epochs // (4 if self.role == "control" else 1)
+        training = spec.training.model_copy(update={"epochs": epochs, "warmup_epochs": 0.1 * epochs})
         return replace(spec, training=training, seed=self.seed)
 
 
@@ -85,9 +83,16 @@ def cells() -> list[Cell]:
     A setting's next seed comes beside the first one of the setting three further on: a run that is stopped
     early has seen both several settings and, by two seeds of the first ones, the noise.
     """
-    pairs = itertools.product(enumerate(SEEDS), enumerate(SETTINGS))
-    ranked = sorted((3 * turn + place, seed, setting) for (turn, seed), (place, setting) in pairs)
-    return [Cell(setting, role, seed) for _, seed, setting in ranked for role in ("reference", "control")]
+    grid = itertools.product(enumerate(SEEDS), enumerate(SETTINGS))
+    ranked = sorted((3 * turn + place, seed, setting) for (turn, seed), (place, setting) in grid)
+    pairs = [(seed, setting) for _, seed, setting in ranked]
+    # All settings begin with the same encoder, so it is read untrained under the first alone.
+    first = next(iter(SETTINGS))
+    return [
+        Cell(setting, role, seed)
+        for seed, setting in pairs
+        for role in ("reference", "control", *(["untrained"] if setting == first else []))
+    ]
 
 
 def main() -> None:
@@ -102,13 +107,14 @@ def main() -> None:
         spec = cell.spec()
         set_threads(spec.training.threads)
         bench = Bench(opened(spec), Runtime(), Path(os.environ.get("CMAE_ABLATE_TUNING", "runs/recipe")))
-        seconds = trained(spec, bench)
+        untrained = cell.role == "untrained"
+        seconds = 0.0 if untrained else trained(spec, bench)
         print(cell, f"{seconds:.0f} s", flush=True)
         if train_only:
             continue
-        found = run_cell(spec, bench).metrics
-        row = {"setting": cell.setting, "role": cell.role, "seed": cell.seed, "epochs": spec.training.epochs}
-        row |= {"cpu_seconds": seconds}
+        found = random_init_control(spec, bench) if untrained else run_cell(spec, bench).metrics
+        row = {"setting": cell.setting, "role": cell.role, "seed": cell.seed}
+        row |= {"epochs": 0 if untrained else spec.training.epochs, "cpu_seconds": seconds}
         row |= {f"{name}.validation_top1": found[f"{name}.validation_top1"] for name in METRICS}
         done.append(row)
         pd.DataFrame(done).to_csv(path, index=False)

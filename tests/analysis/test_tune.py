@@ -37,6 +37,13 @@ def test_one_seed_alone_has_no_noise_and_claims_no_sensitivity() -> None:
     assert sensitivity(rows({"base": [5.0]}))["sensitivity"].isna().all()
 
 
+def test_untrained_encoders_stand_in_the_table_and_enter_no_sensitivity() -> None:
+    table = rows({"base": [5.0, 7.0]})
+    untrained = table[table["role"] == "control"].assign(role="untrained")
+    pd.testing.assert_frame_equal(sensitivity(pd.concat([table, untrained])), sensitivity(table))
+    assert {cell.setting for cell in cells() if cell.role == "untrained"} == {"base"}
+
+
 def test_a_reference_without_its_control_is_left_out() -> None:
     table = rows({"base": [5.0, 7.0]})
     assert (sensitivity(table[:-1])["n"] == 1).all()
@@ -61,6 +68,7 @@ def test_the_control_differs_from_the_reference_by_a_quarter_of_the_epochs_alone
 def test_a_stopped_run_has_whole_pairs_of_several_settings_and_the_first_ones_noise() -> None:
     order = [(cell.setting, cell.role, cell.seed) for cell in cells()]
     assert len(set(order)) == len(order)
-    assert all(order[at][::2] == order[at + 1][::2] for at in range(0, len(order), 2))
-    early = {(setting, seed) for setting, _, seed in order[:10]}
+    references = [at for at, (_, role, _) in enumerate(order) if role == "reference"]
+    assert all(order[at + 1] == (order[at][0], "control", order[at][2]) for at in references)
+    early = {(setting, seed) for setting, _, seed in order[:12]}
     assert {("base", 1000), ("base", 1001), ("plain pixels", 1000), ("batch 32", 1000)} <= early
