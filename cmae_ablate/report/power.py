@@ -1,13 +1,14 @@
 """How many paired seeds a difference needs, so that 'inconclusive' never stands alone.
 
-Planned is at the level that the verdict needs: Holm's first step, 5 % over the number of declared comparisons.
-That is the most demanding step, and the chance of detecting one comparison is smallest where no other differs
-(Holm can only get easier when others are rejected); so what is planned here holds whatever the others are.
+Planned is at the level that the verdict needs: Holm's first step, 5 % over the number of declared
+comparisons. That is the most demanding step, and a comparison is detected least often where no other
+differs (Holm can only get easier when others are rejected); so what is planned here holds whatever the
+others are.
 
-The standard deviation of the differences is an estimate from few seeds. Reading it as the truth plans too few:
-from three pairs, a stated 80 % is 57 %. The power here is therefore averaged over what the true deviation may
-be, given the one seen (Julious and Owen 2006, 'Sample size calculations for clinical studies allowing for
-uncertainty about the variance'): over many studies that follow the advice, the stated share detects.
+The standard deviation of the differences is an estimate from few seeds. Reading it as the truth plans too
+few. The power here is therefore averaged over what the true deviation may be, given the one seen (Julious
+and Owen 2006, 'Sample size calculations for clinical studies allowing for uncertainty about the variance'):
+over many studies that follow the advice, the stated share detects.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def minimum_detectable_effect(planning: Planning) -> float:
     low, high = 0.0, planning.noise
     while power_of(high, planning, planning.pairs) < POWER:
         low, high = high, 2 * high
-    while high - low > 1e-9 * high:
+    while high - low > 1e-7 * high:
         middle = (low + high) / 2
         low, high = (low, middle) if power_of(middle, planning, planning.pairs) >= POWER else (middle, high)
     return high
@@ -148,7 +149,8 @@ def _power(ratios: npt.NDArray[np.float64], df: int, level: float) -> npt.NDArra
         nodes, weights = _quadrature()
         shares = np.sqrt(2 * special.gammaincinv(df / 2, nodes) / df)[:, None]
         power[lost] = weights @ special.ndtr(ratios[lost] - critical * shares)
-    return np.clip(power, 0.0, 1.0)
+    clipped: npt.NDArray[np.float64] = np.clip(power, 0.0, 1.0)
+    return clipped
 
 
 @lru_cache(maxsize=256)
