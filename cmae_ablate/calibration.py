@@ -117,7 +117,7 @@ def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
         # Its own arithmetic is a twentieth of the pass through the encoder.
         seconds += len(_refreshes(spec)) * size.train * cost.flops_encode / speed.encoding
     for choice in _costly(spec):
-        trains = choice.component.factory.trains_encoder  # type: ignore[attr-defined]  # an Evaluation's class
+        trains = choice.trains_encoder
         flops = evaluation_flops(cost, choice, size.train, size.held_out)
         seconds += flops / (speed.training if trains else speed.encoding)
     how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"

@@ -20,7 +20,7 @@ from cmae_ablate.budget import (
     seconds_per_epoch,
 )
 from cmae_ablate.checkpoint import text_digest
-from cmae_ablate.design import Cell, Variant, cells, reference_label, variants
+from cmae_ablate.design import POSITIVE, Cell, Variant, cells, reference_label, variants
 from cmae_ablate.errors import UserError
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.queue import PlannedCell
@@ -145,6 +145,9 @@ class Campaign:
 
     def _planned(self, cell: Cell) -> PlannedCell:
         fingerprint = self.fingerprint(cell.spec)
+        if cell.variant.control not in (None, POSITIVE):
+            untrained = cell.spec.untrained_fingerprint(self.data_of(cell.spec).digest)
+            fingerprint = text_digest(f"{cell.variant.control} {untrained}")[:32]
         if self.is_tuning and self.study.search is not None:
             fingerprint = text_digest(f"{fingerprint} {self.study.search.identity}")[:32]
         return PlannedCell(
