@@ -45,11 +45,19 @@ COMPANY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Workload:
-    """A variant as far as its speed depends on it."""
+    """A variant, or a control, as far as its speed depends on it.
+
+    Attributes:
+        spec: The trial.
+        size: Its data set's.
+        cost: Its parameters and FLOPs.
+        pretrains: False for a control that is evaluated without pretraining.
+    """
 
     spec: TrialSpec
     size: ExpectedSize
     cost: Cost
+    pretrains: bool = True
 
     @property
     def image_size(self) -> int:
@@ -112,8 +120,8 @@ def calibrate(workloads: Sequence[Workload], matmul: float, runtime: Runtime, wo
 def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
     """Hours of one cell: pretraining, looks of the crop strategy, passes and trainings of the evaluations."""
     spec, size, cost = workload.spec, workload.size, workload.cost
-    seconds = pretraining_flops(cost, spec, size.train) / speed.training
-    if not spec.is_pretrained:
+    seconds = pretraining_flops(cost, spec, size.train) / speed.training if workload.pretrains else 0.0
+    if workload.pretrains and not spec.is_pretrained:
         # Its own arithmetic is a twentieth of the pass through the encoder.
         seconds += len(_refreshes(spec)) * size.train * cost.flops_encode / speed.encoding
     for choice in _costly(spec):

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cmae_ablate.campaign import Campaign
 from cmae_ablate.design import (
     EVALUATION,
     POSITIVE,
@@ -43,20 +42,6 @@ class Controls:
 
     variants: tuple[Variant, ...]
     notes: tuple[str, ...]
-
-
-def controls_of(campaign: Campaign) -> Campaign:
-    """The controls of a study, in an Optuna study and an MLflow experiment of their own.
-
-    Args:
-        campaign: The study, with the winners' settings where it has a search.
-
-    Raises:
-        UserError: The study's positive control does not fit.
-    """
-    found = control_variants(campaign.study, campaign.variants)
-    study = replace(campaign.study, name=f"{campaign.study.name}/controls", report=(), search=None)
-    return Campaign(study, list(found.variants), campaign.data, campaign.places, notes=found.notes)
 
 
 def control_variants(study: Study, variants: Sequence[Variant]) -> Controls:
@@ -189,7 +174,7 @@ def _shared(
     select: Selection,
     identity: Callable[[TrialSpec], object],
 ) -> Iterator[Variant]:
-    """One control for all variants that would have the same; the first of them names it if there are others."""
+    """One control for all variants that would have the same, named by the first where there are others."""
     owners: dict[str, tuple[str, TrialSpec]] = {}
     for variant in variants:
         spec = replace(variant.spec, evaluations=select(variant.spec), control_evaluations={})

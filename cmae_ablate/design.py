@@ -216,7 +216,7 @@ def _check_metrics(study: Study, variant: Variant) -> None:
         if control is not None:
             raise study.error(
                 path,
-                f"'{label}' is a control: it does not depend on the pretraining, so variants do not differ in "
+                f"'{label}' is a control: it does not depend on the pretraining, so no variants differ in "
                 f"it, and its numbers stand in controls.csv; name a metric of {control.control_of} instead",
             )
         if metric not in produced and not (path[0] == "report" and metric == "pretrain.loss"):

@@ -10,8 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
-from cmae_ablate.campaign import Campaign, Places
-from cmae_ablate.controls import controls_of
+from cmae_ablate.campaign import Campaign, Places, controls_of
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import UserError
 from cmae_ablate.exhibits import exhibits

@@ -112,7 +112,7 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
 
 
 def _controlled(variants: Sequence[Variant]) -> dict[str, str]:
-    """By label of an evaluation that is a control: the label of the one whose control it is, where asked for."""
+    """By label of an evaluation that is a control: that of the one whose control it is, where asked for."""
     found: dict[str, str] = {}
     for variant in variants:
         labels = {choice.name: label for label, choice in variant.spec.evaluations.items()}

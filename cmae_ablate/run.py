@@ -11,9 +11,9 @@ import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
-from cmae_ablate.campaign import Campaign, check_batch
+from cmae_ablate.campaign import Campaign, check_batch, controls_of
 from cmae_ablate.control_cells import run_any
-from cmae_ablate.controls import controls_of
+from cmae_ablate.controls import control_variants
 from cmae_ablate.design import EVALUATION, RANDOM_INIT, RAW_PIXELS
 from cmae_ablate.disk import private_files
 from cmae_ablate.environment import describe_environment
@@ -73,7 +73,9 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         )
     study = options.load()
     # Everything is checked before data are touched or anything is created.
-    levels = {variant.label: variant.levels for variant in design.variants(study)}
+    resolved = design.variants(study)
+    control_variants(study, resolved)
+    levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
     tables = {str(path): _rows(read_trials(path, described)) for path in imported}
     pick_device(options.device)

@@ -8,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate import design
-from cmae_ablate.campaign import Campaign
-from cmae_ablate.controls import controls_of
+from cmae_ablate.campaign import Campaign, controls_of
 from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.options import Options
 from cmae_ablate.plan import duration

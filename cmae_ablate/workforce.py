@@ -12,8 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cmae_ablate.cache import record_plan
-from cmae_ablate.campaign import Campaign
-from cmae_ablate.controls import controls_of
+from cmae_ablate.campaign import Campaign, controls_of
 from cmae_ablate.design import POSITIVE
 from cmae_ablate.disk import private_files
 from cmae_ablate.errors import RankError, StorageError, UserError
@@ -164,7 +163,7 @@ def _train(jobs: Sequence[Job], options: Options, console: Console) -> int:
         if any(status.state == "FAILED" for status in each):
             job.queue.forgive()  # the user runs the command again: what failed for good is tried again
     campaign = jobs[0].campaign
-    counted = f"{total} cells" + (f", {len(statuses[1])} of them controls," if len(jobs) > 1 else "")
+    counted = f"{total} cells" + (f" ({len(statuses[1])} of them controls)" if len(jobs) > 1 else "")
     if done == total:
         console.print(
             f"all {counted} of {campaign.study.name} are complete; nothing to train", highlight=False

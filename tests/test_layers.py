@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 LAYERS = [
     {"errors", "disk", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
-    {"settings", "spec", "study_file", "study_keys", "search_keys", "space", "design"},
+    {"settings", "spec", "study_file", "study_keys", "search_keys", "space", "design", "controls"},
     {"runtime", "ranks", "hardware", "slots"},
     {"components"},
     {"data", "resample", "model", "untrained", "optim", "checkpoint", "meter"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"cache"},
     {"trial", "control_cells", "memory"},
     {"queue"},
-    {"launch", "report", "budget", "calibration", "campaign", "tuning", "controls"}
+    {"launch", "report", "budget", "calibration", "campaign", "tuning"}
     | {"progress", "environment", "tracking"},
     {"attempt", "worker", "rungs", "follower", "results", "exhibits", "options"},
     {"reporting", "housekeeping"},
