@@ -22,10 +22,11 @@ import pandas as pd
 from cmae_ablate import design, study_file
 from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.checkpoint import write_atomically
+from cmae_ablate.control_cells import untrained_control
 from cmae_ablate.pretrain import Hooks
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.spec import TrialSpec
-from cmae_ablate.trial import Bench, random_init_control, run_cell
+from cmae_ablate.trial import Bench, run_cell
 
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "studies" / "cmae_vs_mae.yaml"
@@ -112,10 +113,10 @@ def main() -> None:
         print(cell, f"{seconds:.0f} s", flush=True)
         if train_only:
             continue
-        found = random_init_control(spec, bench) if untrained else run_cell(spec, bench).metrics
+        evaluated = untrained_control(spec, bench, Hooks()) if untrained else run_cell(spec, bench)
         row = {"setting": cell.setting, "role": cell.role, "seed": cell.seed}
         row |= {"epochs": 0 if untrained else spec.training.epochs, "cpu_seconds": seconds}
-        row |= {f"{name}.validation_top1": found[f"{name}.validation_top1"] for name in METRICS}
+        row |= {f"{name}.validation_top1": evaluated.metrics[f"{name}.validation_top1"] for name in METRICS}
         done.append(row)
         pd.DataFrame(done).to_csv(path, index=False)
         sensitivity(pd.DataFrame(done)).to_csv(HERE / "sensitivity.csv", index=False, float_format="%.4f")
