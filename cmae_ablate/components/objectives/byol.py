@@ -29,7 +29,8 @@ class Byol(nn.Module):
 
     Args:
         encoder: Copied as the first target encoder.
-        weight: Factor of this loss in the sum. Source: as `moco_v3`; BYOL alone, 1.
+        weight: Factor of this loss in the sum; of another strength than `moco_v3`'s, see there.
+            Source: as `moco_v3`; BYOL alone, 1.
         momentum: Part of the target networks kept at each step. Source: BYOL, 0.996.
         momentum_schedule: `cosine` raises the momentum to 1 by the end of training; `constant` leaves it.
             Source: BYOL, `cosine`.

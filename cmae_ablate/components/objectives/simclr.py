@@ -27,7 +27,8 @@ class SimClr(nn.Module):
 
     Args:
         encoder: Read for its sizes.
-        weight: Factor of this loss in the sum. Source: as `moco_v3`; SimCLR alone, 1.
+        weight: Factor of this loss in the sum; of another strength than `moco_v3`'s, see there.
+            Source: as `moco_v3`; SimCLR alone, 1.
         temperature: Divides the cosine similarities. Source: SimCLR, 0.1 on ImageNet and 0.5 on CIFAR-10;
             here `moco_v3`'s.
         feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output of a
