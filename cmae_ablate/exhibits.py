@@ -37,6 +37,7 @@ def exhibits(
     pictures: dict[str, Path] = {}
     crops: dict[str, Path] = {}
     correct = {}
+    sampled: NDArray[np.int64] | None = None
     warnings: dict[Cell, str] = {}
     compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in campaign.variants}) > 1
     for status in statuses:
@@ -59,12 +60,14 @@ def exhibits(
         hits = _correct(campaign, status, folder)
         if hits is not None:
             correct[cell] = hits
+            sampled = sampled if sampled is not None else _clusters(campaign, status)
     links = run_links(campaign, statuses)
     return ReportExtras(
         curves=pd.DataFrame(curves, columns=list(CURVES)) if curves else None,
         reconstructions=pictures,
         crop_boxes=crops,
         correct=correct,
+        clusters=sampled,
         warnings=warnings,
         links=links,
         links_open=ui_command(campaign.places.tracking) if links else "",
@@ -134,3 +137,9 @@ def _correct(campaign: Campaign, status: CellStatus, folder: Path) -> NDArray[np
             labels = campaign.data_of(cell.spec).test.labels
             return np.asarray(np.load(folder / record["predictions"]) == labels)
     return None
+
+
+def _clusters(campaign: Campaign, status: CellStatus) -> NDArray[np.int64]:
+    """What each test image belongs to: its source where the data set knows it, else its class."""
+    test = campaign.data_of(campaign.cell(status.cell).spec).test
+    return np.asarray(test.labels if test.groups is None else test.groups, dtype=np.int64)

@@ -76,6 +76,7 @@ def describe(
         report=study.report,
         contrasts=study.contrasts,
         equivalence_margin=study.equivalence_margin,
+        variance=study.variance,
         notes=(budget_note(study.budget, reference, shares), *tuned),
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},

@@ -14,8 +14,10 @@ from cmae_ablate.yaml_source import KeyPath, Origin, YamlOrigin
 DESIGNS = ("grid", "one_factor", "add_one", "leave_one_out")
 BUDGETS = ("epochs", "flops", "time")
 KEEPS = ("model", "all")
+VARIANCES = ("paired", "pooled", "moderated")
+"""What a comparison is tested by (`report/variance.py`); the first is the default."""
 REQUIRED_KEYS = ("question", "scale", "design", "factors", "reference", "seeds", "metric")
-OPTIONAL_KEYS = ("report", "contrasts", "budget", "set", "equivalence_margin", "keep", "search")
+OPTIONAL_KEYS = ("report", "contrasts", "budget", "set", "equivalence_margin", "variance", "keep", "search")
 MAX_SEEDS = 1000
 RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
 SEARCH = "search"
