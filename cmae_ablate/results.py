@@ -74,6 +74,7 @@ def describe(
         report=study.report,
         contrasts=design.contrasts(study),
         equivalence_margin=study.equivalence_margin,
+        variance=study.variance,
         notes=(budget_note(study.budget, reference, shares), *tuned, *design.contrasts_note(study)),
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
