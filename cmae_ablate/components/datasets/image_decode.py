@@ -13,7 +13,7 @@ from PIL import Image
 
 from cmae_ablate.components.datasets.file_tree import READ_ERRORS
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")
 """Pillow knows more, such as PostScript, for which it would start a program; these only are ever tried."""
 BACKGROUND = (255, 255, 255)
 """What shows where an image is transparent: white, as on the pages that drawings and icons are made for."""
