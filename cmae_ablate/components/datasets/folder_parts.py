@@ -13,7 +13,7 @@ _PARTS = {
 _PART_WORDS = {
     *(name for names in _PARTS.values() for name in names),
     *("trn", "tst", "validate", "eval", "evaluation", "evalset", "holdout", "heldout"),
-    *("traindata", "testdata", "valdata", "fold", "split", "unlabeled", "unlabelled"),
+    *("traindata", "trainval", "testdata", "valdata", "fold", "split", "unlabeled", "unlabelled"),
 }
 _FILLERS = {
     *(
