@@ -101,7 +101,7 @@ class Folder:
         total, done = sum(len(found) for found in splits.values()), 0
         reading = Reading()
         for split, found in splits.items():
-            rows = writer.allocate(split, len(found), [readable(file.path) for file in found])
+            rows = writer.allocate(split, len(found), names=[readable(file.path) for file in found])
             report = counter(progress, "reading images", done, total)
             write_files(tree, found, rows, partial(fit, size=self._size), report, reading)
             done += len(found)

@@ -76,9 +76,12 @@ def _sample(path: str, blocks: list[tuple[int, int]]) -> bytes:
     """A hash of some of a file's bytes; of what went wrong where it cannot be read, as preparing will say."""
     digest = hashlib.blake2b(digest_size=16)
     try:
-        with open(path, "rb", buffering=0) as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
             for start, length in blocks:
-                digest.update(os.pread(file.fileno(), length, start))
+                digest.update(os.pread(descriptor, length, start))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         digest.update(b"unreadable %d" % (error.errno or 0))
     return digest.digest()

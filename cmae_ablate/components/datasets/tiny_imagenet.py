@@ -106,7 +106,7 @@ class TinyImageNet:
         reading = Reading()
         for split, files in splits.items():
             report = counter(progress, "reading tiny_imagenet", done, total)
-            rows = writer.allocate(split, len(files), [readable(file.path) for file in files])
+            rows = writer.allocate(split, len(files), names=[readable(file.path) for file in files])
             write_files(tree, files, rows, _must_be_64, report, reading, MAX_IMAGE_BYTES)
             done += len(files)
         refuse_damaged(reading.damaged, source, "download the archive again")
