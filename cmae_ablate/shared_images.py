@@ -35,7 +35,7 @@ _MOST_RMS = 10.0  # of the cells' differences, in grey levels
 _MOST_RELATIVE = 0.3  # of the same, against the picture's own deviation: haze is not like haze
 _LEAST_DEVIATION = 4.0  # grey levels; plainer pictures are alike without being copies
 _TRIED = 4  # nearest proposals per image whose pixels are compared
-_BLOCK = 1024
+_BLOCK_BYTES = 2**24
 _BLOCK_PAIRS = 2**22
 _MOST_PAIRS = 2**27  # per group; beyond, the fullest buckets are passed over: thousands alike are no copies
 _BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)
@@ -52,7 +52,7 @@ def shared_images(images: Mapping[str, Images], names: Mapping[str, Sequence[str
         A sentence for each pair of parts that share images, and one for each that share nearly equal ones.
     """
     hashes = {part: [_exact(image) for image in found] for part, found in images.items()}
-    centre = np.median(_frequencies(_some_of_all(images)), axis=0).astype(np.float32)
+    centre = np.median(_frequencies_of_some(images), axis=0).astype(np.float32)
     prints = {part: _print(found, centre) for part, found in images.items()}
     messages = []
     for earlier, later in itertools.combinations(_PARTS, 2):
@@ -78,11 +78,17 @@ def _exact(image: Images) -> bytes:
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
-def _some_of_all(images: Mapping[str, Images], most: int = 4096) -> Images:
-    """Evenly spaced images of every part."""
-    total = sum(len(found) for found in images.values())
-    step = -(-total // most)
-    return np.concatenate([found[::step] for found in images.values()])
+def _blocks_of(images: Images) -> Iterator[Images]:
+    """A few megabytes of images at a time: they may be large, and more than fit into memory."""
+    length = max(1, _BLOCK_BYTES // max(1, images[:1].nbytes))
+    return (images[start : start + length] for start in range(0, len(images), length))
+
+
+def _frequencies_of_some(images: Mapping[str, Images], most: int = 4096) -> Floats:
+    """Of evenly spaced images of every part."""
+    step = -(-sum(len(found) for found in images.values()) // most)
+    chosen = (found[::step] for found in images.values())
+    return np.concatenate([_frequencies(block) for found in chosen for block in _blocks_of(found)])
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,7 @@ class _Prints:
 
 def _print(images: Images, centre: Floats) -> _Prints:
     bits, telling = [np.empty(0, np.uint64)], [np.empty(0, np.bool_)]
-    for start in range(0, len(images), _BLOCK):
-        block = images[start : start + _BLOCK]
+    for block in _blocks_of(images):
         packed = np.packbits(_frequencies(block) > centre, axis=1)
         bits.append(np.ascontiguousarray(packed).view(np.uint64)[:, 0])
         telling.append(_brightness(block).std((1, 2)) >= _LEAST_DEVIATION)
@@ -111,11 +116,13 @@ def cell_means(images: Images) -> Floats:
     sums = np.add.reduceat(sums, starts, axis=2, dtype=np.uint32)
     # Where an image has fewer pixels than cells, a pixel fills several.
     lengths = np.maximum(np.diff(np.append(starts, size)), 1)
-    return (sums / np.outer(lengths, lengths)).astype(np.float32)
+    means: Floats = (sums / np.outer(lengths, lengths)).astype(np.float32)
+    return means
 
 
 def _brightness(images: Images) -> Floats:
-    return np.einsum("nchw,c->nhw", cell_means(images), _BRIGHTNESS, dtype=np.float32)
+    brightness: Floats = np.einsum("nchw,c->nhw", cell_means(images), _BRIGHTNESS)
+    return brightness
 
 
 def _frequencies(images: Images) -> Floats:
@@ -124,11 +131,8 @@ def _frequencies(images: Images) -> Floats:
     basis = np.cos(np.pi * (2 * place + 1) * frequency / (2 * _GRID)).astype(np.float32)
     squared = np.add.outer(np.arange(9) ** 2, np.arange(9) ** 2).ravel()
     lowest = np.argsort(squared, kind="stable")[1:65]
-    parts = [
-        (basis @ _brightness(images[start : start + _BLOCK]) @ basis.T).reshape(-1, 81)[:, lowest]
-        for start in range(0, len(images), _BLOCK)
-    ]
-    return np.concatenate(parts)
+    found = basis @ _brightness(images) @ basis.T
+    return found.reshape(-1, 81)[:, lowest].astype(np.float32)
 
 
 def _near(
@@ -143,8 +147,9 @@ def _near(
     place = np.arange(len(second)) - np.repeat(starts, np.diff(np.append(starts, len(second))))
     first, second = first[place < _TRIED], second[place < _TRIED]
     found: dict[int, int] = {}
-    for start in range(0, len(first), _BLOCK):
-        a, b = first[start : start + _BLOCK], second[start : start + _BLOCK]
+    length = max(1, _BLOCK_BYTES // max(1, earlier[:1].nbytes))
+    for start in range(0, len(first), length):
+        a, b = first[start : start + length], second[start : start + length]
         alike = _same_picture(earlier[a], later[b])
         for original, row in zip(a[alike].tolist(), b[alike].tolist(), strict=True):
             if row not in known:

@@ -86,14 +86,14 @@ def on_background(image: Image.Image) -> Decoded:
     return Decoded(found, transparent=True, vanished=plain)
 
 
-def _orientation(image: Image.Image) -> object:
-    """The number that cameras leave, 1 to 8; anything where there is none that can be read."""
+def _orientation(image: Image.Image) -> int:
+    """The number that cameras leave, 1 to 8; 1, upright, where there is none that can be read."""
     try:
         # Only this tag is looked at: others may hold anything, and writing them back would fail on it.
         found: object = image.getexif().get(_ORIENTATION)
     except Exception:  # a damaged block may raise nearly anything, and the pixels are good without it
-        return None
-    return found if isinstance(found, int) else None
+        return 1
+    return found if isinstance(found, int) else 1
 
 
 @contextmanager
