@@ -139,24 +139,22 @@ def divide(
     Raises:
         UserError: A class of train is too small to hold images out.
     """
-    given = dict(files)
+    given, name = dict(files), readable(source.name)
     if "test" in given and "validation" in given:
         return {split: given[split] for split in ("train", "validation", "test")}
     fractions = {"validation": VALIDATION_FRACTION}
     if "test" in given:
-        writer.notice(
-            f"'{source.name}' has no validation part: 10 % of each training class is held out for it"
-        )
+        writer.notice(f"'{name}' has no validation part: 10 % of each training class is held out for it")
     elif "validation" in given:
         given["test"] = given.pop("validation")
         writer.notice(
-            f"'{source.name}' has no test part: its validation images are the test part, "
+            f"'{name}' has no test part: its validation images are the test part, "
             "and 10 % of each training class is held out for validation"
         )
     else:
         fractions["test"] = TEST_FRACTION
         writer.notice(
-            f"'{source.name}' has neither a validation nor a test part: "
+            f"'{name}' has neither a validation nor a test part: "
             "10 % and 20 % of each training class are held out for them"
         )
     train = given["train"]

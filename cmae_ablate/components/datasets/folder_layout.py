@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cmae_ablate.components.datasets.file_tree import READ_ERRORS, FolderTree
+from cmae_ablate.components.datasets.file_tree import FolderTree
+from cmae_ablate.components.datasets.folder_files import no_image_of_its_class
 from cmae_ablate.components.datasets.folder_parts import looks_like_a_part, part_of
-from cmae_ablate.components.datasets.tool_files import EXTENSIONS, TOOL, has_image_name
+from cmae_ablate.components.datasets.tool_files import EXTENSIONS, TOOL
 from cmae_ablate.data_account import Account, account_of, readable
 from cmae_ablate.errors import UserError
 
@@ -20,41 +21,7 @@ REMEDY = (
 LOOSE = "file(s) beside the class folders, in none of them"
 BESIDE = "file(s) in folders beside the parts"
 UNLABELLED = "image(s) in a folder of no class"
-MISNAMED = "image(s) whose names do not end as images' do (rename them, to .jpg for example)"
-FOREIGN = "image(s) of formats that are not read (save them as PNG or JPEG)"
-NO_IMAGE = "file(s) in class folders that are no images"
-THUMBNAILS = "image(s) in folders of thumbnails or caches inside classes"
 
-_FOREIGN = (
-    *(
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jxl",
-        ".jp2",
-        ".j2k",
-        ".svg",
-        ".psd",
-        ".eps",
-        ".ps",
-        ".pdf",
-        ".ico",
-        ".tga",
-    ),
-    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".exr", ".hdr", ".dcm", ".xcf"),
-)
-_SIGNATURES = (
-    b"\xff\xd8\xff",
-    b"\x89PNG\r\n\x1a\n",
-    b"GIF8",
-    b"BM",
-    b"RIFF",
-    b"II*\0",
-    b"MM\0*",
-    b"P5\n",
-    b"P6\n",
-)
-_THUMBNAIL_FOLDERS = {"thumbnails", "thumbnail", "thumbs", "thumb", "_thumbs", "cache", "_cache"}
 _NO_CLASS = {"image", "images", "img", "imgs", "unknown", "unlabeled", "unlabelled", "all", "data"}
 
 Classes = Mapping[str, Mapping[str, list[str]]]
@@ -179,29 +146,10 @@ def _sort_files(tree: FolderTree, folders: Mapping[str, str], listing: Listing) 
             listing.left_out.append((path, BESIDE if rest else LOOSE))
         elif not below:
             listing.left_out.append((path, LOOSE))
-        elif reason := _no_image_of_its_class(tree, path, below):
+        elif reason := no_image_of_its_class(tree, path, below):
             listing.left_out.append((path, reason))
         else:
             listing.parts[part][name].append(path)
-
-
-def _no_image_of_its_class(tree: FolderTree, path: str, below: str) -> str | None:
-    """Why a file in a class folder is left out; None where it is an image. `below` is its path in there."""
-    if any(folder.lower() in _THUMBNAIL_FOLDERS for folder in below.split("/")[:-1]):
-        return THUMBNAILS if has_image_name(path) else NO_IMAGE
-    if has_image_name(path):
-        return None
-    if path.lower().endswith(_FOREIGN):
-        return FOREIGN
-    return MISNAMED if _begins_as_an_image(tree.absolute(path)) else NO_IMAGE
-
-
-def _begins_as_an_image(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read(16).startswith(_SIGNATURES)
-    except READ_ERRORS:
-        return False
 
 
 def _match_to_train(listing: Listing, source: Path) -> None:
@@ -218,7 +166,7 @@ def _match_to_train(listing: Listing, source: Path) -> None:
         missing = sorted(set(train) - set(found))
         if found and missing:
             listing.notices.append(
-                f"'{source.name}': {part} has no images of {len(missing)} of {len(train)} classes: "
+                f"'{readable(source.name)}': {part} has no images of {len(missing)} of {len(train)} classes: "
                 f"{_some(missing)}"
             )
         listing.parts[part] = found
@@ -229,7 +177,7 @@ def _match_to_train(listing: Listing, source: Path) -> None:
     for names in alike.values():
         if len(names) > 1:
             listing.notices.append(
-                f"'{source.name}': {' and '.join(_quoted(name) for name in names)} are taken for "
+                f"'{readable(source.name)}': {' and '.join(_quoted(name) for name in names)} are taken for "
                 f"{len(names)} classes, though their names differ in case or blanks only"
             )
 

@@ -12,7 +12,7 @@ from cmae_ablate.components.datasets.file_tree import READ_ERRORS, FileTree, fin
 from cmae_ablate.components.datasets.image_files import Box, LabelledFile
 from cmae_ablate.components.datasets.sources import NOT_READ, Origin
 from cmae_ablate.components.datasets.tool_files import TOOL, has_image_name
-from cmae_ablate.data_account import Account, account_of
+from cmae_ablate.data_account import Account, account_of, readable
 from cmae_ablate.errors import UserError
 
 ORIGIN = Origin(
@@ -70,8 +70,8 @@ def read_layout(tree: FileTree, source: Path, limit: int | None) -> Layout:
     empty = [wnid for wnid, paths in images.items() if not paths]
     if empty:
         notices.append(
-            f"{source}: {len(empty)} of {len(listed)} classes in wnids.txt have no training images "
-            f"and are left out: {', '.join(empty[:3])}{', ...' if len(empty) > 3 else ''}"
+            f"{readable(str(source))}: {len(empty)} of {len(listed)} classes in wnids.txt have no training "
+            f"images and are left out: {', '.join(empty[:3])}{', ...' if len(empty) > 3 else ''}"
         )
     wnids = [wnid for wnid in images if wnid not in empty][:limit]
     if len(wnids) < 2:
