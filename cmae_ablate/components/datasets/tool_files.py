@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"),
@@ -24,7 +23,8 @@ _FOLDERS = {
 
 def has_image_name(path: str) -> bool:
     """Whether a path ends as images do."""
-    return PurePosixPath(path).suffix.lower() in EXTENSIONS
+    stem, _, ending = path.rpartition("/")[2].rpartition(".")
+    return bool(stem) and f".{ending.lower()}" in EXTENSIONS
 
 
 def tool_reason(path: str) -> str | None:
