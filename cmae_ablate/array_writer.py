@@ -13,9 +13,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cmae_ablate.data_account import Account
+from cmae_ablate.shared_images import shared_images
+
 SPLITS = ("train", "validation", "test")
 Scalar = TypeVar("Scalar", bound=np.generic)
-FORMAT = 1  # of the prepared folder; raise it when its files change their meaning
+FORMAT = 2  # of the prepared folder; raise it when its files change their meaning
 _CHUNK_IMAGES = 1024
 
 Progress = Callable[[str, int, int], None]
@@ -61,6 +64,8 @@ class ArrayWriter:
         self._name = ""
         self._class_names: tuple[str, ...] = ()
         self._image_size = 0
+        self._account: Account | None = None
+        self._row_names: dict[str, Sequence[str]] = {}
 
     def describe(self, name: str, class_names: Sequence[str], image_size: int) -> None:
         """State once, before any split, what all splits share; `image_size` in pixels."""
@@ -71,10 +76,22 @@ class ArrayWriter:
         self._notices.append(message)
         self._tell(message)
 
-    def allocate(self, split: str, count: int, *, grouped: bool = False) -> Split:
+    def account(self, account: Account) -> None:
+        """State which of the source's files were used, and tell the user of what was unexpectedly not."""
+        self._account = account
+        if (message := account.notice()) is not None:
+            self.notice(message)
+
+    def allocate(self, split: str, count: int, *, grouped: bool = False, names: Sequence[str] = ()) -> Split:
         """Make room for `count` images of `train`, `validation` or `test`, and return it for writing.
 
         Every image, label and (where `grouped`) group must be filled in; boxes start as NaN.
+
+        Args:
+            split: Which part.
+            count: How many images.
+            grouped: Whether images have sources in common.
+            names: What to call each image in a notice, such as its path; `train image 17` by default.
         """
         assert split in SPLITS, split
         assert self._class_names, "describe() comes first"
@@ -91,6 +108,7 @@ class ArrayWriter:
         if reserved.groups is not None:
             reserved.groups[:] = -1
         self._splits[split] = reserved
+        self._row_names[split] = names
         return reserved
 
     def finish(self) -> None:
@@ -103,6 +121,9 @@ class ArrayWriter:
             for array in split.arrays():
                 assert isinstance(array, np.memmap)
                 array.flush()
+        images = {name: self._splits[name].images for name in SPLITS}
+        for message in shared_images(images, self._row_names):
+            self.notice(message)
         mean, std = _channel_statistics(self._splits["train"].images)
         meta = {
             "format": FORMAT,
@@ -112,6 +133,7 @@ class ArrayWriter:
             "mean": mean,
             "std": std,
             "notices": self._notices,
+            "account": self._account and self._account.to_json(),
             "bytes": {path.name: path.stat().st_size for path in sorted(self._folder.glob("*.npy"))},
         }
         (self._folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")

@@ -21,6 +21,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from cmae_ablate.array_writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split
+from cmae_ablate.data_account import Account
 from cmae_ablate.errors import UserError
 
 __all__ = [
@@ -52,6 +53,7 @@ class DataArrays:
         train: For pretraining and for fitting.
         validation: For every choice.
         test: Looked at once.
+        account: Which of the source's files were used; None where the images were generated.
     """
 
     name: str
@@ -63,6 +65,7 @@ class DataArrays:
     train: Split
     validation: Split
     test: Split
+    account: Account | None = None
 
     @property
     def image_size(self) -> int:
@@ -144,8 +147,8 @@ def prepare(
     """
     root = cache_root() if root is None else root
     try:
-        folder = root / dataset.cache_key()
         root.mkdir(parents=True, exist_ok=True)
+        folder = root / dataset.cache_key()
         with _locked(root / f"{folder.name}.lock", notice):
             damage = _damage(folder)
             if damage:
@@ -227,5 +230,6 @@ def _open(folder: Path) -> DataArrays:
         mean=tuple(meta["mean"]),
         std=tuple(meta["std"]),
         notices=tuple(meta["notices"]),
+        account=Account.from_json(meta["account"]) if meta["account"] else None,
         **splits,
     )

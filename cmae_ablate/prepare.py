@@ -20,6 +20,7 @@ from cmae_ablate.spec import resolve
 from cmae_ablate.yaml_source import parse_scalar
 
 SHOWN = 32
+SHOWN_CLASSES = 10
 
 
 @private_files()
@@ -51,16 +52,32 @@ def prepare_data(
         choice = resolve(apply(default_tree(), ("dataset",), options))["dataset"]
     except SpecError as error:
         raise UserError(f"data {name}: {'.'.join(error.path)}: {error.message}") from error
+    notices: list[str] = []
     with preparation(console) as progress:
-        data = prepare(choice.build(), progress=progress, notice=lambda text: console.print(f"note: {text}"))
-    console.print(
+        data = prepare(choice.build(), progress=progress, notice=notices.append)
+    # Those of an earlier preparation too: they say what the data are, whenever they were made.
+    for text in (*data.notices, *(text for text in notices if text not in data.notices)):
+        _say(console, f"note: {text}")
+    for line in summary(data):
+        _say(console, line)
+    return data
+
+
+def summary(data: DataArrays) -> tuple[str, ...]:
+    """What a prepared data set is: its parts, its classes, and which files it was made of."""
+    shown = ", ".join(data.class_names[:SHOWN_CLASSES])
+    more = f", ... and {data.num_classes - SHOWN_CLASSES} more" if data.num_classes > SHOWN_CLASSES else ""
+    return (
         f"{data.name}: {len(data.train):,} training, {len(data.validation):,} validation and "
         f"{len(data.test):,} test images, {data.num_classes} classes, {data.image_size} pixels, "
         f"digest {data.digest[:12]}",
-        highlight=False,
-        soft_wrap=True,
+        f"{data.num_classes} classes: {shown}{more}",
+        *(data.account.lines() if data.account else ()),
     )
-    return data
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_data(

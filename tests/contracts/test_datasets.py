@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from cmae_ablate.arrays import DataArrays, Dataset, prepare
+from cmae_ablate.arrays import SPLITS, ArrayWriter, DataArrays, Dataset, Split, prepare
 from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.slots import DATASETS
 from tests.components.datasets.test_cifar import cifar10, cifar100
@@ -106,3 +108,52 @@ def test_mean_and_deviation_are_those_of_the_training_images_alone(
     pixels = data.train.images.astype(np.float64) / 255
     np.testing.assert_allclose(data.mean, pixels.mean(axis=(0, 2, 3)), atol=1e-6)
     np.testing.assert_allclose(data.std, pixels.std(axis=(0, 2, 3)), atol=1e-5)
+
+
+@EVERY
+def test_every_file_of_a_source_is_used_or_left_out_for_a_reason(
+    component: Component, options: dict[str, object], tmp_path: Path
+) -> None:
+    data = read(component, options, tmp_path / "cache")
+    if "source" not in options:
+        assert data.account is None  # generated: there are no files
+        return
+    source = Path(str(options["source"]))
+    (source / "Thumbs.db").write_bytes(b"thumbnails")
+    (source / "gone").symlink_to(tmp_path / "nowhere")
+    account = read(component, options, tmp_path / "again").account
+    assert account is not None and account.used > 0
+    assert account.found == sum(path.is_file() or path.is_symlink() for path in source.rglob("*"))
+    assert account.found == account.used + sum(entry.count for entry in account.left_out)
+    assert {"Thumbs.db", "gone"} <= {entry.example for entry in account.left_out}
+
+
+@EVERY
+@pytest.mark.parametrize("pair", list(itertools.combinations(SPLITS, 2)), ids="-".join)
+def test_images_that_two_parts_share_are_told_and_kept(
+    component: Component,
+    options: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pair: tuple[str, str],
+) -> None:
+    honest = read(component, options, tmp_path / "cache")
+    written: dict[str, Split] = {}
+    allocate, finish = ArrayWriter.allocate, ArrayWriter.finish
+
+    def noting(writer: ArrayWriter, split: str, *args: Any, **keywords: Any) -> Split:
+        written[split] = allocate(writer, split, *args, **keywords)
+        return written[split]
+
+    def leaking(writer: ArrayWriter) -> None:
+        written[pair[1]].images[0] = written[pair[0]].images[1]
+        finish(writer)
+
+    monkeypatch.setattr(ArrayWriter, "allocate", noting)
+    monkeypatch.setattr(ArrayWriter, "finish", leaking)
+    data = read(component, options, tmp_path / "again")
+    new = [notice for notice in data.notices if notice not in honest.notices]
+    later = honest.validation if pair[1] == "validation" else honest.test
+    kind = "training" if pair[0] == "train" else pair[0]
+    assert any(notice.startswith(f"1 of {len(later)} {pair[1]} images are also {kind}") for notice in new)
+    assert len(data.test) == len(honest.test)

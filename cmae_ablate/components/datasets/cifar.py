@@ -14,13 +14,21 @@ from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.cifar_pickles import read_batch, read_names
 from cmae_ablate.components.datasets.file_tree import FileTree, open_tree, read_required
 from cmae_ablate.components.datasets.small_arrays import Labelled, official_size, write_labelled
-from cmae_ablate.components.datasets.sources import Origin, obtain, source_key
+from cmae_ablate.components.datasets.sources import (
+    Origin,
+    named_files_identity,
+    obtain,
+    source_key,
+    tell_named_files,
+)
 from cmae_ablate.errors import UserError
 from cmae_ablate.slots import DATASETS
 
 T = TypeVar("T")
 Fraction = Annotated[float, Field(gt=0, le=0.5)]
 IMAGE_SIZE = 32
+MAX_BYTES = 400 * 2**20
+"""Of one file: the largest official one has 155 MB."""
 _PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
 
@@ -34,6 +42,11 @@ class Format:
     meta: str
     label_key: str
     names_key: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of all that is read."""
+        return (*self.train, self.test, self.meta)
 
 
 FORMAT_10 = Format(
@@ -142,7 +155,8 @@ class Cifar100:
 
 
 def _cache_key(layout: Format, source: str | None, download: bool, fraction: float) -> str:
-    return f"{layout.origin.name}-v1-validation{fraction:g}-{source_key(layout.origin, source, download)}"
+    found = source_key(layout.origin, source, download, named_files_identity(*layout.files))
+    return f"{layout.origin.name}-v1-validation{fraction:g}-{found}"
 
 
 def _write(layout: Format, source: Path, fraction: float, writer: ArrayWriter, progress: Progress) -> None:
@@ -152,6 +166,7 @@ def _write(layout: Format, source: Path, fraction: float, writer: ArrayWriter, p
             for name in (*layout.train, layout.test)
         )
         names = _read(layout, tree, source, layout.meta, lambda file: read_names(file, layout.names_key))
+        tell_named_files(writer, tree, layout.files)
     images = np.concatenate([batch.images for batch in batches])
     labels = np.concatenate([batch.labels for batch in batches])
     write_labelled(
@@ -166,7 +181,7 @@ def _write(layout: Format, source: Path, fraction: float, writer: ArrayWriter, p
 
 
 def _read(layout: Format, tree: FileTree, source: Path, name: str, parse: Callable[[bytes], T]) -> T:
-    contents = read_required(tree, name, source, layout.origin.remedy())
+    contents = read_required(tree, name, source, layout.origin.remedy(), MAX_BYTES)
     try:
         return parse(contents)
     except ValueError as error:

@@ -1,10 +1,15 @@
 """Files of a folder, a zip or a tar archive, read one by one and never extracted.
 
-Members are only ever read into memory, so an archive from a stranger can write nowhere.
+Members are only ever read into memory, and only up to a size that the reader names, so that an archive from
+a stranger can neither write anywhere nor fill the memory.
 """
 
 from __future__ import annotations
 
+import lzma
+import os
+import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -14,34 +19,100 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
+from cmae_ablate.components.datasets.tool_files import tool_reason
+from cmae_ablate.data_account import readable
 from cmae_ablate.errors import UserError
 
-READ_ERRORS = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
-"""What a read of a damaged or encrypted member may raise."""
+READ_ERRORS = (
+    *(OSError, LookupError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+)
+"""What a read of a damaged, encrypted or oversized member may raise."""
+DANGLING = "link(s) that lead nowhere"
+LOOP = "link(s) to a folder above themselves"
+SPECIAL = "pipe(s), devices or other things that are no files"
+ARCHIVED_LINK = "link(s) inside the archive"
+_MAX_UNPACKED = 16 * 2**30  # of a tar archive, which is unpacked as a whole to be listed
 
 
 class FileTree(Protocol):
-    """Read access by relative path, with `/` between the parts."""
+    """Read access by relative path, with `/` between the parts.
+
+    Attributes:
+        files: Everything that can be read and is no tool's, sorted. Bytes of a name that are not UTF-8 are
+            lone surrogates, as the standard library has them.
+        left_out: Path and reason of everything else.
+    """
 
     files: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
 
-    def read(self, path: str) -> bytes:
-        """The contents of a file; one of `READ_ERRORS` where they are damaged."""
+    def read(self, path: str, limit: int) -> bytes:
+        """The contents of a file; one of `READ_ERRORS` where they are damaged or more than `limit` bytes."""
         ...
 
 
 class FolderTree:
-    """The files below a folder."""
+    """The files below a folder, links followed.
+
+    Attributes:
+        folders: Relative paths of all folders that are no tool's, sorted.
+        stats: Of each file in `files`: size in bytes and time of change in nanoseconds.
+
+    Raises:
+        UserError: A folder cannot be read.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.files = tuple(
-            sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-        )
+        self.stats: dict[str, tuple[int, int]] = {}
+        self._folders: list[str] = []
+        self._left_out: list[tuple[str, str]] = []
+        found = root.stat()
+        self._walk("", ((found.st_dev, found.st_ino),))
+        self.files = tuple(sorted(self.stats))
+        self.folders = tuple(sorted(self._folders))
+        self.left_out = tuple(sorted(self._left_out))
 
-    def read(self, path: str) -> bytes:
+    def absolute(self, path: str) -> str:
+        """Where a file of the tree lies."""
+        return os.path.join(self._root, path)
+
+    def read(self, path: str, limit: int) -> bytes:
         """The contents of a file."""
-        return (self._root / path).read_bytes()
+        with open(self.absolute(path), "rb", opener=_open_regular) as file:
+            _check_size(os.fstat(file.fileno()).st_size, limit)
+            return file.read()
+
+    def _walk(self, folder: str, above: tuple[tuple[int, int], ...]) -> None:
+        """List a folder; `above` are it and those around it, so that no link is followed in circles."""
+        try:
+            with os.scandir(self.absolute(folder)) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            raise UserError(
+                f"dataset.source: {readable(self.absolute(folder))} cannot be read ({error.strerror}); "
+                "make it readable, or move it away"
+            ) from error
+        for entry in listed:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            try:
+                found = entry.stat()
+            except OSError:
+                self._left_out.append((path, tool_reason(path) or DANGLING))
+                continue
+            if stat.S_ISDIR(found.st_mode):
+                identity = (found.st_dev, found.st_ino)
+                if identity in above:
+                    self._left_out.append((path, LOOP))
+                    continue
+                if tool_reason(f"{path}/file") is None:
+                    self._folders.append(path)
+                self._walk(path, (*above, identity))
+            elif reason := tool_reason(path) or (None if stat.S_ISREG(found.st_mode) else SPECIAL):
+                self._left_out.append((path, reason))
+            else:
+                self.stats[path] = found.st_size, found.st_mtime_ns
 
 
 class ZipTree:
@@ -49,11 +120,19 @@ class ZipTree:
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._zip = archive
-        self.files = tuple(sorted(member.filename for member in archive.infolist() if not member.is_dir()))
+        members = (member.filename for member in archive.infolist() if not member.is_dir())
+        self.files, self.left_out = _sorted_out(members)
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int) -> bytes:
         """The contents of a member, checked against its CRC."""
-        return self._zip.read(path)
+        member = self._zip.getinfo(path)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # The others unpack in one go, however large the result.
+            raise ValueError("it is compressed by a method that is not read")
+        _check_size(member.file_size, limit)
+        with self._zip.open(member) as file:
+            # With a number: without one, members that lie about their size are unpacked whole.
+            return file.read(member.file_size + 1)
 
 
 class TarTree:
@@ -62,14 +141,48 @@ class TarTree:
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._tar = archive
         self._lock = Lock()
-        self.files = tuple(sorted(member.name for member in archive.getmembers() if member.isfile()))
+        names: list[str] = []
+        others: list[tuple[str, str]] = []
+        for member in archive:
+            # Before the next header is looked for, which unpacks everything up to it.
+            _check_size(member.offset_data + member.size, _MAX_UNPACKED)
+            if member.isreg():
+                names.append(member.name)
+            elif not member.isdir():
+                linked = member.issym() or member.islnk()
+                others.append((member.name, ARCHIVED_LINK if linked else SPECIAL))
+        self.files, left_out = _sorted_out(names)
+        self.left_out = tuple(sorted((*left_out, *others)))
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int) -> bytes:
         """The contents of a member."""
         with self._lock:
-            file = self._tar.extractfile(path)
+            member = self._tar.getmember(path)
+            _check_size(member.size, limit)
+            file = self._tar.extractfile(member)
             assert file is not None, f"{path} is no file"
             return file.read()
+
+
+def _open_regular(path: str, flags: int) -> int:
+    # A pipe put in the file's place since the listing must not be waited for.
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("it is no regular file")
+    return descriptor
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise ValueError(f"its {size:,} bytes are more than the {limit:,} that such a file may have")
+
+
+def _sorted_out(names: Iterator[str] | list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Members to read, and those of tools with the reason; a name that stands twice counts once."""
+    reasons = {name: tool_reason(name) for name in names}
+    files = tuple(sorted(name for name, reason in reasons.items() if reason is None))
+    return files, tuple(sorted((name, reason) for name, reason in reasons.items() if reason))
 
 
 @contextmanager
@@ -104,16 +217,18 @@ def find(tree: FileTree, name: str) -> str | None:
     return min(found, key=lambda path: (path.count("/"), path)) if found else None
 
 
-def read_required(tree: FileTree, name: str, source: Path, remedy: str) -> bytes:
+def read_required(tree: FileTree, name: str, source: Path, remedy: str, limit: int) -> bytes:
     """The contents of the file called `name`, wherever it lies.
 
     Raises:
-        UserError: It is missing or damaged.
+        UserError: It is missing, damaged, or has more than `limit` bytes.
     """
     path = find(tree, name)
     if path is None:
         raise UserError(f"dataset.source: {source} has no file '{name}'; {remedy}")
     try:
-        return tree.read(path)
+        return tree.read(path, limit)
     except READ_ERRORS as error:
-        raise UserError(f"dataset.source: {path} in {source} is damaged ({error}); {remedy}") from error
+        raise UserError(
+            f"dataset.source: {readable(path)} in {source} is damaged ({error}); {remedy}"
+        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,37 +10,43 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress, Split
+from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.file_tree import FolderTree
-from cmae_ablate.components.datasets.folder_layout import REMEDY, Classes, check_classes, read_classes
+from cmae_ablate.components.datasets.folder_layout import REMEDY, Listing, check_classes, read_listing
 from cmae_ablate.components.datasets.holdout import hold_out
+from cmae_ablate.components.datasets.image_decode import without_warnings
 from cmae_ablate.components.datasets.image_files import (
     Damage,
     LabelledFile,
+    Reading,
     counter,
     fit,
     load_image,
     refuse_damaged,
     write_files,
 )
-from cmae_ablate.components.datasets.sources import find_source, identity
+from cmae_ablate.components.datasets.source_identity import files_identity
+from cmae_ablate.components.datasets.sources import find_source
+from cmae_ablate.data_account import readable
 from cmae_ablate.errors import UserError
 from cmae_ablate.slots import DATASETS
 
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
+DAMAGED = "damaged image(s)"
 
 
-@DATASETS.register("folder", version=1)
+@DATASETS.register("folder", version=2)
 class Folder:
     """Your own images in ImageFolder layout: `train/<class>/`, and `validation/<class>/`, `test/<class>/`.
 
     Source: yours, as torchvision's ImageFolder reads it. Different here: it is prepared once, at one size:
-    images of any size are resized by their shorter side and cropped at the centre; boxes are unknown.
-    What is missing is made from what is there, and said: without `validation`, 10 % of each training
-    class; without `test`, the validation folder is the test part (the custom of ImageNet) and 10 % of
-    train is held out instead; with neither, 20 % and 10 % of train. A folder of class folders without
-    `train` counts as train.
+    images of any size are resized by their shorter side and cropped at the centre; transparent ones are laid
+    on white; boxes are unknown. Links are followed; hidden files and those of tools are skipped, at any
+    depth, and whatever else is left out is counted and said. What is missing is made from what is there,
+    and said: without `validation`, 10 % of each training class; without `test`, the validation folder is
+    the test part (the custom of ImageNet) and 10 % of train is held out instead; with neither, 20 % and
+    10 % of train. A folder of class folders without `train` counts as train.
 
     Args:
         source: The folder. Source: torchvision's ImageFolder.
@@ -65,57 +70,62 @@ class Folder:
         return None
 
     def cache_key(self) -> str:
-        """The listing's identity and the options."""
-        source = find_source("folder", self._source, REMEDY)
-        return f"folder-v1-{self._size}px{'-skipping' if self._skip else ''}-{identity(source)}"
+        """The identity of the images, what is left out with a word, and the options."""
+        source = self._found()
+        tree = FolderTree(source)
+        listing = read_listing(tree, source)
+        classes = (f"{part}/{name}" for part, names in listing.parts.items() for name in names)
+        told = (*classes, *listing.notices, listing.account().notice() or "")
+        found = files_identity(tree, listing.paths(), str(source), *told)
+        return f"folder-v2-{self._size}px{'-skipping' if self._skip else ''}-{found}"
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:
         """Decode, resize and crop every image."""
-        source = find_source("folder", self._source, REMEDY)
-        if not source.is_dir():
-            raise UserError(f"dataset.source: {source} is no folder; extract it, and {REMEDY}")
+        source = self._found()
         tree = FolderTree(source)
-        parts = read_classes(source)
+        listing = read_listing(tree, source)
         if self._skip:
-            parts = self._without_damaged(tree, parts, writer, progress)
-        class_names = check_classes(source, parts)
-        labels = {name: label for label, name in enumerate(class_names)}
+            self._leave_out_damaged(tree, listing, progress)
+        folders = check_classes(source, listing)
+        writer.account(listing.account())
+        for message in listing.notices:
+            writer.notice(message)
+        class_names = tuple(readable(folder) for folder in folders)
+        labels = {folder: label for label, folder in enumerate(folders)}
         files = {
             part: [LabelledFile(path, labels[name]) for name, paths in classes.items() for path in paths]
-            for part, classes in parts.items()
+            for part, classes in listing.parts.items()
         }
         splits = divide(source, files, class_names, writer)
         writer.describe("folder", class_names, self._size)
         total, done = sum(len(found) for found in splits.values()), 0
-        damaged: list[Damage] = []
-        written: dict[str, Split] = {}
+        reading = Reading()
         for split, found in splits.items():
-            written[split] = writer.allocate(split, len(found))
+            rows = writer.allocate(split, len(found), names=[readable(file.path) for file in found])
             report = counter(progress, "reading images", done, total)
-            damaged += write_files(tree, found, written[split], partial(fit, size=self._size), report)
+            write_files(tree, found, rows, partial(fit, size=self._size), report, reading)
             done += len(found)
-        refuse_damaged(damaged, source, "repair or delete them, or set dataset.skip_damaged=true")
-        _tell_of_leaks(written, writer)
+        refuse_damaged(reading.damaged, source, "repair or delete them, or set dataset.skip_damaged=true")
+        reading.tell_of_transparency(writer)
 
-    def _without_damaged(
-        self, tree: FolderTree, parts: Classes, writer: ArrayWriter, progress: Progress
-    ) -> Classes:
+    def _found(self) -> Path:
+        source = find_source("folder", self._source, REMEDY)
+        if not source.is_dir():
+            raise UserError(f"dataset.source: {source} is no folder; extract it, and {REMEDY}")
+        return source
+
+    def _leave_out_damaged(self, tree: FolderTree, listing: Listing, progress: Progress) -> None:
         """Leave out what cannot be decoded. Decodes everything once more, as splits depend on the result."""
-        total = sum(len(paths) for classes in parts.values() for paths in classes.values())
-        damaged: list[str] = []
-        sound: dict[str, dict[str, list[str]]] = {part: {} for part in parts}
-        done = 0
-        for part, classes in parts.items():
-            for name, paths in classes.items():
-                loaded = (load_image(tree, path, partial(fit, size=self._size)) for path in paths)
-                bad = [found.path for found in loaded if isinstance(found, Damage)]
-                sound[part][name] = [path for path in paths if path not in set(bad)]
-                damaged += bad
-                done += len(paths)
-                progress("checking images", done, total)
-        if damaged:
-            writer.notice(f"left out {len(damaged)} damaged image(s), such as {', '.join(damaged[:5])}")
-        return sound
+        total, done = len(listing.paths()), 0
+        with without_warnings():
+            for classes in listing.parts.values():
+                for name, paths in classes.items():
+                    loaded = (load_image(tree, path, partial(fit, size=self._size)) for path in paths)
+                    bad = {found.path for found in loaded if isinstance(found, Damage)}
+                    classes[name] = [path for path in paths if path not in bad]
+                    listing.left_out += [(path, DAMAGED) for path in bad]
+                    done += len(paths)
+                    progress("checking images", done, total)
 
 
 def divide(
@@ -129,24 +139,22 @@ def divide(
     Raises:
         UserError: A class of train is too small to hold images out.
     """
-    given = dict(files)
+    given, name = dict(files), readable(source.name)
     if "test" in given and "validation" in given:
         return {split: given[split] for split in ("train", "validation", "test")}
     fractions = {"validation": VALIDATION_FRACTION}
     if "test" in given:
-        writer.notice(
-            f"'{source.name}' has no validation part: 10 % of each training class is held out for it"
-        )
+        writer.notice(f"'{name}' has no validation part: 10 % of each training class is held out for it")
     elif "validation" in given:
         given["test"] = given.pop("validation")
         writer.notice(
-            f"'{source.name}' has no test part: its validation images are the test part, "
+            f"'{name}' has no test part: its validation images are the test part, "
             "and 10 % of each training class is held out for validation"
         )
     else:
         fractions["test"] = TEST_FRACTION
         writer.notice(
-            f"'{source.name}' has neither a validation nor a test part: "
+            f"'{name}' has neither a validation nor a test part: "
             "10 % and 20 % of each training class are held out for them"
         )
     train = given["train"]
@@ -161,19 +169,3 @@ def divide(
         given[split] = [train[index] for index in np.flatnonzero(parts == number)]
     given["train"] = [train[index] for index in np.flatnonzero(parts == 0)]
     return {split: given[split] for split in ("train", "validation", "test")}
-
-
-def _tell_of_leaks(splits: Mapping[str, Split], writer: ArrayWriter) -> None:
-    """Say how many images of a later part are, as prepared, also training images."""
-    hashes = {
-        name: [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in split.images]
-        for name, split in splits.items()
-    }
-    train = set(hashes["train"])
-    for name in ("validation", "test"):
-        leaked = sum(one in train for one in hashes[name])
-        if leaked:
-            writer.notice(
-                f"{leaked} of {len(hashes[name])} {name} images are also training images: "
-                "results on them flatter"
-            )

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cmae_ablate.arrays import Progress, Split
-from cmae_ablate.components.datasets.file_tree import READ_ERRORS, FileTree
+from cmae_ablate.arrays import ArrayWriter, Progress, Split
+from cmae_ablate.components.datasets.file_tree import FileTree
+from cmae_ablate.components.datasets.image_decode import (
+    DECODE_ERRORS,
+    FORMATS,
+    Decoded,
+    decode,
+    without_warnings,
+)
+from cmae_ablate.data_account import readable
 from cmae_ablate.errors import UserError
 
 Box = tuple[float, float, float, float]
 
-_DECODE_ERRORS = (
-    *READ_ERRORS,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-_MAX_PIXELS = 100_000_000
+MAX_IMAGE_BYTES = 512 * 2**20
+"""Of one file; the most pixels that are decoded have 300 MB without compression."""
 _BATCH = 256
 _LISTED = 5
 
@@ -50,22 +49,6 @@ class Damage:
     reason: str
 
 
-def decode(contents: bytes) -> Image.Image:
-    """An upright 8-bit RGB image; greyscale becomes three equal channels.
-
-    Raises:
-        ValueError: The image is enormous, or its pixels have more than 8 bits.
-        OSError: It is damaged (Pillow raises others of `_DECODE_ERRORS` too).
-    """
-    with Image.open(io.BytesIO(contents)) as image:
-        if image.width * image.height > _MAX_PIXELS:
-            raise ValueError(f"{image.width} x {image.height} pixels are more than {_MAX_PIXELS}")
-        if image.mode.startswith(("I", "F")):
-            # Pillow clips such pixels to 255 rather than scaling them: most of the image would be white.
-            raise ValueError(f"pixels of mode {image.mode} have more than 8 bits; save it with 8 bits")
-        return ImageOps.exif_transpose(image).convert("RGB")
-
-
 def fit(image: Image.Image, size: int) -> Image.Image:
     """Resize the shorter side to `size`, antialiased, and cut out the centre."""
     if image.size == (size, size):
@@ -78,56 +61,95 @@ def to_array(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image).transpose(2, 0, 1)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What came of reading files.
+
+    Attributes:
+        damaged: Those that could not be used.
+        transparent: Paths of those that let the background through.
+        vanished: Paths of those of which nothing but the background is left.
+    """
+
+    damaged: list[Damage] = field(default_factory=list)
+    transparent: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+
+    def add(self, path: str, found: Damage | Decoded) -> None:
+        """Count one file."""
+        if isinstance(found, Damage):
+            self.damaged.append(found)
+            return
+        if found.transparent:
+            self.transparent.append(path)
+        if found.vanished:
+            self.vanished.append(path)
+
+    def tell_of_transparency(self, writer: ArrayWriter) -> None:
+        """Say what became of transparent pixels."""
+        if self.transparent:
+            writer.notice(
+                f"{len(self.transparent):,} image(s) are transparent in places and are shown on white, "
+                f"such as {readable(self.transparent[0])}"
+            )
+        if self.vanished:
+            writer.notice(
+                f"{len(self.vanished):,} of these are white everywhere, such as "
+                f"{readable(self.vanished[0])}: they were drawn in white; lay them on a darker background"
+            )
+
+
 def write_files(
     tree: FileTree,
     files: Sequence[LabelledFile],
     split: Split,
     shape: Callable[[Image.Image], Image.Image],
     progress: Callable[[int], None],
-) -> list[Damage]:
+    reading: Reading,
+    limit: int = MAX_IMAGE_BYTES,
+) -> None:
     """Decode files into the rows of `split`, in order, on several threads.
 
     Args:
         tree: Where the files are.
         files: One for each row.
-        split: Takes images, labels and boxes.
+        split: Takes images, labels and boxes; the row of a damaged file holds nothing.
         shape: Brings an image to the split's size; raises ValueError where that makes no sense.
         progress: Told how many files are done.
-
-    Returns:
-        The files that could not be used; their rows hold nothing.
+        reading: Takes what came of it.
+        limit: The most bytes that one file may have.
     """
 
-    def load(row: int) -> Damage | None:
-        image = load_image(tree, files[row].path, shape)
-        if isinstance(image, Damage):
-            return image
-        split.images[row] = to_array(image)
-        return None
+    def load(row: int) -> Damage | Decoded:
+        found = load_image(tree, files[row].path, shape, limit)
+        if isinstance(found, Decoded):
+            split.images[row] = to_array(found.image)
+        return found
 
-    damaged: list[Damage] = []
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads, without_warnings():
         for start in range(0, len(files), _BATCH):
-            stop = min(start + _BATCH, len(files))
-            damaged += [damage for damage in threads.map(load, range(start, stop)) if damage]
-            progress(stop)
+            rows = range(start, min(start + _BATCH, len(files)))
+            for row, found in zip(rows, threads.map(load, rows), strict=True):
+                reading.add(files[row].path, found)
+            progress(rows.stop)
     for row, file in enumerate(files):
         split.labels[row] = file.label
         if file.box is not None:
             split.boxes[row] = file.box
-    return damaged
 
 
 def load_image(
-    tree: FileTree, path: str, shape: Callable[[Image.Image], Image.Image]
-) -> Image.Image | Damage:
-    """Read, decode and shape one file, or say why that fails."""
+    tree: FileTree, path: str, shape: Callable[[Image.Image], Image.Image], limit: int = MAX_IMAGE_BYTES
+) -> Decoded | Damage:
+    """Read, decode and shape one file, or say why that fails. Call it inside `without_warnings`."""
     try:
-        return shape(decode(tree.read(path)))
+        found = decode(tree.read(path, limit))
+        return replace(found, image=shape(found.image))
     except UnidentifiedImageError:
-        return Damage(path, "no image, or of an unknown format")  # Pillow names a buffer in memory instead
-    except _DECODE_ERRORS as error:
-        return Damage(path, str(error) or type(error).__name__)
+        # Pillow's own message names a buffer in memory.
+        return Damage(path, f"no image, or of an unknown format (read are {', '.join(FORMATS)})")
+    except DECODE_ERRORS as error:
+        return Damage(path, " ".join(str(error).split()) or type(error).__name__)
 
 
 def refuse_damaged(damaged: Sequence[Damage], source: Path, remedy: str) -> None:
@@ -137,7 +159,7 @@ def refuse_damaged(damaged: Sequence[Damage], source: Path, remedy: str) -> None
         UserError: Some are; the message lists the first ones.
     """
     if damaged:
-        listed = "".join(f"\n  {damage.path}: {damage.reason}" for damage in damaged[:_LISTED])
+        listed = "".join(f"\n  {readable(damage.path)}: {damage.reason}" for damage in damaged[:_LISTED])
         more = f"\n  ... and {len(damaged) - _LISTED} more" if len(damaged) > _LISTED else ""
         raise UserError(f"dataset.source: {source}: {len(damaged)} damaged image(s); {remedy}:{listed}{more}")
 

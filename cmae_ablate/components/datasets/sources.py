@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import urllib.request
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cmae_ablate.arrays import Progress, cache_root
+from cmae_ablate.arrays import ArrayWriter, Progress, cache_root
+from cmae_ablate.components.datasets.file_tree import FileTree, FolderTree, find
+from cmae_ablate.components.datasets.source_identity import archive_identity, large_files_identity
+from cmae_ablate.components.datasets.tool_files import TOOL
+from cmae_ablate.data_account import account_of, readable
 from cmae_ablate.errors import UserError
 
+NOT_READ = "other file(s), which this data set does not need"
 _BLOCK = 1 << 20
 
 
@@ -52,36 +59,63 @@ def find_source(name: str, source: str | None, remedy: str) -> Path:
     """The absolute path of a source: `~` is expanded, a relative path starts at the working directory.
 
     Raises:
-        UserError: No source is given, or there is nothing at it.
+        UserError: No source is given, there is nothing at it, or it is neither a folder nor a file.
     """
     if source is None:
         raise UserError(f"dataset.source: {name} needs its files; {remedy}")
-    path = Path(source).expanduser().resolve()
-    if not path.exists():
-        raise UserError(f"dataset.source: {path} does not exist; correct the path, or {remedy}")
+    try:
+        path = Path(source).expanduser().resolve()
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise UserError(
+            f"dataset.source: {readable(str(path))} does not exist; correct the path, or {remedy}"
+        ) from None
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, no home folder, a NUL
+        raise UserError(
+            f"dataset.source: {readable(source)} cannot be read ({error}); correct the path, or {remedy}"
+        ) from error
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        # Read to its end, a pipe may never answer and a device never end.
+        raise UserError(f"dataset.source: {readable(str(path))} is neither a folder nor a file; {remedy}")
     return path
 
 
-def source_key(origin: Origin, source: str | None, download: bool) -> str:
+def source_key(
+    origin: Origin, source: str | None, download: bool, folder_identity: Callable[[Path], str]
+) -> str:
     """What tells sources apart in a cache key, before anything is downloaded.
+
+    Args:
+        origin: The official archive.
+        source: The user's path, if any.
+        download: Whether the official archive may be fetched.
+        folder_identity: The same for a source that is a folder: over the files that are read.
 
     Raises:
         UserError: The source is missing.
     """
     if source is None and download:
         return f"official-{origin.md5[:8]}"
-    return identity(find_source(origin.name, source, origin.remedy()))
+    path = find_source(origin.name, source, origin.remedy())
+    return folder_identity(path) if path.is_dir() else archive_identity(path)
 
 
-def identity(path: Path) -> str:
-    """A hash of where a source lies and of what seems to be in it: names, sizes and times, not contents."""
-    digest = hashlib.sha256(str(path).encode())
-    members = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for member in members:
-        if member.is_file():
-            found = member.stat()
-            digest.update(f"\n{member.relative_to(path)} {found.st_size} {found.st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
+def named_files_identity(*names: str) -> Callable[[Path], str]:
+    """A `folder_identity` for data sets of a few large files, known by name wherever they lie."""
+
+    def identity(folder: Path) -> str:
+        tree = FolderTree(folder)
+        found = (find(tree, name) for name in names)
+        return large_files_identity(tree.absolute(path) for path in found if path is not None)
+
+    return identity
+
+
+def tell_named_files(writer: ArrayWriter, tree: FileTree, names: Collection[str]) -> None:
+    """Give account of a source of which files with these names are read, and nothing else is needed."""
+    read = {find(tree, name) for name in names}
+    others = [(path, NOT_READ) for path in tree.files if path not in read]
+    writer.account(account_of(len(read), (*tree.left_out, *others), {TOOL, NOT_READ}))
 
 
 def obtain(origin: Origin, source: str | None, download: bool, progress: Progress) -> Path:

@@ -11,7 +11,13 @@ from pydantic import Field
 from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.file_tree import FileTree, open_tree, read_required
 from cmae_ablate.components.datasets.small_arrays import Labelled, official_size, write_labelled
-from cmae_ablate.components.datasets.sources import Origin, obtain, source_key
+from cmae_ablate.components.datasets.sources import (
+    Origin,
+    named_files_identity,
+    obtain,
+    source_key,
+    tell_named_files,
+)
 from cmae_ablate.errors import UserError
 from cmae_ablate.slots import DATASETS
 
@@ -23,6 +29,9 @@ ORIGIN = Origin(
     page="https://cs.stanford.edu/~acoates/stl10/",
 )
 IMAGE_SIZE = 96
+FILES = ("class_names.txt", "train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
+MAX_BYTES = 600 * 2**20
+"""Of one file: the largest official one that is read has 221 MB."""
 _BYTES = 3 * IMAGE_SIZE * IMAGE_SIZE
 
 
@@ -63,20 +72,21 @@ class Stl10:
 
     def cache_key(self) -> str:
         """The source's identity and the options."""
-        found = source_key(ORIGIN, self._source, self._download)
+        found = source_key(ORIGIN, self._source, self._download, named_files_identity(*FILES))
         return f"stl10-v1-validation{self._fraction:g}-{found}"
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:
         """Read the labelled images."""
         source = obtain(ORIGIN, self._source, self._download, progress)
         with open_tree(source) as tree:
-            names = read_required(tree, "class_names.txt", source, ORIGIN.remedy()).decode("utf-8", "replace")
+            listed = read_required(tree, "class_names.txt", source, ORIGIN.remedy(), MAX_BYTES)
             train, test = (_read_part(tree, part, source) for part in ("train", "test"))
+            tell_named_files(writer, tree, FILES)
         write_labelled(
             writer,
             progress,
             name="stl10",
-            class_names=names.split(),
+            class_names=listed.decode("utf-8-sig", "backslashreplace").split(),
             train=train,
             test=test,
             validation_fraction=self._fraction,
@@ -84,8 +94,8 @@ class Stl10:
 
 
 def _read_part(tree: FileTree, part: str, source: Path) -> Labelled:
-    pixels = np.frombuffer(read_required(tree, f"{part}_X.bin", source, ORIGIN.remedy()), np.uint8)
-    labels = np.frombuffer(read_required(tree, f"{part}_y.bin", source, ORIGIN.remedy()), np.uint8)
+    pixels = np.frombuffer(read_required(tree, f"{part}_X.bin", source, ORIGIN.remedy(), MAX_BYTES), np.uint8)
+    labels = np.frombuffer(read_required(tree, f"{part}_y.bin", source, ORIGIN.remedy(), MAX_BYTES), np.uint8)
     expected = _BYTES * len(labels)
     if len(pixels) != expected:
         raise UserError(

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cmae_ablate.components.datasets.holdout import hold_out
-from cmae_ablate.components.datasets.sources import Origin, find_source, identity, obtain, source_key
+from cmae_ablate.components.datasets.sources import (
+    Origin,
+    find_source,
+    named_files_identity,
+    obtain,
+    source_key,
+)
 from cmae_ablate.errors import UserError
 
 CONTENTS = b"an archive"
@@ -55,7 +62,7 @@ def test_a_given_source_is_preferred_to_a_download(origin: Origin, tmp_path: Pat
 
 
 def test_the_key_of_a_download_is_known_before_it_is_there(origin: Origin, tmp_path: Path) -> None:
-    assert source_key(origin, None, True) == f"official-{origin.md5[:8]}"
+    assert source_key(origin, None, True, named_files_identity()) == f"official-{origin.md5[:8]}"
     assert not (tmp_path / "cache").exists()
 
 
@@ -73,12 +80,21 @@ def test_a_relative_source_starts_at_the_working_directory(
     assert find_source("folder", "data", "") == tmp_path / "data"
 
 
-def test_the_identity_of_a_folder_follows_its_listing(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"1")
-    before = identity(tmp_path)
-    assert identity(tmp_path) == before
-    (tmp_path / "b.png").write_bytes(b"2")
-    assert identity(tmp_path) != before
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
+def test_a_source_that_would_never_end_or_never_answer_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(UserError, match="neither a folder nor a file"):
+        find_source("tiny_imagenet", path, "download it")
+
+
+def test_a_source_of_links_in_a_circle_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(UserError, match=r"cannot be read|does not exist"):
+        find_source("folder", str(tmp_path / "a"), "name it")
 
 
 def test_held_out_parts_take_their_fraction_of_every_class() -> None:
