@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cmae_ablate import design
 from cmae_ablate.budget import Share, budget_note
 from cmae_ablate.controls import CONTROL, OWNER
 from cmae_ablate.design import RAW_PIXELS, Variant
@@ -71,9 +72,9 @@ def describe(
         seeds=study.planned_seeds,
         metric=study.metric,
         report=study.report,
-        contrasts=study.contrasts,
+        contrasts=design.contrasts(study),
         equivalence_margin=study.equivalence_margin,
-        notes=(budget_note(study.budget, reference, shares), *tuned),
+        notes=(budget_note(study.budget, reference, shares), *tuned, *design.contrasts_note(study)),
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
         asked=study.seeds if study.seeds < study.planned_seeds else None,
