@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 LAYERS = [
     {"errors", "disk", "records", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
-    {"settings", "spec", "study_file", "study_keys", "search_keys", "space", "design"},
+    {"settings", "spec", "assignments", "study_file", "study_keys", "search_keys", "space", "design"},
     {"runtime", "ranks", "hardware", "slots"},
     {"components"},
     {"data", "resample", "model", "optim", "checkpoint", "meter", "finished"},
