@@ -12,12 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cmae_ablate.campaign import Campaign
+from cmae_ablate.database_url import redact, sqlite_path
 from cmae_ablate.finished import check_predictions, check_record
 from cmae_ablate.pictures import save_crops
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError, read_record
 from cmae_ablate.report.frame import Cell, ReportExtras
-from cmae_ablate.tracking.connection import UI_ADDRESS, connect, sqlite_path, ui_command
+from cmae_ablate.tracking.connection import UI_ADDRESS, connect, ui_command
 from cmae_ablate.tracking.tree import FINGERPRINT, KIND, SEED, VARIANT
 
 CURVES = ("variant", "seed", "epoch", "name", "value")
@@ -90,7 +91,7 @@ def run_links(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[Cell, 
     if database is not None and not database.is_file():
         return {}
     wanted = {(s.cell.variant, str(s.cell.seed), s.cell.fingerprint) for s in statuses}
-    root = uri.rstrip("/") if uri.startswith("http") else UI_ADDRESS
+    root = redact(uri).rstrip("/") if uri.startswith("http") else UI_ADDRESS
     links: dict[Cell, str] = {}
     try:
         client = connect(uri)

@@ -53,12 +53,17 @@ def prepare_data(
     except SpecError as error:
         raise UserError(f"data {name}: {'.'.join(error.path)}: {error.message}") from error
     with preparation(console) as progress:
-        data = prepare(choice.build(), progress=progress, notice=lambda text: console.print(f"note: {text}"))
+        data = prepare(
+            choice.build(),
+            progress=progress,
+            notice=lambda text: console.print(f"note: {text}", markup=False, highlight=False),
+        )
     console.print(
         f"{data.name}: {len(data.train):,} training, {len(data.validation):,} validation and "
         f"{len(data.test):,} test images, {data.num_classes} classes, {data.image_size} pixels, "
         f"digest {data.digest[:12]}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     return data
@@ -85,4 +90,4 @@ def show_data(
     for axis in axes:
         axis.set_axis_off()
     figure.savefig(picture)
-    console.print(f"drawn into {picture}", highlight=False)
+    console.print(f"drawn into {picture}", highlight=False, markup=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cmae_ablate import design, results
 from cmae_ablate.campaign import Campaign, Places
+from cmae_ablate.database_url import sqlite_path
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import UserError
 from cmae_ablate.exhibits import exhibits
@@ -145,7 +146,8 @@ def describe_unread(study: Study) -> StudyDescription:
 def has_state(options: Options) -> bool:
     """Whether anything can have run: a database that a server keeps is asked, not looked for."""
     storage = Places.below(options.out, options.storage, options.tracking).storage
-    return not storage.startswith("sqlite:///") or Path(storage.removeprefix("sqlite:///")).is_file()
+    database = sqlite_path(storage)
+    return database is None or database.is_file()
 
 
 def _part(options: Options, console: Console) -> StudyPart:

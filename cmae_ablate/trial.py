@@ -137,7 +137,7 @@ def evaluate(
     bench: Bench,
     folder: Path,
     *,
-    weights: str,
+    weights: str = "",
     trained: bool = True,
     hooks: Hooks | None = None,
 ) -> dict[str, dict[str, Any]]:

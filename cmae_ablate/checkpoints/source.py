@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.interop import load_mae_checkpoint
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.progress import preparation
+from cmae_ablate.records import DamagedError, read_record
 from cmae_ablate.registry import load_components
 from cmae_ablate.settings import SpecError, Tree, apply, default_tree
 from cmae_ablate.slots import Encoder
@@ -185,10 +185,12 @@ def _read_record(folder: Path) -> Mapping[str, Any]:
             "finish it (cmae-ablate run), or give another folder"
         )
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_record(path)
         wanted = {"spec": dict, "seed": int, "weights_sha256": str}
         damaged = [key for key, kind in wanted.items() if not isinstance(record[key], kind)]
-    except (ValueError, KeyError, TypeError):
+    except DamagedError as error:
+        damaged = [error.reason]
+    except (KeyError, TypeError):
         damaged = [_RECORD]
     if damaged:
         raise UserError(f"{path}: damaged ({damaged[0]}); remove the folder and run the study again")
