@@ -19,6 +19,7 @@ from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
+from cmae_ablate.provenance import settle_folder
 from cmae_ablate.queue import JSON, Queue, check_rows
 from cmae_ablate.ranks import is_one_of_many
 from cmae_ablate.recheck import damaged_cells
@@ -76,6 +77,8 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     keep_memory()  # a single worker trains in this process
     campaign = options.begin(study, console, measure=True, check=_check_runs)
     make_places(campaign)
+    for text in settle_folder(campaign, options):
+        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
     if study.search is not None:
         found, status = run_search(campaign, options, console)
         if found is None:

@@ -24,7 +24,7 @@ LAYERS = [
     {"queue"},
     {"launch", "report", "budget", "calibration", "campaign", "tuning"}
     | {"progress", "environment", "tracking"},
-    {"worker", "rungs", "follower", "results", "exhibits", "options"},
+    {"worker", "rungs", "follower", "results", "exhibits", "options", "provenance"},
     {"reporting", "housekeeping", "recheck"},
     {"workforce"},
     {"run", "plan", "status", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
