@@ -11,13 +11,13 @@ from matplotlib.patches import Rectangle
 from rich.console import Console
 
 from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.assignments import read_assignment
 from cmae_ablate.disk import private_files
 from cmae_ablate.errors import UserError
 from cmae_ablate.progress import preparation
 from cmae_ablate.registry import load_components
 from cmae_ablate.settings import SpecError, apply, default_tree
 from cmae_ablate.spec import resolve
-from cmae_ablate.yaml_source import parse_scalar
 
 SHOWN = 32
 SHOWN_CLASSES = 10
@@ -44,10 +44,11 @@ def prepare_data(
     options |= {"source": source} if source is not None else {}
     options |= {"download": True} if download else {}
     for text in settings:
-        option, separator, value = text.partition("=")
-        if not separator:
-            raise UserError(f"--set {text}: OPTION=VALUE is expected")
-        options[option.removeprefix("dataset.")] = parse_scalar(value)
+        short = text.lstrip().removeprefix("dataset.")
+        path, value = read_assignment(
+            short, {"dataset": options}, prefix=("dataset",), example="image_size=32"
+        )
+        options[".".join(path[1:])] = value
     try:
         choice = resolve(apply(default_tree(), ("dataset",), options))["dataset"]
     except SpecError as error:
@@ -101,4 +102,4 @@ def show_data(
     for axis in axes:
         axis.set_axis_off()
     figure.savefig(picture)
-    console.print(f"drawn into {picture}", highlight=False)
+    console.print(f"drawn into {picture}", highlight=False, markup=False)
