@@ -109,7 +109,9 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
         return known
     # A named source is read: whatever is wrong with it is said now, not at hour zero.
     with preparation(console) as progress:
-        data = prepare(dataset, progress=progress, notice=lambda text: console.print(f"note: {text}"))
+        data = prepare(
+            dataset, progress=progress, notice=lambda text: console.print(f"note: {text}", markup=False)
+        )
     held_out = len(data.validation) + len(data.test)
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 

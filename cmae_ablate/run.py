@@ -19,8 +19,10 @@ from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
+from cmae_ablate.provenance import settle_folder
 from cmae_ablate.queue import JSON, Queue, check_rows
 from cmae_ablate.ranks import is_one_of_many
+from cmae_ablate.recheck import damaged_cells
 from cmae_ablate.report import read_trials
 from cmae_ablate.reporting import (
     open_queue,
@@ -75,6 +77,8 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     keep_memory()  # a single worker trains in this process
     campaign = options.begin(study, console, measure=True, check=_check_runs)
     make_places(campaign)
+    for text in settle_folder(campaign, options):
+        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
     if study.search is not None:
         found, status = run_search(campaign, options, console)
         if found is None:
@@ -85,6 +89,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     tracker.open_study(campaign.planned, _description(study, options))
     if tables:
         _import(tables, queue, tracker, study.metric, console)
+    _discard_damaged(campaign, queue, console)
     status = work_through(campaign, options, queue, tracker, console)
     if status in INTERRUPTED:
         return status
@@ -101,6 +106,15 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     track_summary(results.trials_frame(statuses), tracker, "FAILED" if status else "FINISHED")
     _say_where(campaign, tracker, console)
     return status
+
+
+def _discard_damaged(campaign: Campaign, queue: Queue, console: Console) -> None:
+    """Let complete cells whose files were damaged since be trained again, and say which file it is."""
+    damaged = damaged_cells(campaign, queue.status())
+    for error in damaged.values():
+        console.print(f"note: {error}; its cell is made again", highlight=False, markup=False, soft_wrap=True)
+    if damaged:
+        queue.discard(damaged)
 
 
 def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:

@@ -12,6 +12,7 @@ from cmae_ablate.campaign import Campaign
 from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.options import Options
 from cmae_ablate.plan import duration
+from cmae_ablate.provenance import of_other_options
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.reporting import has_state, open_queue
 from cmae_ablate.search_keys import Search
@@ -26,12 +27,18 @@ def show_status(options: Options, console: Console) -> None:
         console.print(f"{study.name}: nothing has run yet in {options.out.resolve()}", highlight=False)
         return
     campaign = options.begin(study, console)
+    others = of_other_options(campaign, options)
+    if others:
+        console.print(others, highlight=False, markup=False, soft_wrap=True)
     if study.search is not None:
         found = _show_search(campaign, study.search, console)
         if found is None:
             return
         campaign = found
     statuses = open_queue(campaign).status()
+    if others and all(status.trial is None for status in statuses):
+        console.print("nothing has run with the options given now", highlight=False)
+        return
     _show_cells(statuses, study.metric, console)
     done = [status for status in statuses if status.state == "COMPLETE"]
     reused = sum(bool(status.results.get("reused")) for status in done)

@@ -93,7 +93,7 @@ def make_places(campaign: Campaign) -> None:
                 f"--out {campaign.places.out}: cannot be made a folder ({error.strerror}); choose another"
             ) from error
     needed = ((campaign.pretraining(cell.spec), cell.variant.label, cell.seed) for cell in campaign.cells)
-    record_plan(campaign.folder, needed)
+    record_plan(campaign.folder, needed, campaign.study.path)
 
 
 def open_tracker(campaign: Campaign) -> Tracker:
