@@ -99,9 +99,10 @@ def check_evaluation(path: Path, weights: str) -> dict[str, Any] | None:
             raise DamagedError(path, f"its {key} is missing or of another kind")
     if record.get("weights_sha256", weights) != weights:
         return None
-    if not is_numbers(record["metrics"]):
-        raise DamagedError(path, "a metric is no number")
-    check_predictions(path.parent, record)
+    for part in (record, *record.get("candidates", ())):
+        if not is_numbers(part["metrics"]):
+            raise DamagedError(path, "a metric is no number")
+        check_predictions(path.parent, part)
     return record
 
 

@@ -22,6 +22,7 @@ from cmae_ablate.report import StudyPart, combine, read_controls, read_trials, w
 from cmae_ablate.report.frame import ReportFiles, StudyDescription
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runtime import Runtime, pick_device
+from cmae_ablate.selection import choose, is_candidate, settle
 from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import Status
@@ -67,6 +68,7 @@ def report_study(campaign: Campaign, queue: Queue, options: Options) -> ReportFi
     statuses = queue.status()
     trials = results.trials_frame(statuses)
     controls = results.controls_frame(campaign, Runtime(pick_device(options.device)), statuses)
+    controls = settle(controls, choose(trials))
     campaign.folder.mkdir(parents=True, exist_ok=True)
     trials.to_csv(campaign.folder / "trials.csv", index=False)
     controls.to_csv(campaign.folder / "controls.csv", index=False)
@@ -199,7 +201,9 @@ def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
 def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> None:
     """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so."""
     complete = trials[trials["state"] == "COMPLETE"]
-    numbers = [name for name in complete.select_dtypes("number") if name != "seed"]
+    numbers = [
+        name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
+    ]
     summary = {
         str(variant): {
             f"{name}.{kind}": float(value)

@@ -15,6 +15,7 @@ from cmae_ablate.design import Variant
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.runtime import Runtime
+from cmae_ablate.selection import choose, settle
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 from cmae_ablate.trial import Bench, random_init_control, raw_pixel_control
@@ -22,7 +23,10 @@ from cmae_ablate.tuning import tuning_note
 
 
 def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
-    """`trials.csv`: one row a cell of the current design, in its order, with whatever is known of it."""
+    """`trials.csv`: one row a cell of the current design, in its order, with whatever is known of it.
+
+    Evaluations that offer a grid of settings are read at one setting in all cells: see `selection`.
+    """
     rows = []
     for status in statuses:
         results = status.results
@@ -39,7 +43,8 @@ def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
         rows.append(row)
     frame = pd.DataFrame(rows)
     last = ["device", "fingerprint", "weights_sha256"]
-    return frame[[column for column in frame if column not in last] + last]
+    frame = frame[[column for column in frame if column not in last] + last]
+    return settle(frame, choose(frame))
 
 
 def describe(

@@ -191,8 +191,9 @@ def _notes(trials: pd.DataFrame, chosen: Mapping[str, Chosen]) -> Iterable[str]:
             value = choice.settings[option]
             side = "lowest" if value == values[0] else "highest"
             yield (
-                f"{label}: {option} {value:g} was chosen, the {side} of {', '.join(f'{v:g}' for v in values)}: "
-                f"the best may lie beyond; extend evaluations.{label}.{option}"
+                f"{label}: {option} {value:g} was chosen, the {side} of "
+                f"{', '.join(f'{each:g}' for each in values)}: the best may lie beyond; "
+                f"extend evaluations.{label}.{option}"
             )
         column = f"{label}.{CRITERION}{MARK}{choice.key}"
         without = int(complete[column].isna().sum())

@@ -286,6 +286,9 @@ class Evaluation(Protocol):
     Attributes:
         metrics: Names of the metrics that a call returns; a class attribute, known before any training.
         trains_encoder: Whether it trains an encoder's weights; controls leave such evaluations out.
+
+    An evaluation that reads patch tokens says so by a class attribute `reads_tokens = True`: it is then run
+    before those that read pooled features, which its pass over the images leaves behind.
     """
 
     metrics: tuple[str, ...]
@@ -294,6 +297,11 @@ class Evaluation(Protocol):
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train on `train`, choose on `validation`, report on `test`."""
         ...
+
+
+def reads_tokens(factory: object) -> bool:
+    """Whether an evaluation's class says that it reads patch tokens; plug-ins need not say anything."""
+    return bool(getattr(factory, "reads_tokens", False))
 
 
 DATASETS: Registry[Dataset] = Registry("dataset")

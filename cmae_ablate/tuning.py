@@ -15,6 +15,7 @@ from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.design import Variant
 from cmae_ablate.queue import JSON, CellStatus
 from cmae_ablate.search_keys import ON_VALIDATION, TUNING_SEED, Search
+from cmae_ablate.selection import is_candidate
 from cmae_ablate.settings import brief
 from cmae_ablate.space import corners, for_tuning, in_words, with_settings
 
@@ -62,7 +63,8 @@ def on_validation(metrics: Mapping[str, float]) -> dict[str, float]:
     return {
         name: value
         for name, value in metrics.items()
-        if name.partition(".")[0] in own or name.rpartition(".")[2].startswith(ON_VALIDATION)
+        if name.partition(".")[0] in own
+        or (name.rpartition(".")[2].startswith(ON_VALIDATION) and not is_candidate(name))
     }
 
 

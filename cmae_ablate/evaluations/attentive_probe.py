@@ -65,14 +65,15 @@ class AttentiveProbe:
 
     metrics: tuple[str, ...] = ("top1", "validation_top1")
     trains_encoder: bool = False
+    reads_tokens: bool = True
 
     def __init__(
         self,
         *,
-        num_queries: Annotated[int, Field(ge=1, le=256)] = 4,
+        num_queries: Annotated[int, Field(ge=1, le=256)] = 8,
         epochs: Epochs = 15,
         batch_size: BatchSize = 128,
-        lr: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (3e-3, 1e-2, 3e-2, 1e-1),
+        lr: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (3e-3, 1e-2, 3e-2),
         weight_decay: Annotated[tuple[WeightDecay, ...], Field(min_length=1)] = (0.3, 0.1, 0.0),
         warmup_epochs: Warmup = 1.0,
     ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmae_ablate.selection import is_candidate
 from cmae_ablate.tracking.spool import Entry
 from cmae_ablate.tracking.tree import FINGERPRINT, RunTree
 
@@ -74,7 +75,8 @@ class RunWriter:
     def _write_metrics(self, client: MlflowClient, entry: Entry) -> None:
         from mlflow.entities import Metric
 
-        named = {legal_name(name): value for name, value in entry.values.items()}
+        # The other settings that an evaluation may be read at stand in trials.csv; here they would be noise.
+        named = {legal_name(name): value for name, value in entry.values.items() if not is_candidate(name)}
         new = {name: value for name, value in named.items() if (name, entry.step) not in self._seen}
         metrics = [Metric(name, value, entry.time, entry.step) for name, value in new.items()]
         if metrics:
