@@ -8,7 +8,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.errors import Interrupted
 from cmae_ablate.evaluations.candidates import CHOICE_WORDS, own_best
 from cmae_ablate.evaluations.logistic import Standardiser, fit_path
 from cmae_ablate.evaluations.scoring import feature_words, top1
@@ -66,9 +65,8 @@ class LinearProbe:
         labels = torch.from_numpy(data.train.labels).to(context.runtime.device)
         candidates: list[Candidate] = []
         converged = True
-        for penalty, fit in zip(self.l2, fit_path(train, labels, data.num_classes, self.l2), strict=True):
-            if context.should_stop():
-                raise Interrupted
+        fits = fit_path(train, labels, data.num_classes, self.l2, should_stop=context.should_stop)
+        for penalty, fit in zip(self.l2, fits, strict=True):
             predictions = fit.predict(test).cpu()
             metrics = {
                 "top1": top1(predictions, data.test.labels),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +84,25 @@ class RunWriter:
             client.log_batch(self._run_id, metrics=metrics)
         # NaN included: a diverged loss should be seen in the curve, once.
         self._seen |= {(name, entry.step) for name in new}
+
+
+def settle_run(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Give a run the metrics that it does not end with, at the step at which it has its last of each."""
+    from mlflow.entities import Metric
+
+    known, now = client.get_run(run_id).data.metrics, round(time.time() * 1000)
+    differing = {
+        name: value
+        for name, value in ((legal_name(name), value) for name, value in metrics.items())
+        if known.get(name) != value
+    }
+    steps = {
+        name: max((metric.step for metric in client.get_metric_history(run_id, name)), default=0)
+        for name in differing
+    }
+    listed = [Metric(name, value, now, steps[name]) for name, value in differing.items()]
+    for first in range(0, len(listed), BATCH):
+        client.log_batch(run_id, metrics=listed[first : first + BATCH])
 
 
 def legal_name(name: str) -> str:
