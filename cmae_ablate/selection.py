@@ -46,6 +46,11 @@ class Chosen:
         return settings_of(self.key)
 
     @property
+    def words(self) -> str:
+        """The settings as a sentence has them: `l2 1e-05`."""
+        return _words(self.key)
+
+    @property
     def ends(self) -> dict[str, tuple[float, ...]]:
         """Options whose chosen value is the last on its side of the grid, and all values offered, ascending.
 
