@@ -13,13 +13,13 @@ from cmae_ablate.trial import evaluation_path
 
 
 def damaged_cells(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[str, DamagedError]:
-    """The complete cells whose record, weights, evaluations or predictions are damaged, by id.
+    """The complete cells, controls among them, whose record, weights, evaluations or predictions are damaged, by id.
 
     Cells whose files are elsewhere, as after an import or `cache prune`, are not among them. Reading all
     weights takes about a second a gigabyte.
 
     Args:
-        campaign: The study.
+        campaign: The study, or its controls.
         statuses: Of its cells.
     """
     found: dict[str, DamagedError] = {}
@@ -28,10 +28,10 @@ def damaged_cells(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[st
         if status.state != "COMPLETE" or not folder.is_dir():
             continue
         try:
-            record = check_pretraining(folder)
-            if record is not None:
-                for choice in campaign.cell(status.cell).spec.evaluations.values():
-                    check_evaluation(evaluation_path(choice, folder), record["weights_sha256"])
+            check_pretraining(folder)  # a control may have none
+            for choice in campaign.cell(status.cell).spec.evaluations.values():
+                weights = str(status.results.get("weights_sha256") or "")
+                check_evaluation(evaluation_path(choice, folder), weights)
         except DamagedError as error:
             found[status.cell.id] = error
     return found
