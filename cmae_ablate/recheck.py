@@ -13,7 +13,7 @@ from cmae_ablate.trial import evaluation_path
 
 
 def damaged_cells(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[str, DamagedError]:
-    """The complete cells, controls among them, whose record, weights, evaluations or predictions are damaged, by id.
+    """The complete cells whose record, weights, evaluations or predictions are damaged, by id.
 
     Cells whose files are elsewhere, as after an import or `cache prune`, are not among them. Reading all
     weights takes about a second a gigabyte.

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 def test_a_complete_study_names_its_damaged_cells_and_makes_them_again(tmp_path: Path) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
+    study.write_text(study.read_text() + "positive_control: none\n")
     options = Options(study, seeds=1, workers=1, device="cpu", out=out)
     assert run_study(options, quiet()) == 0
     before = pd.read_csv(out / "study" / "trials.csv")
