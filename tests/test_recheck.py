@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cmae_ablate.options import Options
+from cmae_ablate.reporting import report_again
 from cmae_ablate.run import run_study
 from tests.test_finished import flip_a_byte, truncate
 from tests.whole_study import optuna_trials, quiet, said, write_study
@@ -27,6 +28,9 @@ def test_a_complete_study_names_its_damaged_cells_and_makes_them_again(tmp_path:
     assert weights.parent != predictions.parent
     flip_a_byte(weights)
     truncate(predictions)
+    assert report_again(options, quiet()) == 0  # a report trains nothing; it says what it leaves out
+    page = " ".join((out / "study" / "index.html").read_text().split())
+    assert f"{predictions}: damaged (not the predictions that were recorded)" in page
     console = quiet()
     assert run_study(options, console) == 0
     told = said(console)
