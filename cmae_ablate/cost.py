@@ -192,7 +192,7 @@ def evaluation_flops(cost: Cost, choice: Choice, num_train: int, num_held_out: i
     reads = cost.flops_encode * (num_train + num_held_out)
     if epochs is None:
         return reads
-    if choice.component.factory.trains_encoder:  # type: ignore[attr-defined]  # an Evaluation's class
+    if choice.trains_encoder:
         return epochs * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
     # Tokens are encoded once where they fit into memory; images that are augmented anew, in each epoch.
     augmented = choice.options.get("augmented", False)

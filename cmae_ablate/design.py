@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Final, Literal
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import suggest
@@ -15,6 +16,14 @@ from cmae_ablate.study_file import Study
 from cmae_ablate.study_keys import BUDGETS, Factor
 
 Levels = dict[str, str]
+Contrast = tuple[str, str]
+"""A variant's label, and that of the one it is compared with."""
+ControlKind = Literal["random init", "raw pixels", "positive control", "evaluation"]
+"""What a control is; `evaluation` where an evaluation is itself one, as `from_scratch` is."""
+RANDOM_INIT: Final = "random init"
+RAW_PIXELS: Final = "raw pixels"
+POSITIVE: Final = "positive control"
+EVALUATION: Final = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,13 @@ class Variant:
         label: Its levels, joined with ` + `.
         levels: Level label by factor.
         spec: The trial with seed 0.
+        control: Which control it is a row of; None for a variant of the table.
     """
 
     label: str
     levels: Mapping[str, str]
     spec: TrialSpec
+    control: ControlKind | None = None
 
 
 @dataclass(frozen=True)
@@ -97,12 +108,73 @@ def variants(study: Study) -> list[Variant]:
 def cells(study: Study, found: list[Variant]) -> list[Cell]:
     """Every variant with every seed, seed-major: an interrupted study leaves complete paired blocks."""
     seeds = range(study.first_seed, study.first_seed + study.seeds)
-    return [Cell(variant, seed) for seed in seeds for variant in found]
+    return [
+        Cell(variant, seed)
+        for seed in seeds
+        for variant in found
+        if variant.control != RAW_PIXELS or seed == study.first_seed  # pixels have no seed
+    ]
 
 
 def reference_label(study: Study) -> str:
     """The label of the variant that all others are compared with."""
     return _label(dict(study.reference))
+
+
+def contrasts(study: Study) -> tuple[Contrast, ...]:
+    """The (variant, against) pairs that the study's answer rests on: those declared, or its design's own.
+
+    By default `leave_one_out` compares each variant with *all on*. Together with `add_one`, the variants of
+    that are compared with *all off*, and so is all on. What other designs add is compared with the
+    reference.
+
+    Returns:
+        Empty where every variant is compared with the reference, and for a `grid`, whose main effects and
+        interactions answer it.
+    """
+    if study.contrasts:
+        return study.contrasts
+    if "leave_one_out" not in study.designs or "grid" in study.designs:
+        return ()
+    reference = reference_label(study)
+    found = _own_contrasts(study)
+    compared = {variant for variant, _ in found} | {_ends(study)[1]}
+    labels = [_label(levels) for levels in combinations(study)]
+    found += [(label, reference) for label in labels if label not in compared and label != reference]
+    to_reference = all(against == reference for _, against in found)
+    return () if to_reference and len(found) == len(labels) - 1 else tuple(found)
+
+
+def contrasts_note(study: Study) -> tuple[str, ...]:
+    """What is compared by default, for a caption; nothing where it is declared, or all variants alike."""
+    if study.contrasts or not contrasts(study):
+        return ()
+    off, on = _ends(study)
+    told = f"each variant of leave_one_out with all on ('{on}')"
+    if "add_one" in study.designs:
+        told = f"each variant of add_one, and all on, with all off ('{off}'); {told}"
+    return (f"No contrasts are declared, so the design's own are compared: {told}.",)
+
+
+def _ends(study: Study) -> tuple[str, str]:
+    """The labels of all off and all on."""
+    first, last = ({factor.name: list(factor.levels)[at] for factor in study.factors} for at in (0, -1))
+    return _label(first), _label(last)
+
+
+def _own_contrasts(study: Study) -> list[Contrast]:
+    """The comparisons of `leave_one_out`, and those of `add_one` where it is there, each pair once."""
+    off, on = _ends(study)
+    wanted: list[Contrast] = []
+    if "add_one" in study.designs:
+        wanted += [(_label(levels), off) for levels in _switched(study, "add_one", start=0)]
+        wanted.append((on, off))
+    wanted += [(_label(levels), on) for levels in _switched(study, "leave_one_out", start=1)]
+    found: dict[frozenset[str], Contrast] = {}
+    for pair in wanted:
+        if pair[0] != pair[1]:
+            found.setdefault(frozenset(pair), pair)
+    return list(found.values())
 
 
 def _label(levels: Levels) -> str:
@@ -197,6 +269,14 @@ def _check_metrics(study: Study, variant: Variant) -> None:
     wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]
     wanted += [(("search", "metric"), study.search.metric)] if study.search else []
     for path, metric in wanted:
+        label = metric.rpartition(".")[0]
+        control = variant.spec.control_evaluations.get(label)
+        if control is not None:
+            raise study.error(
+                path,
+                f"'{label}' is a control: it does not depend on the pretraining, so no variants differ in "
+                f"it, and its numbers stand in controls.csv; name a metric of {control.control_of} instead",
+            )
         if metric not in produced and not (path[0] == "report" and metric == "pretrain.loss"):
             raise study.error(
                 path, f"no evaluation of '{variant.label}' produces '{metric}'; {suggest(metric, produced)}"

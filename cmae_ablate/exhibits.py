@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.database_url import redact, sqlite_path
-from cmae_ablate.finished import check_predictions, check_record
+from cmae_ablate.finished import check_files, check_predictions, check_record
 from cmae_ablate.pictures import save_crops
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError, read_record
@@ -54,6 +54,7 @@ def exhibits(
         cell = (status.cell.variant, status.cell.seed)
         try:
             record = check_record(folder)
+            check_files(folder, record)
             hits = _correct(campaign, status, folder, chosen)
         except (DamagedError, FileNotFoundError) as error:
             warnings[cell] = f"{error}; run the study again, and it is made again"

@@ -54,10 +54,22 @@ def check_pretraining(folder: Path) -> dict[str, Any] | None:
         return None
     if _weights_of(folder / WEIGHTS) != record["weights_sha256"]:
         raise DamagedError(folder / WEIGHTS, f"not the weights that {RESULT} records")
-    for name, digest in record.get("files", {}).items():
+    check_files(folder, record)
+    return record
+
+
+def check_files(folder: Path, record: Mapping[str, Any]) -> None:
+    """Compare the files beside the weights, such as what the crop learnt, with their record.
+
+    Raises:
+        DamagedError: One is not what was written.
+    """
+    files = record.get("files", {})
+    if not isinstance(files, dict):
+        raise DamagedError(folder / RESULT, "its files are of another kind")
+    for name, digest in files.items():
         if file_sha256(folder / name) != digest:
             raise DamagedError(folder / name, f"not the file that {RESULT} records")
-    return record
 
 
 def whole_pretraining(folder: Path, warn: Warn) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,14 @@ class Encoder(Protocol):
         """How much the class token attends to each patch in the last block, mean over heads, (B, N)."""
         ...
 
+    def fresh(self) -> Encoder:
+        """An encoder of the same architecture as it is before any training, whatever weights this one has.
+
+        What controls need of an encoder whose weights come from elsewhere. Draws from torch's global
+        generator; no part is shared with this encoder.
+        """
+        ...
+
     def parameters(self) -> Iterable[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Tensor]: ...
 
@@ -66,11 +74,14 @@ class View:
         images: Normalised images, (B, C, H, W).
         mask: Which patches are hidden.
         tokens: Encoder output after the final norm, class token first, (B, 1 + V, D).
+        predictions: What a `SequenceDecoder` predicts for class token, visible and hidden patches in the
+            order of the mask, (B, 1 + N, Q); None unless an objective reads them.
     """
 
     images: Tensor
     mask: PatchMask
     tokens: Tensor
+    predictions: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,15 @@ class Decoder(Protocol):
 
     def __call__(self, view: View) -> Tensor:
         """Predictions in the order of `view.mask.ids_hidden`, (B, M, target_dim)."""
+        ...
+
+
+@runtime_checkable
+class SequenceDecoder(Decoder, Protocol):
+    """A decoder that also predicts for the class token and the visible patches."""
+
+    def predict_all(self, view: View) -> Tensor:
+        """Predictions for class token, visible and hidden patches in the order of the mask, (B, 1 + N, Q)."""
         ...
 
 
@@ -144,6 +164,17 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class PredictionReader(Protocol):
+    """An objective that may also read the decoder's predictions, `View.predictions`.
+
+    Attributes:
+        prediction_dim: Their width Q, where it reads them; None where it does not.
+    """
+
+    prediction_dim: int | None
+
+
 @dataclass(frozen=True)
 class Refresh:
     """What a crop strategy found out when it looked at the images again: scalars by name."""
@@ -158,8 +189,12 @@ class CropStrategy(Protocol):
     `ground_truth_box` may crop by them; others may only measure against them.
     """
 
-    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
-        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
+        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels.
+
+        `view` is counted from 0, for strategies that crop the views of an image differently; each has a
+        generator of its own.
+        """
         ...
 
     def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> Refresh | None:
@@ -289,6 +324,10 @@ class Evaluation(Protocol):
 
     An evaluation that reads patch tokens says so by a class attribute `reads_tokens = True`: it is then run
     before those that read pooled features, which its pass over the images leaves behind.
+
+    An evaluation that does not depend on the pretraining has a class attribute `control_of`: the name of the
+    evaluation that it is the control of, as `from_scratch` is of `fine_tune`. It is run once a seed for each
+    architecture, not once a variant; its numbers stand in `controls.csv` alone.
     """
 
     metrics: tuple[str, ...]

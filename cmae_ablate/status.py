@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate import design
-from cmae_ablate.campaign import Campaign
+from cmae_ablate.campaign import Campaign, controls_of
 from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.options import Options
 from cmae_ablate.plan import duration
@@ -39,16 +39,18 @@ def show_status(options: Options, console: Console) -> None:
     if others and all(status.trial is None for status in statuses):
         console.print("nothing has run with the options given now", highlight=False)
         return
-    _show_cells(statuses, study.metric, console)
+    controls = open_queue(controls_of(campaign)).status()
+    _show_cells([*statuses, *controls], study.metric, console)
     done = [status for status in statuses if status.state == "COMPLETE"]
     reused = sum(bool(status.results.get("reused")) for status in done)
     console.print(
-        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining",
+        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining; "
+        f"{sum(status.is_done for status in controls)} of {len(controls)} controls complete",
         highlight=False,
         soft_wrap=True,
     )
     console.print(cache_line(campaign.places.out, study.name), highlight=False, soft_wrap=True)
-    console.print(_time_left(statuses), highlight=False)
+    console.print(_time_left([*statuses, *controls]), highlight=False)
 
 
 def _show_search(campaign: Campaign, search: Search, console: Console) -> Campaign | None:
@@ -57,13 +59,14 @@ def _show_search(campaign: Campaign, search: Search, console: Console) -> Campai
     _show_cells(trials, search.metric, console)
     done = sum(status.is_done for status in trials)
     pruned = sum(status.state == "PRUNED" for status in trials)
-    console.print(f"{done} of {len(trials)} tuning trials done, {pruned} of them pruned", highlight=False)
+    console.print(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", highlight=False)
     won = winners(campaign, trials)
     if won is None:
         console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
         return None
     found = frozen(campaign, won)
-    console.print(f"search: {found.notes[0]}", highlight=False, markup=False)
+    for note in found.notes:
+        console.print(f"search: {note}", highlight=False, markup=False)
     return found
 
 

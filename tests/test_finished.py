@@ -12,11 +12,12 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from cmae_ablate.arrays import DataArrays
+from cmae_ablate.control_cells import raw_pixel_control, untrained_control
 from cmae_ablate.pretrain import Hooks
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.settings import apply
 from cmae_ablate.spec import TrialSpec, resolve
-from cmae_ablate.trial import Bench, CellResult, random_init_control, raw_pixel_control, run_cell
+from cmae_ablate.trial import Bench, CellResult, run_cell
 
 Damage = Callable[[Path], None]
 
@@ -158,14 +159,18 @@ def test_a_damaged_control_is_named_set_aside_and_made_again(
     damage: Damage, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
     bench = Bench(tiny_data, Runtime(), tmp_path)
-    before = random_init_control(tiny_spec, bench), raw_pixel_control(tiny_spec, bench)
+    before = [
+        control(tiny_spec, bench, Hooks()).metrics for control in (untrained_control, raw_pixel_control)
+    ]
     paths = sorted(tmp_path.glob("controls/*/knn-*.json"))
     assert len(paths) == 2
     for path in paths:
         damage(path)
     told: list[str] = []
-    warn = told.append
-    assert (random_init_control(tiny_spec, bench, warn), raw_pixel_control(tiny_spec, bench, warn)) == before
+    hooks = Hooks(warn=told.append)
+    assert [
+        control(tiny_spec, bench, hooks).metrics for control in (untrained_control, raw_pixel_control)
+    ] == before
     assert {text.partition(":")[0] for text in told} == {str(path) for path in paths}
 
 

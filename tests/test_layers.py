@@ -13,18 +13,19 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 LAYERS = [
     {"errors", "disk", "records", "database_url", "selection", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
-    {"settings", "spec", "assignments", "study_file", "study_keys", "search_keys", "space", "design"},
+    {"settings", "spec", "assignments", "study_file", "study_keys", "search_keys", "space", "design"}
+    | {"controls"},
     {"runtime", "ranks", "hardware", "slots"},
     {"components"},
-    {"data", "resample", "model", "optim", "checkpoint", "meter", "finished"},
+    {"data", "resample", "model", "untrained", "optim", "checkpoint", "meter", "finished"},
     {"pretrain", "evaluations", "collapse", "cost", "pictures"}
     | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
     {"cache"},
-    {"trial", "memory"},
+    {"trial", "control_cells", "memory"},
     {"queue"},
     {"launch", "report", "budget", "calibration", "campaign", "tuning"}
     | {"progress", "environment", "tracking"},
-    {"worker", "rungs", "follower", "results", "exhibits", "options", "provenance"},
+    {"attempt", "worker", "rungs", "follower", "results", "exhibits", "options", "provenance"},
     {"reporting", "housekeeping", "recheck"},
     {"workforce"},
     {"run", "plan", "status", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},

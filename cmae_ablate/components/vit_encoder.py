@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmae_ablate.components.vit_layers import run_blocks, split_heads
+from cmae_ablate.components.vit_layers import initialise_again, run_blocks, split_heads
 from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import PatchMask, gather_tokens, patchify, sincos_positions
 
@@ -42,6 +44,7 @@ class VitEncoder(nn.Module):
         embed_dim: D, divisible by 4.
         blocks: timm blocks of width D, initialised.
         norm: The final LayerNorm.
+        train_patch_embedding: Whether pretraining trains the patch embedding, or leaves it as initialised.
 
     Raises:
         UserError: The image size is not divisible by the patch size.
@@ -50,7 +53,14 @@ class VitEncoder(nn.Module):
     pos_embed: Tensor
 
     def __init__(
-        self, image_size: int, patch_size: int, embed_dim: int, blocks: nn.ModuleList, norm: nn.Module
+        self,
+        image_size: int,
+        patch_size: int,
+        embed_dim: int,
+        blocks: nn.ModuleList,
+        norm: nn.Module,
+        *,
+        train_patch_embedding: bool = True,
     ) -> None:
         super().__init__()
         if image_size % patch_size:
@@ -64,7 +74,7 @@ class VitEncoder(nn.Module):
         self.image_size = image_size
         self.grid = (side, side)
         self.num_patches = side * side
-        self.patch_embed = PatchProjection(patch_size, embed_dim)
+        self.patch_embed = PatchProjection(patch_size, embed_dim).requires_grad_(train_patch_embedding)
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim).normal_(std=0.02))
         class_row = torch.zeros(1, embed_dim)
         positions = torch.cat([class_row, sincos_positions(embed_dim, self.grid)])
@@ -104,6 +114,13 @@ class VitEncoder(nn.Module):
         weights = (query @ key.transpose(-2, -1) * last.attn.scale).softmax(dim=-1)
         heat: Tensor = weights.mean(dim=1)[:, 0, 1:]
         return heat
+
+    def fresh(self) -> VitEncoder:
+        """The same architecture before any training, as `slots.Encoder` says."""
+        blocks, norm = copy.deepcopy(self.blocks), copy.deepcopy(self.norm)
+        initialise_again(blocks)
+        initialise_again(norm)
+        return VitEncoder(self.image_size, self.patch_size, self.embed_dim, blocks, norm)
 
     def _embed(self, images: Tensor, mask: PatchMask | None, positions: bool | Tensor) -> Tensor:
         size = (self.image_size, self.image_size)

@@ -159,19 +159,19 @@ def test_bf16_autocast_comes_near_fp32(component: ComponentSpec[Encoder]) -> Non
     assert heat.isfinite().all()
     assert_close(tokens.float(), encoder.encode(images, mask), rtol=0.1, atol=0.1)
     tokens.square().sum().backward()  # type: ignore[no-untyped-call]
-    assert all(value.grad is not None and value.grad.isfinite().all() for value in module.parameters())
+    trained = [value for value in module.parameters() if value.requires_grad]
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in trained)
 
 
 @EVERY
-def test_gradients_reach_every_parameter(component: ComponentSpec[Encoder]) -> None:
+def test_gradients_reach_every_trained_parameter(component: ComponentSpec[Encoder]) -> None:
     encoder, module = build(component)
     tokens = encoder.encode(*draw(encoder, 2, 6))
     # A plain sum would not do: LayerNorm makes it constant.
     (tokens * torch.randn(tokens.shape, generator=torch.Generator().manual_seed(2))).sum().backward()  # type: ignore[no-untyped-call]
     # Of `qkv.bias` the keys' third gets none: it adds the same to all logits of a query. The rest does.
-    without = [
-        name for name, value in module.named_parameters() if value.grad is None or not value.grad.any()
-    ]
+    trained = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
+    without = [name for name, value in trained if value.grad is None or not value.grad.any()]
     assert without == []
 
 
@@ -199,3 +199,25 @@ def test_encoding_draws_no_random_numbers(component: ComponentSpec[Encoder]) -> 
     before = torch.random.get_rng_state()
     encoder.encode(*draw(encoder, 2, 6))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@EVERY
+def test_a_fresh_encoder_remembers_nothing_of_what_was_learnt(component: ComponentSpec[Encoder]) -> None:
+    encoder, module = build(component)
+
+    def fresh(seed: int) -> dict[str, Tensor]:
+        with seeded(seed, "fresh"):
+            return cast(nn.Module, encoder.fresh()).state_dict()
+
+    before, other = fresh(1), fresh(2)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(2.0).add_(1.0)
+    after = fresh(1)
+    assert {name: value.shape for name, value in before.items()} == {
+        name: value.shape for name, value in module.state_dict().items()
+    }
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    drawn = [name for name, value in before.items() if value.ndim > 1 and name != "pos_embed"]
+    assert drawn
+    assert not any(torch.equal(other[name], before[name]) for name in drawn)
