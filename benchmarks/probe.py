@@ -35,6 +35,19 @@ class FreshTrain:
         """(n, D)."""
         return (self._fresh if split == "train" else self._known).get(split, pooling)
 
+    @property
+    def token_shape(self) -> tuple[int, int]:
+        """(N, D)."""
+        return self._known.token_shape
+
+    def token_batches(self, split: str) -> Iterator[Tensor]:
+        """(b, N, D) each."""
+        return self._known.token_batches(split)
+
+    def tokens(self, split: str, indices: Tensor) -> Tensor:
+        """(b, N, D)."""
+        return self._known.tokens(split, indices)
+
 
 def forward_again(encoder: Encoder, data: DataArrays, count: int) -> Callable[[], None]:
     """One epoch of the re-forwarding protocol over the first `count` images of train, classifier included."""

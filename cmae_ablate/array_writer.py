@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmae_ablate.data_account import Account
-from cmae_ablate.shared_images import shared_images
 from cmae_ablate.records import sealed
+from cmae_ablate.shared_images import shared_images
 
 SPLITS = ("train", "validation", "test")
 Scalar = TypeVar("Scalar", bound=np.generic)

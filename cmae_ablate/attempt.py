@@ -109,7 +109,7 @@ class Attempts:
             self._prune(claim, str(pruned), run, note, notes)
         except StorageError:
             raise  # nothing can be told to a database that is away; the lease runs out by itself
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a component's own exit is no reason to end the study
             if isinstance(error, RankError) and not error.reason:
                 # Killed, or its machine is gone: the cell is not to blame.
                 self.tell(f"{note.title}: {error}")
@@ -167,11 +167,13 @@ class Attempts:
         run.finish("FINISHED")
         notes.write(replace(note, phase="pruned", text=reason))
 
-    def _reason(self, cell: Cell, error: Exception) -> str:
+    def _reason(self, cell: Cell, error: Exception | SystemExit) -> str:
         if isinstance(error, torch.OutOfMemoryError) and self.runtime.device.type == "cuda":
             size = image_size_of(cell.spec, self.job.campaign.data_of(cell.spec))
             torch.cuda.empty_cache()
             return out_of_memory(cell.spec, size, device_bytes(self.runtime.device), self.runtime.ranks.count)
+        if isinstance(error, SystemExit):
+            return f"a component tried to end the program (SystemExit: {error.code})"
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
     def _run(self, cell: Cell, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> CellResult:
@@ -180,17 +182,21 @@ class Attempts:
         runtime = replace(self.runtime, precision=training.precision, compile=training.compile)
         data = self.job.campaign.data_of(cell.spec)
         bench = Bench(data, runtime, self.job.campaign.places.cache, self.job.campaign.study.keep == "all")
-        epoch = 0
+        epoch, has_stepped = 0, False
         rungs = self._rungs(cell, bench, claim)
 
         def on_epoch(done: int, metrics: Metrics) -> None:
             nonlocal epoch
             epoch = done
+            if has_stepped:  # not an epoch of an attempt before, told again
+                claim.advance()
             run.log_metrics(done, metrics)
             if rungs:
                 rungs.on_epoch(done)
 
         def on_step(done: int, total: int) -> None:
+            nonlocal has_stepped
+            has_stepped = True
             phase = "pretraining" if done < total else "evaluating"
             notes.write(
                 replace(note, phase=phase, step=done, steps=total, epoch=epoch, epochs=training.epochs)

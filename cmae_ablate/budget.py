@@ -7,7 +7,6 @@ training steps: refreshes of ContrastiveCrop's boxes and the evaluations come on
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from cmae_ablate.data import steps_per_epoch
 from cmae_ablate.design import Variant
 from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.pretrain import Hooks, pretrain
+from cmae_ablate.records import DamagedError, read_record, sealed
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.settings import Tree
 from cmae_ablate.spec import TrialSpec, resolve
@@ -31,6 +31,7 @@ from cmae_ablate.spec import TrialSpec, resolve
 Trials = Mapping[str, tuple[TrialSpec, DataArrays]]
 EPOCHS, FLOPS, TIME = "epochs", "flops", "time"
 WARM_STEPS, TIMED_STEPS = 3, 12
+DAY = 86400.0
 _NAMES = {FLOPS: "FLOPs", TIME: "time"}
 
 
@@ -120,7 +121,7 @@ def seconds_per_epoch(trials: Trials, runtime: Runtime, record: Path) -> dict[st
             if name not in known:
                 known[name] = _seconds_per_step(label, *trials[label], runtime)
                 content = {"device": str(runtime.device), "seconds_per_step": known}
-                write_atomically(record, json.dumps(content, indent=1).encode())
+                write_atomically(record, sealed(content))
     return _of_epochs(trials, known)
 
 
@@ -150,9 +151,13 @@ def _read(record: Path) -> dict[str, float]:
     if not record.is_file():
         return {}
     try:
-        found = json.loads(record.read_text())["seconds_per_step"]
+        found = read_record(record)["seconds_per_step"]
+        for name, seconds in found.items():
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < DAY:
+                raise DamagedError(record, f"{name}: {seconds!r} is no number of seconds")
         return {str(name): float(seconds) for name, seconds in found.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (DamagedError, KeyError, TypeError, AttributeError) as error:
+        # Not made again by itself: other seconds are other epochs, and so another study.
         raise UserError(f"{record}: damaged; delete it, and the seconds are measured again") from error
 
 

@@ -134,7 +134,12 @@ def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
 
 def _costly(spec: TrialSpec) -> list[Choice]:
     """The evaluations that pass images through the encoder: one pass serves all that read frozen features."""
-    frozen = [choice for choice in spec.evaluations.values() if "epochs" not in choice.options]
+    frozen = [
+        choice
+        for choice in spec.evaluations.values()
+        if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]  # an Evaluation's class
+        and not choice.options.get("augmented", False)
+    ]
     return [choice for choice in spec.evaluations.values() if choice not in frozen] + frozen[:1]
 
 

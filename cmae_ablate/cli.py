@@ -10,6 +10,7 @@ import typer
 
 from cmae_ablate import __version__
 from cmae_ablate.commands import about, cache, checkpoints, datasets, studies
+from cmae_ablate.commands.shared import keeping_the_exit_status
 from cmae_ablate.disk import is_full
 from cmae_ablate.errors import DivergedError, NoRoomError, StorageError, UserError
 
@@ -25,6 +26,9 @@ app.add_typer(about.app)
 app.add_typer(datasets.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(checkpoints.app)
+for group in (app, *(each.typer_instance for each in app.registered_groups)):
+    for command in group.registered_commands if group is not None else ():
+        command.callback = keeping_the_exit_status(command.callback)
 
 
 @app.callback(invoke_without_command=True)

@@ -194,7 +194,8 @@ def evaluation_flops(cost: Cost, choice: Choice, num_train: int, num_held_out: i
         return reads
     if choice.trains_encoder:
         return epochs * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
-    augmented = choice.options.get("augmented", True)
+    # Tokens are encoded once where they fit into memory; images that are augmented anew, in each epoch.
+    augmented = choice.options.get("augmented", False)
     return reads + (epochs * num_train * cost.flops_encode if augmented else 0.0)
 
 

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from cmae_ablate.arrays import Split
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.database_url import redact, sqlite_path
-from cmae_ablate.finished import check_predictions, check_record
+from cmae_ablate.finished import check_files, check_predictions, check_record
 from cmae_ablate.pictures import save_crops
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError, read_record
 from cmae_ablate.report.frame import Cell, ReportExtras
+from cmae_ablate.results import trials_frame
+from cmae_ablate.selection import Chosen, choose, key_of
 from cmae_ablate.tracking.connection import UI_ADDRESS, connect, ui_command
 from cmae_ablate.tracking.tree import FINGERPRINT, KIND, SEED, VARIANT
+from cmae_ablate.trial import evaluation_path
 
 CURVES = ("variant", "seed", "epoch", "name", "value")
 RECONSTRUCTIONS, CROPS = "reconstructions.png", "crops.png"
@@ -42,6 +45,8 @@ def exhibits(
     crops: dict[str, Path] = {}
     correct = {}
     clusters: NDArray[np.int64] | None = None
+    # The predictions behind the table's numbers: those at the setting that the study chose.
+    chosen = choose(trials_frame(statuses))
     warnings: dict[Cell, str] = {}
     compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in campaign.variants}) > 1
     for status in statuses:
@@ -51,7 +56,8 @@ def exhibits(
         cell = (status.cell.variant, status.cell.seed)
         try:
             record = check_record(folder)
-            hits = _correct(campaign, status, folder)
+            check_files(folder, record)
+            hits = _correct(campaign, status, folder, chosen)
         except (DamagedError, FileNotFoundError) as error:
             warnings[cell] = f"{error}; run the study again, and it is made again"
             continue
@@ -136,17 +142,32 @@ def _curves(history: Sequence[Mapping[str, float]], variant: str, seed: int) -> 
     ]
 
 
-def _correct(campaign: Campaign, status: CellStatus, folder: Path) -> NDArray[np.bool_] | None:
+def _correct(
+    campaign: Campaign, status: CellStatus, folder: Path, chosen: Mapping[str, Chosen]
+) -> NDArray[np.bool_] | None:
+    """Which test images the deciding metric counts as right, found through the cell's own record.
+
+    Raises:
+        DamagedError: The record or its predictions are not what was written.
+    """
+    spec = campaign.cell(status.cell).spec
     label = campaign.study.metric.split(".")[0]
-    for record_path in folder.glob("*-*.json"):
-        record = read_record(record_path)
-        if record.get("label") == label and record.get("predictions"):
-            predicted = check_predictions(folder, record)
-            labels = campaign.data_of(campaign.cell(status.cell).spec).test.labels
-            if predicted is None or len(predicted) != len(labels):
-                raise DamagedError(record_path, "it has predictions of other images")
-            return np.asarray(predicted == labels)
-    return None
+    if label not in spec.evaluations:
+        return None
+    path = evaluation_path(spec.evaluations[label], folder)
+    if not path.is_file():
+        return None
+    record: Mapping[str, Any] = read_record(path)
+    offered = {key_of(each["settings"]): each for each in record.get("candidates", ())}
+    if label in chosen and offered:
+        record = offered.get(chosen[label].key, {})
+    predicted = check_predictions(folder, record)
+    if predicted is None:
+        return None
+    labels = campaign.data_of(spec).test.labels
+    if len(predicted) != len(labels):
+        raise DamagedError(path, "it has predictions of other images")
+    return np.asarray(predicted == labels)
 
 
 def image_clusters(test: Split) -> NDArray[np.int64]:

@@ -54,10 +54,22 @@ def check_pretraining(folder: Path) -> dict[str, Any] | None:
         return None
     if _weights_of(folder / WEIGHTS) != record["weights_sha256"]:
         raise DamagedError(folder / WEIGHTS, f"not the weights that {RESULT} records")
-    for name, digest in record.get("files", {}).items():
+    check_files(folder, record)
+    return record
+
+
+def check_files(folder: Path, record: Mapping[str, Any]) -> None:
+    """Compare the files beside the weights, such as what the crop learnt, with their record.
+
+    Raises:
+        DamagedError: One is not what was written.
+    """
+    files = record.get("files", {})
+    if not isinstance(files, dict):
+        raise DamagedError(folder / RESULT, "its files are of another kind")
+    for name, digest in files.items():
         if file_sha256(folder / name) != digest:
             raise DamagedError(folder / name, f"not the file that {RESULT} records")
-    return record
 
 
 def whole_pretraining(folder: Path, warn: Warn) -> dict[str, Any] | None:
@@ -99,9 +111,10 @@ def check_evaluation(path: Path, weights: str) -> dict[str, Any] | None:
             raise DamagedError(path, f"its {key} is missing or of another kind")
     if record.get("weights_sha256", weights) != weights:
         return None
-    if not is_numbers(record["metrics"]):
-        raise DamagedError(path, "a metric is no number")
-    check_predictions(path.parent, record)
+    for part in (record, *record.get("candidates", ())):
+        if not is_numbers(part["metrics"]):
+            raise DamagedError(path, "a metric is no number")
+        check_predictions(path.parent, part)
     return record
 
 

@@ -166,11 +166,13 @@ def _show_tuning(
     search = study.search
     assert search is not None
     tuned = [replace(plan.variant, spec=for_tuning(plan.variant.spec, search.metric)) for plan in plans]
-    timed = plan_variants(options, tuned, search.trials, sizes, runtime)
-    hours = sum(plan.hours.hours for plan in timed) * search.trials
+    trainings = search.trials * search.seeds
+    timed = plan_variants(options, tuned, trainings, sizes, runtime)
+    hours = sum(plan.hours.hours for plan in timed) * trainings
+    seeds = f"{search.seeds} seed{'' if search.seeds == 1 else 's'} from {TUNING_SEED} on"
     console.print(
-        f"before them {len(plans) * search.trials} tuning trials "
-        f"({len(plans)} variants x {search.trials} trials, seed {TUNING_SEED}) for {search.metric} "
+        f"before them {len(plans) * trainings} trainings to tune "
+        f"({len(plans)} variants x {search.trials} trials x {seeds}) for {search.metric} "
         f"over {in_words(search)}: "
         f"{'at most ' if search.prune else ''}{duration(hours)} at the study's own settings",
         highlight=False,

@@ -19,7 +19,7 @@ def damaged_cells(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[st
     weights takes about a second a gigabyte.
 
     Args:
-        campaign: The study.
+        campaign: The study, or its controls.
         statuses: Of its cells.
     """
     found: dict[str, DamagedError] = {}
@@ -28,10 +28,10 @@ def damaged_cells(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[st
         if status.state != "COMPLETE" or not folder.is_dir():
             continue
         try:
-            record = check_pretraining(folder)
-            if record is not None:
-                for choice in campaign.cell(status.cell).spec.evaluations.values():
-                    check_evaluation(evaluation_path(choice, folder), record["weights_sha256"])
+            check_pretraining(folder)  # a control may have none
+            for choice in campaign.cell(status.cell).spec.evaluations.values():
+                weights = str(status.results.get("weights_sha256") or "")
+                check_evaluation(evaluation_path(choice, folder), weights)
         except DamagedError as error:
             found[status.cell.id] = error
     return found

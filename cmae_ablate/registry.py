@@ -148,9 +148,10 @@ def load_components() -> None:
     for plugin in entry_points(group=PLUGIN_GROUP):
         try:
             plugin.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
-                f"plug-in '{plugin.name}' ({plugin.value}) cannot be loaded: {error}; mend or uninstall it"
+                f"plug-in '{plugin.name}' ({plugin.value}) cannot be loaded: "
+                f"{type(error).__name__}: {error}; fix or uninstall it"
             ) from error
 
 

@@ -21,9 +21,10 @@ from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
 from cmae_ablate.report import StudyPart, combine, read_controls, read_trials, write_report
 from cmae_ablate.report.frame import ReportFiles, StudyDescription
 from cmae_ablate.report.terminal import show_table
+from cmae_ablate.selection import choose, is_candidate, settle
 from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import Tracker
-from cmae_ablate.tracking.tracker import Status
+from cmae_ablate.tracking.tracker import CellId, Status
 from cmae_ablate.tuning import frozen, tuning_of, winners
 
 SUMMARY = "summary"
@@ -73,7 +74,7 @@ def report_study(
         options: The command line's.
     """
     trials = results.trials_frame(statuses)
-    controls = results.controls_frame(campaign.variants, apart)
+    controls = settle(results.controls_frame(campaign.variants, apart), choose(trials))
     campaign.folder.mkdir(parents=True, exist_ok=True)
     trials.to_csv(campaign.folder / "trials.csv", index=False)
     controls.to_csv(campaign.folder / "controls.csv", index=False)
@@ -204,9 +205,15 @@ def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
 
 
 def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> None:
-    """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so."""
+    """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so.
+
+    Runs of cells get what the study chose for all of them: see `selection`.
+    """
+    tracker.settle_cells(settled_numbers(trials))
     complete = trials[trials["state"] == "COMPLETE"]
-    numbers = [name for name in complete.select_dtypes("number") if name != "seed"]
+    numbers = [
+        name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
+    ]
     summary = {
         str(variant): {
             f"{name}.{kind}": float(value)
@@ -217,6 +224,19 @@ def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> Non
         for variant, rows in complete.groupby("variant", sort=False)
     }
     tracker.finish_study(summary, status)
+
+
+def settled_numbers(trials: pd.DataFrame) -> dict[CellId, dict[str, float]]:
+    """What cells with a choice of settings are read at, by variant, seed and fingerprint."""
+    labels = choose(trials)
+    names = [
+        str(name) for name in trials if str(name).rpartition(".")[0] in labels and not is_candidate(str(name))
+    ]
+    found = {}
+    for row in trials[trials["state"] == "COMPLETE"].to_dict("records") if names else ():
+        key = (str(row["variant"]), int(row["seed"]), str(row["fingerprint"]))
+        found[key] = {name: float(row[name]) for name in names if pd.notna(row[name])}
+    return found
 
 
 def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:

@@ -14,13 +14,17 @@ from cmae_ablate.controls import CONTROL, OWNER
 from cmae_ablate.design import RAW_PIXELS, Variant
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.selection import choose, is_candidate, settle
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 from cmae_ablate.tuning import tuning_note
 
 
 def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
-    """`trials.csv`: one row a cell of the current design, in its order, with whatever is known of it."""
+    """`trials.csv`: one row a cell of the current design, in its order, with whatever is known of it.
+
+    Evaluations that offer a grid of settings are read at one setting in all cells: see `selection`.
+    """
     rows = []
     for status in statuses:
         results = status.results
@@ -37,7 +41,8 @@ def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
         rows.append(row)
     frame = pd.DataFrame(rows)
     last = ["device", "fingerprint", "weights_sha256"]
-    return frame[[column for column in frame if column not in last] + last]
+    frame = frame[[column for column in frame if column not in last] + last]
+    return settle(frame, choose(frame))
 
 
 def describe(
@@ -172,15 +177,22 @@ def _is_cmae(spec: TrialSpec, mae: TrialSpec) -> bool:
     return has_tasks and spec["crop"].name == "contrastive" and depth < of_mae
 
 
-def protocols(statuses: Iterable[CellStatus]) -> dict[str, str]:
-    """The protocol of each evaluation, as the first complete cell tells it, by metric."""
+def protocols(statuses: Sequence[CellStatus]) -> dict[str, str]:
+    """The protocol of each evaluation, as the first complete cell tells it, by metric.
+
+    Where the study chose among settings, the sentence ends with the chosen one.
+    """
+    chosen = choose(trials_frame(statuses)) if statuses else {}
     for status in statuses:
         known = status.results.get("protocols")
         metrics = status.results.get("metrics")
         if isinstance(known, Mapping) and isinstance(metrics, Mapping):
+            labels = {metric: metric.split(".")[0] for metric in metrics if not is_candidate(metric)}
             return {
-                metric: str(known[metric.split(".")[0]])
-                for metric in metrics
-                if metric.split(".")[0] in known
+                metric: f"{known[label]} Chosen: {chosen[label].words}."
+                if label in chosen
+                else str(known[label])
+                for metric, label in labels.items()
+                if label in known
             }
     return {}

@@ -40,7 +40,15 @@ from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import Tracker, ui_command
 from cmae_ablate.trial import Bench
-from cmae_ablate.tuning import SEARCH_CSV, frozen, search_frame, tuning_of, winners, with_corners
+from cmae_ablate.tuning import (
+    SEARCH_CSV,
+    few_images_note,
+    frozen,
+    search_frame,
+    tuning_of,
+    winners,
+    with_corners,
+)
 from cmae_ablate.untrained import untrained_encoder
 from cmae_ablate.worker import Job
 from cmae_ablate.workforce import INTERRUPTED, make_places, open_job, work_through
@@ -161,6 +169,8 @@ def run_search(campaign: Campaign, options: Options, console: Console) -> tuple[
     Returns:
         The study with the winners' settings and 0; None and the exit status where there are no winners yet.
     """
+    for note in few_images_note(campaign):
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     tuning = tuning_of(campaign)
     make_places(tuning)
     job = open_job(tuning)

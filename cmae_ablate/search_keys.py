@@ -13,9 +13,14 @@ from cmae_ablate.study_keys import MAX_SEEDS, SEARCH, StudyKeys
 from cmae_ablate.yaml_source import KeyPath
 
 TUNING_SEED = MAX_SEEDS
-"""Of every tuning trial. Tables have the seeds below it, so no table's seed has ever been tuned on."""
-SEARCH_KEYS = ("trials", "metric", "space", "prune")
+"""The first of every tuning trial. Tables have the seeds below it: none of them has ever been tuned on."""
+TRIAL_MARK = ", trial "
+"""Between a variant's label and the number of a tuning trial, in the trial's label."""
+SEARCH_KEYS = ("trials", "seeds", "metric", "space", "prune")
 DEFAULT_TRIALS, DEFAULT_METRIC = 10, "linear_probe.validation_top1"
+DEFAULT_SEEDS = 3
+MAX_TUNING_SEEDS = 100
+_DRAWN = "points shared by all variants, at random"
 ON_VALIDATION = "validation_"
 """How the metrics that evaluations compute on validation images begin, after the evaluation's label."""
 
@@ -41,8 +46,12 @@ Values: TypeAlias = "Interval | tuple[Any, ...]"
 class Search:
     """What a `search` study tunes for each variant before its table's seeds are trained.
 
+    All variants try the same settings, drawn at random once: what differs between their winners is then not
+    the luck of the draw. Each trial is trained with several seeds, and judged by their mean.
+
     Attributes:
-        trials: Tuning trials of each variant, the same number for all; those that are pruned count.
+        trials: Tuning trials of each variant, the same for all; those that are pruned count.
+        seeds: Trainings of each trial, from `TUNING_SEED` on.
         metric: What is tuned: a metric on validation data.
         space: Choices, or an interval, by key of the trial.
         prune: Whether trials whose validation accuracy lies below the median on the way are stopped early.
@@ -52,6 +61,7 @@ class Search:
     metric: str
     space: Mapping[KeyPath, Values]
     prune: bool = False
+    seeds: int = DEFAULT_SEEDS
 
     @property
     def points(self) -> float:
@@ -62,7 +72,7 @@ class Search:
     def identity(self) -> str:
         """Tells searches apart whose trials must not be taken for each other's; more trials only add."""
         space = {".".join(path): _plain(values) for path, values in self.space.items()}
-        return json.dumps([self.metric, self.prune, space], sort_keys=True)
+        return json.dumps([self.metric, self.prune, space, _DRAWN], sort_keys=True)
 
 
 def read_search(keys: StudyKeys) -> Search | None:
@@ -96,7 +106,9 @@ def read_search(keys: StudyKeys) -> Search | None:
     if not isinstance(prune, bool):
         raise keys.error((SEARCH, "prune"), "true or false is expected")
     read = {tuple(name.split(".")): _values(keys, value, name) for name, value in space.items()}
-    search = Search(_trials(keys, node.get("trials", DEFAULT_TRIALS)), metric, read, prune)
+    trials = _count_of(keys, node, "trials", DEFAULT_TRIALS, 100_000)
+    seeds = _count_of(keys, node, "seeds", DEFAULT_SEEDS, MAX_TUNING_SEEDS)
+    search = Search(trials, metric, read, prune, seeds)
     if search.trials > search.points:
         raise keys.error(
             (SEARCH, "trials"),
@@ -106,9 +118,10 @@ def read_search(keys: StudyKeys) -> Search | None:
     return search
 
 
-def _trials(keys: StudyKeys, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
-        raise keys.error((SEARCH, "trials"), "a whole number from 1 to 100000 is expected")
+def _count_of(keys: StudyKeys, node: Mapping[str, Any], name: str, default: int, most: int) -> int:
+    value = node.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise keys.error((SEARCH, name), f"a whole number from 1 to {most} is expected")
     return value
 
 

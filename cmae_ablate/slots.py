@@ -322,6 +322,9 @@ class Evaluation(Protocol):
         metrics: Names of the metrics that a call returns; a class attribute, known before any training.
         trains_encoder: Whether it trains an encoder's weights; controls leave such evaluations out.
 
+    An evaluation that reads patch tokens says so by a class attribute `reads_tokens = True`: it is then run
+    before those that read pooled features, which its pass over the images leaves behind.
+
     An evaluation that does not depend on the pretraining has a class attribute `control_of`: the name of the
     evaluation that it is the control of, as `from_scratch` is of `fine_tune`. It is run once a seed for each
     architecture, not once a variant; its numbers stand in `controls.csv` alone.
@@ -333,6 +336,11 @@ class Evaluation(Protocol):
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train on `train`, choose on `validation`, report on `test`."""
         ...
+
+
+def reads_tokens(factory: object) -> bool:
+    """Whether an evaluation's class says that it reads patch tokens; plug-ins need not say anything."""
+    return bool(getattr(factory, "reads_tokens", False))
 
 
 DATASETS: Registry[Dataset] = Registry("dataset")

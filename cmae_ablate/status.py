@@ -60,13 +60,14 @@ def _show_search(campaign: Campaign, search: Search, console: Console) -> Campai
     _show_cells(trials, search.metric, console)
     done = sum(status.is_done for status in trials)
     pruned = sum(status.state == "PRUNED" for status in trials)
-    console.print(f"{done} of {len(trials)} tuning trials done, {pruned} of them pruned", highlight=False)
+    console.print(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", highlight=False)
     won = winners(campaign, trials)
     if won is None:
         console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
         return None
     found = frozen(campaign, won)
-    console.print(f"search: {found.notes[0]}", highlight=False, markup=False)
+    for note in found.notes:
+        console.print(f"search: {note}", highlight=False, markup=False)
     return found
 
 

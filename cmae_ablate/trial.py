@@ -16,6 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor
 
 from cmae_ablate import checkpoint
 from cmae_ablate.arrays import DataArrays
@@ -30,7 +31,8 @@ from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
 from cmae_ablate.records import file_sha256, sealed
 from cmae_ablate.runtime import Runtime, set_precision
-from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
+from cmae_ablate.selection import candidate_metrics
+from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features, reads_tokens
 from cmae_ablate.spec import Choice, TrialSpec
 
 WAIT_SECONDS = 1.0
@@ -41,7 +43,8 @@ class CellResult:
     """What one cell found.
 
     Attributes:
-        metrics: `<evaluation>.<name>`, `pretrain.loss`, `pretrain.<objective>.accuracy`, `params.*`,
+        metrics: `<evaluation>.<name>` at the cell's own best setting, and of every candidate under the names
+            of `selection`; `pretrain.loss`, `pretrain.<objective>.accuracy`, `params.*`,
             `flops.*`, `seconds.pretrain`, `memory.pretrain` in bytes.
         weights_sha256: Of the pretrained parameters and buffers.
         device: What the pretraining ran on.
@@ -150,7 +153,7 @@ def evaluate(
         hooks: Who hears of evaluations that train, and may stop them.
 
     Returns:
-        `{"metrics", "protocol", "chosen"}` by label.
+        Records by label: `metrics`, `protocol`, `chosen`, `candidates` (`selection`), names of files.
     """
     set_precision(bench.runtime)
     features: Features = (
@@ -166,10 +169,11 @@ def evaluate(
         should_stop=hooks.should_stop,
         on_step=hooks.on_evaluation,
     )
-    return {
-        label: _evaluated(choice, label, context, folder, weights, hooks.warn)
-        for label, choice in spec.evaluations.items()
-    }
+    wanted = {label: choice for label, choice in spec.evaluations.items()}
+    # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
+    order = sorted(wanted, key=lambda label: not reads_tokens(wanted[label].component.factory))
+    found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
+    return {label: found[label] for label in wanted}
 
 
 @contextmanager
@@ -260,15 +264,27 @@ def _evaluated(
         "protocol": result.protocol,
         "chosen": dict(result.chosen),
         "weights_sha256": weights,
-        "predictions": None,
+        **_keep(result.predictions, folder_made(folder) / f"{stem}.npy"),
+        "candidates": [
+            {
+                "settings": dict(candidate.settings),
+                "metrics": dict(candidate.metrics),
+                **_keep(candidate.predictions, folder / f"{stem}.candidate-{place}.npy"),
+            }
+            for place, candidate in enumerate(result.candidates)
+        ],
     }
-    if result.predictions is not None:
-        kept = folder_made(folder) / f"{stem}.npy"
-        np.save(kept, result.predictions.cpu().numpy().astype(np.int16))
-        record |= {"predictions": kept.name, "predictions_sha256": file_sha256(kept)}
     checkpoint.write_atomically(folder_made(folder) / path.name, sealed(record))
     shutil.rmtree(scratch, ignore_errors=True)
     return record
+
+
+def _keep(predictions: Tensor | None, path: Path) -> dict[str, Any]:
+    """Write test predictions, and say in a record which file has them."""
+    if predictions is None:
+        return {"predictions": None}
+    np.save(path, predictions.cpu().numpy().astype(np.int16))
+    return {"predictions": path.name, "predictions_sha256": file_sha256(path)}
 
 
 def evaluation_path(choice: Choice, folder: Path) -> Path:
@@ -284,5 +300,8 @@ def folder_made(folder: Path) -> Path:
 
 
 def flat(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The metrics of several evaluations, as `<evaluation>.<name>`."""
-    return {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
+    """The metrics of several evaluations as `<evaluation>.<name>`, and those of their candidates."""
+    own = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
+    for label, record in found.items():
+        own |= candidate_metrics(label, record.get("candidates", ()))
+    return own

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -14,17 +16,24 @@ from cmae_ablate.campaign import Campaign
 from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.design import Variant
 from cmae_ablate.queue import JSON, CellStatus
-from cmae_ablate.search_keys import ON_VALIDATION, TUNING_SEED, Search
+from cmae_ablate.search_keys import ON_VALIDATION, TRIAL_MARK, TUNING_SEED, Interval, Search, Values
+from cmae_ablate.selection import is_candidate
 from cmae_ablate.settings import brief
 from cmae_ablate.space import corners, for_tuning, in_words, with_settings
 
 SEARCH_CSV = "search.csv"
+ENOUGH_IMAGES = 3200
+"""Validation images below which a search is told to be noisy."""
+IMAGE_NOISE = 39.0
+"""Standard deviation of one image's part in the difference of two encoders, in points: measured on ours."""
+EDGE = 0.1
+"""The part of a range, at either end, in which a winner is said to lie at the edge."""
 
 
 def tuning_of(campaign: Campaign) -> Campaign:
     """The tuning trials of a study, as cells for the same queue and the same workers.
 
-    Each is a variant of its own, `depth 1, trial 3`, trained with the seed that no table uses and evaluated
+    Each is a variant of its own, `depth 1, trial 3`, trained with seeds that no table uses and evaluated
     by nothing but the tuned metric, on data whose test images are withheld.
 
     Args:
@@ -32,7 +41,9 @@ def tuning_of(campaign: Campaign) -> Campaign:
     """
     search = search_of(campaign)
     trials = [
-        Variant(f"{variant.label}, trial {number}", variant.levels, for_tuning(variant.spec, search.metric))
+        Variant(
+            f"{variant.label}{TRIAL_MARK}{number}", variant.levels, for_tuning(variant.spec, search.metric)
+        )
         for number, variant in product(range(search.trials), campaign.variants)
     ]
     study = replace(
@@ -40,8 +51,8 @@ def tuning_of(campaign: Campaign) -> Campaign:
         name=f"{campaign.study.name}/search",
         metric=search.metric,
         report=(),
-        seeds=1,
-        planned_seeds=TUNING_SEED + 1,
+        seeds=search.seeds,
+        planned_seeds=TUNING_SEED + search.seeds,
         first_seed=TUNING_SEED,
     )
     data = {key: without_test(arrays) for key, arrays in campaign.data.items()}
@@ -62,7 +73,8 @@ def on_validation(metrics: Mapping[str, float]) -> dict[str, float]:
     return {
         name: value
         for name, value in metrics.items()
-        if name.partition(".")[0] in own or name.rpartition(".")[2].startswith(ON_VALIDATION)
+        if name.partition(".")[0] in own
+        or (name.rpartition(".")[2].startswith(ON_VALIDATION) and not is_candidate(name))
     }
 
 
@@ -80,8 +92,23 @@ def with_corners(campaign: Campaign) -> Campaign:
     return replace(campaign, variants=[*campaign.variants, *found])
 
 
-def winners(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[str, CellStatus] | None:
-    """The best complete tuning trial of each variant, the earlier one where two are equal.
+@dataclass(frozen=True)
+class Winner:
+    """A variant's best tuning trial.
+
+    Attributes:
+        trial: Its number.
+        settings: What it tried, by key of the trial.
+        value: The metric's mean over the tuning seeds.
+    """
+
+    trial: int
+    settings: Mapping[str, JSON]
+    value: float
+
+
+def winners(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[str, Winner] | None:
+    """The complete tuning trial of each variant with the best mean, the earlier one where two are equal.
 
     Args:
         campaign: The study.
@@ -89,23 +116,25 @@ def winners(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[str, Cel
 
     Returns:
         None while a trial is open or failed, for all variants have the same number of trials; and where no
-        trial of a variant came to its end.
+        trial of a variant came to its end with every seed.
     """
     if not all(status.is_done for status in statuses):
         return None
     sign = -1.0 if search_of(campaign).metric.endswith("loss") else 1.0
-    best: dict[str, tuple[float, CellStatus]] = {}
-    for (_, label), status in by_trial(campaign, statuses).items():
-        if status.value is None:
-            continue
-        if label not in best or sign * status.value > best[label][0]:
-            best[label] = (sign * status.value, status)
+    best: dict[str, Winner] = {}
+    for (number, label), trained in by_trial(campaign, statuses).items():
+        values = [status.value for status in trained if status.value is not None]
+        if len(values) < len(trained):
+            continue  # one of them diverged or was pruned
+        found = Winner(number, trained[0].settings, statistics.fmean(values))
+        if label not in best or sign * found.value > sign * best[label].value:
+            best[label] = found
     if len(best) < len(campaign.variants):
         return None
-    return {variant.label: best[variant.label][1] for variant in campaign.variants}
+    return {variant.label: best[variant.label] for variant in campaign.variants}
 
 
-def frozen(campaign: Campaign, won: Mapping[str, CellStatus]) -> Campaign:
+def frozen(campaign: Campaign, won: Mapping[str, Winner]) -> Campaign:
     """The study with each variant's winning settings: what its table's seeds are trained with.
 
     Args:
@@ -116,47 +145,109 @@ def frozen(campaign: Campaign, won: Mapping[str, CellStatus]) -> Campaign:
         replace(variant, spec=with_settings(variant.spec, won[variant.label].settings))
         for variant in campaign.variants
     ]
-    chosen = {label: status.settings for label, status in won.items()}
-    return replace(campaign, variants=tuned, notes=(tuning_note(search_of(campaign), chosen),))
+    search = search_of(campaign)
+    notes = [tuning_note(search, {label: winner.settings for label, winner in won.items()})]
+    notes += edge_notes(search, won)
+    notes += few_images_note(campaign)
+    return replace(campaign, variants=tuned, notes=tuple(notes))
 
 
 def tuning_note(search: Search, chosen: Mapping[str, Mapping[str, JSON]] | None = None) -> str:
     """How settings were chosen, in the words of a caption; with what was chosen, as far as known."""
     pruned = ", some stopped early," if search.prune else ""
+    seeds = f"{'' if search.seeds == 1 else f'each the mean of {search.seeds} seeds '}(from {TUNING_SEED} on)"
     note = (
         f"Tuned on validation images before any test image was looked at: {search.trials} "
-        f"trial{'' if search.trials == 1 else 's'} a variant{pruned} with seed {TUNING_SEED}, which no table "
-        f"uses, over {in_words(search)}; the best {search.metric} won"
+        f"trial{'' if search.trials == 1 else 's'} a variant{pruned} {seeds}, which no table "
+        f"uses, the same settings for every variant, drawn at random from {in_words(search)}; the best "
+        f"{search.metric} won"
     )
     told = "; ".join(
         f"\u2018{label}\u2019 {_in_words(settings)}" for label, settings in (chosen or {}).items()
     )
-    return f"{note}{f': {told}' if told else ''}."
+    return (
+        f"{note}{f': {told}' if told else ''}. Intervals and p-values hold given these tuned settings: what "
+        "another tuning would have chosen is not in them."
+    )
+
+
+def edge_notes(search: Search, won: Mapping[str, Winner]) -> list[str]:
+    """Which winners lie at the edge of what was tried: the best setting may lie beyond it."""
+    found: dict[str, list[str]] = {}
+    for label, winner in won.items():
+        for path, values in search.space.items():
+            name = ".".join(path)
+            if edge := _edge(values, winner.settings[name]):
+                found.setdefault(f"the {edge} of {name}", []).append(f"\u2018{label}\u2019")
+    return [
+        f"At {edge}: the winner of {', '.join(labels)}. The best setting may lie beyond; widen the range."
+        for edge, labels in found.items()
+    ]
+
+
+def few_images_note(campaign: Campaign) -> list[str]:
+    """Says where validation images are too few to tell settings apart."""
+    count = min(len(data.validation) for data in campaign.data.values())
+    if count >= ENOUGH_IMAGES:
+        return []
+    return [
+        f"Settings are chosen on {count:,} validation images, whose noise alone is about "
+        f"{IMAGE_NOISE / math.sqrt(count):.1f} points between two trainings; {ENOUGH_IMAGES:,} or more are "
+        "advised."
+    ]
+
+
+def _edge(values: Values, value: JSON) -> str:
+    """`lower end` or `upper end` where a value lies in the outer tenth of a range, else empty.
+
+    Of a list of numbers the ends are its smallest and largest; other lists have none.
+    """
+    if not isinstance(values, Interval):
+        numbers = [each for each in values if isinstance(each, int | float) and not isinstance(each, bool)]
+        if len(numbers) < max(2, len(values)):
+            return ""
+        return {min(numbers): "lower end", max(numbers): "upper end"}.get(cast("float", value), "")
+    assert isinstance(value, int | float)
+    low, high, place = (
+        (math.log(values.low), math.log(values.high), math.log(value))
+        if values.log
+        else (values.low, values.high, value)
+    )
+    share = (place - low) / (high - low)
+    return "lower end" if share <= EDGE else "upper end" if share >= 1 - EDGE else ""
 
 
 def search_frame(campaign: Campaign, statuses: Sequence[CellStatus]) -> pd.DataFrame:
-    """`search.csv`: one row a tuning trial, with what it tried and what came out.
+    """`search.csv`: one row a training of a tuning trial, with what it tried and what came out.
 
     Args:
         campaign: The study.
         statuses: Of its tuning trials.
     """
     search = search_of(campaign)
-    won = {status.cell.id for status in (winners(campaign, statuses) or {}).values()}
+    won = winners(campaign, statuses) or {}
     rows: list[dict[str, Any]] = []
-    for (number, label), status in by_trial(campaign, statuses).items():
-        row: dict[str, Any] = {"variant": label, "trial": number, "seed": status.cell.seed}
-        row |= {"state": status.state}
-        row |= {".".join(path): _cell(status.settings.get(".".join(path))) for path in search.space}
-        row |= {search.metric: status.value, "wins": status.cell.id in won, "reason": status.reason or ""}
-        rows.append(row)
+    for (number, label), trained in by_trial(campaign, statuses).items():
+        for status in trained:
+            row: dict[str, Any] = {"variant": label, "trial": number, "seed": status.cell.seed}
+            row |= {"state": status.state}
+            row |= {".".join(path): _cell(status.settings.get(".".join(path))) for path in search.space}
+            wins = label in won and won[label].trial == number
+            row |= {search.metric: status.value, "wins": wins, "reason": status.reason or ""}
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
-def by_trial(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[tuple[int, str], CellStatus]:
-    """Tuning trials by number and variant, in the order of running."""
+def by_trial(
+    campaign: Campaign, statuses: Sequence[CellStatus]
+) -> dict[tuple[int, str], tuple[CellStatus, ...]]:
+    """The trainings of each tuning trial, in the order of seeds, by number and variant."""
+    search = search_of(campaign)
     labels = [variant.label for variant in campaign.variants]
-    return dict(zip(product(range(search_of(campaign).trials), labels), statuses, strict=True))
+    keys = list(product(range(search.trials), labels))
+    assert len(statuses) == search.seeds * len(keys)
+    # Cells come seed by seed.
+    return {key: tuple(statuses[place :: len(keys)]) for place, key in enumerate(keys)}
 
 
 def search_of(campaign: Campaign) -> Search:

@@ -105,10 +105,27 @@ def test_a_step_takes_some_time_and_the_measurement_leaves_only_its_record(
     assert json.loads(record.read_text())["device"] == "cpu"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "",
+        "[]",
+        "{}",
+        '{"seconds_per_step": 1}',
+        '{"seconds_per_step": {"a": -1}}',
+        '{"seconds_per_step": {"a": 0}}',
+        '{"seconds_per_step": {"a": NaN}}',
+        '{"seconds_per_step": {"a": Infinity}}',
+        '{"seconds_per_step": {"a": "1"}}',
+        '{"seconds_per_step": {"a": true}}',
+        '{"seconds_per_step": {"a": 1}, "record_sha256": "of other seconds"}',
+    ],
+)
 def test_a_damaged_measurement_is_said_with_what_to_do(
-    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+    content: str, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
-    (tmp_path / "budget.json").write_text("{")
+    (tmp_path / "budget.json").write_text(content)
     with pytest.raises(UserError, match=r"budget\.json: damaged; delete it"):
         seconds_per_epoch({"a": (tiny_spec, tiny_data)}, Runtime(), tmp_path / "budget.json")
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 
 # From the ground up; a module may import its own layer and those below. A folder stands for all of it.
 LAYERS = [
-    {"errors", "disk", "records", "database_url", "__init__"},
+    {"errors", "disk", "records", "database_url", "selection", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"} | {"data_account", "shared_images"},
     {"settings", "spec", "assignments", "study_file", "study_keys", "search_keys", "space", "design"}
     | {"controls"},

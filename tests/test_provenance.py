@@ -16,11 +16,18 @@ from cmae_ablate.records import DamagedError
 from cmae_ablate.reporting import report_again
 from cmae_ablate.run import run_study
 from cmae_ablate.status import show_status
+from tests.tiny import TINY_STUDY
 from tests.whole_study import quiet, said, write_study
 
 # MLflow's own dependencies warn about each other.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SHORTER = ("training.epochs=1",)
+
+
+@pytest.fixture(autouse=True)
+def _without_positive_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pretraining is not what these tests are about."""
+    monkeypatch.setattr("tests.whole_study.TINY_STUDY", f"{TINY_STUDY}positive_control: none\n")
 
 
 def told_by(study: Path, out: Path, seeds: int = 1, settings: tuple[str, ...] = ()) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cmae_ablate.options import Options
+from cmae_ablate.reporting import report_again
 from cmae_ablate.run import run_study
 from tests.test_finished import flip_a_byte, truncate
 from tests.whole_study import optuna_trials, quiet, said, write_study
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 def test_a_complete_study_names_its_damaged_cells_and_makes_them_again(tmp_path: Path) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
+    study.write_text(study.read_text() + "positive_control: none\n")
     options = Options(study, seeds=1, workers=1, device="cpu", out=out)
     assert run_study(options, quiet()) == 0
     before = pd.read_csv(out / "study" / "trials.csv")
@@ -26,6 +28,9 @@ def test_a_complete_study_names_its_damaged_cells_and_makes_them_again(tmp_path:
     assert weights.parent != predictions.parent
     flip_a_byte(weights)
     truncate(predictions)
+    assert report_again(options, quiet()) == 0  # a report trains nothing; it says what it leaves out
+    page = " ".join((out / "study" / "index.html").read_text().split())
+    assert f"{predictions}: damaged (not the predictions that were recorded)" in page
     console = quiet()
     assert run_study(options, console) == 0
     told = said(console)

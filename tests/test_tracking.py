@@ -176,6 +176,25 @@ def test_curves_parameters_and_files_come_back(store: Store, tmp_path: Path) -> 
     assert '"epochs": 2' in (folder / "configuration.json").read_text()
 
 
+def test_runs_end_with_the_numbers_of_the_table_and_hold_no_other_candidates(store: Store) -> None:
+    tracker = store.tracker()
+    for variant in ("depth 8", "depth 1"):
+        run = tracker.start_cell(variant, 0, {}, {"fingerprint": variant})
+        run.log_metrics(1, {"probe.top1": 3.0})
+        run.log_metrics(2, {"probe.top1": 7.0, "probe.top1@l2=0.1": 7.0, "probe.top1@l2=1e-05": 5.0})
+        run.finish("FINISHED")
+    numbers = {"probe.top1": 5.0, "probe.l2": 1e-5}
+    for _ in range(2):
+        tracker.settle_cells({("depth 8", 0, "depth 8"): numbers, ("depth 8", 1, "never ran"): numbers})
+    found = {run.data.tags["fingerprint"]: run for run in store.runs() if "fingerprint" in run.data.tags}
+    assert found["depth 8"].data.metrics == numbers
+    assert found["depth 1"].data.metrics == {"probe.top1": 7.0}
+    assert set(found) == {"depth 8", "depth 1"}
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    history = store.client.get_metric_history(found["depth 8"].info.run_id, "probe.top1")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 3.0), (2, 7.0), (2, 5.0)]
+
+
 def test_a_parameter_too_long_for_mlflow_is_cut_visibly(store: Store) -> None:
     store.tracker().start_cell("depth 8", 0, {"levels": "x" * 7000}, {"fingerprint": "f"})
     kept = store.run("seed 0").data.params["levels"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -124,6 +125,24 @@ def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     called.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
     return called
+
+
+def keeping_the_exit_status(command: Callable[..., None] | None) -> Callable[..., None] | None:
+    """Let no component or plug-in end the command: commands themselves end by `typer.Exit` alone."""
+    if command is None:
+        return None
+
+    @functools.wraps(command)
+    def guarded(*arguments: object, **options: object) -> None:
+        try:
+            command(*arguments, **options)
+        except SystemExit as error:
+            raise UserError(
+                f"a component or plug-in tried to end the program (SystemExit: {error.code}); fix or "
+                "uninstall it"
+            ) from error
+
+    return guarded
 
 
 def check_device(device: str) -> None:

@@ -12,11 +12,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmae_ablate import checkpoint
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.evaluations.augment import even_batch_size
 from cmae_ablate.evaluations.candidates import CHOICE_WORDS, own_best
 from cmae_ablate.evaluations.logistic import STD_EPS, Standardiser
+from cmae_ablate.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.evaluations.scoring import top1
 from cmae_ablate.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
 from cmae_ablate.optim import lr_at, set_lr
@@ -65,14 +65,15 @@ class AttentiveProbe:
 
     metrics: tuple[str, ...] = ("top1", "validation_top1")
     trains_encoder: bool = False
+    reads_tokens: bool = True
 
     def __init__(
         self,
         *,
-        num_queries: Annotated[int, Field(ge=1, le=256)] = 4,
+        num_queries: Annotated[int, Field(ge=1, le=256)] = 8,
         epochs: Epochs = 15,
         batch_size: BatchSize = 128,
-        lr: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (3e-3, 1e-2, 3e-2, 1e-1),
+        lr: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (3e-3, 1e-2, 3e-2),
         weight_decay: Annotated[tuple[WeightDecay, ...], Field(min_length=1)] = (0.3, 0.1, 0.0),
         warmup_epochs: Warmup = 1.0,
     ) -> None:
@@ -119,7 +120,8 @@ class AttentiveProbe:
         labels = torch.from_numpy(context.data.train.labels)
         steps = len(labels) // batch_size
         optimizer = probes.optimizer(self.settings)
-        for epoch in range(_restore(probes, optimizer, context), self.epochs):
+        parts: dict[str, Stateful] = {"probes": probes, "optimizer": optimizer}
+        for epoch in range(epochs_done(context, parts), self.epochs):
             order = torch.randperm(len(labels), generator=stream(context.seed, _NAME, "order", epoch))
             for step in range(steps):
                 if context.should_stop():
@@ -139,9 +141,7 @@ class AttentiveProbe:
                 raise DivergedError(
                     f"{_NAME}: no candidate's loss is finite in epoch {epoch + 1}; lower its lr"
                 )
-            if context.scratch is not None:
-                state = {"probes": probes.state_dict(), "optimizer": optimizer.state_dict()}
-                checkpoint.save(context.scratch, epoch + 1, {**state, "epoch": epoch + 1})
+            keep_epoch(context, epoch + 1, parts)
 
     def _protocol(self, batch_size: int) -> str:
         rates, decays = (
@@ -230,17 +230,3 @@ def predict(probes: ProbeGrid, batches: Iterator[Tensor], standardise: Standardi
             probes(standardise(batch.to(standardise.mean.device))).argmax(dim=2).cpu() for batch in batches
         ]
     return torch.cat(found, dim=1)
-
-
-def _restore(probes: ProbeGrid, optimizer: torch.optim.Optimizer, context: EvaluationContext) -> int:
-    """Take up a training that was interrupted; every epoch's order is a stream of its own.
-
-    Returns:
-        Epochs done.
-    """
-    state = checkpoint.load_latest(context.scratch, print) if context.scratch is not None else None
-    if state is None:
-        return 0
-    probes.load_state_dict(state["probes"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epoch"])

@@ -8,20 +8,23 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.evaluations.logistic import LogisticFit, Standardiser, fit_path
+from cmae_ablate.evaluations.candidates import CHOICE_WORDS, own_best
+from cmae_ablate.evaluations.logistic import Standardiser, fit_path
 from cmae_ablate.evaluations.scoring import feature_words, top1
-from cmae_ablate.slots import EVALUATIONS, EvaluationContext, EvaluationResult
+from cmae_ablate.slots import EVALUATIONS, Candidate, EvaluationContext, EvaluationResult
 
 
-@EVALUATIONS.register("linear_probe", version=1)
+@EVALUATIONS.register("linear_probe", version=2)
 class LinearProbe:
-    """Logistic regression on frozen, cached features; its L2 penalty is chosen on validation accuracy.
+    """Logistic regression on frozen, cached features; a study chooses one L2 penalty for all its cells.
 
     Source: the probe of He et al., arXiv 2111.06377 (BatchNorm without affine, then a linear layer).
     Different here: the regression is solved to convergence, with an L2 penalty, on features of whole images,
     where MAE runs 90 epochs of LARS over augmented ones (`linear_probe_sgd`): one number without
     learning rate, schedule or seed. It reads the mean patch token, since MAE puts no loss on the class
-    token. Train alone is fitted; validation only chooses, the stronger penalty where accuracies are equal.
+    token. Train alone is fitted; validation only chooses, the stronger penalty where accuracies are equal:
+    in a study one penalty for all cells, by the mean over them, since a choice for each would add its own
+    noise to every difference. Test accuracies of the penalties that were not chosen decide nothing.
 
     Args:
         feature: `mean` patch token or `cls` token, after the encoder's final norm. Source: MAE probes its
@@ -43,6 +46,9 @@ class LinearProbe:
             1e-3,
             1e-4,
             1e-5,
+            1e-6,
+            1e-7,
+            1e-8,
         ),
     ) -> None:
         self.feature = feature
@@ -50,35 +56,31 @@ class LinearProbe:
         self.l2 = sorted(l2, reverse=True)
 
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
-        """Fit on `train`, choose the penalty on `validation`, report on `test`."""
+        """Fit on `train` with every penalty, report each on `validation` and `test`."""
         data = context.data
         standardise = Standardiser.of(self._features(context, "train"))
-        validation = standardise(self._features(context, "validation"))
-        fits = fit_path(
-            standardise(self._features(context, "train")),
-            torch.from_numpy(data.train.labels).to(context.runtime.device),
-            data.num_classes,
-            self.l2,
+        train, validation, test = (
+            standardise(self._features(context, split)) for split in ("train", "validation", "test")
         )
-        grid = ", ".join(f"{value:g}" for value in self.l2)
-        best: tuple[float, float, LogisticFit] | None = None
+        labels = torch.from_numpy(data.train.labels).to(context.runtime.device)
+        candidates: list[Candidate] = []
+        converged = True
+        fits = fit_path(train, labels, data.num_classes, self.l2, should_stop=context.should_stop)
         for penalty, fit in zip(self.l2, fits, strict=True):
-            accuracy = top1(fit.predict(validation), data.validation.labels)
-            if best is None or accuracy > best[0]:
-                best = (accuracy, penalty, fit)
-        assert best is not None
-        validation_top1, penalty, fit = best
-        predictions = fit.predict(standardise(self._features(context, "test"))).cpu()
-        return EvaluationResult(
-            metrics={"top1": top1(predictions, data.test.labels), "validation_top1": validation_top1},
-            predictions=predictions,
-            protocol=(
-                f"Logistic regression fitted on train to convergence; {feature_words(self.feature)}, "
-                "each dimension standardised by train; "
-                f"L2 penalty chosen among {grid} by validation accuracy."
-            ),
-            chosen={"l2": penalty, "converged": float(fit.converged)},
+            predictions = fit.predict(test).cpu()
+            metrics = {
+                "top1": top1(predictions, data.test.labels),
+                "validation_top1": top1(fit.predict(validation), data.validation.labels),
+            }
+            candidates.append(Candidate({"l2": penalty}, metrics, predictions))
+            converged &= fit.converged
+            context.on_step(len(candidates), len(self.l2))
+        grid = ", ".join(f"{value:g}" for value in self.l2)
+        protocol = (
+            f"Logistic regression fitted on train to convergence; {feature_words(self.feature)}, "
+            f"each dimension standardised by train; L2 penalty among {grid}, {CHOICE_WORDS}."
         )
+        return own_best(candidates, protocol, {"converged": float(converged)})
 
     def _features(self, context: EvaluationContext, split: str) -> Tensor:
         return context.features.get(split, self.feature).to(context.runtime.device)

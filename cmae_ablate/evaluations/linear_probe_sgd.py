@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from cmae_ablate.errors import DivergedError
+from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.evaluations.augment import AugmentedTrain, even_batch_size
 from cmae_ablate.evaluations.features import evaluating, pool
+from cmae_ablate.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.evaluations.scoring import feature_words, top1
 from cmae_ablate.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
 from cmae_ablate.optim import BASE_BATCH, lr_at, set_lr
@@ -106,10 +107,13 @@ class LinearProbeSgd:
             probe = probe_head(width, context.data.num_classes).to(context.runtime.device)
         optimizer = probe_optimizer(probe, self.optimizer, self.weight_decay)
         peak = self.base_lr * batch_size / BASE_BATCH
-        for epoch in range(self.epochs):
+        parts: dict[str, Stateful] = {"probe": probe, "optimizer": optimizer}
+        for epoch in range(epochs_done(context, parts), self.epochs):
             probe.train()
             total = torch.zeros((), device=context.runtime.device)
             for step, (features, labels) in enumerate(self._batches(context, batch_size, epoch)):
+                if context.should_stop():
+                    raise Interrupted
                 progress = epoch + step / steps
                 lr = lr_at(progress, peak=peak, floor=0.0, warmup=self.warmup_epochs, epochs=self.epochs)
                 set_lr(optimizer, lr)
@@ -118,10 +122,12 @@ class LinearProbeSgd:
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
                 optimizer.step()
                 total += loss.detach()
+                context.on_step(epoch * steps + step + 1, self.epochs * steps)
             if not torch.isfinite(total):
                 raise DivergedError(
                     f"{_NAME}: the loss is not finite in epoch {epoch + 1}; lower its base_lr"
                 )
+            keep_epoch(context, epoch + 1, parts)
         return probe
 
     def _batches(

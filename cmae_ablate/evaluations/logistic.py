@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from cmae_ablate.errors import Interrupted
+
 STD_EPS = 1e-6
 _VARIANCE_FLOOR = 1e-6
 _HISTORY = 20
@@ -72,6 +74,7 @@ def fit_path(
     *,
     max_iterations: int = 1000,
     tolerance: float = 1e-5,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LogisticFit]:
     """Fit once per penalty, each fit starting where the one before ended.
 
@@ -85,9 +88,13 @@ def fit_path(
         penalties: Not negative; in descending order the path is short.
         max_iterations: L-BFGS iterations per penalty; about 20 are usual.
         tolerance: Stop where no component of the gradient in the scaled coordinates is larger.
+        should_stop: Asked before each look at the data.
 
     Yields:
         One fit per penalty, in the order given.
+
+    Raises:
+        Interrupted: Told to stop.
     """
     variances, axes = torch.linalg.eigh(features.T @ features / len(features))
     variances = variances.clamp(min=_VARIANCE_FLOOR * variances[-1].item())
@@ -100,13 +107,23 @@ def fit_path(
         scale = (variances / num_classes + penalty).sqrt().unsqueeze(1)
         scaled = (axes.T @ weight * scale).requires_grad_()
         bias = bias.clone().requires_grad_()
-        objective = partial(_loss, rotated / scale.T, labels, scaled, bias, penalty / scale**2)
+        inputs, shrinkage = rotated / scale.T, penalty / scale**2
+        objective = partial(_loss, inputs, labels, scaled, bias, shrinkage, should_stop)
         loss, converged = _minimise(objective, [scaled, bias], max_iterations, tolerance)
         weight, bias = axes @ (scaled.detach() / scale), bias.detach()
         yield LogisticFit(weight, bias, loss, converged)
 
 
-def _loss(inputs: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, penalty: Tensor) -> Tensor:
+def _loss(
+    inputs: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    penalty: Tensor,
+    should_stop: Callable[[], bool],
+) -> Tensor:
+    if should_stop():
+        raise Interrupted
     cross_entropy = functional.cross_entropy(torch.addmm(bias, inputs, weight), labels)
     return cross_entropy + 0.5 * (penalty * weight.square()).sum()
 

@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cmae_ablate import checkpoint
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.evaluations.augment import AugmentedTrain, even_batch_size, global_streams
 from cmae_ablate.evaluations.classifier import Classifier, layer_decay_groups, predict, set_drop_path
+from cmae_ablate.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.evaluations.scoring import top1
 from cmae_ablate.optim import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.runtime import seeded
@@ -95,7 +95,8 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
     groups = layer_decay_groups(classifier, recipe.weight_decay, recipe.layer_decay)
     optimizer = torch.optim.AdamW(groups, betas=_BETAS, fused=True)
     peak = recipe.base_lr * recipe.batch_size / BASE_BATCH
-    for epoch in range(_restore(classifier, optimizer, context), recipe.epochs):
+    parts: dict[str, Stateful] = {"classifier": classifier, "optimizer": optimizer}
+    for epoch in range(epochs_done(context, parts), recipe.epochs):
         classifier.train()
         with global_streams(context.seed, name, epoch):
             mix = Mix(recipe, context)
@@ -117,23 +118,7 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
                 context.on_step(epoch * batches.steps + step + 1, recipe.epochs * batches.steps)
         if not torch.isfinite(total):
             raise DivergedError(f"{name}: the loss is not finite in epoch {epoch + 1}; lower its base_lr")
-        if context.scratch is not None:
-            state = {"classifier": classifier.state_dict(), "optimizer": optimizer.state_dict()}
-            checkpoint.save(context.scratch, epoch + 1, {**state, "epoch": epoch + 1})
-
-
-def _restore(classifier: Classifier, optimizer: torch.optim.Optimizer, context: EvaluationContext) -> int:
-    """Take up a training that was interrupted; every random stream is an epoch's own.
-
-    Returns:
-        Epochs done.
-    """
-    state = checkpoint.load_latest(context.scratch, print) if context.scratch is not None else None
-    if state is None:
-        return 0
-    classifier.load_state_dict(state["classifier"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epoch"])
+        keep_epoch(context, epoch + 1, parts)
 
 
 class Mix:

@@ -11,6 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 LEASE_LOST = "lease lost: the worker died or fell silent"
+DIED = "the worker's process died: it crashed, was killed, or ran out of memory"
+MAX_DEATHS = 3
+"""Processes that die on a cell, one after the other and without getting further, before it has failed."""
 State = Literal["COMPLETE", "PRUNED", "RUNNING", "FAILED", "WAITING"]
 
 
@@ -106,6 +109,18 @@ def failures(trials: Iterable[FrozenTrial], forgiven_before: int) -> list[Frozen
     ]
 
 
+def deaths(trials: Iterable[FrozenTrial], forgiven_before: int) -> int:
+    """How many processes died on a cell without getting further, from trial number `forgiven_before` on.
+
+    One that came further begins the count anew: an hour-long cell may well be killed three times.
+    """
+    count = 0
+    for trial in trials:
+        if trial.number >= forgiven_before and trial.user_attrs.get("died"):
+            count = 0 if trial.user_attrs.get("advanced") else count + 1
+    return count
+
+
 def status_of(
     cell: PlannedCell,
     trials: Sequence[FrozenTrial],
@@ -126,7 +141,8 @@ def status_of(
         max_attempts: Failures that end the cell.
     """
     failed = failures(trials, forgiven_before)
-    is_hopeless = len(failed) >= max_attempts or any(trial.user_attrs.get("final") for trial in failed)
+    is_deadly = deaths(trials, forgiven_before) >= MAX_DEATHS
+    is_hopeless = is_deadly or len(failed) >= max_attempts or any(t.user_attrs.get("final") for t in failed)
     if not trials:
         return CellStatus(cell, "WAITING")
     done = complete_trial(trials)
@@ -139,6 +155,8 @@ def status_of(
         state = "COMPLETE" if done.state == TrialState.COMPLETE else "PRUNED"
     reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
     reasons += [LEASE_LOST] if is_stale else []  # nobody has come by since to write it down
+    if is_deadly and state == "FAILED":
+        reasons.append(f"{DIED}, {MAX_DEATHS} times without getting further")
     return CellStatus(
         cell,
         state,

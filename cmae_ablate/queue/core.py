@@ -10,12 +10,14 @@ from typing import TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from cmae_ablate.queue.cells import (
+    DIED,
     JSON,
     LEASE_LOST,
     CellStatus,
     PlannedCell,
     by_cell,
     complete_trial,
+    deaths,
     failures,
     status_of,
 )
@@ -196,7 +198,9 @@ class Queue:
     def _claim(self, worker: str, log: str, now: float) -> Claim | None:
         known = self._free_leases(now)
         grouped, forgiven = self._grouped(known), self._trials.forgiven_before()
-        for cell in self.cells:
+        # What processes died on goes last: it may be what they died of, and the others are to be done.
+        deadly = {id_: deaths(trials, forgiven) > 0 for id_, trials in grouped.items()}
+        for cell in sorted(self.cells, key=lambda cell: deadly.get(cell.id, False)):
             trials = grouped.get(cell.id, [])
             if self._status(cell, trials, now, forgiven).state != "WAITING":
                 continue
@@ -216,7 +220,8 @@ class Queue:
         ours = (trial for trials in by_cell(known).values() for trial in trials)
         stale = [trial for trial in ours if self._is_stale(trial, now)]
         for trial in stale:
-            self._trials.fail(trial.number, LEASE_LOST, counts=False)
+            died = self._is_of_the_dead(trial)
+            self._trials.fail(trial.number, DIED if died else LEASE_LOST, counts=False, died=died)
         return self._trials.read() if stale else known
 
     def _report(self, claim: Claim, step: int, value: float) -> bool:
@@ -263,18 +268,28 @@ class Queue:
         self._locked(lambda _: self._trials.fail(claim.trial, reason, counts=counts, final=final))
         self._held.discard(claim.trial)
 
-    def _renew(self, number: int) -> None:
+    def _renew(self, number: int, advanced: bool) -> None:
         with self._storage.lock() as now:
             self._trials.set(number, "lease", now)
+            if advanced:
+                self._trials.set(number, "advanced", True)
 
     def _is_stale(self, trial: FrozenTrial, now: float) -> bool:
         if trial.state != TrialState.RUNNING:
             return False
         owner = _owner_of(trial)
+        # A clock that was set back leaves leases in the future, which would never end.
+        if float(trial.user_attrs.get("lease", 0)) - now > self._lease_seconds:
+            return True
         # An orphan was created by a call of ours whose answer was lost with the connection.
         is_orphan = owner.session == self._owner.session and trial.number not in self._held
         is_silent = now - float(trial.user_attrs.get("lease", 0)) > self._lease_seconds
         return is_orphan or is_silent or owner.is_dead(self._owner)
+
+    def _is_of_the_dead(self, trial: FrozenTrial) -> bool:
+        """Whether a lease is over because its process ended, as far as can be seen from here."""
+        owner = _owner_of(trial)
+        return owner.session != self._owner.session and owner.is_dead(self._owner)
 
     def _status(
         self, cell: PlannedCell, trials: Sequence[FrozenTrial], now: float, forgiven: int

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue.cells import JSON, CellStatus, PlannedCell
+from cmae_ablate.selection import own_best
 
 _NO_RESULTS = ("variant", "seed", "state", "fingerprint")
 # What differs between machines without any difference of the result.
@@ -112,7 +113,8 @@ def _results_of(row: Mapping[str, JSON], cell: PlannedCell) -> tuple[dict[str, f
             texts[column] = str(item)
         elif not math.isnan(number):
             metrics[column] = number
-    return metrics, texts
+    # As a cell that was trained here is recorded: what a file's study chose is chosen anew among all cells.
+    return own_best(metrics), texts
 
 
 def _key(fingerprint: JSON, seed: JSON) -> tuple[str, str]:

@@ -27,7 +27,8 @@ class Claim:
         cell: What to run.
         trial: Number of the Optuna trial that stands for the attempt.
         attempt: 1 for the first; attempts that were merely interrupted are not counted.
-        renew: Writes the lease's time; raises `UpdateFinishedTrialError` once the lease is somebody else's.
+        renew: Writes the lease's time, and whether the attempt has advanced; raises
+            `UpdateFinishedTrialError` once the lease is somebody else's.
         interval: Seconds between renewals.
         proposal: What a tuning trial is to try, and what earlier attempts at it found on the way.
     """
@@ -38,7 +39,7 @@ class Claim:
         trial: int,
         attempt: int,
         *,
-        renew: Callable[[int], None],
+        renew: Callable[[int, bool], None],
         interval: float,
         proposal: Proposal | None = None,
     ) -> None:
@@ -50,12 +51,20 @@ class Claim:
         self._interval = interval
         self._lost = threading.Event()
         self._stop = threading.Event()
+        self._due = threading.Event()
+        self._advanced = False
         self._thread: threading.Thread | None = None
 
     @property
     def lost(self) -> bool:
         """Whether the lease went to another worker; the work may then stop, its result is not needed."""
         return self._lost.is_set()
+
+    def advance(self) -> None:
+        """The attempt has come further than those before it: if its process dies now, it is not to blame."""
+        if not self._advanced:
+            self._advanced = True
+            self._due.set()
 
     def __enter__(self) -> Claim:
         self._thread = threading.Thread(target=self._beat, name=f"lease of {self.cell.id}", daemon=True)
@@ -70,15 +79,20 @@ class Claim:
     def stop(self) -> None:
         """Renew no more; waits for a renewal under way. Safe to call again."""
         self._stop.set()
+        self._due.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
             self._thread = None
 
     def _beat(self) -> None:
         away = False
-        while not self._stop.wait(self._interval):
+        while not self._stop.is_set():
+            self._due.wait(self._interval)
+            if self._stop.is_set():
+                return
+            self._due.clear()
             try:
-                self._renew(self.trial)
+                self._renew(self.trial, self._advanced)
                 away = False
             except UpdateFinishedTrialError:
                 LOGGER.warning("%s: the lease went to another worker", self.cell.id)

@@ -1,4 +1,4 @@
-"""What the tuning trials of a search try: proposed when they are claimed, from the trials before them."""
+"""What the tuning trials of a search try: the same points for all variants, drawn at random once."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.pruners import MedianPruner
-from optuna.samplers import TPESampler
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cmae_ablate.queue.cells import JSON, PlannedCell, by_cell, complete_trial
-from cmae_ablate.search_keys import Interval, Search, Values
+from cmae_ablate.search_keys import TRIAL_MARK, Interval, Search, Values
 
 Direction = Literal["maximize", "minimize"]
 Settings: TypeAlias = "Mapping[str, JSON]"
-RANDOM_TRIALS = 5
-"""Of each variant, before TPE has enough to go by; nothing is pruned before as many are complete."""
+UNPRUNED_TRIALS = 5
+"""Nothing is pruned before as many trials of the variant, with the same seed, are complete."""
 DRAWS = 20
 """Of settings that were not tried before; where all are known, the first untried ones of a finite space."""
 
@@ -49,12 +49,11 @@ class Proposal:
 
 
 class Proposals:
-    """Optuna's TPE and median pruner over the trials of one variant at a time.
+    """The points of a search, and Optuna's median pruner over the trials of one variant at a time.
 
-    What is proposed depends on the cell's id and on the variant's trials so far, nothing else: with one
-    worker the same study proposes the same again. With several workers it depends on which trials were over
-    by then, as any sequential search does; trials that still run count as bad, so that two workers do not
-    try the same. A cell that was claimed before keeps what was proposed then.
+    Trial `n` of every variant, with every seed, tries point `n`: a sequence that follows from the search
+    alone, whoever claims what when. Sharing it takes the luck of the draw out of the comparison: tuned by a
+    sampler of its own, each of two identical methods may find the better corner.
 
     Args:
         search: What is tuned.
@@ -64,9 +63,11 @@ class Proposals:
     def __init__(self, search: Search, direction: Direction = "maximize") -> None:
         self.prunes = search.prune
         self._direction = direction
+        self._identity = search.identity
         self._space = {".".join(path): values for path, values in search.space.items()}
         self._distributions = {name: _distribution(values) for name, values in self._space.items()}
         self._is_finite = search.points < float("inf")
+        self._drawn: list[dict[str, JSON]] = []
 
     def propose(self, cell: PlannedCell, trials: Sequence[FrozenTrial]) -> Proposal:
         """Settings for a cell; to be called under the lock, like everything that adds trials.
@@ -75,40 +76,41 @@ class Proposals:
             cell: What was claimed.
             trials: All trials of the Optuna study.
         """
-        known = _of_variant(cell, trials)
-        settings = next((dict(each[-1].user_attrs["settings"]) for each in known if _is_of(cell, each)), None)
         reported: dict[int, float] = {}
-        for attempts in known:
-            if _is_of(cell, attempts):
+        for attempts in _of_variant(cell, trials):
+            if attempts[-1].user_attrs["cell"] == cell.id:
                 for trial in attempts:
                     reported |= trial.intermediate_values
-        if settings is None:
-            settings = self._new(cell, known)
+        settings = self.point(int(cell.variant.rpartition(TRIAL_MARK)[2]))
         return Proposal(settings, self._params(settings), self._distributions, reported)
+
+    def point(self, number: int) -> dict[str, JSON]:
+        """The settings of every variant's trial `number`, from 0; no two trials have the same."""
+        while len(self._drawn) <= number:
+            self._drawn.append(self._next_point())
+        return self._drawn[number]
 
     def is_hopeless(self, number: int, cell: PlannedCell, trials: Sequence[FrozenTrial]) -> bool:
         """Whether a trial's last report lies below the median of the variant's complete ones at that step."""
         # What is reported is an accuracy, whichever way the study's metric is better.
-        study = self._study(_of_variant(cell, trials), seed=0, direction="maximize")
+        study = self._study(_of_variant(cell, trials))
         judged = self._copy(trials[number], TrialState.RUNNING)
-        return self.prunes and MedianPruner(n_startup_trials=RANDOM_TRIALS).prune(study, judged)
+        return self.prunes and MedianPruner(n_startup_trials=UNPRUNED_TRIALS).prune(study, judged)
 
-    def _new(self, cell: PlannedCell, known: Sequence[Sequence[FrozenTrial]]) -> dict[str, JSON]:
-        tried = {_text(attempts[-1].user_attrs["settings"]) for attempts in known}
+    def _next_point(self) -> dict[str, JSON]:
+        tried = {_text(point) for point in self._drawn}
         for draw in range(DRAWS):
-            study = self._study(known, seed=_seed_of(f"{cell.id} {draw}"), direction=self._direction)
+            seed = _seed_of(f"{self._identity} {len(self._drawn)} {draw}")
+            study = optuna.create_study(sampler=RandomSampler(seed))
             drawn = self._settings(study.ask(dict(self._distributions)).params)
             if _text(drawn) not in tried:
                 return drawn
         # A space with fewer points than a variant has trials is refused, so that one is left.
         return next((point for point in self._points() if _text(point) not in tried), drawn)
 
-    def _study(
-        self, known: Sequence[Sequence[FrozenTrial]], *, seed: int, direction: Direction
-    ) -> optuna.Study:
+    def _study(self, known: Sequence[Sequence[FrozenTrial]]) -> optuna.Study:
         """The variant's trials as a study of their own, each cell once."""
-        sampler = TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS, constant_liar=True)
-        study = optuna.create_study(direction=direction, sampler=sampler)
+        study = optuna.create_study(direction="maximize")
         for attempts in known:
             done = complete_trial(attempts)
             study.add_trial(self._copy(done or attempts[-1], done.state if done else TrialState.RUNNING))
@@ -156,10 +158,6 @@ def _of_variant(cell: PlannedCell, trials: Sequence[FrozenTrial]) -> list[list[F
         if attempts[-1].user_attrs["fingerprint"] == cell.fingerprint
         and attempts[-1].user_attrs["levels"] == dict(cell.levels)
     ]
-
-
-def _is_of(cell: PlannedCell, attempts: Sequence[FrozenTrial]) -> bool:
-    return bool(attempts[-1].user_attrs["cell"] == cell.id)
 
 
 def _distribution(values: Values) -> BaseDistribution:

@@ -131,7 +131,7 @@ def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
         seconds: How long to go on before giving up.
 
     Raises:
-        StorageError: Every try within `seconds` failed.
+        StorageError: Every try within `seconds` failed, or the first for a reason that does not pass.
     """
     deadline = time.monotonic() + seconds
     pause = 0.05
@@ -139,6 +139,11 @@ def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
         try:
             return action()
         except (SQLAlchemyError, StorageInternalError) as error:
+            if is_permanent(error):
+                raise StorageError(
+                    f"{name}: {cause_of(error)}; waiting cannot help: see that it is there and yours to "
+                    "write, then give the same command again; nothing finished is lost"
+                ) from None
             if time.monotonic() + pause > deadline:
                 raise StorageError(
                     f"{name}: no answer for {seconds:.0f} s ({cause_of(error)}); "
@@ -149,6 +154,25 @@ def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
                 LOGGER.warning("%s: %s; trying again%s", name, cause_of(error), remedy)
         time.sleep(pause)
         pause = min(2 * pause, 10.0)
+
+
+_PERMANENT = (
+    "readonly database",
+    "unable to open database file",
+    "file is not a database",
+    "disk image is malformed",
+    "permission denied",
+    "authentication failed",
+    "does not exist",
+    "no such table",
+)
+"""What SQLite and PostgreSQL say where neither a lock nor a restart is what ails them."""
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Whether a database refuses for a reason that does not pass."""
+    said = cause_of(error).lower()
+    return any(words in said for words in _PERMANENT)
 
 
 def cause_of(error: BaseException) -> str:

@@ -139,7 +139,9 @@ class Trials:
         self.set(number, "results", dict(results))
         self._study.tell(number, value)
 
-    def fail(self, number: int, reason: str, *, counts: bool, final: bool = False) -> None:
+    def fail(
+        self, number: int, reason: str, *, counts: bool, final: bool = False, died: bool = False
+    ) -> None:
         """End a trial without a result; nothing happens if it is over already.
 
         Args:
@@ -147,12 +149,15 @@ class Trials:
             reason: Kept with it.
             counts: Whether it is an attempt that failed.
             final: Whether every other attempt would fail alike.
+            died: Whether the attempt ended because its process did.
         """
         if self.read()[number].state.is_finished():
             return
         self.set(number, "reason", reason)
         self.set(number, "counts", counts)
         self.set(number, "final", final)
+        if died:
+            self.set(number, "died", True)
         self._study.tell(number, state=TrialState.FAIL)
 
     def _params(

@@ -13,6 +13,7 @@ import pandas as pd
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.trials import check_trials
 from cmae_ablate.report.wording import counted, listing, seed_ranges
+from cmae_ablate.selection import consistent
 
 COMPLETE = "COMPLETE"
 MACHINE_COLUMNS = ("hardware", "device")
@@ -60,7 +61,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
     Raises:
         UserError: As `trials.check_trials` does.
     """
-    checked = check_trials(trials, description)
+    checked, read_at = consistent(check_trials(trials, description))
     ours = checked[checked["variant"].isin(description.variants)]
     order = {variant: index for index, variant in enumerate(description.variants)}
     ours = ours.sort_values(["variant", "seed"], key=lambda c: c.map(order) if c.name == "variant" else c)
@@ -74,6 +75,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         *_added(cells),
         *_unlike(cells),
         *_machines(cells),
+        *read_at,
     ]
     return Cells(description, cells.rows, tuple(notes))
 

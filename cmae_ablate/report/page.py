@@ -17,6 +17,7 @@ from cmae_ablate.report.markup import Picture, page_from, photograph
 from cmae_ablate.report.tables import Table
 from cmae_ablate.report.verdict import verdict
 from cmae_ablate.report.wording import p_value, significant
+from cmae_ablate.selection import is_candidate
 
 LONG = 30
 LINKS = ("http://", "https://", "file://")
@@ -122,7 +123,8 @@ def _galleries(galleries: Sequence[Gallery]) -> Iterator[tuple[str, list[Picture
 def _cell_columns(cells: Cells) -> list[str]:
     """The metrics and costs of a cell, and its fingerprint."""
     hidden = {"variant", "seed", "state", "weights_sha256", *cells.description.factors}
-    return [str(column) for column in cells.rows.columns if column not in hidden]
+    columns = [str(column) for column in cells.rows.columns if column not in hidden]
+    return [column for column in columns if not is_candidate(column)]
 
 
 def _cell_lines(cells: Cells, extras: ReportExtras) -> Iterator[CellLine]:

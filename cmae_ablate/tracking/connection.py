@@ -92,15 +92,16 @@ def _no_stray_folders() -> Iterator[None]:
     """
     from mlflow.store.db import utils
 
-    before = getattr(utils, "_make_parent_dirs_if_sqlite", None)
+    name = "_make_parent_dirs_if_sqlite"
+    before = getattr(utils, name, None)
     if before is None:
         yield
         return
-    utils._make_parent_dirs_if_sqlite = lambda uri: None
+    setattr(utils, name, lambda uri: None)
     try:
         yield
     finally:
-        utils._make_parent_dirs_if_sqlite = before
+        setattr(utils, name, before)
 
 
 def _scheme(uri: str) -> str:

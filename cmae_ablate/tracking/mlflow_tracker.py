@@ -16,9 +16,9 @@ from cmae_ablate.database_url import redact, sqlite_path
 from cmae_ablate.queue.storage import cause_of, create_private
 from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, create_tables
 from cmae_ablate.tracking.mlflow_run import MlflowRun
-from cmae_ablate.tracking.run_writer import legal_name
+from cmae_ablate.tracking.run_writer import legal_name, settle_run
 from cmae_ablate.tracking.spool import Entry, Spool, read_spool
-from cmae_ablate.tracking.tracker import CellKey, Status, TrackedCell
+from cmae_ablate.tracking.tracker import CellId, CellKey, Status, TrackedCell
 from cmae_ablate.tracking.tree import NOTE, RunTree
 
 if TYPE_CHECKING:
@@ -100,6 +100,22 @@ class MlflowTracker:
         # An earlier attempt's end is not this one's.
         left_behind = [entry for entry in read_spool(spool.path)[1:] if entry.kind != "finish"]
         return MlflowRun(spool, self._attempt, left_behind)
+
+    def settle_cells(self, numbers: Mapping[CellId, Mapping[str, float]]) -> None:
+        """Let cells' runs end with the numbers of the table.
+
+        Args:
+            numbers: Metrics by variant, seed and fingerprint.
+        """
+
+        def write(tree: RunTree) -> None:
+            for (variant, seed, fingerprint), metrics in numbers.items():
+                run_id = tree.known_seed_run(variant, seed, fingerprint)
+                if run_id is not None:
+                    settle_run(tree.client, run_id, metrics)
+
+        if numbers:
+            self._attempt(write, creates=False)
 
     def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
         """Give each variant's run its summary, and end the runs of the study and its variants.

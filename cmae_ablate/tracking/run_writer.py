@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmae_ablate.selection import is_candidate
 from cmae_ablate.tracking.spool import Entry
 from cmae_ablate.tracking.tree import FINGERPRINT, RunTree
 
@@ -74,13 +76,33 @@ class RunWriter:
     def _write_metrics(self, client: MlflowClient, entry: Entry) -> None:
         from mlflow.entities import Metric
 
-        named = {legal_name(name): value for name, value in entry.values.items()}
+        # The other settings that an evaluation may be read at stand in trials.csv; here they would be noise.
+        named = {legal_name(name): value for name, value in entry.values.items() if not is_candidate(name)}
         new = {name: value for name, value in named.items() if (name, entry.step) not in self._seen}
         metrics = [Metric(name, value, entry.time, entry.step) for name, value in new.items()]
         if metrics:
             client.log_batch(self._run_id, metrics=metrics)
         # NaN included: a diverged loss should be seen in the curve, once.
         self._seen |= {(name, entry.step) for name in new}
+
+
+def settle_run(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Give a run the metrics that it does not end with, at the step at which it has its last of each."""
+    from mlflow.entities import Metric
+
+    known, now = client.get_run(run_id).data.metrics, round(time.time() * 1000)
+    differing = {
+        name: value
+        for name, value in ((legal_name(name), value) for name, value in metrics.items())
+        if known.get(name) != value
+    }
+    steps = {
+        name: max((metric.step for metric in client.get_metric_history(run_id, name)), default=0)
+        for name in differing
+    }
+    listed = [Metric(name, value, now, steps[name]) for name, value in differing.items()]
+    for first in range(0, len(listed), BATCH):
+        client.log_batch(run_id, metrics=listed[first : first + BATCH])
 
 
 def legal_name(name: str) -> str:

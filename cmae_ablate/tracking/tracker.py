@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 CellKey = tuple[str, int]
 """A variant's label and a seed."""
+CellId = tuple[str, int, str]
+"""A variant's label, a seed and the cell's fingerprint."""
 
 
 class TrackedCell(Protocol):
@@ -55,6 +57,17 @@ class Tracker(Protocol):
         """The cell's run: a new one, or the one that an interrupted attempt began."""
         ...
 
+    def settle_cells(self, numbers: Mapping[CellId, Mapping[str, float]]) -> None:
+        """Let cells' runs end with the numbers of the table, where these are not what the cells told.
+
+        An evaluation that offers several settings is read at one in all cells, and which one is known when
+        all cells are. What a run already ends with is not logged again.
+
+        Args:
+            numbers: Metrics by variant, seed and fingerprint.
+        """
+        ...
+
     def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
         """Give each variant its summary and end the runs of the study and its variants."""
         ...
@@ -84,6 +97,9 @@ class NullTracker:
     ) -> CellRun:
         """A run that keeps nothing."""
         return NullRun()
+
+    def settle_cells(self, numbers: Mapping[CellId, Mapping[str, float]]) -> None:
+        """Nothing."""
 
     def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
         """Nothing."""

@@ -59,8 +59,12 @@ class RunTree:
 
     def seed_run(self, variant: str, seed: int, fingerprint: str) -> tuple[str, bool]:
         """A cell's run id, and whether it was there before."""
-        tags = {VARIANT: variant, SEED: str(seed), FINGERPRINT: fingerprint}
+        tags = _seed_tags(variant, seed, fingerprint)
         return self._find_or_create("seed", f"seed {seed}", self.variant_run(variant), tags)
+
+    def known_seed_run(self, variant: str, seed: int, fingerprint: str) -> str | None:
+        """A cell's run id; None where it has none."""
+        return self._find("seed", _seed_tags(variant, seed, fingerprint))
 
     def set_running(self, variant: str, run_id: str) -> None:
         """Mark a cell's run and those above it as running."""
@@ -130,19 +134,24 @@ class RunTree:
     def _find_or_create(
         self, kind: Kind, name: str, parent: str | None, tags: Mapping[str, str]
     ) -> tuple[str, bool]:
-        # A label may hold any character and a filter may not: what is searched for is a hash.
-        key = hashlib.sha256(json.dumps([kind, sorted(tags.items())]).encode()).hexdigest()[:32]
-        if key in self._known:
-            return self._known[key], True
-        found = next(self._runs(f"tags.`{KEY}` = '{key}'"), None)
-        if found is None:
-            named = {**tags, KIND: kind, KEY: key, "mlflow.source.name": "cmae-ablate"}
-            named |= {PARENT: parent} if parent else {}
-            run_id = self.client.create_run(self.experiment, tags=named, run_name=name).info.run_id
-        else:
-            run_id = found.info.run_id
+        known = self._find(kind, tags)
+        if known is not None:
+            return known, True
+        key = _key(kind, tags)
+        named = {**tags, KIND: kind, KEY: key, "mlflow.source.name": "cmae-ablate"}
+        named |= {PARENT: parent} if parent else {}
+        run_id = str(self.client.create_run(self.experiment, tags=named, run_name=name).info.run_id)
         self._known[key] = run_id
-        return run_id, found is not None
+        return run_id, False
+
+    def _find(self, kind: Kind, tags: Mapping[str, str]) -> str | None:
+        key = _key(kind, tags)
+        if key not in self._known:
+            found = next(self._runs(f"tags.`{KEY}` = '{key}'"), None)
+            if found is None:
+                return None
+            self._known[key] = str(found.info.run_id)
+        return self._known[key]
 
     def _runs(self, condition: str) -> Iterator[Run]:
         """Oldest first: where two hosts made one run twice, all agree on which counts."""
@@ -166,3 +175,12 @@ class RunTree:
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
+
+
+def _seed_tags(variant: str, seed: int, fingerprint: str) -> dict[str, str]:
+    return {VARIANT: variant, SEED: str(seed), FINGERPRINT: fingerprint}
+
+
+def _key(kind: Kind, tags: Mapping[str, str]) -> str:
+    """A label may hold any character and a filter may not: what is searched for is a hash."""
+    return hashlib.sha256(json.dumps([kind, sorted(tags.items())]).encode()).hexdigest()[:32]

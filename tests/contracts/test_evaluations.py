@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import random
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from cmae_ablate.errors import Interrupted
 from cmae_ablate.evaluations.features import PixelFeatures
 from cmae_ablate.registry import ComponentSpec, load_components, option_docs
 from cmae_ablate.runtime import Runtime
@@ -99,6 +101,87 @@ def test_it_draws_from_nobody_elses_generator(component: Component) -> None:
 @every_evaluation
 def test_it_works_under_bfloat16_autocast(component: Component) -> None:
     result = _run(component, pattern_context(runtime=Runtime(precision="bf16")))
+    assert all(np.isfinite(value) for value in result.metrics.values())
+
+
+TRAINS_NOTHING = ("knn", "representation")
+
+
+@every_evaluation
+def test_training_ends_when_it_is_told_to_and_reports_its_steps(component: Component) -> None:
+    if component.name in TRAINS_NOTHING:
+        pytest.skip("it trains nothing")
+    steps: list[tuple[int, int]] = []
+    _run(component, replace(pattern_context(), on_step=lambda done, total: steps.append((done, total))))
+    assert [done for done, _ in steps] == list(range(1, steps[0][1] + 1))
+    asked: list[bool] = []
+
+    def stop_at_the_second_question() -> bool:
+        asked.append(True)
+        return len(asked) >= 2
+
+    with pytest.raises(Interrupted):
+        _run(component, replace(pattern_context(), should_stop=stop_at_the_second_question))
+    assert len(asked) == 2
+
+
+@every_evaluation
+def test_an_interrupted_training_ends_with_the_numbers_of_a_whole_one(
+    component: Component, tmp_path: Path
+) -> None:
+    if component.name in TRAINS_NOTHING:
+        pytest.skip("it trains nothing")
+    whole = _run(component, pattern_context())
+    taken = 0
+
+    def note(done: int, total: int) -> None:
+        nonlocal taken
+        taken = done
+
+    with pytest.raises(Interrupted):
+        _run(
+            component,
+            replace(pattern_context(), scratch=tmp_path, on_step=note, should_stop=lambda: taken > 0),
+        )
+    resumed = _run(component, replace(pattern_context(), scratch=tmp_path))
+    assert resumed.metrics == whole.metrics
+
+
+@every_evaluation
+def test_every_candidate_is_reported_with_predictions_of_its_own(component: Component) -> None:
+    data = pattern_data()
+    result = _run(component, pattern_context(data))
+    for candidate in result.candidates:
+        assert set(candidate.metrics) == set(component.factory.metrics)
+        right = sum(
+            int(a == b) for a, b in zip(candidate.predictions.tolist(), data.test.labels, strict=True)
+        )
+        assert candidate.metrics["top1"] == pytest.approx(100.0 * right / len(data.test))
+    if result.candidates:
+        best = max(candidate.metrics["validation_top1"] for candidate in result.candidates)
+        assert result.metrics["validation_top1"] == best
+        first = next(c for c in result.candidates if c.metrics["validation_top1"] == best)
+        assert result.metrics == first.metrics
+        assert dict(first.settings).items() <= dict(result.chosen).items()
+
+
+@every_evaluation
+def test_test_labels_change_no_candidate_but_its_test_accuracy(component: Component) -> None:
+    data = pattern_data()
+    wrong = replace(data, test=replace(data.test, labels=(data.test.labels + 1) % CLASSES))
+    honest, misled = (_run(component, pattern_context(labelled)) for labelled in (data, wrong))
+    for one, other in zip(honest.candidates, misled.candidates, strict=True):
+        assert torch.equal(one.predictions, other.predictions)
+        assert one.metrics["validation_top1"] == other.metrics["validation_top1"]
+
+
+@every_evaluation
+def test_constant_features_are_guessed_at(component: Component) -> None:
+    encoder = small_encoder().eval()
+    with torch.no_grad():
+        encoder.norm.weight.zero_()
+        encoder.norm.bias.fill_(0.3)
+    result = _run(component, pattern_context(encoder=encoder))
     assert all(np.isfinite(value) for value in result.metrics.values())
 
 

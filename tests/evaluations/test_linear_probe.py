@@ -26,7 +26,7 @@ def _problem(
     return Standardiser.of(features)(features), labels, mixing
 
 
-@pytest.mark.parametrize("penalty", [1e-1, 1e-3, 1e-5])
+@pytest.mark.parametrize("penalty", [1e-1, 1e-3, 1e-5, 1e-7])
 def test_a_fit_agrees_with_scikit_learn(penalty: float) -> None:
     features, labels, _ = _problem()
     (fit,) = fit_path(features, labels, 6, [penalty])
@@ -70,6 +70,19 @@ def test_the_penalty_of_best_validation_accuracy_is_chosen() -> None:
     assert result.chosen["l2"] == max(grid, key=lambda value: (alone[value], value))
 
 
+def test_the_grid_goes_well_below_where_the_best_penalty_was_seen() -> None:
+    assert max(LinearProbe().l2) >= 1e-1
+    assert min(LinearProbe().l2) <= 1e-7
+
+
+def test_every_penalty_is_reported_as_if_it_were_the_only_one() -> None:
+    result = LinearProbe(l2=(1e-1, 1e-2))(pattern_context())
+    assert [dict(candidate.settings) for candidate in result.candidates] == [{"l2": 1e-1}, {"l2": 1e-2}]
+    alone = LinearProbe(l2=(1e-1,))(pattern_context())
+    assert torch.equal(result.candidates[0].predictions, alone.candidates[0].predictions)
+    assert result.candidates[0].metrics == alone.metrics
+
+
 def test_equal_validation_accuracies_choose_the_stronger_penalty() -> None:
     # Both so strong that every prediction comes from the bias alone.
     assert LinearProbe(l2=(1e4, 1e5))(pattern_context()).chosen["l2"] == 1e5
@@ -92,5 +105,5 @@ def test_validation_labels_have_no_part_in_the_fit() -> None:
 def test_the_shipped_scale_is_probed_within_four_seconds() -> None:
     features, labels, _ = _problem(6400, 96, 32)
     start = time.perf_counter()
-    list(fit_path(features, labels, 32, [1e-1, 1e-2, 1e-3, 1e-4, 1e-5]))
+    list(fit_path(features, labels, 32, LinearProbe().l2))
     assert time.perf_counter() - start < 4.0

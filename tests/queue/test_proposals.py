@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -70,22 +71,38 @@ def test_an_attempt_after_another_tries_the_same_and_knows_what_was_found(
     assert dict(again.proposal.reported) == {1: 40.0}
 
 
-def test_a_proposal_follows_from_the_cell_and_the_trials_before_it(open_queue: Callable[..., Queue]) -> None:
-    cells = tuning(12)
+def test_all_variants_and_seeds_try_the_same_settings_whoever_claims_when(
+    open_queue: Callable[..., Queue],
+) -> None:
+    cells = tuning(6, variants=2)
+    cells += [replace(cell, id=f"{cell.id} again", seed=1001, fingerprint="fp-1001") for cell in cells]
     queue = open_queue(cells, proposals=Proposals(SEARCH))
-    tried = run_all(queue)
-    trials = queue._trials.read()
-    again = [Proposals(SEARCH).propose(cell, trials[:number]) for number, cell in enumerate(cells)]
-    assert [dict(proposal.settings) for proposal in again] == tried
-    assert len({str(settings) for settings in tried}) == 12
-    moved = replace(cells[0], id="depth 9, trial 0", levels={"decoder": "depth 9"})
-    assert dict(Proposals(SEARCH).propose(moved, trials).settings) not in tried
+    tried: dict[str, set[str]] = {}
+    while claim := queue.claim("worker"):
+        number = claim.cell.variant.rpartition(" ")[2]
+        tried.setdefault(number, set()).add(str(dict(claim.proposal.settings)))
+        queue.finish(claim, 0.0, {})
+    assert {number: len(settings) for number, settings in tried.items()} == {str(n): 1 for n in range(6)}
+    assert len(set.union(*tried.values())) == 6
+    backwards = Proposals(SEARCH)
+    for number in reversed(range(6)):
+        assert str(backwards.point(number)) in tried[str(number)]
 
 
-def test_trials_that_run_side_by_side_try_different_settings(open_queue: Callable[..., Queue]) -> None:
-    queue = open_queue(tuning(8), proposals=Proposals(SEARCH))
-    claims = [queue.claim(f"worker {index}") for index in range(8)]
-    assert len({str(claim.proposal.settings) for claim in claims if claim}) == 8
+def test_another_space_has_points_of_its_own_and_more_trials_only_add() -> None:
+    few = [Proposals(replace(SEARCH, trials=3)).point(number) for number in range(3)]
+    assert few == [Proposals(SEARCH).point(number) for number in range(3)]
+    other = replace(SEARCH, space={("training", "base_lr"): RATE})
+    assert Proposals(other).point(0)["training.base_lr"] != few[0]["training.base_lr"]
+
+
+def test_points_are_spread_evenly_over_a_logarithmic_range() -> None:
+    proposals = Proposals(replace(SEARCH, space={("training", "base_lr"): RATE}))
+    drawn = [math.log10(float(str(proposals.point(n)["training.base_lr"]))) for n in range(300)]
+    # Uniform on [-4, -1]: mean -2.5, its standard error 3 / sqrt(12 * 300) = 0.05.
+    assert abs(sum(drawn) / 300 + 2.5) < 4 * 0.05
+    assert -4 <= min(drawn) < -3.9
+    assert -1.1 < max(drawn) <= -1
 
 
 def test_a_finite_space_is_tried_without_repeating(open_queue: Callable[..., Queue]) -> None:
@@ -93,13 +110,6 @@ def test_a_finite_space_is_tried_without_repeating(open_queue: Callable[..., Que
     assert {(each["decoder.depth"], str(each["crop"])) for each in tried} == {
         (depth, crop) for depth in (1, 2, 3) for crop in ("None", "[1, 2]")
     }
-
-
-def test_tpe_learns_from_its_variants_own_trials(open_queue: Callable[..., Queue]) -> None:
-    tried = run_all(open_queue(tuning(30), proposals=Proposals(SEARCH)))
-    late = [quality(settings) for settings in tried[15:]]
-    early = [quality(settings) for settings in tried[:5]]
-    assert sorted(late)[len(late) // 2] > sorted(early)[len(early) // 2]
 
 
 def test_below_the_median_of_five_complete_trials_a_trial_is_pruned_and_counts(

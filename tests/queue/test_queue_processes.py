@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from cmae_ablate.queue import Queue, StorageError
+from cmae_ablate.queue.storage import is_permanent
 from tests.queue.harness import Postgres, on_both, plan, start_worker
 
 pytestmark = pytest.mark.distributed
@@ -92,3 +94,31 @@ def test_a_lease_outlives_a_restart_of_the_database(
         assert before.state == "RUNNING"
         assert not claim.lost
         assert queue.finish(claim, 1.0, {})
+
+
+def test_a_database_that_may_not_be_opened_is_not_waited_for(tmp_path: Path) -> None:
+    queue = Queue(f"sqlite:///{tmp_path}/out/optuna.db", "decoder_size", plan(1, 1), outage_seconds=600)
+    queue.close()
+    (tmp_path / "out" / "optuna.db").unlink()
+    (tmp_path / "out" / "optuna.db").mkdir()
+    begin = time.monotonic()
+    with pytest.raises(StorageError, match=r"optuna\.db: unable to open database file; waiting cannot help"):
+        queue.status()
+    assert time.monotonic() - begin < 60
+
+
+@pytest.mark.parametrize(
+    ("words", "is_for_ever"),
+    [
+        ("attempt to write a readonly database", True),
+        ('FATAL:  password authentication failed for user "cmae"', True),
+        ('FATAL:  database "study" does not exist', True),
+        ("permission denied for table trials", True),
+        ("database is locked", False),
+        ("server closed the connection unexpectedly", False),
+        ("the database system is starting up", False),
+        ("database or disk is full", False),
+    ],
+)
+def test_only_what_can_pass_is_waited_for(words: str, is_for_ever: bool) -> None:
+    assert is_permanent(OperationalError("SELECT 1", {}, Exception(words))) == is_for_ever
