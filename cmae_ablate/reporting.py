@@ -10,14 +10,15 @@ import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
+from cmae_ablate.analysis_plan import PLAN_FILE, read_plan, with_plan
 from cmae_ablate.campaign import Campaign, Places
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import UserError
 from cmae_ablate.exhibits import exhibits
 from cmae_ablate.options import Options
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
-from cmae_ablate.report import StudyPart, combine, read_controls, read_trials, write_report
-from cmae_ablate.report.frame import ReportFiles, StudyDescription
+from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
+from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runtime import Runtime, pick_device
 from cmae_ablate.study_file import Study
@@ -80,7 +81,10 @@ def describe(campaign: Campaign, statuses: Sequence[CellStatus]) -> StudyDescrip
     )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in campaign.data.values() for text in data.notices)
-    return replace(found, notes=(*found.notes, *notices))
+    found = replace(
+        found, notes=(*found.notes, *notices), trained_on=results.dataset_of(campaign.variants)
+    )
+    return with_plan(found, campaign.study, read_plan(campaign.folder / PLAN_FILE))
 
 
 def report_again(options: Options, console: Console) -> int:
@@ -109,10 +113,11 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
         UserError: The CSV is not what a study writes.
     """
     study = options.load()
-    description = describe_unread(study)
-    beside = trials.with_name("controls.csv")
-    controls = read_controls(beside, description) if beside.is_file() else None
-    files = write_report(description, read_trials(trials, description), controls, options.out)
+    description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
+    table = read_trials(trials, description)
+    controls, notes = read_controls_beside(trials, table, description)
+    extras = ReportExtras(notes=notes)
+    files = write_report(description, table, controls, options.out, artefacts=extras)
     say(files, study.question, options.out, console)
     return 0
 
@@ -158,7 +163,7 @@ def _part(options: Options, console: Console) -> StudyPart:
         variants = campaign.variants
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
-        description = describe_unread(study)
+        description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
         trials = read_trials(copied, description)
     if not _any_complete(trials):
         raise UserError(

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
+from cmae_ablate.analysis_plan import record_plan
 from cmae_ablate.campaign import Campaign, check_batch
 from cmae_ablate.disk import private_files
 from cmae_ablate.environment import describe_environment
@@ -75,6 +76,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     keep_memory()  # a single worker trains in this process
     campaign = options.begin(study, console, measure=True, check=_check_runs)
     make_places(campaign)
+    record_plan(study, described, campaign.folder)
     if study.search is not None:
         found, status = run_search(campaign, options, console)
         if found is None:

@@ -22,7 +22,7 @@ LAYERS = [
     {"cache"},
     {"trial", "memory"},
     {"queue"},
-    {"launch", "report", "budget", "calibration", "campaign", "tuning"}
+    {"launch", "report", "budget", "calibration", "campaign", "tuning", "analysis_plan"}
     | {"progress", "environment", "tracking"},
     {"worker", "rungs", "follower", "results", "exhibits", "options"},
     {"reporting", "housekeeping"},

@@ -41,9 +41,20 @@ class Metric:
         words = f"{evaluation} {quantity}".replace("_", " ").replace(".", " ").strip()
         if quantity.startswith("top") and quantity[3:].isdigit():
             words = words.removesuffix(quantity) + f"top-{quantity[3:]}"
-        elif "accuracy" not in quantity:
+        # An objective's own accuracy, such as `pretrain.position.accuracy`, is a fraction of a batch.
+        elif "accuracy" not in quantity or name.startswith("pretrain."):
             return cls(name, words, words, "", 4, math.nan)
         return cls(name, words, f"{words} (%)", " points", 2, 1.0)
+
+    @property
+    def is_percentage(self) -> bool:
+        """Whether its values are accuracies, from 0 to 100."""
+        return self.unit == " points"
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value is the better one: losses; anything else is better where it is larger."""
+        return "loss" in self.name.rpartition(".")[2]
 
     def text(self, value: float) -> str:
         """A level of this metric."""
