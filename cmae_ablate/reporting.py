@@ -81,9 +81,7 @@ def describe(campaign: Campaign, statuses: Sequence[CellStatus]) -> StudyDescrip
     )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in campaign.data.values() for text in data.notices)
-    found = replace(
-        found, notes=(*found.notes, *notices), trained_on=results.dataset_of(campaign.variants)
-    )
+    found = replace(found, notes=(*found.notes, *notices), trained_on=results.dataset_of(campaign.variants))
     return with_plan(found, campaign.study, read_plan(campaign.folder / PLAN_FILE))
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report.answer import answer
+from cmae_ablate.report.answer import Answer, answer, resolution_sentence
 from cmae_ablate.report.cells import Cells, sort_out
+from cmae_ablate.report.controls import control_effects, sensitivity
 from cmae_ablate.report.effects import Comparison, Effect, compare
 from cmae_ablate.report.effects_table import effects_table
+from cmae_ablate.report.factorial import analyse
 from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportFiles, StudyDescription
 from cmae_ablate.report.latex import latex
@@ -42,6 +44,7 @@ class StudyPart:
         description: As for its own report.
         trials: As for its own report.
         dataset: What its trials were trained and tested on.
+        controls: Its controls, where they are known: they say whether it can tell a difference.
         setting: Backbone, epochs and the like in one line.
         roles: `MAE` and `CMAE` by variant label, where a variant is what the paper calls so.
     """
@@ -50,6 +53,7 @@ class StudyPart:
     trials: pd.DataFrame
     dataset: str
     setting: str = ""
+    controls: pd.DataFrame | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -83,7 +87,8 @@ class Analysed:
     part: StudyPart
     cells: Cells
     comparison: Comparison
-    answer: str
+    answer: Answer
+    resolution: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class _Section:
     title: str
     question: str
     setting: str
-    answer: str
+    answer: Answer
     picture: Picture
     notes: tuple[str, ...]
 
@@ -121,7 +126,7 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     analysed = [_analyse(part) for part in parts]
     table = summary_table(analysed, paper)
     notes = tuple(f"{item.part.title}: {note}" for item in analysed for note in item.cells.notes)
-    sentence = "\n".join(f"{item.part.title}: {item.answer}" for item in analysed)
+    sentence = "\n".join(f"{item.part.title}: {item.answer.text}" for item in analysed)
     try:
         out.mkdir(parents=True, exist_ok=True)
         paths = _write(table, analysed, out)
@@ -134,7 +139,17 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
 def _analyse(part: StudyPart) -> Analysed:
     cells = sort_out(part.trials, part.description)
     comparison = compare(cells, part.description.metric)
-    return Analysed(part, cells, comparison, answer(comparison, cells))
+    seen = sensitivity(comparison, control_effects(comparison, part.controls))
+    comparison = replace(comparison, sensitive=seen.sensitive)
+    factorial = analyse(cells)
+    terms = factorial.terms if factorial is not None and part.description.tests_terms else ()
+    return Analysed(
+        part,
+        cells,
+        comparison,
+        answer(comparison, cells, seen, factorial),
+        resolution_sentence(comparison, seen, terms),
+    )
 
 
 def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
@@ -180,6 +195,7 @@ def _caption(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
         f"{part.title}: \u2018{one_line(part.description.reference)}\u2019" for part in parts
     )
     sentences.append(f"References: {'; '.join(references)}.")
+    sentences += [f"{item.part.title}: {item.resolution}" for item in analysed]
     notes = dict.fromkeys(one_line(note) for part in parts for note in part.description.notes)
     return " ".join([*sentences, *notes, *([f"{PAPER_SOURCE}."] if with_paper else [])])
 

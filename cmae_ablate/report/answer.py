@@ -260,7 +260,11 @@ def _of_terms(terms: Sequence[Term], comparison: Comparison) -> tuple[str, tuple
             f"{metric.words}.",
             lines,
         )
-    rest = f"; {counted(len(open_terms), 'other term')} {_is(len(open_terms))} inconclusive" if open_terms else ""
+    rest = (
+        f"; {counted(len(open_terms), 'other term')} {_is(len(open_terms))} inconclusive"
+        if open_terms
+        else ""
+    )
     return (
         f"{_capital('; '.join(found))}{rest} ({metric.words}, {seeds}, each averaged over the other factors).",
         lines,
@@ -352,14 +356,10 @@ def sensitivity_sentence(comparison: Comparison, sensitivity: Sensitivity) -> st
     told = "detected" if sensitivity.sensitive else "not detected"
     if sensitivity.reads_backwards:
         told = "detected the wrong way round"
-    return (
-        f"Sensitivity: {reference} reads {size}, {_interval(result.ci_low, result.ci_high, metric)}{p}: {told}."
-    )
+    return f"Sensitivity: {reference} reads {size}, {_interval(result.ci_low, result.ci_high, metric)}{p}: {told}."
 
 
-def resolution_sentence(
-    comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term] = ()
-) -> str:
+def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term] = ()) -> str:
     """How fine the intervals are beside what pretraining brings at all."""
     gain, metric = sensitivity.gain, comparison.metric
     if gain is None or gain.paired.n == 0:

@@ -82,7 +82,7 @@ def _not_asked(study: StudyDescription) -> Iterator[str]:
     left_out = study.seeds - len(study.expected_seeds)
     if left_out:
         planned = counted(study.seeds, "planned seed")
-        yield f"{left_out} of the {planned} not asked for (--seeds {study.asked})"
+        yield f"{left_out} of the {planned} not asked for: this run has {counted(study.asked or 0, 'seed')}"
 
 
 def _incomplete(cells: Cells) -> Iterator[str]:
@@ -110,7 +110,7 @@ def _unpaired(cells: Cells) -> Iterator[str]:
     """Complete cells whose partner is not there, so that no difference can be taken."""
     values = cells.by_seed(cells.description.metric)
     for variant, against in dict.fromkeys(
-        [*_against_reference(cells.description), *cells.description.contrasts]
+        [*cells.description.against_reference, *cells.description.contrasts]
     ):
         if variant not in values or against not in values:
             continue
@@ -120,10 +120,6 @@ def _unpaired(cells: Cells) -> Iterator[str]:
                 f"'{variant}' {_seeds(list(alone))} unpaired: '{against}' has no complete cell there; "
                 f"not used against it"
             )
-
-
-def _against_reference(study: StudyDescription) -> list[tuple[str, str]]:
-    return [(variant, study.reference) for variant in study.variants if variant != study.reference]
 
 
 def _added(cells: Cells) -> Iterator[str]:
@@ -172,7 +168,7 @@ def _machines(cells: Cells) -> Iterator[str]:
 def _mixed_pairs(study: StudyDescription, known: pd.DataFrame, column: str) -> Iterator[str]:
     """The comparisons whose two sides were trained on different machines under the same seed."""
     machines = known.pivot(index="seed", columns="variant", values=column)
-    for variant, against in dict.fromkeys([*_against_reference(study), *study.contrasts]):
+    for variant, against in dict.fromkeys([*study.against_reference, *study.contrasts]):
         if {variant, against} <= set(machines.columns):
             both = machines[[variant, against]].dropna()
             mixed = both.index[both[variant] != both[against]]

@@ -17,7 +17,12 @@ from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.stats import ALPHA, Paired, holm, paired
 from cmae_ablate.report.wording import Metric
 
-POSITIVE, RANDOM_INIT, RAW_PIXELS, FROM_SCRATCH = "positive control", "random init", "raw pixels", "from scratch"
+POSITIVE, RANDOM_INIT, RAW_PIXELS, FROM_SCRATCH = (
+    "positive control",
+    "random init",
+    "raw pixels",
+    "from scratch",
+)
 CONTROLS = (POSITIVE, RANDOM_INIT, RAW_PIXELS, FROM_SCRATCH)
 
 
@@ -52,9 +57,7 @@ class Sensitivity:
     @property
     def reads_backwards(self) -> bool:
         """Whether the control that is known to be worse reads detectably better."""
-        return (
-            self.sensitive is False and self.control is not None and self.control.paired.p < ALPHA
-        )
+        return self.sensitive is False and self.control is not None and self.control.paired.p < ALPHA
 
 
 def control_effects(comparison: Comparison, controls: pd.DataFrame | None) -> tuple[ControlEffect, ...]:

@@ -104,9 +104,7 @@ class Factorial:
             {**row, **_columns(by_name[row["term"]] if row["term"] in by_name else None)}
             for row in self.anova.to_dict("records")
         ]
-        rows += [
-            {"term": t.name, "df": 1.0, "p": t.p, **_columns(t)} for t in self.terms if t.kind == LEVEL
-        ]
+        rows += [{"term": t.name, "df": 1.0, "p": t.p, **_columns(t)} for t in self.terms if t.kind == LEVEL]
         return pd.DataFrame(rows)
 
 
@@ -179,7 +177,10 @@ class _Grid:
         # Of one factor: at the level minus at the base; of two: that difference at both levels of the other.
         total = np.zeros(len(self.combinations))
         for choice in itertools.product((0, 1), repeat=len(term.factors)):
-            at = {f: (term.base, term.levels)[c][i] for i, (f, c) in enumerate(zip(term.factors, choice, strict=True))}
+            at = {
+                f: (term.base, term.levels)[c][i]
+                for i, (f, c) in enumerate(zip(term.factors, choice, strict=True))
+            }
             total += (-1) ** (len(choice) - sum(choice)) * self._mean(at)
         return total
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
-from cmae_ablate.report.verdict import is_told
+from cmae_ablate.report.verdict import is_detected
 from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
 
 ROW_INCHES = 0.36
@@ -21,7 +21,7 @@ CLIP = 4.0
 
 
 def forest(comparison: Comparison) -> FigureJob:
-    """One row a comparison, in table order; a filled mark is told apart after Holm's correction."""
+    """One row a comparison, in table order; a filled mark differs detectably after Holm's correction."""
     effects = comparison.contrasts
 
     def draw(theme: Theme) -> Figure:
@@ -68,7 +68,7 @@ def _label(effect: Effect, comparison: Comparison) -> str:
 
 def _row(axes: Axes, row: int, effect: Effect, limits: tuple[float, float], theme: Theme) -> None:
     result, (low, high) = effect.paired, limits
-    colour = theme.palette[0] if is_told(effect) else theme.faint
+    colour = theme.palette[0] if is_detected(effect) else theme.faint
     shift = 0.2 if result.n > 1 else 0.0
     axes.plot(
         effect.differences,
@@ -87,7 +87,7 @@ def _row(axes: Axes, row: int, effect: Effect, limits: tuple[float, float], them
         for end, marker, beyond in ((low, "<", result.ci_low < low), (high, ">", result.ci_high > high)):
             if beyond:
                 axes.plot(end, row, marker=marker, color=colour, markersize=4, clip_on=False)
-        fill = colour if is_told(effect) else theme.paper
+        fill = colour if is_detected(effect) else theme.paper
         axes.plot(result.delta, row, marker="D", markersize=4, markerfacecolor=fill, markeredgecolor=colour)
 
 

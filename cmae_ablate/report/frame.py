@@ -49,12 +49,15 @@ class StudyDescription:
         protocols: Per metric a sentence with protocol, feature, layer and normalisation, for captions.
         notes: Free lines for the caption, such as the budget.
         equivalence_margin: Differences inside plus or minus this, in the metric's unit, count as equal.
+        variance: What the declared test estimates a difference's variance from: `paired`, `pooled` or
+            `moderated` (see `variance.py`).
+        budget: What all variants get equally much of: `epochs`, `flops` or `time`.
+        budget_note: The line among `notes` that says so.
         fingerprints: Expected fingerprint of each cell, where the study can tell.
         asked: How many of the planned seeds this run asked for, where not all (`--seeds`).
         plan: The recorded plan, where one is known.
         planned_family: The pairs of the recorded plan, where the study now declares others.
         positive_control: What makes the positive control worse, in words; empty where nothing is known of it.
-        variance: How noise is estimated, as declared: `paired`, `pooled` or `moderated`.
         trained_on: The data set, in a word or two, where it is known.
     """
 
@@ -72,12 +75,14 @@ class StudyDescription:
     protocols: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     equivalence_margin: float | None = None
+    variance: str = "paired"
+    budget: str = "epochs"
+    budget_note: str = ""
     fingerprints: Mapping[Cell, str] = field(default_factory=dict)
     asked: int | None = None
     plan: PlanStatus | None = None
     planned_family: tuple[Pair, ...] | None = None
     positive_control: str = ""
-    variance: str = "paired"
     trained_on: str = ""
 
     @property
@@ -131,7 +136,10 @@ class ReportExtras:
         crop_boxes: Per variant a picture of where its crops fall on a few training images.
         correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
             image order for all cells.
+        clusters: What each of these test images belongs to, (num_images,): its place where that is known,
+            else its class; images of one cluster are alike, so that clusters are the sample of images.
         warnings: Per cell a sentence about its encoder, such as that its features have collapsed.
+        notes: What else a reader must know, such as what was left out on reading.
         links: Per cell the address of its MLflow run.
         links_open: What to type for these addresses to open.
         environment: Versions, hardware, threads: shown as given.
@@ -143,7 +151,9 @@ class ReportExtras:
     reconstructions: Mapping[str, Path] = field(default_factory=dict)
     crop_boxes: Mapping[str, Path] = field(default_factory=dict)
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    clusters: npt.NDArray[np.int64] | None = None
     warnings: Mapping[Cell, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     links: Mapping[Cell, str] = field(default_factory=dict)
     links_open: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Factorial
@@ -14,9 +15,9 @@ from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
 from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
-from cmae_ablate.report.tables import Table
-from cmae_ablate.report.verdict import verdict
-from cmae_ablate.report.wording import p_value, significant
+from cmae_ablate.report.tables import Table, family_sentence, plan_sentence
+from cmae_ablate.report.verdict import phrase
+from cmae_ablate.report.wording import Metric, p_value, significant
 
 LONG = 30
 LINKS = ("http://", "https://", "file://")
@@ -39,7 +40,7 @@ class PageContent:
     """Everything that the template shows; it computes nothing of its own."""
 
     study: StudyDescription
-    answer: str
+    answer: Answer
     table: Table
     comparison: Comparison
     cells: Cells
@@ -66,7 +67,9 @@ def render(content: PageContent) -> str:
         verdicts=_verdicts(content.comparison),
         notes=content.notes,
         figures=content.figures,
-        anova=_anova(content.factorial),
+        anova=_anova(content.factorial, content.comparison.metric),
+        family=family_sentence(content.comparison),
+        plan=plan_sentence(study.plan),
         factorial_notes=content.factorial.notes if content.factorial else (),
         localisation={"header": HEADER, "lines": content.localised.lines, "caption": CAPTION}
         if content.localised
@@ -84,27 +87,27 @@ def render(content: PageContent) -> str:
 
 
 def _verdicts(comparison: Comparison) -> list[tuple[str, str, str, str]]:
-    """Who, against whom, declared or exploratory, and what may be said."""
-    margin = comparison.description.equivalence_margin
+    """Who, against whom, declared or exploratory, and the conclusion."""
     return [
-        (effect.variant, effect.against, effect.family, verdict(effect, comparison.metric, margin))
+        (effect.variant, effect.against, effect.family, phrase(effect, comparison))
         for effect in comparison.contrasts
     ]
 
 
-def _anova(result: Factorial | None) -> list[tuple[str, ...]]:
-    if result is None:
+def _anova(result: Factorial | None, metric: Metric) -> list[tuple[str, ...]]:
+    if result is None or not len(result.anova):
         return []
     return [
         (
             str(row["term"]),
-            significant(float(row["sum_sq"])),
-            significant(float(row["df"])),
+            metric.signed(float(row["estimate"])),
+            metric.interval(float(row["ci_low"]), float(row["ci_high"])),
             significant(float(row["F"])),
             p_value(float(row["p"])),
+            p_value(float(row["p_holm"])),
             significant(float(row["partial_eta_sq"]), 2),
         )
-        for _, row in result.anova.iterrows()
+        for _, row in result.table.iterrows()
     ]
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.costs import costs_of, known_costs
-from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
+from cmae_ablate.report.effects import DECLARED, EXPLORATORY, REFERENCE, Comparison, Effect
+from cmae_ablate.report.frame import PlanStatus
 from cmae_ablate.report.wording import (
     BLANK,
     DAGGER,
@@ -71,9 +72,13 @@ class Table:
 
 
 def make_table(
-    main: Comparison, further: Sequence[Comparison], cells: Cells, controls: pd.DataFrame | None
+    main: Comparison,
+    further: Sequence[Comparison],
+    cells: Cells,
+    controls: pd.DataFrame | None,
+    resolution: str = "",
 ) -> Table:
-    """Lay out the variants in table order and, below them, the controls."""
+    """Lay out the variants in table order and, below them, the controls; `resolution` ends the caption."""
     comparisons = (main, *further)
     metrics = tuple(c.metric for c in comparisons)
     rows = [_variant_row(effect, comparisons, cells) for effect in main.effects]
@@ -103,7 +108,7 @@ def make_table(
             )
         )
     full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in [*rows, *control_rows]])
-    return Table(header, tuple(lines), full, len(control_rows), caption(main, costs=bool(costs)))
+    return Table(header, tuple(lines), full, len(control_rows), caption(main, resolution, costs=bool(costs)))
 
 
 def _variant_row(effect: Effect, comparisons: Sequence[Comparison], cells: Cells) -> Row:
@@ -176,24 +181,45 @@ def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str
     return line | {column: row.costs.get(column, math.nan) for column in costs}
 
 
-def caption(comparison: Comparison, *, costs: bool) -> str:
-    """Protocol, seeds, interval, correction and marks, in sentences."""
+def caption(comparison: Comparison, resolution: str = "", *, costs: bool) -> str:
+    """Protocol, seeds, interval, correction, plan and marks, in sentences."""
     study = comparison.description
     added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
     sentences = [
         f"{one_line(study.question)}",
         f"Mean {PLUS_MINUS} standard deviation over n seeds; difference from "
         f"\u2018{one_line(study.reference)}\u2019 paired by seed, with the two-sided 95 % t interval.",
-        f"Holm's correction covers the declared contrasts; {DAGGER} exploratory, not declared beforehand."
-        if study.contrasts
-        else "Holm's correction covers every variant in the table.",
+        family_sentence(comparison),
         *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),
         f"Scale: {study.scale}; {counted(study.seeds, 'planned seed')}{added}.",
+        plan_sentence(study.plan),
         *(one_line(note) for note in study.notes),
+        resolution,
     ]
     if costs:
         sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
-    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences)
+    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences if s)
+
+
+def family_sentence(comparison: Comparison) -> str:
+    """Which tests Holm's correction covers, and what is exploratory."""
+    study = comparison.description
+    if study.tests_terms:
+        covered = "the grid's main effects and two-way interactions"
+    elif study.family == study.against_reference:
+        covered = "every variant in the table"
+    else:
+        covered = "the declared contrasts"
+    exploratory = any(e.family == EXPLORATORY for e in comparison.effects)
+    return f"Holm's correction covers {covered}{f'; {DAGGER} exploratory' if exploratory else ''}."
+
+
+def plan_sentence(plan: PlanStatus | None) -> str:
+    """Since when the analysis is declared, and what is otherwise by now."""
+    if plan is None:
+        return "Nothing is known of an analysis plan."
+    changes = "; ".join(one_line(change) for change in plan.changes)
+    return f"Analysis plan of {plan.recorded}{f', changed since: {changes}' if changes else ', unchanged'}."
 
 
 def markdown(table: Table) -> str:

@@ -192,7 +192,7 @@ def _typed(
             columns[name] = pd.Series([_seed(path, line, field) for line, field in fields], dtype="int64")
         elif name in text:
             columns[name] = pd.Series([field for _, field in fields], dtype="object")
-        elif name in numeric or Metric.named(name).is_percentage:
+        elif name in numeric or Metric.named(name).is_accuracy:
             columns[name] = pd.Series(
                 [_number(path, line, name, field) for line, field in fields], dtype="float64"
             )
@@ -239,7 +239,7 @@ def _number(path: Path, line: int, column: str, field: str) -> float:
         raise UserError(
             f"{path}:{line}: {column} is '{field[:40]}', not a number; write 12.5, or leave the field empty"
         )
-    if Metric.named(column).is_percentage and not 0 <= value <= 100:
+    if Metric.named(column).is_accuracy and not 0 <= value <= 100:
         raise UserError(
             f"{path}:{line}: {column} is {field.strip()[:40]}, and an accuracy is from 0 to 100 percent; "
             "correct the field"
@@ -256,7 +256,7 @@ def _number_if_possible(fields: list[str]) -> pd.Series:
 
 def _refuse_fractions(path: Path, lines: Sequence[int], columns: Mapping[str, pd.Series]) -> None:
     """Refuse accuracies from 0 to 1 beside others from 0 to 100: by column, and by variant in a column."""
-    known = {name: column for name, column in columns.items() if Metric.named(name).is_percentage}
+    known = {name: column for name, column in columns.items() if Metric.named(name).is_accuracy}
     filled = {name: c.dropna() for name, c in known.items() if c.dtype == "float64" and c.notna().any()}
     percent = [name for name, values in filled.items() if values.max() > 1]
     for name, values in filled.items():

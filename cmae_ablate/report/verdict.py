@@ -100,7 +100,7 @@ def why_inconclusive(effect: Effect, comparison: Comparison) -> str:
     if result.n < 2:
         return ": a single paired seed gives no interval and no test"
     if result.noiseless and result.delta == 0:
-        if not metric.is_percentage:
+        if not metric.is_accuracy:
             return f": the same {metric.words} in every seed"
         grain = f"; one image is {metric.text(effect.one_image)} points" if effect.one_image > 0 else ""
         return f": the same number of right answers in every seed{grain}"
@@ -118,7 +118,7 @@ def needs_seeds(effect: Effect) -> bool:
 
 
 def _seeds_needed(effect: Effect, comparison: Comparison) -> str:
-    size = f"{comparison.metric.text(effect.power_size)}{comparison.metric.unit}"
+    size = f"{comparison.metric.text(effect.effect_of_interest)}{comparison.metric.unit}"
     needed = effect.required_pairs
     if math.isnan(needed):
         return ""

@@ -47,9 +47,15 @@ class Metric:
         return cls(name, words, f"{words} (%)", " points", 2, 1.0)
 
     @property
-    def is_percentage(self) -> bool:
-        """Whether its values are accuracies, from 0 to 100."""
-        return self.unit == " points"
+    @property
+    def is_accuracy(self) -> bool:
+        """A share of images in percent; anything else has a scale of its own."""
+        return not math.isnan(self.worth_telling)
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        """The lowest and the highest value there can be."""
+        return (0.0, 100.0) if self.is_accuracy else (-math.inf, math.inf)
 
     @property
     def lower_is_better(self) -> bool:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report.answer import answer
+from cmae_ablate.report.answer import Answer, answer, record, resolution_sentence
+from cmae_ablate.report.baseline_check import baseline_check
 from cmae_ablate.report.cells import Cells, sort_out
+from cmae_ablate.report.controls import (
+    ControlEffect,
+    Sensitivity,
+    control_effects,
+    control_table,
+    sensitivity,
+)
 from cmae_ablate.report.curves import curves
 from cmae_ablate.report.effects import Comparison, compare
 from cmae_ablate.report.effects_table import contrasts_table, effects_table
@@ -27,10 +36,14 @@ from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, make_table, markdown
 from cmae_ablate.report.theme import FigureJob, draw, save
-from cmae_ablate.report.untaught import untaught
 
-INPUTS = ("trials.csv", "controls.csv")
+INPUTS = ("trials.csv", "controls.csv", "analysis_plan.json")
 """Written by the caller, if at all; the page links to them."""
+
+NO_PLAN = (
+    "nothing is known of an analysis plan: whether contrasts, margin and seeds were declared beforehand cannot "
+    "be said"
+)
 
 
 def write_report(
@@ -51,21 +64,23 @@ def write_report(
         artefacts: What a finished run can add; a report from a CSV alone has none.
 
     Returns:
-        The paths, the one-sentence answer, the rounded table and the notes.
+        The paths, the answer, the rounded table and the notes.
 
     Raises:
         UserError: `trials` cannot be a table of cells, or `out` cannot be written.
     """
     extras = artefacts or ReportExtras()
     found = _analyse(description, trials, controls, extras)
-    table = make_table(found.comparison, found.further, found.cells, controls)
-    sentence = answer(found.comparison, found.cells)
+    given = answer(found.comparison, found.cells, found.sensitivity, found.factorial)
+    terms = found.factorial.terms if found.factorial is not None and description.tests_terms else ()
+    resolution = resolution_sentence(found.comparison, found.sensitivity, terms)
+    table = make_table(found.comparison, found.further, found.cells, controls, resolution)
     try:
-        paths = _write(found, table, sentence, extras, out)
+        paths = _write(found, table, given, extras, out)
     except OSError as error:
         place = error.filename or out
         raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
-    return ReportFiles({p.name: p for p in paths}, sentence, (table.header, *table.lines), found.notes)
+    return ReportFiles({p.name: p for p in paths}, given.text, (table.header, *table.lines), found.notes)
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,8 @@ class _Findings:
     cells: Cells
     comparison: Comparison
     further: tuple[Comparison, ...]
+    controls: tuple[ControlEffect, ...]
+    sensitivity: Sensitivity
     factorial: Factorial | None
     localised: Localisation | None
     galleries: tuple[Gallery, ...]
@@ -92,19 +109,27 @@ def _analyse(
         gather("Crop boxes", extras.crop_boxes, description.variants),
     )
     localised = localisation(extras.curves, description)
-    comparison = compare(cells, description.metric, extras.correct)
+    further = tuple(compare(cells, metric, thorough=False) for metric in known)
+    decisive = compare(cells, description.metric, extras.correct, clusters=extras.clusters)
+    against_controls = control_effects(decisive, controls)
+    seen = sensitivity(decisive, against_controls)
+    comparison = replace(decisive, sensitive=seen.sensitive)
     notes = (
+        *extras.notes,
         *cells.notes,
-        *untaught(comparison, controls),
-        *(f"'{variant}', seed {seed}: {told}" for (variant, seed), told in extras.warnings.items()),
+        *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
+        *(f"'{variant}', seed {seed}: {warning}" for (variant, seed), warning in extras.warnings.items()),
         *(localised.notes if localised else ()),
         *(note for gallery in galleries for note in gallery.notes),
         *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
+        *([NO_PLAN] if description.plan is None else []),
     )
     return _Findings(
         cells=cells,
         comparison=comparison,
-        further=tuple(compare(cells, metric, thorough=False) for metric in known),
+        further=further,
+        controls=against_controls,
+        sensitivity=seen,
         factorial=analyse(cells),
         localised=localised,
         galleries=galleries,
@@ -112,12 +137,14 @@ def _analyse(
     )
 
 
-def _write(found: _Findings, table: Table, sentence: str, extras: ReportExtras, out: Path) -> list[Path]:
+def _write(found: _Findings, table: Table, given: Answer, extras: ReportExtras, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     study = found.comparison.description
     drawn = [(job, draw(job, out)) for job in _figures(found, extras)]
+    content = json.dumps(record(given, found.comparison), indent=1, ensure_ascii=False, allow_nan=False)
     paths = [
         *_frames(out, table.full, found),
+        _text(out / "answer.json", f"{content}\n"),
         _text(out / "table.md", markdown(table)),
         _text(out / "table.tex", latex(table, study.name)),
         *save(table_picture(table), out),
@@ -126,7 +153,7 @@ def _write(found: _Findings, table: Table, sentence: str, extras: ReportExtras, 
     ]
     page = PageContent(
         study=study,
-        answer=sentence,
+        answer=given,
         table=table,
         comparison=found.comparison,
         cells=found.cells,
@@ -152,10 +179,11 @@ def _figures(found: _Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
 
 def _frames(out: Path, full: pd.DataFrame, found: _Findings) -> Iterable[Path]:
     frames = {"table.csv": full, "effects.csv": effects_table(found.comparison)}
-    if found.comparison.description.contrasts:
+    frames["control_effects.csv"] = control_table(found.controls)
+    if found.comparison.others or found.comparison.description.contrasts:
         frames["contrasts.csv"] = contrasts_table(found.comparison)
     if found.factorial is not None and len(found.factorial.anova):
-        frames["factorial.csv"] = found.factorial.anova
+        frames["factorial.csv"] = found.factorial.table
     if found.localised is not None:
         frames["localisation.csv"] = found.localised.full
     for name, frame in frames.items():
