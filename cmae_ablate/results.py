@@ -63,6 +63,7 @@ def describe(
     known = list(statuses)
     if study.search is not None and not tuned:
         tuned = (tuning_note(study.search),)
+    note = budget_note(study.budget, reference, shares)
     return StudyDescription(
         name=study.name,
         question=study.question,
@@ -76,7 +77,9 @@ def describe(
         report=study.report,
         contrasts=study.contrasts,
         equivalence_margin=study.equivalence_margin,
-        notes=(budget_note(study.budget, reference, shares), *tuned),
+        notes=(note, *tuned),
+        budget=study.budget,
+        budget_note=note,
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
         asked=study.seeds if study.seeds < study.planned_seeds else None,

@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report.answer import Answer, answer, resolution_sentence
-from cmae_ablate.report.cells import Cells, sort_out
-from cmae_ablate.report.controls import control_effects, sensitivity
-from cmae_ablate.report.effects import Comparison, Effect, compare
+from cmae_ablate.report.answer import Answer
+from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.effects_table import effects_table
-from cmae_ablate.report.factorial import analyse
+from cmae_ablate.report.findings import find
 from cmae_ablate.report.forest import forest
-from cmae_ablate.report.frame import ReportFiles, StudyDescription
+from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import Picture, page_from, picture
 from cmae_ablate.report.table_picture import table_picture
@@ -137,19 +136,8 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
 
 
 def _analyse(part: StudyPart) -> Analysed:
-    cells = sort_out(part.trials, part.description)
-    comparison = compare(cells, part.description.metric)
-    seen = sensitivity(comparison, control_effects(comparison, part.controls))
-    comparison = replace(comparison, sensitive=seen.sensitive)
-    factorial = analyse(cells)
-    terms = factorial.terms if factorial is not None and part.description.tests_terms else ()
-    return Analysed(
-        part,
-        cells,
-        comparison,
-        answer(comparison, cells, seen, factorial),
-        resolution_sentence(comparison, seen, terms),
-    )
+    found = find(part.description, part.trials, part.controls, ReportExtras())
+    return Analysed(part, found.cells, found.comparison, found.answer, found.resolution)
 
 
 def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:

@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from cmae_ablate.report.answer_record import Judged, judged_all
 from cmae_ablate.report.cells import Cells, cost_of
 from cmae_ablate.report.controls import Sensitivity
-from cmae_ablate.report.effects import DECLARED, Comparison, Effect
-from cmae_ablate.report.factorial import LEVEL, Factorial, Term
-from cmae_ablate.report.stats import ALPHA
-from cmae_ablate.report.verdict import (
-    Verdict,
-    is_equal,
-    judge,
-    judge_term,
-    needs_seeds,
-    why_inconclusive,
+from cmae_ablate.report.effects import Comparison, Effect
+from cmae_ablate.report.factorial import Factorial, Term
+from cmae_ablate.report.term_words import answer_by_terms
+from cmae_ablate.report.verdict import Verdict, is_equal, judge, judge_term, why_inconclusive
+from cmae_ablate.report.wording import (
+    PLUS_MINUS,
+    capitalised,
+    counted,
+    is_or_are,
+    listing,
+    p_phrase,
+    quoted,
+    ratio,
+    seeds_phrase,
 )
-from cmae_ablate.report.wording import PLUS_MINUS, Metric, counted, listing, p_phrase, ratio, shortened
+from cmae_ablate.report.worth import insensitive, plan_changes, worth
 
-LABEL_WIDTH = 60
 SHOWN = 3
 COSTS = (("seconds.pretrain", "the pretraining time"), ("flops.pretrain_image", "the FLOPs"))
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One comparison with its verdict, as `answer.json` lists it.
-
-    Attributes:
-        variant: A variant, or a term of a grid.
-        against: A variant, or the level that a grid's effect is measured from.
-        family: `declared`, in Holm's family, or `exploratory`.
-        resolution: Half the 95 % interval over the gain of pretraining; NaN where that is unknown.
-    """
-
-    variant: str
-    against: str
-    family: str
-    verdict: Verdict
-    delta: float
-    ci_low: float
-    ci_high: float
-    n: int
-    p_holm: float
-    resolution: float
 
 
 @dataclass(frozen=True)
@@ -88,28 +69,20 @@ def answer(
     """
     terms = factorial.terms if factorial is not None and comparison.description.tests_terms else ()
     if terms:
-        headline, lines = _of_terms(terms, comparison)
+        headline, lines = answer_by_terms(terms, comparison)
     else:
         headline, lines = _of_variants(comparison, sensitivity, cells)
     if any(verdict is Verdict.INSENSITIVE for verdict in _verdicts(terms, comparison)):
-        headline = _insensitive(comparison, sensitivity)
+        headline = insensitive(comparison, sensitivity)
     added = [e for e in comparison.contrasts if (e.variant, e.against) in _added(comparison)]
     return Answer(
         headline,
         (*lines, *(_added_line(effect, comparison) for effect in added)),
-        tuple(_worth(comparison, sensitivity, terms)),
-        _plan(comparison),
-        (
-            *(_judged_term(t, comparison, sensitivity) for t in terms),
-            *(_judged(e, comparison, sensitivity) for e in comparison.contrasts),
-        ),
+        tuple(worth(comparison, sensitivity, terms)),
+        plan_changes(comparison),
+        judged_all(comparison, sensitivity, terms),
         sensitivity,
     )
-
-
-def quoted(label: str) -> str:
-    """A label in typographic quotes, not too long for a sentence."""
-    return f"\u2018{shortened(label, LABEL_WIDTH)}\u2019"
 
 
 def _verdicts(terms: Sequence[Term], comparison: Comparison) -> list[Verdict]:
@@ -136,12 +109,12 @@ def _headline(comparison: Comparison) -> str:
     groups: dict[Verdict, list[Effect]] = {verdict: [] for verdict in Verdict}
     for effect in comparison.declared:
         groups[judge(effect, comparison.sensitive)].append(effect)
-    what = f"{comparison.metric.words}, {_seeds([e.paired.n for e in comparison.declared])}"
+    what = f"{comparison.metric.words}, {seeds_phrase([e.paired.n for e in comparison.declared])}"
     unresolved = groups[Verdict.INCONCLUSIVE]
     if len(unresolved) + len(groups[Verdict.INCOMPLETE]) == len(comparison.declared):
         return _nothing_detected(unresolved, comparison)
     clauses = [clause for verdict, found in groups.items() for clause in _clauses(verdict, found, comparison)]
-    return f"{_capital('; '.join(clauses))} ({what})."
+    return f"{capitalised('; '.join(clauses))} ({what})."
 
 
 def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> Iterator[str]:
@@ -156,16 +129,16 @@ def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison
     }
     for against in dict.fromkeys(e.against for e in effects if verdict in words):
         members = [quoted(e.variant) for e in effects if e.against == against]
-        yield f"{listing(members, SHOWN)} {_is(len(members))} {words[verdict].format(quoted(against))}"
+        yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[verdict].format(quoted(against))}"
     if effects and verdict not in words:
         if len(effects) <= SHOWN:
-            yield f"{listing([_name(e, comparison) for e in effects])} {_is(len(effects))} {verdict}"
+            yield f"{listing([_name(e, comparison) for e in effects])} {is_or_are(len(effects))} {verdict}"
         else:
             yield f"{len(effects)} comparisons are {verdict}"
 
 
 def _nothing_detected(effects: Sequence[Effect], comparison: Comparison) -> str:
-    seeds = _seeds([e.paired.n for e in effects])
+    seeds = seeds_phrase([e.paired.n for e in effects])
     if len(comparison.declared) == 1:
         (effect,) = effects
         difference = f"{quoted(effect.variant)} does not differ detectably from {quoted(effect.against)}"
@@ -177,18 +150,6 @@ def _nothing_detected(effects: Sequence[Effect], comparison: Comparison) -> str:
     return f"Inconclusive ({seeds}): {difference} in {comparison.metric.words}."
 
 
-def _insensitive(comparison: Comparison, sensitivity: Sensitivity) -> str:
-    control = sensitivity.control
-    assert control is not None, "a study is insensitive by its positive control"
-    reads = "reads detectably better" if sensitivity.reads_backwards else "does not differ detectably"
-    return (
-        f"Insensitive ({_seeds([control.paired.n])}): the positive control{_control(comparison)}, known to be "
-        f"worse, {reads}{'' if sensitivity.reads_backwards else ' either'} "
-        f"{'than' if sensitivity.reads_backwards else 'from'} {quoted(comparison.reference.variant)} in "
-        f"{comparison.metric.words}, so the study says nothing about smaller differences."
-    )
-
-
 def _line(effect: Effect, comparison: Comparison, cells: Cells) -> str:
     """Verdict, difference, interval, p, cost and seeds needed of one comparison."""
     verdict, result = judge(effect, comparison.sensitive), effect.paired
@@ -196,7 +157,8 @@ def _line(effect: Effect, comparison: Comparison, cells: Cells) -> str:
     if verdict is Verdict.INCOMPLETE:
         return f"{name}: incomplete, no paired seed."
     if verdict is Verdict.IDENTICAL:
-        return f"{name}: identical, the same weights in {counted(result.n, 'paired seed')}{_cost(effect, cells)}."
+        seeds = counted(result.n, "paired seed")
+        return f"{name}: identical, the same weights in {seeds}{_cost(effect, cells)}."
     size = _size(effect, comparison)
     cost = _cost(effect, cells)
     if verdict is Verdict.INCONCLUSIVE:
@@ -215,11 +177,7 @@ def _size(effect: Effect, comparison: Comparison) -> str:
     if result.n < 2 or result.noiseless:
         return f"{text}, n = {result.n}"
     p = "" if math.isnan(effect.p_holm) else f", Holm p {p_phrase(effect.p_holm)}"
-    return f"{text}, {_interval(result.ci_low, result.ci_high, metric)}, n = {result.n}{p}"
-
-
-def _interval(low: float, high: float, metric: Metric) -> str:
-    return f"95 % CI {metric.signed(low)} to {metric.signed(high)}"
+    return f"{text}, {metric.confidence(result.ci_low, result.ci_high)}, n = {result.n}{p}"
 
 
 def _cost(effect: Effect, cells: Cells) -> str:
@@ -244,206 +202,8 @@ def _added_line(effect: Effect, comparison: Comparison) -> str:
     return f"{name}: exploratory, not in the analysis plan; {_size(effect, comparison)}."
 
 
-def _of_terms(terms: Sequence[Term], comparison: Comparison) -> tuple[str, tuple[str, ...]]:
-    """A grid by its main effects and two-way interactions."""
-    metric, sensitive = comparison.metric, comparison.sensitive
-    if all(term.n == 0 for term in terms):
-        return "Incomplete: no seed has every combination of the grid complete.", ()
-    seeds = _seeds([max(term.n for term in terms)])
-    found = [_term_clause(t) for t in terms if judge_term(t, sensitive) in (Verdict.HIGHER, Verdict.LOWER)]
-    open_terms = [t for t in terms if t.kind != LEVEL and not t.p_holm < ALPHA]
-    lines = tuple(_term_line(term, metric, sensitive) for term in terms)
-    if not found:
-        size = sum(term.kind != LEVEL for term in terms)
-        return (
-            f"Inconclusive ({seeds}): none of {size} main effects and two-way interactions is detected in "
-            f"{metric.words}.",
-            lines,
-        )
-    rest = (
-        f"; {counted(len(open_terms), 'other term')} {_is(len(open_terms))} inconclusive"
-        if open_terms
-        else ""
-    )
-    return (
-        f"{_capital('; '.join(found))}{rest} ({metric.words}, {seeds}, each averaged over the other factors).",
-        lines,
-    )
-
-
-def _term_clause(term: Term) -> str:
-    direction = "higher" if term.estimate > 0 else "lower"
-    if len(term.factors) == 1:
-        return f"{term.factors[0]}: {quoted(term.levels[0])} is {direction} than {quoted(term.base[0])}"
-    more = "more" if term.estimate > 0 else "less"
-    parts = " and ".join(quoted(level) for level in term.levels)
-    return f"{listing(term.factors)}: {parts} together give {more} than the sum of both alone"
-
-
-def _term_line(term: Term, metric: Metric, sensitive: bool | None) -> str:
-    verdict = judge_term(term, sensitive)
-    if verdict is Verdict.INCOMPLETE:
-        return f"{term.name}: incomplete, no seed has every combination complete."
-    p = "not tested" if math.isnan(term.p_holm) else f"Holm p {p_phrase(term.p_holm)}"
-    if not term.levels:
-        seen = "differences among its levels" if term.p_holm < ALPHA else str(verdict)
-        return f"{term.name}: {'insensitive' if verdict is Verdict.INSENSITIVE else seen}, {p}."
-    return (
-        f"{term.name} ({term.contrast}): {metric.signed(term.estimate)}{metric.unit}, "
-        f"{_interval(term.ci_low, term.ci_high, metric)}, n = {term.n}, {p}; {verdict}."
-    )
-
-
-def _judged(effect: Effect, comparison: Comparison, sensitivity: Sensitivity) -> Judged:
-    result = effect.paired
-    return Judged(
-        effect.variant,
-        effect.against,
-        effect.family,
-        judge(effect, comparison.sensitive),
-        result.delta,
-        result.ci_low,
-        result.ci_high,
-        result.n,
-        effect.p_holm,
-        sensitivity.resolution(result.ci_low, result.ci_high),
-    )
-
-
-def _judged_term(term: Term, comparison: Comparison, sensitivity: Sensitivity) -> Judged:
-    return Judged(
-        term.name,
-        " \N{MULTIPLICATION SIGN} ".join(term.base),
-        DECLARED,
-        judge_term(term, comparison.sensitive),
-        term.estimate,
-        term.ci_low,
-        term.ci_high,
-        term.n,
-        term.p_holm,
-        sensitivity.resolution(term.ci_low, term.ci_high),
-    )
-
-
-def _worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> Iterator[str]:
-    yield sensitivity_sentence(comparison, sensitivity)
-    yield resolution_sentence(comparison, sensitivity, terms)
-    if not terms and any(
-        judge(e, comparison.sensitive) is Verdict.INCONCLUSIVE and needs_seeds(e) for e in comparison.declared
-    ):
-        yield (
-            "Plan such a number before a study is run. Seeds that are added because of this table and tested "
-            "together with it find differences that do not exist in about 10 % of studies instead of 5 %; "
-            f"count only the added ones instead (the rows of trials.csv from seed {comparison.description.seeds})."
-        )
-
-
-def sensitivity_sentence(comparison: Comparison, sensitivity: Sensitivity) -> str:
-    """Whether the study tells a reference that is known to be worse."""
-    control, metric = sensitivity.control, comparison.metric
-    if control is None:
-        return (
-            "Sensitivity: unknown, as no positive control was measured; where nothing is detected, there may be "
-            "nothing, or the study may be unable to see it."
-        )
-    result, reference = control.paired, quoted(comparison.reference.variant)
-    if sensitivity.sensitive is None:
-        why = "too few paired seeds for a test" if result.n < 2 else "no noise to test by"
-        return f"Sensitivity: unknown, {why} of the positive control{_control(comparison)}."
-    way = "above" if result.delta > 0 else "below"
-    size = f"{metric.text(abs(result.delta))}{metric.unit} {way} its positive control{_control(comparison)}"
-    p = "" if math.isnan(result.p) else f", p {p_phrase(result.p)}"
-    told = "detected" if sensitivity.sensitive else "not detected"
-    if sensitivity.reads_backwards:
-        told = "detected the wrong way round"
-    return f"Sensitivity: {reference} reads {size}, {_interval(result.ci_low, result.ci_high, metric)}{p}: {told}."
-
-
-def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term] = ()) -> str:
-    """How fine the intervals are beside what pretraining brings at all."""
-    gain, metric = sensitivity.gain, comparison.metric
-    if gain is None or gain.paired.n == 0:
-        return "Resolution: unknown, as no random-init control was measured."
-    ends = [(t.ci_low, t.ci_high) for t in terms] or [
-        (e.paired.ci_low, e.paired.ci_high) for e in comparison.declared
-    ]
-    found = [r for low, high in ends if not math.isnan(r := sensitivity.resolution(low, high))]
-    brings = (
-        f"what pretraining brings {quoted(comparison.reference.variant)} over random init "
-        f"({metric.signed(gain.paired.delta)}{metric.unit})"
-    )
-    if not found:
-        return f"Resolution: unknown, as no interval can be set beside {brings}."
-    if (gain.paired.delta < 0) is not metric.lower_is_better:
-        return f"Resolution: none, as there is no gain: {brings} is on the wrong side of zero."
-    low, high = (f"{end(found):.2f}" for end in (min, max))
-    span = low if low == high else f"{low} to {high}"
-    return f"Resolution: the intervals' half-widths are {span} of {brings}."
-
-
-def _control(comparison: Comparison) -> str:
-    words = comparison.description.positive_control
-    return f" ({words})" if words else ""
-
-
-def _plan(comparison: Comparison) -> str:
-    plan = comparison.description.plan
-    if plan is None or not plan.changes:
-        return ""
-    return f"Changed since the analysis plan of {plan.recorded}: {'; '.join(plan.changes)}."
-
-
 def _name(effect: Effect, comparison: Comparison) -> str:
     own = quoted(effect.variant)
     return (
         own if effect.against == comparison.reference.variant else f"{own} against {quoted(effect.against)}"
     )
-
-
-def _seeds(counts: Sequence[int]) -> str:
-    """`3 seeds`, `2 to 5 seeds`."""
-    known = [count for count in counts if count] or [0]
-    least, most = min(known), max(known)
-    return counted(most, "seed") if least == most else f"{least} to {most} seeds"
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def record(found: Answer, comparison: Comparison) -> Mapping[str, object]:
-    """`answer.json`: strict JSON, with null where there is no number."""
-    study, gain = comparison.description, found.sensitivity.gain
-    return {
-        "question": study.question,
-        "metric": study.metric,
-        "sensitive": found.sensitivity.sensitive,
-        "text": found.text,
-        "verdicts": [
-            {
-                "variant": each.variant,
-                "against": each.against,
-                "family": each.family,
-                "verdict": str(each.verdict),
-                "delta": _known(each.delta),
-                "ci_low": _known(each.ci_low),
-                "ci_high": _known(each.ci_high),
-                "n": each.n,
-                "p_holm": _known(each.p_holm),
-                "resolution": _known(each.resolution),
-            }
-            for each in found.judged
-        ],
-        "gain": _known(gain.paired.delta) if gain is not None else None,
-        "plan": None
-        if study.plan is None
-        else {"recorded": study.plan.recorded, "changes": list(study.plan.changes)},
-    }
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -26,8 +26,8 @@ def baseline_check(comparison: Comparison, controls: pd.DataFrame | None) -> Ite
             below.append(f"'{effect.variant}' ({_size(result, metric)})")
     if below:
         yield (
-            f"{listing(below)}: no detectable gain in {metric.words} over the same encoder before any training; "
-            "train longer, or on more images, before reading differences"
+            f"{listing(below)}: no detectable gain in {metric.words} over the same encoder before any "
+            "training; train longer, or on more images, before reading differences"
         )
     pixels = control_values(controls, RAW_PIXELS, reference, metric)
     result = against_control(comparison, reference, pixels)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.trials import check_trials
-from cmae_ablate.report.wording import counted, listing, seed_ranges
+from cmae_ablate.report.wording import Metric, counted, listing, ratio, seed_ranges
 
 COMPLETE = "COMPLETE"
 MACHINE_COLUMNS = ("hardware", "device")
+SECONDS = "seconds.pretrain"
+SAME_FOR_ALL_SEEDS = ("params.encoder", "params.decoder", "flops.pretrain_image")
+MOST_UNEQUAL_SECONDS = 3.0
+"""A loaded machine may take twice as long; three times is another training."""
+MOST_UNEQUAL = 1.3
+"""Times this far from the reference's are no equal time: whole epochs and loads explain less."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,10 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
     order = {variant: index for index, variant in enumerate(description.variants)}
     ours = ours.sort_values(["variant", "seed"], key=lambda c: c.map(order) if c.name == "variant" else c)
     cells = Cells(description, ours.reset_index(drop=True), ())
+    unequal = _unequal_time(cells)
+    if unequal:
+        kept = tuple(note for note in description.notes if note != description.budget_note)
+        cells = replace(cells, description=replace(description, notes=(*kept, unequal)))
     foreign = Counter(checked.loc[~checked["variant"].isin(description.variants), "variant"])
     notes = [
         *(f"'{v}' ({counted(n, 'row')}) is no variant of this study; left out" for v, n in foreign.items()),
@@ -73,9 +83,13 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         *_unpaired(cells),
         *_added(cells),
         *_unlike(cells),
+        *_unnamed(cells),
+        *_trained_otherwise(cells),
+        *_fractions(cells),
+        *([unequal] if unequal else []),
         *_machines(cells),
     ]
-    return Cells(description, cells.rows, tuple(notes))
+    return Cells(cells.description, cells.rows, tuple(notes))
 
 
 def _not_asked(study: StudyDescription) -> Iterator[str]:
@@ -155,10 +169,73 @@ def _unlike(cells: Cells) -> Iterator[str]:
             yield f"'{variant}' {_seeds(seeds)}: not the study's fingerprint, trained otherwise"
 
 
+def _unnamed(cells: Cells) -> Iterator[str]:
+    """Complete cells without a fingerprint: nothing shows which training they are of."""
+    complete = cells.rows[cells.rows["state"] == COMPLETE]
+    if "fingerprint" not in complete.columns:
+        if len(complete):
+            yield "no column 'fingerprint': nothing shows how the cells were trained"
+        return
+    empty = complete[complete["fingerprint"].fillna("").astype(str).str.strip() == ""]
+    for variant, rows in empty.groupby("variant", sort=False):
+        yield f"'{variant}' {_seeds(list(rows['seed']))} without a fingerprint: nothing shows how trained"
+
+
+def _trained_otherwise(cells: Cells) -> Iterator[str]:
+    """Seeds of one variant whose costs show that they are not of one training recipe."""
+    for column in (*SAME_FOR_ALL_SEEDS, SECONDS):
+        values = cells.by_seed(column)
+        for variant in values.columns if len(values) else ():
+            own = values[variant].dropna()
+            usual = float(own.median()) if len(own) else math.nan
+            most = MOST_UNEQUAL_SECONDS if column == SECONDS else 1 + 1e-6
+            odd = own[(own > usual * most) | (own * most < usual)]
+            if len(odd):
+                found = listing([f"{value:,.0f}" for value in odd], 3)
+                yield (
+                    f"'{variant}' {_seeds(list(odd.index))}: {column} is {found} where its other seeds have "
+                    f"{usual:,.0f}; trained otherwise?"
+                )
+
+
+def _fractions(cells: Cells) -> Iterator[str]:
+    """Accuracies that may be fractions: percent are expected, and nothing in the file says otherwise."""
+    study = cells.description
+    for metric in dict.fromkeys((study.metric, *study.report)):
+        values = cells.by_seed(metric)
+        found = values.to_numpy().ravel()
+        found = found[np.isfinite(found)] if len(values) else found
+        if Metric.named(metric).is_accuracy and len(found) and 0 < found.max() <= 1:
+            yield (
+                f"every {metric} lies between 0 and 1: accuracies are read as percent; multiply fractions "
+                "by 100"
+            )
+
+
+def _unequal_time(cells: Cells) -> str:
+    """Why a study of equal time is none after all, or nothing."""
+    study = cells.description
+    against = cost_of(cells, SECONDS, study.reference)
+    if study.budget != "time" or not against > 0:
+        return ""
+    ratios = {v: cost_of(cells, SECONDS, v) / against for v in study.variants if v != study.reference}
+    known = {v: r for v, r in ratios.items() if not math.isnan(r)}
+    unequal = [f"'{v}' {ratio(r)}" for v, r in known.items() if not 1 / MOST_UNEQUAL < r < MOST_UNEQUAL]
+    if not unequal:
+        return ""
+    return (
+        f"the study asks for equal time, yet the cells took otherwise: {listing(unequal)} the reference's "
+        "pretraining time; this is no comparison at equal time"
+    )
+
+
 def _machines(cells: Cells) -> Iterator[str]:
     complete = cells.rows[cells.rows["state"] == COMPLETE]
     for column in (name for name in MACHINE_COLUMNS if name in complete.columns):
-        known = complete[complete[column].notna() & (complete[column].astype(str) != "")]
+        named = complete[column].notna() & (complete[column].astype(str).str.strip() != "")
+        known = complete[named]
+        for variant, rows in complete[~named].groupby("variant", sort=False) if named.any() else ():
+            yield f"'{variant}' {_seeds(list(rows['seed']))}: {column} unknown, so seconds may not compare"
         kinds = list(dict.fromkeys(known[column].astype(str)))
         if len(kinds) > 1:
             yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"

@@ -1,8 +1,8 @@
 """What the controls say of a table: whether it can see a difference at all, and how finely.
 
 A study that finds no difference may be right, or blind. Clinical trials call the distinction assay
-sensitivity (ICH E10): a control that is *known* to be worse is measured along with the variants, and where the
-table does not tell it from the reference either, its other null results say nothing.
+sensitivity (ICH E10): a control that is *known* to be worse is measured along with the variants, and where
+the table does not tell it from the reference either, its other null results say nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,8 @@ from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.stats import ALPHA, Paired, holm, paired
 from cmae_ablate.report.wording import Metric
 
-POSITIVE, RANDOM_INIT, RAW_PIXELS, FROM_SCRATCH = (
-    "positive control",
-    "random init",
-    "raw pixels",
-    "from scratch",
-)
+POSITIVE, RANDOM_INIT = "positive control", "random init"
+RAW_PIXELS, FROM_SCRATCH = "raw pixels", "from scratch"
 CONTROLS = (POSITIVE, RANDOM_INIT, RAW_PIXELS, FROM_SCRATCH)
 
 

@@ -39,7 +39,7 @@ class Term:
     """One effect of a grid.
 
     Attributes:
-        name: The factor, or two joined by a multiplication sign; with levels where a factor has more than two.
+        name: The factor, or two joined by a multiplication sign; with levels where there are several.
         factors: The factor, or the two that interact.
         kind: `main effect`, `interaction`, or `level`: a part of either where a factor has several levels.
         levels: The level of each factor that is compared; empty where several are, which only F can test.
@@ -100,10 +100,7 @@ class Factorial:
     def table(self) -> pd.DataFrame:
         """`factorial.csv`: the analysis of variance with estimates, intervals and adjusted p; then levels."""
         by_name = {term.name: term for term in self.family}
-        rows = [
-            {**row, **_columns(by_name[row["term"]] if row["term"] in by_name else None)}
-            for row in self.anova.to_dict("records")
-        ]
+        rows = [{**row, **_columns(by_name.get(row["term"]))} for row in self.anova.to_dict("records")]
         rows += [{"term": t.name, "df": 1.0, "p": t.p, **_columns(t)} for t in self.terms if t.kind == LEVEL]
         return pd.DataFrame(rows)
 
@@ -176,12 +173,10 @@ class _Grid:
             return None
         # Of one factor: at the level minus at the base; of two: that difference at both levels of the other.
         total = np.zeros(len(self.combinations))
-        for choice in itertools.product((0, 1), repeat=len(term.factors)):
-            at = {
-                f: (term.base, term.levels)[c][i]
-                for i, (f, c) in enumerate(zip(term.factors, choice, strict=True))
-            }
-            total += (-1) ** (len(choice) - sum(choice)) * self._mean(at)
+        ends = [((low, -1), (high, 1)) for low, high in zip(term.base, term.levels, strict=True)]
+        for corner in itertools.product(*ends):
+            at = {factor: level for factor, (level, _) in zip(term.factors, corner, strict=True)}
+            total += math.prod(sign for _, sign in corner) * self._mean(at)
         return total
 
     def _mean(self, at: Levels) -> Weights:

@@ -71,12 +71,13 @@ def phrase(effect: Effect, comparison: Comparison) -> str:
     if effect.family == REFERENCE:
         return REFERENCE
     verdict = judge(effect, comparison.sensitive)
-    if verdict is Verdict.INCOMPLETE:
-        return f"{verdict}: no paired seed"
-    if verdict is Verdict.IDENTICAL:
-        return f"{verdict}: the same weights in every seed"
-    if verdict is Verdict.INSENSITIVE:
-        return str(verdict)
+    reasons = {
+        Verdict.INCOMPLETE: ": no paired seed",
+        Verdict.IDENTICAL: ": the same weights in every seed",
+        Verdict.INSENSITIVE: "",
+    }
+    if verdict in reasons:
+        return f"{verdict}{reasons[verdict]}"
     if effect.family != DECLARED:
         return f"{EXPLORATORY}: {_exploratory(effect, comparison)}"
     if verdict is Verdict.INCONCLUSIVE:

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report.answer import Answer, answer, record, resolution_sentence
-from cmae_ablate.report.baseline_check import baseline_check
-from cmae_ablate.report.cells import Cells, sort_out
-from cmae_ablate.report.controls import (
-    ControlEffect,
-    Sensitivity,
-    control_effects,
-    control_table,
-    sensitivity,
-)
+from cmae_ablate.report.answer_record import record
+from cmae_ablate.report.controls import control_table
 from cmae_ablate.report.curves import curves
-from cmae_ablate.report.effects import Comparison, compare
 from cmae_ablate.report.effects_table import contrasts_table, effects_table
 from cmae_ablate.report.factor_figures import interactions, main_effects
-from cmae_ablate.report.factorial import Factorial, analyse
+from cmae_ablate.report.findings import Findings, find
 from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
-from cmae_ablate.report.gallery import Gallery, gallery_figure, gather
+from cmae_ablate.report.gallery import gallery_figure
 from cmae_ablate.report.latex import latex
-from cmae_ablate.report.localisation import Localisation, localisation
 from cmae_ablate.report.markup import picture
 from cmae_ablate.report.page import PageContent, render
 from cmae_ablate.report.pareto import pareto
@@ -39,11 +28,6 @@ from cmae_ablate.report.theme import FigureJob, draw, save
 
 INPUTS = ("trials.csv", "controls.csv", "analysis_plan.json")
 """Written by the caller, if at all; the page links to them."""
-
-NO_PLAN = (
-    "nothing is known of an analysis plan: whether contrasts, margin and seeds were declared beforehand cannot "
-    "be said"
-)
 
 
 def write_report(
@@ -70,78 +54,24 @@ def write_report(
         UserError: `trials` cannot be a table of cells, or `out` cannot be written.
     """
     extras = artefacts or ReportExtras()
-    found = _analyse(description, trials, controls, extras)
-    given = answer(found.comparison, found.cells, found.sensitivity, found.factorial)
-    terms = found.factorial.terms if found.factorial is not None and description.tests_terms else ()
-    resolution = resolution_sentence(found.comparison, found.sensitivity, terms)
-    table = make_table(found.comparison, found.further, found.cells, controls, resolution)
+    found = find(description, trials, controls, extras)
+    table = make_table(found.comparison, found.further, found.cells, controls, found.resolution)
     try:
-        paths = _write(found, table, given, extras, out)
+        paths = _write(found, table, extras, out)
     except OSError as error:
         place = error.filename or out
         raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
-    return ReportFiles({p.name: p for p in paths}, given.text, (table.header, *table.lines), found.notes)
-
-
-@dataclass(frozen=True)
-class _Findings:
-    """Everything computed before anything is written."""
-
-    cells: Cells
-    comparison: Comparison
-    further: tuple[Comparison, ...]
-    controls: tuple[ControlEffect, ...]
-    sensitivity: Sensitivity
-    factorial: Factorial | None
-    localised: Localisation | None
-    galleries: tuple[Gallery, ...]
-    notes: tuple[str, ...]
-
-
-def _analyse(
-    description: StudyDescription, trials: pd.DataFrame, controls: pd.DataFrame | None, extras: ReportExtras
-) -> _Findings:
-    cells = sort_out(trials, description)
-    beside = [metric for metric in description.report if metric != description.metric]
-    known = [metric for metric in beside if metric in cells.rows.columns]
-    galleries = (
-        gather("Reconstructions", extras.reconstructions, description.variants),
-        gather("Crop boxes", extras.crop_boxes, description.variants),
-    )
-    localised = localisation(extras.curves, description)
-    further = tuple(compare(cells, metric, thorough=False) for metric in known)
-    decisive = compare(cells, description.metric, extras.correct, clusters=extras.clusters)
-    against_controls = control_effects(decisive, controls)
-    seen = sensitivity(decisive, against_controls)
-    comparison = replace(decisive, sensitive=seen.sensitive)
-    notes = (
-        *extras.notes,
-        *cells.notes,
-        *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
-        *(f"'{variant}', seed {seed}: {warning}" for (variant, seed), warning in extras.warnings.items()),
-        *(localised.notes if localised else ()),
-        *(note for gallery in galleries for note in gallery.notes),
-        *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
-        *([NO_PLAN] if description.plan is None else []),
-    )
-    return _Findings(
-        cells=cells,
-        comparison=comparison,
-        further=further,
-        controls=against_controls,
-        sensitivity=seen,
-        factorial=analyse(cells),
-        localised=localised,
-        galleries=galleries,
-        notes=notes,
+    return ReportFiles(
+        {p.name: p for p in paths}, found.answer.text, (table.header, *table.lines), found.notes
     )
 
 
-def _write(found: _Findings, table: Table, given: Answer, extras: ReportExtras, out: Path) -> list[Path]:
+def _write(found: Findings, table: Table, extras: ReportExtras, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     study = found.comparison.description
     drawn = [(job, draw(job, out)) for job in _figures(found, extras)]
-    content = json.dumps(record(given, found.comparison), indent=1, ensure_ascii=False, allow_nan=False)
+    data = record(found.answer.text, found.answer.judged, found.sensitivity, found.comparison)
+    content = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
     paths = [
         *_frames(out, table.full, found),
         _text(out / "answer.json", f"{content}\n"),
@@ -153,7 +83,7 @@ def _write(found: _Findings, table: Table, given: Answer, extras: ReportExtras, 
     ]
     page = PageContent(
         study=study,
-        answer=given,
+        answer=found.answer,
         table=table,
         comparison=found.comparison,
         cells=found.cells,
@@ -168,7 +98,7 @@ def _write(found: _Findings, table: Table, given: Answer, extras: ReportExtras, 
     return [*paths, _text(out / "index.html", render(page))]
 
 
-def _figures(found: _Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
+def _figures(found: Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
     study, metric = found.comparison.description, found.comparison.metric
     jobs: list[FigureJob | None] = [forest(found.comparison), pareto(found.comparison, found.cells)]
     if found.factorial is not None:
@@ -177,7 +107,7 @@ def _figures(found: _Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
     return tuple(job for job in jobs if job is not None)
 
 
-def _frames(out: Path, full: pd.DataFrame, found: _Findings) -> Iterable[Path]:
+def _frames(out: Path, full: pd.DataFrame, found: Findings) -> Iterable[Path]:
     frames = {"table.csv": full, "effects.csv": effects_table(found.comparison)}
     frames["control_effects.csv"] = control_table(found.controls)
     if found.comparison.others or found.comparison.description.contrasts:
