@@ -24,6 +24,8 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?", re.ASCII)
 """Python's own reading also takes `23_5`, `inf`, `nan` and digits of other scripts."""
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SURELY_PERCENT = 10.0
+"""Beside a column of such values, one that never exceeds 1 holds fractions."""
 LIKELY = (0.8, 1.25)
 """A variant's share of the other variants' values, once multiplied by 100, that gives away fractions."""
 
@@ -258,7 +260,7 @@ def _refuse_fractions(path: Path, lines: Sequence[int], columns: Mapping[str, pd
     """Refuse accuracies from 0 to 1 beside others from 0 to 100: by column, and by variant in a column."""
     known = {name: column for name, column in columns.items() if Metric.named(name).is_accuracy}
     filled = {name: c.dropna() for name, c in known.items() if c.dtype == "float64" and c.notna().any()}
-    percent = [name for name, values in filled.items() if values.max() > 1]
+    percent = [name for name, values in filled.items() if values.min() >= SURELY_PERCENT]
     for name, values in filled.items():
         fractions = values.max() <= 1 and values.min() > 0
         if percent and fractions:
