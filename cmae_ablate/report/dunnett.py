@@ -1,8 +1,8 @@
 """Many variants against one reference under a common variance: Dunnett's test and its step-down form.
 
-The k statistics share the reference's mean and the estimated deviation, so that they are correlated by 1/2 and
-less than Bonferroni's bound is needed (Dunnett 1955, 'A multiple comparison procedure for comparing several
-treatments with a control'; stepwise: Dunnett and Tamhane 1991). Two-sided, equal numbers of seeds.
+The k statistics share the reference's mean and the estimated deviation, so that they are correlated by 1/2
+and less than Bonferroni's bound is needed (Dunnett 1955, 'A multiple comparison procedure for comparing
+several treatments with a control'; stepwise: Dunnett and Tamhane 1991). Two-sided, equal numbers of seeds.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cmae_ablate.report.cells import Cells
-from cmae_ablate.report.family import Tested, adjusted_p, simultaneous
+from cmae_ablate.report.effect import DECLARED, EXPLORATORY, REFERENCE, Effect
+from cmae_ablate.report.family import declared_prior, judged
 from cmae_ablate.report.frame import Cell, StudyDescription
 from cmae_ablate.report.power import (
     Planning,
@@ -20,92 +21,12 @@ from cmae_ablate.report.power import (
     required_pairs_interval,
 )
 from cmae_ablate.report.resolution import one_image, same_weights
-from cmae_ablate.report.stats import (
-    ALPHA,
-    UNBOUNDED,
-    Bounds,
-    Equivalence,
-    Paired,
-    Values,
-    bootstrap_interval,
-    equivalence,
-    holm,
-    paired,
-    within,
-)
+from cmae_ablate.report.stats import UNBOUNDED, Bounds, Values, bootstrap_interval, equivalence, paired
 from cmae_ablate.report.two_way import TwoWay, two_way
-from cmae_ablate.report.variance import (
-    MODERATED,
-    PAIRED,
-    POOLED,
-    Modelled,
-    Prior,
-    modelled,
-    moderated_prior,
-    pooled_prior,
-)
+from cmae_ablate.report.variance import PAIRED
 from cmae_ablate.report.wording import Metric
 
-REFERENCE, DECLARED, EXPLORATORY = "reference", "declared", "exploratory"
-
-
-@dataclass(frozen=True)
-class Effect:
-    """One variant against another, paired by seed.
-
-    Attributes:
-        family: `reference` (its own row, no comparison), `declared` (in Holm's family) or `exploratory`.
-        seeds: The paired seeds.
-        differences: One difference a paired seed.
-        paired: The statistics over these pairs; for the reference's own row over all its complete cells.
-        planned: The same over planned seeds alone, where seeds were added later.
-        modelled: The test by the variance that the study declares, where that is not the paired one.
-        p_holm: Adjusted over the family, of the declared test: Holm's, or the stepwise Dunnett's where a pooled
-            variance is declared and all contrasts share their `against`; NaN outside the family.
-        among: How many comparisons `p_holm`, `simultaneous` and the planning reckon with: the family's size,
-            1 outside it.
-        simultaneous: The interval that holds together with those of the whole family, by the declared test.
-        equivalence_p_holm: Holm-adjusted `equivalence.p`.
-        effect_of_interest: The smallest difference worth detecting, which alone is planned for: the margin, or
-            one point of an accuracy; NaN where the study states none.
-        required_pairs: Paired seeds that detect it with 80 % power, the present ones included.
-        required_pairs_interval: The same at both ends of the noise's own 95 % interval.
-        minimum_detectable_effect: The smallest true difference that the present pairs detect with 80 % power.
-        identical: Both encoders have equal weights under every paired seed; never by equal numbers alone.
-        one_image: What one test image is worth, in the metric's unit; NaN where unknown.
-    """
-
-    variant: str
-    against: str
-    family: str
-    seeds: tuple[int, ...]
-    differences: tuple[float, ...]
-    paired: Paired
-    planned: Paired | None = None
-    bootstrap: Bounds = (math.nan, math.nan)
-    equivalence: Equivalence | None = None
-    two_way: TwoWay | None = None
-    modelled: Modelled | None = None
-    p_holm: float = math.nan
-    among: int = 1
-    simultaneous: Bounds = (math.nan, math.nan)
-    equivalence_p_holm: float = math.nan
-    effect_of_interest: float = math.nan
-    required_pairs: float = math.nan
-    required_pairs_interval: Bounds = (math.nan, math.nan)
-    minimum_detectable_effect: float = math.nan
-    identical: bool = False
-    one_image: float = math.nan
-
-    @property
-    def p_declared(self) -> float:
-        """Unadjusted p of the test that the study declares."""
-        return self.paired.p if self.modelled is None else self.modelled.p
-
-    @property
-    def stepwise_only(self) -> bool:
-        """Detected by the stepwise adjustment, though the simultaneous interval reaches 0."""
-        return self.p_holm < ALPHA and self.simultaneous[0] <= 0 <= self.simultaneous[1]
+__all__ = ["DECLARED", "EXPLORATORY", "REFERENCE", "Comparison", "Effect", "Predictions", "compare"]
 
 
 @dataclass(frozen=True)
@@ -186,8 +107,8 @@ def compare(
         same = same_weights(cells.rows, *pair, effect.seeds)
         effect = replace(effect, identical=same, one_image=step if named.is_accuracy else math.nan)
         effects.append(_deepened(effect, both, study, kept, clusters) if thorough else effect)
-    prior = _prior(study.variance, effects, values)
-    effects = _judged(effects, prior, possible)
+    prior = declared_prior(study.variance, effects, values)
+    effects = judged(effects, prior, possible)
     if thorough:
         interest = study.equivalence_margin if study.equivalence_margin is not None else named.worth_telling
         effects = [e if e.family == REFERENCE else _planned(e, interest) for e in effects]
@@ -271,63 +192,16 @@ def _seeds(both: pd.DataFrame) -> tuple[int, ...]:
     return tuple(int(s) for s in both.index)
 
 
-def _prior(variance: str, effects: Sequence[Effect], values: pd.DataFrame) -> Prior | None:
-    """The declared variance, where it is not each comparison's own and can be estimated."""
-    if variance == POOLED:
-        return pooled_prior(values)
-    if variance == MODERATED:
-        return moderated_prior([e.paired for e in effects if e.family == DECLARED])
-    return None
-
-
-def _judged(effects: Sequence[Effect], prior: Prior | None, possible: Bounds) -> list[Effect]:
-    """The same effects with the declared test, adjusted over the family of declared comparisons."""
-    tested = [
-        replace(e, modelled=modelled(e.paired, prior, possible)) if prior and e.family != REFERENCE else e
-        for e in effects
-    ]
-    declared = [index for index, effect in enumerate(tested) if effect.family == DECLARED]
-    family = [_test(tested[i]) for i in declared]
-    p_values = adjusted_p(family, dunnett=(dunnett := _many_to_one(tested, declared, prior)))
-    equal = holm([e.p if (e := tested[i].equivalence) else math.nan for i in declared])
-    intervals = simultaneous(family, dunnett=dunnett)
-    for index, p, p_equal, interval in zip(declared, p_values, equal, intervals, strict=True):
-        own = tested[index].paired
-        tested[index] = replace(
-            tested[index],
-            p_holm=p,
-            among=len(declared),
-            simultaneous=within(interval, own.delta, own.mean - own.delta, possible),
-            equivalence_p_holm=p_equal,
-        )
-    return tested
-
-
-def _test(effect: Effect) -> Tested:
-    own, declared = effect.paired, effect.modelled
-    if own.n < 2:
-        return Tested(own.delta, math.nan, math.nan, math.nan)
-    noise, df = (own.noise, own.n - 1) if declared is None else (declared.noise, declared.df)
-    return Tested(own.delta, noise / math.sqrt(own.n), df, effect.p_declared)
-
-
-def _many_to_one(effects: Sequence[Effect], declared: Sequence[int], prior: Prior | None) -> bool:
-    """Whether Dunnett's test fits: one variance, one `against`, and as many seeds everywhere."""
-    family = [effects[i] for i in declared]
-    alike = len({e.against for e in family}) == 1 and len({e.paired.n for e in family}) == 1
-    return prior is not None and prior.kind == POOLED and alike
-
-
 def _planned(effect: Effect, interest: float) -> Effect:
     """The same effect with how many seeds it needs, at the level that the family needs."""
     own, declared = effect.paired, effect.modelled
+    if own.noiseless:
+        return replace(effect, effect_of_interest=interest)
     planning = (
         Planning(own.noise, own.n, effect.among)
         if declared is None
         else Planning(declared.noise, own.n, effect.among, declared.df_per_pair, declared.prior_df)
     )
-    if own.noiseless:
-        return replace(effect, effect_of_interest=interest)
     return replace(
         effect,
         effect_of_interest=interest,

@@ -46,6 +46,7 @@ def one_image(values: pd.DataFrame, num_images: int | None = None) -> float:
     if not len(found) or not found.any():
         return math.nan
     counts = np.arange(1, MOST_IMAGES)
-    correct = found[:, None] * counts / 100
-    fits = (np.abs(correct - np.round(correct)) < 1e-6).all(axis=0)
-    return float(100 / counts[fits.argmax()]) if fits.any() else math.nan
+    for value in found:
+        correct = value * counts / 100
+        counts = counts[np.abs(correct - np.round(correct)) < 1e-6]
+    return float(100 / counts[0]) if len(counts) else math.nan

@@ -3,8 +3,8 @@
 With few test images the t interval over seeds is too narrow as a statement about new images. Seeds and images
 are crossed (every seed's network sees every image). Their mean squares add up to the variance of the mean
 difference, `(MS_seed + MS_image - MS_residual) / (seeds x images)`, and Satterthwaite's formula gives its
-degrees of freedom (Searle, Casella and McCulloch 1992, 'Variance Components'). Images of one class or one place
-are alike, so that whole clusters of images are the sample where the clusters are known.
+degrees of freedom (Searle, Casella and McCulloch 1992, 'Variance Components'). Images of one class or one
+place are alike, so that whole clusters of images are the sample where the clusters are known.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ def two_way(
 def _by_cluster(
     differences: npt.NDArray[np.float64], clusters: npt.NDArray[np.integer] | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sums of the differences, (S, G), and sizes, (G,), of G clusters; single images where they are too few."""
+    """Sums of the differences, (S, G), and sizes, (G,), of G clusters; of single images below three."""
     images = differences.shape[1]
     if clusters is None or len(found := np.unique(clusters, return_inverse=True)[0]) < FEWEST_CLUSTERS:
         return differences, np.ones(images)
     member = np.searchsorted(found, clusters)
     sums = np.stack([np.bincount(member, weights=row, minlength=len(found)) for row in differences])
-    return sums, np.bincount(member, minlength=len(found)).astype(np.float64)
+    return sums.astype(np.float64), np.bincount(member, minlength=len(found)).astype(np.float64)
 
 
 def _mean_squares(

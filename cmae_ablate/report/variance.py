@@ -1,10 +1,11 @@
 """The variance that a study declares to test by: its own for each comparison, one for all, or in between.
 
-`paired` estimates each comparison's variance from its own few differences and assumes nothing. `pooled` takes
-one variance for all variants from the residuals of the seed x variant layout: many more degrees of freedom,
-too narrow for a variant that is noisier than the rest. `moderated` draws each variance towards the study's mean
-as if that were known with 2 degrees of freedom (the shrinkage of Smyth 2004, 'Linear models and empirical Bayes
-methods for assessing differential expression', with its prior fixed instead of estimated).
+`paired` estimates each comparison's variance from its own few differences and assumes nothing. `pooled`
+takes one variance for all variants from the residuals of the seed x variant layout: many more degrees of
+freedom, too narrow for a variant that is noisier than the rest. `moderated` draws each variance towards the
+study's mean as if that were known with 2 degrees of freedom (the shrinkage of Smyth 2004, 'Linear models
+and empirical Bayes methods for assessing differential expression', with its prior fixed instead of
+estimated).
 """
 
 from __future__ import annotations
