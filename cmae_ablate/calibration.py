@@ -45,11 +45,19 @@ COMPANY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Workload:
-    """A variant as far as its speed depends on it."""
+    """A variant, or a control, as far as its speed depends on it.
+
+    Attributes:
+        spec: The trial.
+        size: Its data set's.
+        cost: Its parameters and FLOPs.
+        pretrains: False for a control that is evaluated without pretraining.
+    """
 
     spec: TrialSpec
     size: ExpectedSize
     cost: Cost
+    pretrains: bool = True
 
     @property
     def image_size(self) -> int:
@@ -112,12 +120,12 @@ def calibrate(workloads: Sequence[Workload], matmul: float, runtime: Runtime, wo
 def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
     """Hours of one cell: pretraining, looks of the crop strategy, passes and trainings of the evaluations."""
     spec, size, cost = workload.spec, workload.size, workload.cost
-    seconds = pretraining_flops(cost, spec, size.train) / speed.training
-    if not spec.is_pretrained:
+    seconds = pretraining_flops(cost, spec, size.train) / speed.training if workload.pretrains else 0.0
+    if workload.pretrains and not spec.is_pretrained:
         # Its own arithmetic is a twentieth of the pass through the encoder.
         seconds += len(_refreshes(spec)) * size.train * cost.flops_encode / speed.encoding
     for choice in _costly(spec):
-        trains = choice.component.factory.trains_encoder  # type: ignore[attr-defined]  # an Evaluation's class
+        trains = choice.trains_encoder
         flops = evaluation_flops(cost, choice, size.train, size.held_out)
         seconds += flops / (speed.training if trains else speed.encoding)
     how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"

@@ -20,7 +20,8 @@ from cmae_ablate.budget import (
     seconds_per_epoch,
 )
 from cmae_ablate.checkpoint import text_digest
-from cmae_ablate.design import Cell, Variant, cells, reference_label, variants
+from cmae_ablate.controls import control_variants
+from cmae_ablate.design import POSITIVE, Cell, Variant, cells, reference_label, variants
 from cmae_ablate.errors import UserError
 from cmae_ablate.pretrain import image_size_of
 from cmae_ablate.queue import PlannedCell
@@ -145,6 +146,9 @@ class Campaign:
 
     def _planned(self, cell: Cell) -> PlannedCell:
         fingerprint = self.fingerprint(cell.spec)
+        if cell.variant.control not in (None, POSITIVE):
+            untrained = cell.spec.untrained_fingerprint(self.data_of(cell.spec).digest)
+            fingerprint = text_digest(f"{cell.variant.control} {untrained}")[:32]
         if self.is_tuning and self.study.search is not None:
             fingerprint = text_digest(f"{fingerprint} {self.study.search.identity}")[:32]
         return PlannedCell(
@@ -175,6 +179,20 @@ def begin(study: Study, places: Places, progress: Progress, notice: Callable[[st
     choices = {_key(variant.spec["dataset"]): variant.spec["dataset"] for variant in found}
     data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
     return Campaign(study, found, data, places)
+
+
+def controls_of(campaign: Campaign) -> Campaign:
+    """The controls of a study, in an Optuna study and an MLflow experiment of their own.
+
+    Args:
+        campaign: The study, with the winners' settings where it has a search.
+
+    Raises:
+        UserError: The study's positive control does not fit.
+    """
+    found = control_variants(campaign.study, campaign.variants)
+    study = replace(campaign.study, name=f"{campaign.study.name}/controls", report=(), search=None)
+    return Campaign(study, list(found.variants), campaign.data, campaign.places, notes=found.notes)
 
 
 def check_batch(study: Study, variant: Variant, images: int) -> None:

@@ -192,7 +192,7 @@ def evaluation_flops(cost: Cost, choice: Choice, num_train: int, num_held_out: i
     reads = cost.flops_encode * (num_train + num_held_out)
     if epochs is None:
         return reads
-    if choice.component.factory.trains_encoder:  # type: ignore[attr-defined]  # an Evaluation's class
+    if choice.trains_encoder:
         return epochs * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
     augmented = choice.options.get("augmented", True)
     return reads + (epochs * num_train * cost.flops_encode if augmented else 0.0)

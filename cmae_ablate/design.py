@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Final, Literal
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import suggest
@@ -15,6 +16,12 @@ from cmae_ablate.study_file import Study
 from cmae_ablate.study_keys import BUDGETS, Factor
 
 Levels = dict[str, str]
+ControlKind = Literal["random init", "raw pixels", "positive control", "evaluation"]
+"""What a control is; `evaluation` where an evaluation is itself one, as `from_scratch` is."""
+RANDOM_INIT: Final = "random init"
+RAW_PIXELS: Final = "raw pixels"
+POSITIVE: Final = "positive control"
+EVALUATION: Final = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,13 @@ class Variant:
         label: Its levels, joined with ` + `.
         levels: Level label by factor.
         spec: The trial with seed 0.
+        control: Which control it is a row of; None for a variant of the table.
     """
 
     label: str
     levels: Mapping[str, str]
     spec: TrialSpec
+    control: ControlKind | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,12 @@ def variants(study: Study) -> list[Variant]:
 def cells(study: Study, found: list[Variant]) -> list[Cell]:
     """Every variant with every seed, seed-major: an interrupted study leaves complete paired blocks."""
     seeds = range(study.first_seed, study.first_seed + study.seeds)
-    return [Cell(variant, seed) for seed in seeds for variant in found]
+    return [
+        Cell(variant, seed)
+        for seed in seeds
+        for variant in found
+        if variant.control != RAW_PIXELS or seed == study.first_seed  # pixels have no seed
+    ]
 
 
 def reference_label(study: Study) -> str:
@@ -197,6 +211,14 @@ def _check_metrics(study: Study, variant: Variant) -> None:
     wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]
     wanted += [(("search", "metric"), study.search.metric)] if study.search else []
     for path, metric in wanted:
+        label = metric.rpartition(".")[0]
+        control = variant.spec.control_evaluations.get(label)
+        if control is not None:
+            raise study.error(
+                path,
+                f"'{label}' is a control: it does not depend on the pretraining, so no variants differ in "
+                f"it, and its numbers stand in controls.csv; name a metric of {control.control_of} instead",
+            )
         if metric not in produced and not (path[0] == "report" and metric == "pretrain.loss"):
             raise study.error(
                 path, f"no evaluation of '{variant.label}' produces '{metric}'; {suggest(metric, produced)}"

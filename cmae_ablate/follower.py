@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cmae_ablate.campaign import Campaign
@@ -40,11 +40,11 @@ def check_ranks(campaign: Campaign, ranks: Ranks) -> None:
         )
 
 
-def follow(campaign: Campaign, runtime: Runtime, stop: Callable[[], int]) -> int:
+def follow(campaigns: Sequence[Campaign], runtime: Runtime, stop: Callable[[], int]) -> int:
     """Train with rank 0 until it dismisses all.
 
     Args:
-        campaign: The study, the same on every rank.
+        campaigns: The study and its controls, the same on every rank; tasks count the cells of all.
         runtime: Device and ranks.
         stop: The exit status that a signal asks for, or 0.
 
@@ -54,11 +54,13 @@ def follow(campaign: Campaign, runtime: Runtime, stop: Callable[[], int]) -> int
     Raises:
         RankError: Another rank is gone.
     """
+    cells = [(campaign, planned) for campaign in campaigns for planned in campaign.planned]
     while True:
         status, task = runtime.ranks.exchange(stop())
         if status or task == DISMISSED:
             return status
-        spec = campaign.cell(campaign.planned[task]).spec
+        campaign, planned = cells[task]
+        spec = campaign.cell(planned).spec
         training = spec.training
         set_threads(training.threads)
         own = replace(runtime, precision=training.precision, compile=training.compile)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmae_ablate import design
+from cmae_ablate.controls import control_variants
 from cmae_ablate.study_file import Study, load
 
 if TYPE_CHECKING:
@@ -57,12 +58,12 @@ class Options:
         return self._study
 
     def check(self) -> None:
-        """Say what is wrong with the study or with any of its variants.
+        """Say what is wrong with the study, with any of its variants or with its positive control.
 
         Raises:
             UserError: Something is.
         """
-        design.variants(self._study)
+        control_variants(self._study, design.variants(self._study))
 
     def begin(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,8 @@ from cmae_ablate.arrays import ExpectedSize, prepare
 from cmae_ablate.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
 from cmae_ablate.calibration import Speed, Workload, calibrate, estimate
 from cmae_ablate.campaign import Places, check_batch
-from cmae_ablate.design import Variant
+from cmae_ablate.controls import control_variants
+from cmae_ablate.design import POSITIVE, RAW_PIXELS, Variant
 from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.options import Options
 from cmae_ablate.progress import preparation
@@ -27,10 +29,10 @@ from cmae_ablate.study_file import Study
 
 @dataclass(frozen=True)
 class VariantPlan:
-    """One variant's cost.
+    """The cost of one variant, or of one control.
 
     Attributes:
-        variant: The variant.
+        variant: The variant or the control.
         size: Its data set's expected size.
         cost: Parameters, FLOPs and memory.
         hours: Of one cell, pretraining and evaluations.
@@ -40,6 +42,10 @@ class VariantPlan:
     size: ExpectedSize
     cost: costs.Cost
     hours: costs.Estimate
+
+    def cells(self, seeds: int) -> int:
+        """How many cells it has."""
+        return 1 if self.variant.control == RAW_PIXELS else seeds
 
 
 def show_plan(options: Options, console: Console) -> None:
@@ -56,17 +62,24 @@ def show_plan(options: Options, console: Console) -> None:
     for variant in variants:
         check_batch(study, variant, sizes[variant.label].train)
     shared = _shared(options, study, variants, sizes, console)
-    plans = plan_variants(options, shared, study.seeds, sizes, Runtime(device))
+    controls = control_variants(study, shared)
+    of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
+    sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
+    all_plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, Runtime(device))
+    plans, apart = all_plans[: len(shared)], all_plans[len(shared) :]
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
-    for notice in dict.fromkeys(text for variant in variants for text in variant.spec.notices):
+    notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
+    for notice in (*notices, *controls.notes):
         console.print(f"note: {notice}", highlight=False, markup=False)
     _show_setting(plans, console)
-    _show_costs(plans, study.seeds, design.reference_label(study), console)
-    hours = sum(plan.hours.hours for plan in plans) * study.seeds
+    _show_costs(all_plans, study.seeds, design.reference_label(study), console)
+    hours = sum(plan.hours.hours * plan.cells(study.seeds) for plan in all_plans)
     cells = len(plans) * study.seeds
+    more = sum(plan.cells(study.seeds) for plan in apart)
     tuning = _show_tuning(options, study, plans, sizes, Runtime(device), console) if study.search else 0.0
     console.print(
-        f"{cells} cells ({len(plans)} variants x {study.seeds} seeds), {duration(hours)} of computation"
+        f"{cells} cells ({len(plans)} variants x {study.seeds} seeds) and {more} of controls, "
+        f"{duration(hours)} of computation"
         f"{f', {duration(hours + tuning)} with the tuning' if tuning else ''}; {plans[0].hours.basis}",
         highlight=False,
     )
@@ -121,12 +134,12 @@ def plan_variants(
     sizes: Mapping[str, ExpectedSize],
     runtime: Runtime,
 ) -> list[VariantPlan]:
-    """Every variant's cost, and its hours at the speed that a moment's work shows."""
+    """Every variant's and control's cost, and its hours at the speed that a moment's work shows."""
     threads = max(variant.spec.training.threads for variant in variants)
     workers = min(options.workers or worker_count(runtime.device, threads), len(variants) * seeds)
     set_threads(threads if runtime.device.type == "cpu" else 1)
     matmul = costs.matmul_speed(runtime)
-    work = [_workload(variant.spec, sizes[variant.label]) for variant in variants]
+    work = [_workload(variant, sizes[variant.label]) for variant in variants]
     counted = f"{threads} thread{'' if threads == 1 else 's'} a cell"
     machine = f"this {runtime.device.type} with {counted}, {matmul / 1e9:,.0f} GFLOP/s at best"
     speeds: list[Speed] = calibrate(work, matmul, runtime, workers if runtime.device.type == "cpu" else 1)
@@ -161,8 +174,15 @@ def _show_tuning(
     return hours
 
 
-def _workload(spec: TrialSpec, size: ExpectedSize) -> Workload:
-    return Workload(spec, size, costs.measure(spec, spec.training.image_size or size.image_size))
+def _workload(variant: Variant, size: ExpectedSize) -> Workload:
+    # Classifiers on raw pixels pass nothing through an encoder; like those on features they are left out.
+    spec = replace(variant.spec, evaluations={}) if variant.control == RAW_PIXELS else variant.spec
+    cost = costs.measure(spec, spec.training.image_size or size.image_size)
+    return Workload(spec, size, cost, pretrains=variant.control in (None, POSITIVE))
+
+
+def _dataset(spec: TrialSpec) -> str:
+    return json.dumps(spec["dataset"].to_tree(), sort_keys=True)
 
 
 def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
@@ -181,7 +201,7 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
         f"{training.base_lr:g}, warm-up {training.warmup_epochs:g} epochs, {training.precision}",
         highlight=False,
     )
-    for label, choice in spec.evaluations.items():
+    for label, choice in {**spec.evaluations, **spec.control_evaluations}.items():
         epochs = f", {choice.options['epochs']} epochs" if "epochs" in choice.options else ""
         console.print(f"evaluation: {label} ({choice.name}{epochs})", highlight=False)
 
@@ -200,18 +220,27 @@ def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, consol
     )
     for plan in plans:
         label = plan.variant.label
+        trained = plan.variant.control in (None, POSITIVE)
         table.add_row(
-            f"{label} (reference)" if label == reference else label,
-            f"0-{seeds - 1}" if seeds > 1 else "0",
-            str(plan.variant.spec.training.epochs),
-            _count(plan.cost.params_encoder),
-            _count(plan.cost.params_decoder),
-            _count(sum(plan.cost.params_objectives.values())) if plan.cost.params_objectives else "-",
-            f"{plan.cost.flops_image / 1e9:.3g}",
-            f"{plan.cost.memory_bytes / 1e9:.2g} GB",
+            f"{label} (reference)" if label == reference and not plan.variant.control else label,
+            f"0-{plan.cells(seeds) - 1}" if plan.cells(seeds) > 1 else "0",
+            *(_costs(plan) if trained else ["-"] * 6),
             duration(plan.hours.hours),
         )
     console.print(table)
+
+
+def _costs(plan: VariantPlan) -> list[str]:
+    """What it trains: epochs, parameters, FLOPs and memory."""
+    cost = plan.cost
+    return [
+        str(plan.variant.spec.training.epochs),
+        _count(cost.params_encoder),
+        _count(cost.params_decoder),
+        _count(sum(cost.params_objectives.values())) if cost.params_objectives else "-",
+        f"{cost.flops_image / 1e9:.3g}",
+        f"{cost.memory_bytes / 1e9:.2g} GB",
+    ]
 
 
 def _count(number: int) -> str:

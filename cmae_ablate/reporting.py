@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cmae_ablate import design, results
 from cmae_ablate.analysis_plan import PLAN_FILE, read_plan, with_plan
-from cmae_ablate.campaign import Campaign, Places
+from cmae_ablate.campaign import Campaign, Places, controls_of
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import UserError
 from cmae_ablate.exhibits import exhibits
@@ -20,7 +20,6 @@ from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
 from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.terminal import show_table
-from cmae_ablate.runtime import Runtime, pick_device
 from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import Status
@@ -61,11 +60,19 @@ def settled(campaign: Campaign) -> Campaign:
     return frozen(campaign, won)
 
 
-def report_study(campaign: Campaign, queue: Queue, options: Options) -> ReportFiles:
-    """Write `trials.csv`, `controls.csv` and the report from what the queue knows."""
-    statuses = queue.status()
+def report_study(
+    campaign: Campaign, statuses: Sequence[CellStatus], apart: Sequence[CellStatus], options: Options
+) -> ReportFiles:
+    """Write `trials.csv`, `controls.csv` and the report from what the queues know; nothing is computed.
+
+    Args:
+        campaign: The study.
+        statuses: Its cells.
+        apart: Its controls.
+        options: The command line's.
+    """
     trials = results.trials_frame(statuses)
-    controls = results.controls_frame(campaign, Runtime(pick_device(options.device)), statuses)
+    controls = results.controls_frame(campaign.variants, apart)
     campaign.folder.mkdir(parents=True, exist_ok=True)
     trials.to_csv(campaign.folder / "trials.csv", index=False)
     controls.to_csv(campaign.folder / "controls.csv", index=False)
@@ -89,19 +96,19 @@ def report_again(options: Options, console: Console) -> int:
     """`report STUDY.yaml`: the report of whatever is complete.
 
     Returns:
-        0 when every cell is complete, else 1.
+        0 when every cell and every control is complete, else 1.
     """
     study = options.load()
     if not has_state(options):
         return _say_nothing_ran(study, options, console)
     campaign = settled(options.begin(study, console))
-    queue = open_queue(campaign)
-    if not any(status.state == "COMPLETE" for status in queue.status()):
-        say_failures(queue.status(), console)
+    statuses, controls = open_queue(campaign).status(), open_queue(controls_of(campaign)).status()
+    if not any(status.state == "COMPLETE" for status in statuses):
+        say_failures(statuses, console)
         return _say_nothing_ran(study, options, console)
-    files = report_study(campaign, queue, options)
+    files = report_study(campaign, statuses, controls, options)
     say(files, study.question, campaign.folder, console)
-    return say_failures(queue.status(), console)
+    return say_failures([*statuses, *controls], console)
 
 
 def report_csv(options: Options, trials: Path, console: Console) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 import pandas as pd
 
 from cmae_ablate.budget import Share, budget_note
-from cmae_ablate.campaign import Campaign
-from cmae_ablate.design import Variant
+from cmae_ablate.controls import CONTROL, OWNER
+from cmae_ablate.design import RAW_PIXELS, Variant
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.runtime import Runtime
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
-from cmae_ablate.trial import Bench, random_init_control, raw_pixel_control
 from cmae_ablate.tuning import tuning_note
 
 
@@ -86,41 +83,46 @@ def describe(
     )
 
 
-def controls_frame(campaign: Campaign, runtime: Runtime, statuses: Iterable[CellStatus]) -> pd.DataFrame:
-    """`controls.csv`: random-init encoders and raw pixels through the same evaluations, and from scratch.
+def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) -> pd.DataFrame:
+    """`controls.csv`: one row a complete control and seed; raw pixels, which have no seed, have one.
 
-    The last only where the study asks for the evaluation `from_scratch`, which needs labels and trains. It is
-    run with each cell, yet says nothing of the pretraining: so it stands among the controls, where its top-1
-    is set against the fine-tuned one.
+    A control that is an evaluation has its number a second time under the evaluation that it is the control
+    of: training from scratch stands under the fine-tuned accuracy that it is set against.
 
     Args:
-        campaign: The study.
-        runtime: Where to evaluate.
-        statuses: Its cells, which know what training from scratch gave.
+        variants: Of the study.
+        statuses: Of its controls.
     """
-    scratch = _from_scratch(campaign, statuses)
+    controlled = _controlled(variants)
+    done = [status for status in statuses if status.state == "COMPLETE"]
     rows: list[dict[str, Any]] = []
-    done: set[str] = set()
-    for variant in campaign.variants:
-        identity = _control_identity(variant.spec)
-        if identity in done:
-            continue
-        done.add(identity)
-        bench = Bench(campaign.data_of(variant.spec), runtime, campaign.places.cache)
-        owner = variant.label
-        for seed in range(campaign.study.seeds):
-            metrics = random_init_control(variant.spec.with_seed(seed), bench)
-            rows.append({"control": "random init", "variant": owner, "seed": seed, **metrics})
-        rows.append(
-            {"control": "raw pixels", "variant": owner, "seed": 0, **raw_pixel_control(variant.spec, bench)}
-        )
-        rows += [
-            {"control": "from scratch", "variant": owner, "seed": seed, **metrics}
-            for seed, metrics in scratch.get(identity, {}).items()
-        ]
-    if len(done) == 1:
-        rows = [{**row, "variant": ""} for row in rows]
-    return pd.DataFrame(rows)
+    for name in dict.fromkeys(status.cell.variant for status in done):
+        for status in (each for each in done if each.cell.variant == name):
+            levels, metrics = status.cell.levels, status.results.get("metrics")
+            row: dict[str, Any] = {CONTROL: levels[CONTROL], OWNER: levels[OWNER]}
+            row |= {"seed": None if levels[CONTROL] == RAW_PIXELS else status.cell.seed}
+            for metric, value in metrics.items() if isinstance(metrics, Mapping) else ():
+                label, _, kind = str(metric).rpartition(".")
+                row |= {str(metric): value}
+                row |= {f"{controlled[label]}.{kind}": value} if label in controlled else {}
+            row |= {"fingerprint": status.cell.fingerprint}
+            row |= {"weights_sha256": status.results.get("weights_sha256", "")}
+            rows.append(row)
+    first, last = [CONTROL, OWNER, "seed"], ["fingerprint", "weights_sha256"]
+    frame = pd.DataFrame(rows, columns=None if rows else first + last)
+    frame["seed"] = frame["seed"].astype("Int64")
+    return frame[[column for column in frame if column not in last] + last]
+
+
+def _controlled(variants: Sequence[Variant]) -> dict[str, str]:
+    """By label of an evaluation that is a control: that of the one whose control it is, where asked for."""
+    found: dict[str, str] = {}
+    for variant in variants:
+        labels = {choice.name: label for label, choice in variant.spec.evaluations.items()}
+        for label, choice in variant.spec.control_evaluations.items():
+            if choice.control_of in labels:
+                found.setdefault(label, labels[choice.control_of])
+    return found
 
 
 def dataset_of(variants: Sequence[Variant]) -> str:
@@ -183,27 +185,3 @@ def protocols(statuses: Iterable[CellStatus]) -> dict[str, str]:
                 if metric.split(".")[0] in known
             }
     return {}
-
-
-def _from_scratch(
-    campaign: Campaign, statuses: Iterable[CellStatus]
-) -> dict[str, dict[int, dict[str, float]]]:
-    """What training from scratch gave, by encoder and seed; every variant with the encoder has the same."""
-    found: dict[str, dict[int, dict[str, float]]] = {}
-    for status in statuses:
-        spec, metrics = campaign.cell(status.cell).spec, status.results.get("metrics")
-        names = {choice.name: label for label, choice in spec.evaluations.items()}
-        if status.state != "COMPLETE" or "from_scratch" not in names or not isinstance(metrics, Mapping):
-            continue
-        own = f"{names['from_scratch']}."
-        row = {str(name): float(str(value)) for name, value in metrics.items() if str(name).startswith(own)}
-        if "fine_tune" in names:
-            row |= {f"{names['fine_tune']}.{name.removeprefix(own)}": row[name] for name in list(row)}
-        found.setdefault(_control_identity(spec), {}).setdefault(status.cell.seed, row)
-    return found
-
-
-def _control_identity(spec: TrialSpec) -> str:
-    tree = spec.to_tree()
-    parts = [tree["dataset"], tree["backbone"], tree["evaluations"], spec.training.image_size]
-    return json.dumps(parts, sort_keys=True)

@@ -12,7 +12,10 @@ from rich.console import Console
 
 from cmae_ablate import design, results
 from cmae_ablate.analysis_plan import record_plan
-from cmae_ablate.campaign import Campaign, check_batch
+from cmae_ablate.campaign import Campaign, check_batch, controls_of
+from cmae_ablate.control_cells import run_any
+from cmae_ablate.controls import control_variants
+from cmae_ablate.design import EVALUATION, RANDOM_INIT, RAW_PIXELS
 from cmae_ablate.disk import private_files
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import DivergedError, UserError
@@ -35,9 +38,11 @@ from cmae_ablate.reporting import (
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.study_file import Study
 from cmae_ablate.tracking import Tracker, ui_command
-from cmae_ablate.trial import Bench, run_cell
+from cmae_ablate.trial import Bench
 from cmae_ablate.tuning import SEARCH_CSV, frozen, search_frame, tuning_of, winners, with_corners
-from cmae_ablate.workforce import INTERRUPTED, make_places, open_tracker, work_through
+from cmae_ablate.untrained import untrained_encoder
+from cmae_ablate.worker import Job
+from cmae_ablate.workforce import INTERRUPTED, make_places, open_job, work_through
 
 NO_PREDICTIONS = (
     "a CSV holds no per-image predictions: comparisons with imported cells have no interval over seeds and "
@@ -69,7 +74,9 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         )
     study = options.load()
     # Everything is checked before data are touched or anything is created.
-    levels = {variant.label: variant.levels for variant in design.variants(study)}
+    resolved = design.variants(study)
+    control_variants(study, resolved)
+    levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
     tables = {str(path): _rows(read_trials(path, described)) for path in imported}
     pick_device(options.device)
@@ -82,26 +89,44 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         if found is None:
             return status
         campaign = found
-        make_places(campaign)
-    queue, tracker = open_queue(campaign), open_tracker(campaign)
-    tracker.open_study(campaign.planned, _description(study, options))
+    table, controls = open_jobs(campaign, options, console)
     if tables:
-        _import(tables, queue, tracker, study.metric, console)
-    status = work_through(campaign, options, queue, tracker, console)
+        _import(tables, table.queue, table.tracker, study.metric, console)
+    status = work_through((table, controls), options, console)
     if status in INTERRUPTED:
         return status
+    return _finish(table, controls, options, console)
+
+
+def open_jobs(campaign: Campaign, options: Options, console: Console) -> tuple[Job, Job]:
+    """The study's cells and its controls, each with queue and tracker; says what the user should know."""
+    controls = controls_of(campaign)
+    for text in controls.notes:
+        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+    make_places(campaign, controls)
+    table, apart = open_job(campaign), open_job(controls)
+    for job in (table, apart):
+        job.tracker.open_study(job.campaign.planned, _description(campaign.study, options))
+    return table, apart
+
+
+def _finish(table: Job, controls: Job, options: Options, console: Console) -> int:
+    """Write the report, say what came out, and end every run; the exit status."""
+    jobs, campaign = (table, controls), table.campaign
+    found = [job.queue.status() for job in jobs]
     try:
-        files = report_study(campaign, queue, options)
+        files = report_study(campaign, found[0], found[1], options)
     except BaseException:
-        tracker.finish_study({}, "FAILED")
+        for job in jobs:
+            job.tracker.finish_study({}, "FAILED")
         raise
-    statuses = queue.status()
-    say(files, study.question, campaign.folder, console)
-    status = say_failures(statuses, console)
-    if any(each.state == "WAITING" for each in statuses):
+    say(files, campaign.study.question, campaign.folder, console)
+    status = say_failures([each for statuses in found for each in statuses], console)
+    if any(each.state == "WAITING" for statuses in found for each in statuses):
         console.print(ALL_GONE, highlight=False, markup=False, soft_wrap=True)
-    track_summary(results.trials_frame(statuses), tracker, "FAILED" if status else "FINISHED")
-    _say_where(campaign, tracker, console)
+    for job, statuses in zip(jobs, found, strict=True):
+        track_summary(results.trials_frame(statuses), job.tracker, "FAILED" if status else "FINISHED")
+    _say_where(campaign, table.tracker, console)
     return status
 
 
@@ -125,16 +150,16 @@ def run_search(campaign: Campaign, options: Options, console: Console) -> tuple[
     """
     tuning = tuning_of(campaign)
     make_places(tuning)
-    queue, tracker = open_queue(tuning), open_tracker(tuning)
-    tracker.open_study(tuning.planned, _description(campaign.study, options))
-    status = work_through(tuning, options, queue, tracker, console)
-    statuses = queue.status()
+    job = open_job(tuning)
+    job.tracker.open_study(tuning.planned, _description(campaign.study, options))
+    status = work_through((job,), options, console)
+    statuses = job.queue.status()
     search_frame(campaign, statuses).to_csv(campaign.folder / SEARCH_CSV, index=False)
     if status in INTERRUPTED:
         return None, status
     won = winners(campaign, statuses)
     status = say_failures(statuses, console)
-    track_summary(results.trials_frame(statuses), tracker, "FINISHED" if won else "FAILED")
+    track_summary(results.trials_frame(statuses), job.tracker, "FINISHED" if won else "FAILED")
     if won is None:
         console.print(
             "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
@@ -143,7 +168,7 @@ def run_search(campaign: Campaign, options: Options, console: Console) -> tuple[
             soft_wrap=True,
         )
         return None, 1
-    queue.note("winners", {label: dict(each.settings) for label, each in won.items()})
+    job.queue.note("winners", {label: dict(each.settings) for label, each in won.items()})
     found = frozen(campaign, won)
     for note in found.notes:
         console.print(f"search: {note}", highlight=False, markup=False)
@@ -185,20 +210,26 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     Raises:
         UserError: The study has no such cell.
     """
-    campaign = settled(options.begin(options.load(), console, measure=True))
-    known = {f"{cell.variant}:{cell.seed}": cell for cell in campaign.planned}
-    if name not in known:
+    table = settled(options.begin(options.load(), console, measure=True))
+    controls = controls_of(table)
+    found = {
+        f"{planned.variant}:{planned.seed}": (campaign, planned)
+        for campaign in (controls, table)  # of two cells with one name the table's counts
+        for planned in campaign.planned
+    }
+    if name not in found:
         raise UserError(
-            f"--cell {name}: the study has no such cell; choose VARIANT:SEED from {', '.join(known)}"
+            f"--cell {name}: the study has no such cell; choose VARIANT:SEED from {', '.join(found)}"
         )
-    cell = campaign.cell(known[name])
-    make_places(campaign)
-    recorded = {status.cell.id: status.results for status in open_queue(campaign).status()}[known[name].id]
+    campaign, planned = found[name]
+    cell = campaign.cell(planned)
+    make_places(table, controls)
+    recorded = {status.cell.id: status.results for status in open_queue(campaign).status()}[planned.id]
     training = cell.spec.training
     set_threads(training.threads)
     runtime = Runtime(pick_device(options.device), training.precision, training.compile)
     with TemporaryDirectory(prefix="cmae-ablate-") as folder:
-        result = run_cell(cell.spec, Bench(campaign.data_of(cell.spec), runtime, Path(folder)))
+        result = run_any(cell, Bench(campaign.data_of(cell.spec), runtime, Path(folder)))
     for metric, value in sorted(result.metrics.items()):
         console.print(f"{metric}: {value:.6g}", highlight=False)
     before = recorded.get("weights_sha256")
@@ -214,20 +245,25 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
 
 
 def _check_runs(campaign: Campaign) -> None:
-    """Refuse a study of which a variant, or an end of its search's space, cannot run."""
+    """Refuse a study of which a variant, a control, or an end of its search's space, cannot run."""
     smoke_pass(with_corners(campaign) if campaign.study.search else campaign)
+    smoke_pass(controls_of(campaign))
 
 
 def smoke_pass(campaign: Campaign) -> None:
-    """Take one step of every variant on noise, before anything is trained.
+    """Take one step of every variant on noise, before anything is trained; build what is not trained at all.
 
     Raises:
         UserError: A variant cannot be built or run, or its batch needs more images than there are.
     """
     set_threads(1)
     for variant in campaign.variants:
-        check_batch(campaign.study, variant, len(campaign.data_of(variant.spec).train))
+        size = image_size_of(variant.spec, campaign.data_of(variant.spec))
         try:
-            smoke(variant.spec, image_size_of(variant.spec, campaign.data_of(variant.spec)))
+            if variant.control in (RANDOM_INIT, EVALUATION):
+                untrained_encoder(variant.spec, size)
+            elif variant.control != RAW_PIXELS:
+                check_batch(campaign.study, variant, len(campaign.data_of(variant.spec).train))
+                smoke(variant.spec, size)
         except (UserError, DivergedError) as error:
             raise UserError(f"{campaign.study.origin.file}: variant '{variant.label}': {error}") from error

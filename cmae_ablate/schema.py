@@ -59,6 +59,8 @@ def study_schema() -> dict[str, Any]:
         "search": search,
         "equivalence_margin": {"type": "number", "exclusiveMinimum": 0},
         "set": _object(trial),
+        # As a level of path `.`: keys may be dotted, so the loader checks them.
+        "positive_control": {"anyOf": [{"enum": ["none", None]}, {"type": "object", "minProperties": 1}]},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -54,6 +54,14 @@ class Encoder(Protocol):
         """How much the class token attends to each patch in the last block, mean over heads, (B, N)."""
         ...
 
+    def fresh(self) -> Encoder:
+        """An encoder of the same architecture as it is before any training, whatever weights this one has.
+
+        What controls need of an encoder whose weights come from elsewhere. Draws from torch's global
+        generator; no part is shared with this encoder.
+        """
+        ...
+
     def parameters(self) -> Iterable[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Tensor]: ...
 
@@ -252,6 +260,10 @@ class Evaluation(Protocol):
     Attributes:
         metrics: Names of the metrics that a call returns; a class attribute, known before any training.
         trains_encoder: Whether it trains an encoder's weights; controls leave such evaluations out.
+
+    An evaluation that does not depend on the pretraining has a class attribute `control_of`: the name of the
+    evaluation that it is the control of, as `from_scratch` is of `fine_tune`. It is run once a seed for each
+    architecture, not once a variant; its numbers stand in `controls.csv` alone.
     """
 
     metrics: tuple[str, ...]

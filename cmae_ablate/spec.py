@@ -60,6 +60,10 @@ class Training(BaseModel):
     """torch.compile of the training step; off on CPU. Source: ours; MAE compiles nothing."""
 
 
+EVALUATED_WITH = ("image_size", "precision", "threads")
+"""What of the training an evaluation depends on, too."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A component with all of its options filled in."""
@@ -79,6 +83,17 @@ class Choice:
         registry: Registry[Any] = SLOTS[self.slot]
         return registry[self.name]
 
+    @property
+    def control_of(self) -> str | None:
+        """Of an evaluation: the name of the one whose control it is; None where it measures a pretraining."""
+        found: str | None = getattr(self.component.factory, "control_of", None)
+        return found
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Of an evaluation: whether it trains an encoder's weights."""
+        return bool(self.component.factory.trains_encoder)  # type: ignore[attr-defined]  # an Evaluation's class
+
     def to_tree(self) -> Tree:
         """As a study file would write it."""
         return {"name": self.name, **self.options}
@@ -92,8 +107,10 @@ class TrialSpec:
         seed: Source of every random stream.
         components: The required slots, by slot.
         objectives: Built objectives by short slot name, such as `contrastive`; what is off is absent.
-        evaluations: By label.
+        evaluations: By label; all of them measure the pretrained encoder.
         training: Optimisation.
+        control_evaluations: Those of the study that do not depend on the pretraining, by label; no part of
+            the fingerprint.
         notices: What resolution changed and the user should hear; no part of the fingerprint.
     """
 
@@ -102,6 +119,7 @@ class TrialSpec:
     objectives: Mapping[str, Choice] = field(hash=False)
     evaluations: Mapping[str, Choice] = field(hash=False)
     training: Training
+    control_evaluations: Mapping[str, Choice] = field(default_factory=dict, hash=False)
     notices: tuple[str, ...] = field(default=(), compare=False)
 
     def __getitem__(self, slot: str) -> Choice:
@@ -126,7 +144,10 @@ class TrialSpec:
             **{slot: choice.to_tree() for slot, choice in self.components.items()},
             "objectives": {name: choice.to_tree() for name, choice in self.objectives.items()},
             "training": self.training.model_dump(mode="json"),
-            "evaluations": {label: choice.to_tree() for label, choice in self.evaluations.items()},
+            "evaluations": {
+                label: choice.to_tree()
+                for label, choice in {**self.evaluations, **self.control_evaluations}.items()
+            },
         }
 
     def pretrain_fingerprint(self, data_digest: str) -> str:
@@ -146,6 +167,18 @@ class TrialSpec:
         """Names the whole trial: its pretraining and its evaluations."""
         evaluations = {label: _identity(choice) for label, choice in self.evaluations.items()}
         return _digest({"pretrain": self.pretrain_fingerprint(data_digest), "evaluations": evaluations})
+
+    def untrained_fingerprint(self, data_digest: str) -> str:
+        """Names what the evaluations find without any pretraining: seed, backbone, evaluations, data."""
+        return _digest(
+            {
+                "seed": self.seed,
+                "data": data_digest,
+                "backbone": _identity(self["backbone"]),
+                "evaluations": {label: _identity(choice) for label, choice in self.evaluations.items()},
+                "training": self.training.model_dump(mode="json", include=set(EVALUATED_WITH)),
+            }
+        )
 
 
 def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
@@ -172,7 +205,9 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
         label: _clip_schedule(choice, choice.options.get("epochs"), f"evaluations.{label}", notices)
         for label, choice in evaluations.items()
     }
-    return TrialSpec(seed, components, objectives, evaluations, training, tuple(notices))
+    controls = {label: choice for label, choice in evaluations.items() if choice.control_of}
+    measured = {label: choice for label, choice in evaluations.items() if label not in controls}
+    return TrialSpec(seed, components, objectives, measured, training, controls, tuple(notices))
 
 
 def _training(node: Tree) -> Training:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate import design
-from cmae_ablate.campaign import Campaign
+from cmae_ablate.campaign import Campaign, controls_of
 from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.options import Options
 from cmae_ablate.plan import duration
@@ -32,16 +32,18 @@ def show_status(options: Options, console: Console) -> None:
             return
         campaign = found
     statuses = open_queue(campaign).status()
-    _show_cells(statuses, study.metric, console)
+    controls = open_queue(controls_of(campaign)).status()
+    _show_cells([*statuses, *controls], study.metric, console)
     done = [status for status in statuses if status.state == "COMPLETE"]
     reused = sum(bool(status.results.get("reused")) for status in done)
     console.print(
-        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining",
+        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining; "
+        f"{sum(status.is_done for status in controls)} of {len(controls)} controls complete",
         highlight=False,
         soft_wrap=True,
     )
     console.print(cache_line(campaign.places.out, study.name), highlight=False, soft_wrap=True)
-    console.print(_time_left(statuses), highlight=False)
+    console.print(_time_left([*statuses, *controls]), highlight=False)
 
 
 def _show_search(campaign: Campaign, search: Search, console: Console) -> Campaign | None:

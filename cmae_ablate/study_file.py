@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import load_components, suggest
 from cmae_ablate.search_keys import Search, read_search
-from cmae_ablate.settings import SpecError, Tree, apply, default_tree
-from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, StudyKeys, check_seeds
+from cmae_ablate.settings import SpecError, Tree, apply, default_tree, touches
+from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, PositiveControl, StudyKeys, check_seeds
 from cmae_ablate.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml, parse_scalar
 
 _PACKAGE = Path(__file__).parent
@@ -39,6 +39,8 @@ class Study:
         keep: What of a complete cell stays on disk: its `model`, or `all`, the last training state too.
         search: What is tuned for each variant before the table's seeds are trained, if anything.
         first_seed: The seeds count from here; 0 for every table.
+        positive_control: What makes the reference known to be worse.
+        is_rescaled: Whether the command line names another scale, or sets `training.epochs`.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Study:
     base: Tree
     base_changes: tuple[Change, ...]
     first_seed: int = 0
+    positive_control: PositiveControl = field(default_factory=PositiveControl)
+    is_rescaled: bool = False
 
     def error(self, path: KeyPath, message: str) -> UserError:
         """A mistake at a key of the study file."""
@@ -119,7 +123,14 @@ def load(
         search=read_search(keys),
         base=base,
         base_changes=tuple(changes_made),
+        positive_control=keys.positive_control(),
+        is_rescaled=renamed or any(_sets_epochs(change) for change in changes_made),
     )
+
+
+def _sets_epochs(change: Change) -> bool:
+    of_command_line = isinstance(change.origin, TextOrigin)
+    return of_command_line and touches(change.path, change.value, ("training", "epochs"))
 
 
 def _check_together(keys: StudyKeys) -> None:

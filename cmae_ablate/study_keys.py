@@ -15,10 +15,24 @@ DESIGNS = ("grid", "one_factor", "add_one", "leave_one_out")
 BUDGETS = ("epochs", "flops", "time")
 KEEPS = ("model", "all")
 REQUIRED_KEYS = ("question", "scale", "design", "factors", "reference", "seeds", "metric")
-OPTIONAL_KEYS = ("report", "contrasts", "budget", "set", "equivalence_margin", "keep", "search")
+OPTIONAL_KEYS = (
+    "report",
+    "contrasts",
+    "budget",
+    "set",
+    "equivalence_margin",
+    "keep",
+    "search",
+    "positive_control",
+)
 MAX_SEEDS = 1000
 RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
 SEARCH = "search"
+POSITIVE_CONTROL = "positive_control"
+KEPT_BY_CONTROLS = {
+    "dataset": "controls are compared on the same images",
+    "evaluations": "controls are measured as the reference is",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,19 @@ class Factor:
     path: KeyPath
     levels: Mapping[str, Any]
     origin: Origin
+
+
+@dataclass(frozen=True)
+class PositiveControl:
+    """What makes the reference known to be worse, so that a table shows whether it could tell.
+
+    Attributes:
+        changes: Laid over the reference as a level of path `.` is; None is a quarter of its epochs.
+        is_wanted: Whether there is to be one.
+    """
+
+    changes: Mapping[str, Any] | None = None
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True)
@@ -143,6 +170,28 @@ class StudyKeys:
                 raise self.error(("contrasts", str(index)), "two variants are expected: [variant, against]")
             pairs.append((labels[0], labels[1]))
         return tuple(pairs)
+
+    def positive_control(self) -> PositiveControl:
+        """What makes the reference worse; the components must be loaded."""
+        if POSITIVE_CONTROL not in self.data:
+            return PositiveControl()
+        value = self.data[POSITIVE_CONTROL]
+        if value is None or value == "none":
+            return PositiveControl(is_wanted=False)
+        if not isinstance(value, Mapping) or not value:
+            raise self.error(
+                (POSITIVE_CONTROL,),
+                "a set of changes is expected, such as {training: {epochs: 5}}, or none, "
+                f"not {brief(value)}",
+            )
+        try:
+            paths = [path for path, _ in changes((), value)]
+        except SpecError as error:
+            raise self.error((POSITIVE_CONTROL, *error.path), error.message) from error
+        for path in paths:
+            if path[0] in KEPT_BY_CONTROLS:
+                raise self.error((POSITIVE_CONTROL, *path), f"{KEPT_BY_CONTROLS[path[0]]}; remove this")
+        return PositiveControl(dict(value))
 
     def margin(self) -> float | None:
         """The margin of equivalence in the metric's points, if one is declared."""

@@ -25,7 +25,7 @@ from cmae_ablate.cost import count_parameters, measure
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.hardware import device_name, peak_memory, watch_memory
-from cmae_ablate.model import MaskedImageModel, assemble, build_encoder
+from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
 from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
@@ -92,16 +92,15 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
     folder = bench.folder(spec)
     folder.mkdir(parents=True, exist_ok=True)
     # Two variants may resolve to the same pretraining: one worker trains it, the other waits.
-    with _alone_in(folder, hooks):
+    with alone_in(folder, hooks):
         reused = (folder / "result.json").is_file()
         if not reused:
             _pretrain(spec, bench, folder, hooks)
         record = json.loads((folder / "result.json").read_text())
         model = load_model(spec, bench, folder)
         found = evaluate(spec, model.encoder, bench, folder, hooks=hooks)
-    metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
     return CellResult(
-        {**metrics, **record["metrics"]},
+        {**flat(found), **record["metrics"]},
         record["weights_sha256"],
         str(record.get("device", "")),
         folder,
@@ -132,28 +131,28 @@ def load_model(spec: TrialSpec, bench: Bench, folder: Path) -> MaskedImageModel:
 
 def evaluate(
     spec: TrialSpec,
-    encoder: Encoder,
+    encoder: Encoder | None,
     bench: Bench,
     folder: Path,
     *,
-    trained: bool = True,
     hooks: Hooks | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run the trial's evaluations on an encoder, each once per folder.
 
     Args:
         spec: The trial.
-        encoder: In eval mode.
+        encoder: In eval mode; None judges the pixels themselves.
         bench: Data and machine.
         folder: Where results and test predictions are kept.
-        trained: False for a control: evaluations that train the encoder are left out.
         hooks: Who hears of evaluations that train, and may stop them.
 
     Returns:
         `{"metrics", "protocol", "chosen"}` by label.
     """
     set_precision(bench.runtime)
-    features = FrozenFeatures(encoder, bench.data, bench.runtime)
+    features: Features = (
+        PixelFeatures(bench.data) if encoder is None else FrozenFeatures(encoder, bench.data, bench.runtime)
+    )
     hooks = hooks or Hooks()
     context = EvaluationContext(
         encoder,
@@ -164,37 +163,11 @@ def evaluate(
         should_stop=hooks.should_stop,
         on_step=hooks.on_evaluation,
     )
-    return {
-        label: _evaluated(choice, label, context, folder)
-        for label, choice in spec.evaluations.items()
-        if trained or not choice.component.factory.trains_encoder  # type: ignore[attr-defined]
-    }
-
-
-def random_init_control(spec: TrialSpec, bench: Bench) -> dict[str, float]:
-    """Evaluate the trial's encoder as it is before any training: what pretraining must beat."""
-    encoder = build_encoder(spec, image_size_of(spec, bench.data))
-    module = cast("torch.nn.Module", encoder).to(bench.runtime.device).eval()
-    state = checkpoint.weights_sha256(module.state_dict())
-    folder = bench.cache / "controls" / f"{state[:32]}-{bench.data.digest[:16]}-{spec.seed}"
-    return _flat(evaluate(spec, encoder, bench, folder, trained=False))
-
-
-def raw_pixel_control(spec: TrialSpec, bench: Bench) -> dict[str, float]:
-    """Evaluate the pixels themselves, without any encoder."""
-    features: Features = PixelFeatures(bench.data)
-    context = EvaluationContext(None, features, bench.data, bench.runtime, spec.seed)
-    folder = bench.cache / "controls" / f"pixels-{bench.data.digest[:16]}"
-    found = {
-        label: _evaluated(choice, label, context, folder)
-        for label, choice in spec.evaluations.items()
-        if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]
-    }
-    return _flat(found)
+    return {label: _evaluated(choice, label, context, folder) for label, choice in spec.evaluations.items()}
 
 
 @contextmanager
-def _alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
+def alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
     """Hold a pretraining's folder; whoever waits for it can still be told to stop.
 
     Raises:
@@ -288,5 +261,6 @@ def folder_made(folder: Path) -> Path:
     return folder
 
 
-def _flat(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def flat(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """The metrics of several evaluations, as `<evaluation>.<name>`."""
     return {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}

@@ -12,20 +12,20 @@ from pathlib import Path
 from rich.console import Console
 
 from cmae_ablate.cache import record_plan
-from cmae_ablate.campaign import Campaign
+from cmae_ablate.campaign import Campaign, controls_of
+from cmae_ablate.design import POSITIVE
 from cmae_ablate.disk import private_files
 from cmae_ablate.errors import RankError, StorageError, UserError
 from cmae_ablate.follower import check_ranks, follow
 from cmae_ablate.launch.local import LOG_VARIABLE, PARENT_VARIABLE, follow_parent, keep_memory, run_workers
 from cmae_ablate.options import Options
 from cmae_ablate.progress import Monitor
-from cmae_ablate.queue import Queue
 from cmae_ablate.ranks import joined, own_device
 from cmae_ablate.reporting import open_queue, settled
 from cmae_ablate.runtime import Runtime, pick_device, worker_count
-from cmae_ablate.tracking import MlflowTracker, Tracker
+from cmae_ablate.tracking import MlflowTracker
 from cmae_ablate.tuning import tuning_of
-from cmae_ablate.worker import StopFlag, Worker, catching_signals
+from cmae_ablate.worker import Job, StopFlag, Worker, catching_signals
 
 INTERRUPTED = (130, 143)
 SEARCH_ONLY = "CMAE_ABLATE_SEARCH_ONLY"
@@ -51,36 +51,45 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
                 heard = console if ranks.leads else Console(quiet=True)
                 campaign = options.begin(options.load(), heard, measure=ranks.leads)
                 make_places(campaign)
-            check_ranks(campaign, ranks)
+            controls = controls_of(campaign)
+            for each in (campaign, controls):
+                check_ranks(each, ranks)
             runtime = Runtime(device, ranks=ranks)
             if not ranks.leads:
-                return follow(campaign, runtime, lambda: stop.status)
+                return follow((campaign, controls), runtime, lambda: stop.status)
             if campaign.study.search is not None:
                 tuning = tuning_of(campaign)
                 make_places(tuning)
-                status = _lead(tuning, runtime, stop)
+                status = _lead((tuning,), runtime, stop)
                 if status or SEARCH_ONLY in os.environ:
                     return status
                 campaign = settled(campaign)
-                make_places(campaign)
-            return _lead(campaign, runtime, stop)
+                controls = controls_of(campaign)
+            make_places(campaign, controls)
+            return _lead((campaign, controls), runtime, stop)
     except RankError as error:
         _say_now(str(error))
         return 1
 
 
-def _lead(campaign: Campaign, runtime: Runtime, stop: StopFlag) -> int:
+def _lead(campaigns: Sequence[Campaign], runtime: Runtime, stop: StopFlag) -> int:
     """Claim cells until nothing is left."""
     log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
-    queue, tracker = open_queue(campaign), open_tracker(campaign)
-    status = Worker(campaign, queue, tracker, runtime, stop, log, _say_now).run()
-    if os.environ.get(PARENT_VARIABLE) != "1" and not any(each.state == "RUNNING" for each in queue.status()):
-        end_runs(queue, tracker)  # nobody else is there to do it
+    jobs = [open_job(campaign) for campaign in campaigns]
+    status = Worker(jobs, runtime, stop, log, _say_now).run()
+    if os.environ.get(PARENT_VARIABLE) != "1":
+        for job in jobs:
+            if not any(each.state == "RUNNING" for each in job.queue.status()):
+                end_runs(job)  # nobody else is there to do it
     return status
 
 
-def make_places(campaign: Campaign) -> None:
+def make_places(campaign: Campaign, controls: Campaign | None = None) -> None:
     """Create the folders of state, readable by the owner only.
+
+    Args:
+        campaign: A study, or the tuning of its search.
+        controls: The study's controls, once they are known: what they pretrain belongs to the study, too.
 
     Raises:
         UserError: They cannot be created.
@@ -92,71 +101,90 @@ def make_places(campaign: Campaign) -> None:
             raise UserError(
                 f"--out {campaign.places.out}: cannot be made a folder ({error.strerror}); choose another"
             ) from error
-    needed = ((campaign.pretraining(cell.spec), cell.variant.label, cell.seed) for cell in campaign.cells)
-    record_plan(campaign.folder, needed)
+    cells = [*campaign.cells, *(controls.cells if controls else ())]
+    record_plan(
+        campaign.folder,
+        (
+            (campaign.pretraining(cell.spec), cell.variant.label, cell.seed)
+            for cell in cells
+            if cell.variant.control in (None, POSITIVE)
+        ),
+    )
 
 
-def open_tracker(campaign: Campaign) -> Tracker:
-    """The study's MLflow store; created if need be."""
-    return MlflowTracker(campaign.places.tracking, campaign.places.out / "mlartifacts", campaign.study.name)
+def open_job(campaign: Campaign) -> Job:
+    """The campaign with its queue and its MLflow store, both created if need be."""
+    artifacts = campaign.places.out / "mlartifacts"
+    tracker = MlflowTracker(campaign.places.tracking, artifacts, campaign.study.name)
+    return Job(campaign, open_queue(campaign), tracker)
 
 
-def work_through(
-    campaign: Campaign, options: Options, queue: Queue, tracker: Tracker, console: Console
-) -> int:
+def work_through(jobs: Sequence[Job], options: Options, console: Console) -> int:
     """Train what is missing, and see to it that no run is left running.
+
+    Args:
+        jobs: A study's cells and its controls, or the tuning of its search.
+        options: The command line's.
+        console: Where to say things.
 
     Returns:
         0, whatever became of the cells; 130 or 143 when interrupted.
     """
     try:
-        status = _train(campaign, options, queue, tracker, console)
+        status = _train(jobs, options, console)
     except StorageError:
-        tracker.reconcile(())  # nobody can be asked what runs; without its database nothing does
+        for job in jobs:
+            job.tracker.reconcile(())  # nobody can be asked what runs; without its database nothing does
         raise
     except BaseException:
-        end_runs(queue, tracker)
+        for job in jobs:
+            end_runs(job)
         raise
     is_over = status in INTERRUPTED
-    end_runs(queue, tracker, groups=is_over)
+    for job in jobs:
+        end_runs(job, groups=is_over)
     if is_over:
         console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
     return status
 
 
-def end_runs(queue: Queue, tracker: Tracker, *, groups: bool = True) -> None:
+def end_runs(job: Job, *, groups: bool = True) -> None:
     """End every MLflow run whose cell is not running; `groups` as in `Tracker.reconcile`."""
-    states = {(each.cell.variant, each.cell.seed): each for each in queue.status()}
+    states = {(each.cell.variant, each.cell.seed): each for each in job.queue.status()}
     running = {key for key, each in states.items() if each.state == "RUNNING"}
-    tracker.reconcile(running, {key for key, each in states.items() if each.is_done}, groups=groups)
+    job.tracker.reconcile(running, {key for key, each in states.items() if each.is_done}, groups=groups)
 
 
-def _train(campaign: Campaign, options: Options, queue: Queue, tracker: Tracker, console: Console) -> int:
-    statuses = queue.status()
-    done = sum(status.is_done for status in statuses)
-    if any(status.state == "FAILED" for status in statuses):
-        queue.forgive()  # the user runs the command again: what failed for good is tried again
-    if done == len(statuses):
+def _train(jobs: Sequence[Job], options: Options, console: Console) -> int:
+    statuses = [job.queue.status() for job in jobs]
+    done = sum(status.is_done for each in statuses for status in each)
+    total = sum(len(each) for each in statuses)
+    for job, each in zip(jobs, statuses, strict=True):
+        if any(status.state == "FAILED" for status in each):
+            job.queue.forgive()  # the user runs the command again: what failed for good is tried again
+    campaign = jobs[0].campaign
+    counted = f"{total} cells" + (f" ({len(statuses[1])} of them controls)" if len(jobs) > 1 else "")
+    if done == total:
         console.print(
-            f"all {done} cells of {campaign.study.name} are complete; nothing to train", highlight=False
+            f"all {counted} of {campaign.study.name} are complete; nothing to train", highlight=False
         )
         return 0
     logs = campaign.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-    workers = min(options.workers or default_workers(campaign, options), len(statuses) - done)
+    workers = min(options.workers or default_workers(campaign, options), total - done)
     console.print(
-        f"{campaign.study.name}: {len(statuses) - done} cells to train, {workers} at a time", highlight=False
+        f"{campaign.study.name}: {total - done} of {counted} to do, {workers} at a time", highlight=False
     )
-    with Monitor(campaign.folder / "progress", len(statuses), done, console):
+    with Monitor(campaign.folder / "progress", total, done, console):
         if workers > 1 or options.launcher != "local":
             codes = _launch(campaign, options, workers, logs)
-            if not queue.pending():
+            if not any(job.queue.pending() for job in jobs):
                 return 0  # whatever ended some workers, the others did the rest
             return next((code for code in codes if code in INTERRUPTED), 0)
         stop, runtime = StopFlag(), Runtime(pick_device(options.device))
         log = logs / "worker-0.log"
         with catching_signals(stop):
-            return Worker(campaign, queue, tracker, runtime, stop, str(log), partial(_append, log)).run()
+            return Worker(jobs, runtime, stop, str(log), partial(_append, log)).run()
 
 
 def _launch(campaign: Campaign, options: Options, workers: int, logs: Path) -> list[int]:

@@ -13,18 +13,18 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 LAYERS = [
     {"errors", "disk", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
-    {"settings", "spec", "study_file", "study_keys", "search_keys", "space", "design"},
+    {"settings", "spec", "study_file", "study_keys", "search_keys", "space", "design", "controls"},
     {"runtime", "ranks", "hardware", "slots"},
     {"components"},
-    {"data", "resample", "model", "optim", "checkpoint", "meter"},
+    {"data", "resample", "model", "untrained", "optim", "checkpoint", "meter"},
     {"pretrain", "evaluations", "collapse", "cost", "pictures"}
     | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
     {"cache"},
-    {"trial", "memory"},
+    {"trial", "control_cells", "memory"},
     {"queue"},
     {"launch", "report", "budget", "calibration", "campaign", "tuning", "analysis_plan"}
     | {"progress", "environment", "tracking"},
-    {"worker", "rungs", "follower", "results", "exhibits", "options"},
+    {"attempt", "worker", "rungs", "follower", "results", "exhibits", "options"},
     {"reporting", "housekeeping"},
     {"workforce"},
     {"run", "plan", "status", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmae_ablate.components.vit_layers import run_blocks, split_heads
+from cmae_ablate.components.vit_layers import initialise_again, run_blocks, split_heads
 from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import PatchMask, gather_tokens, patchify, sincos_positions
 
@@ -104,6 +106,13 @@ class VitEncoder(nn.Module):
         weights = (query @ key.transpose(-2, -1) * last.attn.scale).softmax(dim=-1)
         heat: Tensor = weights.mean(dim=1)[:, 0, 1:]
         return heat
+
+    def fresh(self) -> VitEncoder:
+        """The same architecture before any training, as `slots.Encoder` says."""
+        blocks, norm = copy.deepcopy(self.blocks), copy.deepcopy(self.norm)
+        initialise_again(blocks)
+        initialise_again(norm)
+        return VitEncoder(self.image_size, self.patch_size, self.embed_dim, blocks, norm)
 
     def _embed(self, images: Tensor, mask: PatchMask | None, positions: bool | Tensor) -> Tensor:
         size = (self.image_size, self.image_size)

@@ -65,6 +65,27 @@ def initialise_as_mae(module: nn.Module) -> None:
             nn.init.zeros_(part.bias)
 
 
+def initialise_again(module: nn.Module) -> None:
+    """Give every part of a trained module the values that it has before any training.
+
+    As `initialise_as_mae`; what else has parameters, such as LayerScale, starts as it says itself.
+
+    Raises:
+        UserError: A part does not say how it starts.
+    """
+    initialise_as_mae(module)
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.LayerNorm) or not list(part.parameters(recurse=False)):
+            continue
+        reset = getattr(part, "reset_parameters", None)
+        if reset is None:
+            raise UserError(
+                f"backbone: a {type(part).__name__} cannot be initialised anew, as controls need; "
+                "give it a method reset_parameters()"
+            )
+        reset()
+
+
 def run_blocks(blocks: Iterable[nn.Module], tokens: Tensor) -> Tensor:
     """Tokens (B, K, D) through all blocks."""
     for block in blocks:

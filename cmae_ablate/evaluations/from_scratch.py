@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
-from cmae_ablate.components.vit_encoder import VitEncoder
-from cmae_ablate.components.vit_layers import initialise_as_mae
-from cmae_ablate.errors import UserError
 from cmae_ablate.evaluations.supervised import (
     Alpha,
     BatchSize,
@@ -21,10 +17,11 @@ from cmae_ablate.evaluations.supervised import (
     train_and_test,
 )
 from cmae_ablate.runtime import seeded
-from cmae_ablate.slots import EVALUATIONS, Encoder, EvaluationContext, EvaluationResult
+from cmae_ablate.slots import EVALUATIONS, EvaluationContext, EvaluationResult
+from cmae_ablate.untrained import freshly_initialised
 
 
-@EVALUATIONS.register("from_scratch", version=1)
+@EVALUATIONS.register("from_scratch", version=2)
 class FromScratch:
     """The encoder's architecture trained with labels from a fresh initialisation; the control of `fine_tune`.
 
@@ -54,6 +51,7 @@ class FromScratch:
 
     metrics: tuple[str, ...] = ("top1", "validation_top1")
     trains_encoder: bool = True
+    control_of: str = "fine_tune"
 
     def __init__(
         self,
@@ -92,20 +90,3 @@ class FromScratch:
             encoder = freshly_initialised(context.encoder)
         found = train_and_test(encoder, self.recipe, context, "from_scratch")
         return replace(found, protocol=f"Without pretraining, from a fresh initialisation: {found.protocol}")
-
-
-def freshly_initialised(encoder: Encoder) -> VitEncoder:
-    """An encoder of the same architecture as it is before any training; draws from torch's global generator.
-
-    Raises:
-        UserError: The encoder is a plug-in's own class.
-    """
-    if not isinstance(encoder, VitEncoder):
-        raise UserError(
-            f"evaluations.from_scratch: a {type(encoder).__name__} cannot be initialised again; "
-            "leave this evaluation out, or build the backbone as a VitEncoder"
-        )
-    blocks, norm = copy.deepcopy(encoder.blocks), copy.deepcopy(encoder.norm)
-    initialise_as_mae(blocks)
-    initialise_as_mae(norm)
-    return VitEncoder(encoder.image_size, encoder.patch_size, encoder.embed_dim, blocks, norm)

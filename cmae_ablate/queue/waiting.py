@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cmae_ablate.queue.core import Queue
 
 IDLE_SECONDS, CROWD = 0.5, 10
 
 
-def wait_for_a_cell(queue: Queue, stop: Callable[[], bool]) -> bool:
+def wait_for_a_cell(queues: Sequence[Queue], stop: Callable[[], bool]) -> bool:
     """Until there may be one to claim, without the lock that busy workers need.
 
     Args:
-        queue: The cells.
+        queues: The cells, of a study and of its controls.
         stop: Asked at least every half second.
 
     Returns:
         False where none can be any more, and when told to stop.
     """
     while not stop():
-        states = [status.state for status in queue.status()]
+        states = [status.state for queue in queues for status in queue.status()]
         if "WAITING" in states or "RUNNING" not in states:
             return "WAITING" in states
         until = time.monotonic() + pause(states.count("RUNNING"))

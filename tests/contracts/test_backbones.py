@@ -199,3 +199,25 @@ def test_encoding_draws_no_random_numbers(component: ComponentSpec[Encoder]) -> 
     before = torch.random.get_rng_state()
     encoder.encode(*draw(encoder, 2, 6))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@EVERY
+def test_a_fresh_encoder_remembers_nothing_of_what_was_learnt(component: ComponentSpec[Encoder]) -> None:
+    encoder, module = build(component)
+
+    def fresh(seed: int) -> dict[str, Tensor]:
+        with seeded(seed, "fresh"):
+            return cast(nn.Module, encoder.fresh()).state_dict()
+
+    before, other = fresh(1), fresh(2)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(2.0).add_(1.0)
+    after = fresh(1)
+    assert {name: value.shape for name, value in before.items()} == {
+        name: value.shape for name, value in module.state_dict().items()
+    }
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    drawn = [name for name, value in before.items() if value.ndim > 1 and name != "pos_embed"]
+    assert drawn
+    assert not any(torch.equal(other[name], before[name]) for name in drawn)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from cmae_ablate.errors import DivergedError, Interrupted, UserError
+from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.evaluations.fine_tune import FineTune
-from cmae_ablate.evaluations.from_scratch import FromScratch, freshly_initialised
+from cmae_ablate.evaluations.from_scratch import FromScratch
 from cmae_ablate.evaluations.supervised import Mix, train_and_test
 from cmae_ablate.slots import EVALUATIONS
 from tests.evaluations.patterns import pattern_context, small_encoder
@@ -132,25 +132,3 @@ def test_training_from_scratch_does_not_depend_on_the_pretrained_weights() -> No
     assert first.predictions is not None
     assert second.predictions is not None
     assert torch.equal(first.predictions, second.predictions)
-
-
-def test_a_fresh_encoder_is_distributed_as_the_backbone_initialises_it() -> None:
-    trained = small_encoder()
-    with torch.no_grad():
-        for parameter in trained.parameters():
-            parameter.mul_(7.0).add_(3.0)
-    fresh, reference = freshly_initialised(trained).state_dict(), small_encoder().state_dict()
-    assert fresh.keys() == reference.keys()
-    for name, values in fresh.items():
-        if values.numel() >= 256:
-            assert values.std().item() == pytest.approx(reference[name].std().item(), rel=0.2), name
-        elif "patch_embed" not in name and "cls_token" not in name:
-            assert torch.equal(values, reference[name]), name
-
-
-def test_an_encoder_of_unknown_making_is_refused_by_name() -> None:
-    class Foreign(torch.nn.Module):
-        """Not a VitEncoder."""
-
-    with pytest.raises(UserError, match=r"from_scratch.*Foreign"):
-        freshly_initialised(Foreign())  # type: ignore[arg-type]  # the mistake under test

@@ -23,11 +23,11 @@ def test_no_cell_is_waited_for_once_all_are_done(open_queue: Open) -> None:
     claim = queue.claim("tester")
     assert claim is not None
     queue.finish(claim, 1.0, {})
-    assert not wait_for_a_cell(queue, never)
+    assert not wait_for_a_cell([queue], never)
 
 
 def test_a_cell_that_nobody_has_is_not_waited_for(open_queue: Open) -> None:
-    assert wait_for_a_cell(open_queue(plan(variants=1, seeds=1)), never)
+    assert wait_for_a_cell([open_queue(plan(variants=1, seeds=1))], never)
 
 
 @on_both
@@ -44,7 +44,7 @@ def test_a_cell_that_another_worker_gives_back_is_there_to_claim(open_queue: Ope
             busy.release(claim)
         return False
 
-    assert wait_for_a_cell(idle, give_back_at_the_second_look)
+    assert wait_for_a_cell([idle], give_back_at_the_second_look)
     assert len(looks) > 3
     assert idle.claim("idle") is not None
 
@@ -56,7 +56,7 @@ def test_waiting_takes_no_lock_and_ends_when_told_to(open_queue: Open) -> None:
     assert busy.claim("busy") is not None
     answers = iter([False, False, True, True])
     found: list[bool] = []
-    thread = Thread(target=lambda: found.append(wait_for_a_cell(idle, lambda: next(answers))), daemon=True)
+    thread = Thread(target=lambda: found.append(wait_for_a_cell([idle], lambda: next(answers))), daemon=True)
     with busy._storage.lock():
         thread.start()
         thread.join(timeout=20)
