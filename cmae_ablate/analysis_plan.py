@@ -71,7 +71,7 @@ def plan_of(study: Study, description: StudyDescription) -> AnalysisPlan:
         family=family,
         margin=study.equivalence_margin,
         seeds=study.planned_seeds,
-        positive_control=content.get("positive_control"),
+        positive_control=content["positive_control"],
         variance=description.variance,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         study_sha256=_sha256(content),
@@ -218,12 +218,19 @@ def _resolved(study: Study) -> Tree:
         "contrasts": [list(pair) for pair in study.contrasts],
         "equivalence_margin": study.equivalence_margin,
         "budget": study.budget,
+        "positive_control": _positive_control(study),
         "search": study.search.identity if study.search is not None else None,
         "settings": study.base,
     }
     # Plain JSON types, as they are read back: a tuple that became a list is no change.
     plain: Tree = json.loads(json.dumps(content, default=str))
     return plain
+
+
+def _positive_control(study: Study) -> Any:
+    """As a study file says it: changes, `none`, or null for the default."""
+    control = study.positive_control
+    return control.changes if control.is_wanted else "none"
 
 
 def _sha256(content: Tree) -> str:

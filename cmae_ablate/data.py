@@ -159,7 +159,7 @@ class TrainingViews:
 
         height, width = source.shape[2:]
         crops = [
-            self.crop.sample(torch.from_numpy(indices), height, width, rng("crop", step))
+            self.crop.sample(torch.from_numpy(indices), height, width, rng("crop", step), view)
             for indices, step in zip(batches, steps, strict=True)
         ]
         own = torch.cat([crop[self.ranks.share(len(crop))] for crop in crops])

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import seeded, stream
-from cmae_ablate.slots import Decoder, Encoder, Masking, Objective, Target, Term, View
+from cmae_ablate.slots import (
+    Decoder,
+    Encoder,
+    Masking,
+    Objective,
+    PredictionReader,
+    SequenceDecoder,
+    Target,
+    Term,
+    View,
+)
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.tokens import PatchMask
 
@@ -19,6 +31,7 @@ class MaskedImageModel(nn.Module):
 
     Attributes:
         num_views: Views of each image that a step needs.
+        predicts_all: Whether an objective reads the decoder's predictions, those of visible patches too.
         weights: Factor of each loss term.
     """
 
@@ -40,6 +53,7 @@ class MaskedImageModel(nn.Module):
         self.shared_mask = spec.training.shared_mask
         self.reconstruct_all = spec.training.reconstruct == "all"
         needed = [objective.num_views for objective in objectives.values()]
+        self.predicts_all = any(_reads_predictions(objective) for objective in objectives.values())
         self.num_views = max([spec.training.num_views, *needed])
         self.weights = {"reconstruction": 1.0, **{name: item.weight for name, item in objectives.items()}}
 
@@ -59,6 +73,9 @@ class MaskedImageModel(nn.Module):
             rngs: A generator for each objective, by name.
         """
         views = self.encode_views(images, masks)
+        if self.predicts_all:
+            decoder = cast("SequenceDecoder", self.decoder)
+            views = [replace(view, predictions=decoder.predict_all(view)) for view in views]
         terms = {"reconstruction": self.reconstruction(views if self.reconstruct_all else views[:1])}
         for name, module in self.objectives.items():
             objective = cast("Objective", module)
@@ -76,10 +93,16 @@ class MaskedImageModel(nn.Module):
     def reconstruction(self, views: Sequence[View]) -> Term:
         """Mean squared error over the hidden patches of the views."""
         losses = [
-            (self.decoder(view).float() - self.target(view.images, view.mask)).square().mean()
+            (self._predicted(view).float() - self.target(view.images, view.mask)).square().mean()
             for view in views
         ]
         return Term(torch.stack(losses).mean())
+
+    def _predicted(self, view: View) -> Tensor:
+        """The decoder's predictions on hidden patches, (B, M, Q): not computed again where they are known."""
+        if view.predictions is None:
+            return self.decoder(view)
+        return view.predictions[:, view.tokens.shape[1] :]
 
     def total(self, terms: Mapping[str, Term]) -> Tensor:
         """The weighted sum that is minimised."""
@@ -110,7 +133,31 @@ def assemble(spec: TrialSpec, image_size: int) -> MaskedImageModel:
     for name, choice in spec.objectives.items():
         with seeded(spec.seed, "init", "objectives", name):
             objectives[name] = choice.build(encoder)
+        _check_predictions(name, objectives[name], decoder, target.dim(), spec)
     return MaskedImageModel(encoder, decoder, masking, target, objectives, spec)
+
+
+def _reads_predictions(objective: object) -> bool:
+    return isinstance(objective, PredictionReader) and objective.prediction_dim is not None
+
+
+def _check_predictions(
+    name: str, objective: Objective, decoder: Decoder, target_dim: int, spec: TrialSpec
+) -> None:
+    """Refuse an objective that reads predictions which this decoder, or this target, does not give."""
+    if not (isinstance(objective, PredictionReader) and objective.prediction_dim is not None):
+        return
+    place = f"objectives.{name} '{spec.objectives[name].name}'"
+    if not isinstance(decoder, SequenceDecoder):
+        raise UserError(
+            f"{place} reads predictions for every token, and decoder '{spec['decoder'].name}' makes them for "
+            "hidden patches alone; set decoder.name to transformer, or another feature"
+        )
+    if objective.prediction_dim != target_dim:
+        raise UserError(
+            f"{place} reads predicted pixels, {objective.prediction_dim} a patch, and target "
+            f"'{spec['target'].name}' has {target_dim} values; set target.name to pixels, or another feature"
+        )
 
 
 def build_encoder(spec: TrialSpec, image_size: int) -> Encoder:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from cmae_ablate import design
 from cmae_ablate.budget import Share, budget_note
 from cmae_ablate.controls import CONTROL, OWNER
 from cmae_ablate.design import RAW_PIXELS, Variant
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.settings import changes
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 from cmae_ablate.tuning import tuning_note
@@ -72,15 +74,27 @@ def describe(
         seeds=study.planned_seeds,
         metric=study.metric,
         report=study.report,
-        contrasts=study.contrasts,
+        contrasts=design.contrasts(study),
         equivalence_margin=study.equivalence_margin,
-        notes=(note, *tuned),
+        notes=(note, *tuned, *design.contrasts_note(study)),
         budget=study.budget,
         budget_note=note,
+        positive_control=_made_worse(study),
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
         asked=study.seeds if study.seeds < study.planned_seeds else None,
     )
+
+
+def _made_worse(study: Study) -> str:
+    """What makes the positive control worse than the reference, in words; nothing where none is wanted."""
+    control = study.positive_control
+    if not control.is_wanted:
+        return ""
+    if control.changes is None:
+        return "a quarter of the epochs"
+    changed = (f"{'.'.join(path)} {value}" for path, value in changes((), control.changes))
+    return ", ".join(changed)
 
 
 def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -74,11 +74,14 @@ class View:
         images: Normalised images, (B, C, H, W).
         mask: Which patches are hidden.
         tokens: Encoder output after the final norm, class token first, (B, 1 + V, D).
+        predictions: What a `SequenceDecoder` predicts for class token, visible and hidden patches in the
+            order of the mask, (B, 1 + N, Q); None unless an objective reads them.
     """
 
     images: Tensor
     mask: PatchMask
     tokens: Tensor
+    predictions: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,15 @@ class Decoder(Protocol):
 
     def __call__(self, view: View) -> Tensor:
         """Predictions in the order of `view.mask.ids_hidden`, (B, M, target_dim)."""
+        ...
+
+
+@runtime_checkable
+class SequenceDecoder(Decoder, Protocol):
+    """A decoder that also predicts for the class token and the visible patches."""
+
+    def predict_all(self, view: View) -> Tensor:
+        """Predictions for class token, visible and hidden patches in the order of the mask, (B, 1 + N, Q)."""
         ...
 
 
@@ -152,6 +164,17 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class PredictionReader(Protocol):
+    """An objective that may also read the decoder's predictions, `View.predictions`.
+
+    Attributes:
+        prediction_dim: Their width Q, where it reads them; None where it does not.
+    """
+
+    prediction_dim: int | None
+
+
 @dataclass(frozen=True)
 class Refresh:
     """What a crop strategy found out when it looked at the images again: scalars by name."""
@@ -166,8 +189,12 @@ class CropStrategy(Protocol):
     `ground_truth_box` may crop by them; others may only measure against them.
     """
 
-    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
-        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
+        """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels.
+
+        `view` is counted from 0, for strategies that crop the views of an image differently; each has a
+        generator of its own.
+        """
         ...
 
     def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> Refresh | None:

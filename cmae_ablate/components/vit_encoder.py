@@ -44,6 +44,7 @@ class VitEncoder(nn.Module):
         embed_dim: D, divisible by 4.
         blocks: timm blocks of width D, initialised.
         norm: The final LayerNorm.
+        train_patch_embedding: Whether pretraining trains the patch embedding, or leaves it as initialised.
 
     Raises:
         UserError: The image size is not divisible by the patch size.
@@ -52,7 +53,14 @@ class VitEncoder(nn.Module):
     pos_embed: Tensor
 
     def __init__(
-        self, image_size: int, patch_size: int, embed_dim: int, blocks: nn.ModuleList, norm: nn.Module
+        self,
+        image_size: int,
+        patch_size: int,
+        embed_dim: int,
+        blocks: nn.ModuleList,
+        norm: nn.Module,
+        *,
+        train_patch_embedding: bool = True,
     ) -> None:
         super().__init__()
         if image_size % patch_size:
@@ -66,7 +74,7 @@ class VitEncoder(nn.Module):
         self.image_size = image_size
         self.grid = (side, side)
         self.num_patches = side * side
-        self.patch_embed = PatchProjection(patch_size, embed_dim)
+        self.patch_embed = PatchProjection(patch_size, embed_dim).requires_grad_(train_patch_embedding)
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim).normal_(std=0.02))
         class_row = torch.zeros(1, embed_dim)
         positions = torch.cat([class_row, sincos_positions(embed_dim, self.grid)])

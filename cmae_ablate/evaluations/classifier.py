@@ -34,6 +34,8 @@ class Classifier(nn.Module):
         self.head = nn.Linear(encoder.embed_dim, num_classes)
         nn.init.trunc_normal_(self.head.weight, std=_HEAD_STD)
         nn.init.zeros_(self.head.bias)
+        # A patch embedding that pretraining held fixed is fine-tuned like the rest.
+        self.requires_grad_(True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) to logits (B, classes)."""

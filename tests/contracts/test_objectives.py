@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.runtime import seeded
 from cmae_ablate.slots import BACKBONES, CONTRASTIVE, POSITION, Encoder, Objective, View
@@ -22,18 +24,28 @@ def build(component: ComponentSpec[Objective], image_size: int = 32) -> tuple[nn
     with seeded(0, "encoder"):
         encoder = BACKBONES["vit"].build({"dim": 16, "depth": 1, "heads": 2, "patch": 8}, image_size)
     with seeded(0, "objective"):
-        objective = component.build({}, encoder)
+        objective = component.build(needed(component), encoder)
     assert isinstance(objective, nn.Module)
     return objective, encoder
 
 
+def needed(component: ComponentSpec[Objective]) -> dict[str, object]:
+    """Options without which the defaults are refused: of predictions there is no momentum copy."""
+    feature = component.options.model_fields.get("feature")
+    return {"key_encoder": "none"} if feature and feature.default == "prediction" else {}
+
+
 def make_views(encoder: Encoder, batch: int, visible: int, count: int) -> list[View]:
     rng = torch.Generator().manual_seed(1)
+    with seeded(0, "decoder"):
+        pixels = encoder.patch_size**2 * 3
+        decoder = TransformerDecoder(encoder.embed_dim, encoder.grid, pixels, depth=1, dim=16, heads=2)
     views = []
     for _ in range(count):
         mask = PatchMask.from_scores(torch.rand(batch, encoder.num_patches, generator=rng), visible)
         images = torch.randn(batch, 3, encoder.image_size, encoder.image_size, generator=rng)
-        views.append(View(images, mask, encoder.encode(images, mask)))
+        view = View(images, mask, encoder.encode(images, mask))
+        views.append(replace(view, predictions=decoder.predict_all(view)))
     return views
 
 
@@ -134,7 +146,7 @@ def test_state_makes_the_round_trip(component: ComponentSpec[Objective]) -> None
         for parameter in objective.parameters():
             parameter.add_(0.01)
     with seeded(7, "elsewhere"):
-        other = component.build({}, encoder)
+        other = component.build(needed(component), encoder)
     assert isinstance(other, nn.Module)
     other.load_state_dict(objective.state_dict())
     torch.testing.assert_close(
@@ -145,4 +157,4 @@ def test_state_makes_the_round_trip(component: ComponentSpec[Objective]) -> None
 @EVERY
 def test_the_weight_is_the_users(component: ComponentSpec[Objective]) -> None:
     _, encoder = build(component)
-    assert component.build({"weight": 0.25}, encoder).weight == 0.25
+    assert component.build({**needed(component), "weight": 0.25}, encoder).weight == 0.25

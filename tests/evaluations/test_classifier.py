@@ -36,6 +36,13 @@ def test_learning_rates_decay_by_layer_as_in_mae() -> None:
     assert not names
 
 
+def test_a_patch_embedding_that_pretraining_left_frozen_is_fine_tuned_too() -> None:
+    encoder = small_encoder()
+    encoder.patch_embed.requires_grad_(False)
+    classifier = Classifier(encoder, 4)
+    assert all(parameter.requires_grad for parameter in classifier.parameters())
+
+
 def test_drop_path_rises_linearly_to_the_last_block() -> None:
     encoder = small_encoder()
     set_drop_path(encoder, 0.3)

@@ -44,7 +44,9 @@ class StandardAugmentation:
         strong_views: Which views are strong, counted from 0; by default the second. `[0]` alone is the
             control 'MAE with strong augmentation'. Source: SDMAE, one strong and one weak view; which is
             which is ours, so that view 0 is MAE's.
-        flip: Probability of a horizontal flip, in every view. Source: MAE and MoCo v3, 0.5.
+        flip: Probability of a horizontal flip. Source: MAE and MoCo v3, 0.5.
+        flip_weak: Whether weak views are flipped too. Source: MAE, true; SDMAE, whose weak view is changed by
+            nothing, false.
         jitter: Probability that a strong view's colours are jittered. Source: MoCo v3, 0.8.
         brightness: Factor drawn from 1 +- this. Source: MoCo v3, 0.4.
         contrast: Factor drawn from 1 +- this. Source: MoCo v3, 0.4.
@@ -64,6 +66,7 @@ class StandardAugmentation:
         *,
         strong_views: tuple[Annotated[int, Field(ge=0)], ...] = (1,),
         flip: Probability = 0.5,
+        flip_weak: bool = True,
         jitter: Probability = 0.8,
         brightness: Strength = 0.4,
         contrast: Strength = 0.4,
@@ -76,6 +79,7 @@ class StandardAugmentation:
     ) -> None:
         self._strong_views = frozenset(strong_views)
         self._flip = flip
+        self._flip_weak = flip_weak
         self._jitter = jitter
         self._strengths = torch.tensor([[brightness], [contrast], [saturation], [hue]])
         self._grey = grey
@@ -87,8 +91,10 @@ class StandardAugmentation:
         """Augment a view: (B, C, H, W) in [0, 1] to the same; 14 numbers per image from the CPU `rng`."""
         numbers = rand(14, len(images), images=1, generator=rng)
         images = images.clone()
-        change(images, numbers[0] < self._flip, lambda some, _: pixel_ops.flip(some))
-        if view in self._strong_views:
+        strong = view in self._strong_views
+        if strong or self._flip_weak:
+            change(images, numbers[0] < self._flip, lambda some, _: pixel_ops.flip(some))
+        if strong:
             self._jitter_colours(images, numbers[1] < self._jitter, numbers[2:6], numbers[6:10])
             change(images, numbers[10] < self._grey, lambda some, _: pixel_ops.greyscale(some))
             self._blur_some(images, numbers[11] < self._blur, numbers[12])

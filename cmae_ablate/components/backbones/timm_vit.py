@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @BACKBONES.register("timm", version=1)
-def timm_vit(image_size: int, *, model: str = "vit_base_patch16_224") -> VitEncoder:
+def timm_vit(
+    image_size: int, *, model: str = "vit_base_patch16_224", train_patch_embedding: bool = True
+) -> VitEncoder:
     """Vision transformer with the sizes and blocks of a model of timm, not pretrained.
 
     Source: Wightman, PyTorch Image Models. Sizes, patch and blocks (with what they have of LayerScale or
@@ -31,6 +33,9 @@ def timm_vit(image_size: int, *, model: str = "vit_base_patch16_224") -> VitEnco
         model: Name of a plain `VisionTransformer`, such as `vit_base_patch16_224` (MAE's ViT-B) or
             `vit_small_patch16_224`; `timm.list_models("vit_*")` lists them. Source: the paper and MAE,
             ViT-B/16.
+        train_patch_embedding: Whether pretraining trains the patch embedding; otherwise it stays as it is
+            initialised. Fine-tuning trains it in any case. Source: MAE, true; SDMAE, and MoCo v3 for its
+            ViTs, false.
 
     Raises:
         UserError: timm has no such model, it is no plain vision transformer, or its patch does not divide
@@ -41,7 +46,14 @@ def timm_vit(image_size: int, *, model: str = "vit_base_patch16_224") -> VitEnco
     norm = named.norm
     initialise_as_mae(blocks)
     initialise_as_mae(norm)
-    return VitEncoder(image_size, named.patch_embed.patch_size[0], named.embed_dim, blocks, norm)
+    return VitEncoder(
+        image_size,
+        named.patch_embed.patch_size[0],
+        named.embed_dim,
+        blocks,
+        norm,
+        train_patch_embedding=train_patch_embedding,
+    )
 
 
 def _plain_vit(name: str) -> VisionTransformer:

@@ -21,6 +21,7 @@ def vit(
     heads: Annotated[int, Field(ge=1, le=128)] = 3,
     patch: Annotated[int, Field(ge=1, le=256)] = 16,
     mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 4.0,
+    train_patch_embedding: bool = True,
 ) -> VitEncoder:
     """Vision transformer of any size, as MAE's encoder: class token, fixed sine-cosine positions, pre-norm.
 
@@ -36,6 +37,9 @@ def vit(
         heads: Attention heads of a block. Source: MAE's ViT-B, 12; here ViT-Tiny's 3.
         patch: Side of a patch, in pixels; must divide the image size. Source: MAE's ViT-B, 16.
         mlp_ratio: Width of the MLP's hidden layer as a multiple of `dim`. Source: MAE, 4.
+        train_patch_embedding: Whether pretraining trains the patch embedding; otherwise it stays as it is
+            initialised. Fine-tuning trains it in any case. Source: MAE, true; SDMAE, and MoCo v3 for its
+            ViTs, false.
 
     Raises:
         UserError: Sizes do not divide as said above.
@@ -44,4 +48,4 @@ def vit(
     blocks = make_blocks(dim, depth, heads, mlp_ratio)
     norm = nn.LayerNorm(dim, eps=NORM_EPS)
     initialise_as_mae(blocks)
-    return VitEncoder(image_size, patch, dim, blocks, norm)
+    return VitEncoder(image_size, patch, dim, blocks, norm, train_patch_embedding=train_patch_embedding)

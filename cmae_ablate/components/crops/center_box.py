@@ -44,7 +44,7 @@ class CenterBoxCrop:
         self._scale = scale
         self._ratio = ratio
 
-    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
         boxes = torch.tensor(CENTER).expand(len(indices), 4)
         return sample_crops(

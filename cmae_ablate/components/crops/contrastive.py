@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -17,11 +18,8 @@ from cmae_ablate.components.crops.sampling import (
     SCALE,
     RatioRange,
     ScaleRange,
-    anywhere,
-    around_boxes,
-    crop_sizes,
-    draw,
     sample_crops,
+    sample_from_the_end_of_warmup,
 )
 from cmae_ablate.slots import CROPS, Encoder, ImageSource, Refresh
 
@@ -37,11 +35,14 @@ class ContrastiveCrop:
     Different here: the heat map comes from a ViT's patch tokens before the final LayerNorm (there: the
     last feature map of a ResNet, summed over channels); constant maps give the whole image.
 
-    On a ViT the published rule often draws the box around the whole image, and then does nothing. Each
-    refresh therefore measures the boxes: `box_area_p10`, `_p50`, `_p90`; `box_covers_image`, 1 where the
-    median exceeds 0.9; and, where the data set has boxes (they serve for nothing else), the mean IoU with
-    them (`iou`) beside baselines: whole image (`iou_full`), middle half (`iou_center`), distance from the
-    border's mean colour (`iou_border`) and, once before training, the random encoder (`iou_random_init`).
+    On a ViT the published rule often draws the box around the whole image, and then finds nothing, as CMAE's
+    first author, too, reported of MoCo v3's ViT (ContrastiveCrop's repository, issue 15, June 2022; its
+    authors advise thresholds of 0.3 to 0.5 there). Compare with `full_box`, which differs by the
+    localisation alone. Each refresh measures the boxes: `box_area_p10`, `_p50`, `_p90`; `box_covers_image`,
+    1 where the median exceeds 0.9; and, where the data set has boxes (they serve for nothing else), the
+    mean IoU with them (`iou`) beside baselines: whole image (`iou_full`), middle half (`iou_center`),
+    distance from the border's mean colour (`iou_border`) and, once before training, the random encoder
+    (`iou_random_init`).
 
     Args:
         num_images: Images of the training set.
@@ -50,7 +51,8 @@ class ContrastiveCrop:
             each image's patch tokens. Source: ContrastiveCrop, `channel_sum`.
         norm: Take tokens after the final LayerNorm, where sums and norms are degenerate (not used by
             `class_attention`). Source: ours; ContrastiveCrop's ResNets have no such norm.
-        threshold: What of the map, scaled to [0, 1], is inside the box. Source: ContrastiveCrop, 0.05 or 0.1.
+        threshold: What of the map, scaled to [0, 1], is inside the box. Source: ContrastiveCrop, 0.05 or 0.1;
+            its authors for ViTs, 0.3 to 0.5.
         alpha: Parameter of the symmetric Beta distribution of the centre inside its range; 1 is uniform.
             Source: ContrastiveCrop, 0.6; on Tiny-ImageNet 0.1.
         warmup_epochs: Epochs before boxes are first computed. Source: ContrastiveCrop on Tiny-ImageNet, 100
@@ -79,22 +81,15 @@ class ContrastiveCrop:
         self._heatmap: Heatmap = heatmap
         self._norm = norm
         self._threshold = threshold
-        self._alpha = alpha
         self._warmup_epochs = warmup_epochs
         self._interval = interval
-        self._scale = scale
-        self._ratio = ratio
+        self._crops = partial(sample_from_the_end_of_warmup, alpha=alpha, scale=scale, ratio=ratio)
         # NaN until computed.
         self._boxes = torch.full((num_images, 4), float("nan"))
 
-    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
-        boxes = self._boxes[indices]
-        draws = draw(len(indices), rng)
-        sizes = crop_sizes(height, width, self._scale, self._ratio, draws)
-        if bool(boxes.isnan().any()):
-            return anywhere(height, width, sizes, draws.places)
-        return around_boxes(boxes, height, width, sizes, draws.places, alpha=self._alpha)
+        return self._crops(self._boxes[indices], height, width, rng=rng)
 
     def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> Refresh | None:
         """Compute the boxes if it is time; before the first epoch, measure those of the random encoder."""

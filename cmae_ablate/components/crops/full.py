@@ -24,7 +24,7 @@ class FullCrop:
     def __init__(self, num_images: int, true_boxes: Tensor) -> None:
         pass
 
-    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
         return torch.tensor([0, 0, height, width]).expand(len(indices), 4)
 

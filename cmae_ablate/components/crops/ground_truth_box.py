@@ -62,7 +62,7 @@ class GroundTruthBoxCrop:
         self._scale = scale
         self._ratio = ratio
 
-    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
         boxes = self._boxes[indices]
         return sample_crops(

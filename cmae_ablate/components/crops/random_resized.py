@@ -40,7 +40,7 @@ class RandomResizedCrop:
         self._scale = scale
         self._ratio = ratio
 
-    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator) -> Tensor:
+    def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
         draws = draw(len(indices), rng)
         sizes = crop_sizes(height, width, self._scale, self._ratio, draws)

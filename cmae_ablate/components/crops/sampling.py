@@ -186,6 +186,37 @@ def sample_crops(
     return around_boxes(boxes, height, width, sizes, draws.places, alpha=alpha)
 
 
+def sample_from_the_end_of_warmup(
+    boxes: Tensor,
+    height: int,
+    width: int,
+    *,
+    rng: torch.Generator,
+    alpha: float,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Tensor:
+    """Draw one crop per box as `sample_crops` does; while any box is unknown, anywhere, number for number.
+
+    Args:
+        boxes: As `sample_crops`; NaN before the warm-up's end.
+        height: H, in pixels.
+        width: W, in pixels.
+        rng: CPU generator; 22 numbers per box are drawn from it.
+        alpha: As `sample_crops`.
+        scale: As `sample_crops`.
+        ratio: As `sample_crops`.
+
+    Returns:
+        Top, left, height, width in pixels, (B, 4), int64.
+    """
+    draws = draw(len(boxes), rng)
+    sizes = crop_sizes(height, width, scale, ratio, draws)
+    if bool(boxes.isnan().any()):
+        return anywhere(height, width, sizes, draws.places)
+    return around_boxes(boxes, height, width, sizes, draws.places, alpha=alpha)
+
+
 def _extent(height: int, width: int) -> NDArray[np.int64]:
     return np.array([[height], [width]])
 

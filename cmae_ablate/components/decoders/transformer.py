@@ -13,6 +13,7 @@ from cmae_ablate.components.vit_layers import (
     check_widths,
     initialise_as_mae,
     make_blocks,
+    run_blocks,
     run_blocks_for,
 )
 from cmae_ablate.slots import DECODERS, View
@@ -25,9 +26,9 @@ class TransformerDecoder(nn.Module):
 
     Source: He et al., arXiv 2111.06377, section 3; sizes and initialisation as its code. The smaller
     decoder that CMAE argues for is, in its first author's later code, depth 1, dim 128, heads 16.
-    Different here: nothing in the numbers; two computations are left out that no loss sees: the
+    Different here: nothing in the numbers; two computations are left out where no loss sees them: the
     prediction on visible patches, and in the last block everything of visible tokens but their keys and
-    values.
+    values. `predict_all`, which an objective may ask for, computes them.
 
     Args:
         embed_dim: Width of the encoder's tokens.
@@ -68,7 +69,19 @@ class TransformerDecoder(nn.Module):
 
     def forward(self, view: View) -> Tensor:
         """Predictions on hidden patches, (B, M, target_dim)."""
-        batch, num_given = view.tokens.shape[:2]
+        tokens = self._sequence(view)
+        hidden = run_blocks_for(self.blocks, tokens, view.tokens.shape[1])
+        predictions: Tensor = self.pred(self.norm(hidden))
+        return predictions
+
+    def predict_all(self, view: View) -> Tensor:
+        """Predictions for class token, visible and hidden patches in the mask's order, (B, 1 + N, Q)."""
+        predictions: Tensor = self.pred(self.norm(run_blocks(self.blocks, self._sequence(view))))
+        return predictions
+
+    def _sequence(self, view: View) -> Tensor:
+        """The decoder's input: class token, visible tokens, mask tokens, each with its position."""
+        batch = len(view.tokens)
         table = self.pos_embed.expand(batch, -1, -1)
         # Attention does not care for the order of tokens, so nothing is sorted back into the image's
         # order as in MAE: class token, visible and hidden tokens stay together, each with its position.
@@ -76,6 +89,4 @@ class TransformerDecoder(nn.Module):
         given = torch.cat([class_position, view.mask.ids_keep + 1], dim=1)
         visible = self.embed(view.tokens) + gather_tokens(table, given)
         hidden = self.mask_token + gather_tokens(table, view.mask.ids_hidden + 1)
-        tokens = torch.cat([visible, hidden.to(visible.dtype)], dim=1)
-        predictions: Tensor = self.pred(self.norm(run_blocks_for(self.blocks, tokens, num_given)))
-        return predictions
+        return torch.cat([visible, hidden.to(visible.dtype)], dim=1)

@@ -19,7 +19,7 @@ class AbsolutePosition(nn.Module):
     """Absolute position: tell each visible token's original index among all N patches.
 
     Source: Mao et al., arXiv 2205.10546, whose abstract says no more than 'token position prediction';
-    head (two linear layers D -> D/2 -> N), L2 loss and use of every view follow the first author's
+    head (two linear layers D -> D/2 -> N), squared error and use of every view follow the first author's
     later code (SDMAE). Different here: cross-entropy is the default, because indices are classes.
 
     The encoder is *given* each token's position as an embedding, so that the task is nearly given away
@@ -27,9 +27,10 @@ class AbsolutePosition(nn.Module):
 
     Args:
         encoder: Read for its sizes.
-        weight: Factor of this loss in the sum. Source: ours; SDMAE's is not known here.
-        loss: `cross_entropy`, or `l2` to the one-hot index, summed over the N positions. Source: SDMAE, `l2`;
-            here `cross_entropy`, as indices are classes.
+        weight: Factor of this loss in the sum. Source: SDMAE, 1 with `mse`, which is 1/N with `l2` (0.0051
+            at 196 patches); here 0.1, for `cross_entropy`.
+        loss: `cross_entropy`; `l2` to the one-hot index, summed over the N positions; or `mse`, the mean over
+            them. Source: SDMAE, `mse`; here `cross_entropy`, as indices are classes.
         activation: Between the two linear layers of the head. Source: SDMAE, `none`.
     """
 

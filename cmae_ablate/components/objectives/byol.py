@@ -29,16 +29,17 @@ class Byol(nn.Module):
 
     Args:
         encoder: Copied as the first target encoder.
-        weight: Factor of this loss in the sum. Source: as `moco_v3`; BYOL alone, 1.
+        weight: Factor of this loss in the sum; of another strength than `moco_v3`'s, see there.
+            Source: as `moco_v3`; BYOL alone, 1.
         momentum: Part of the target networks kept at each step. Source: BYOL, 0.996.
         momentum_schedule: `cosine` raises the momentum to 1 by the end of training; `constant` leaves it.
             Source: BYOL, `cosine`.
         feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output of a
-            transformer branch over them. Source: BYOL, the pooled features of a ResNet; SDMAE, `decoder`;
-            here `mean`, which is what is probed.
+            transformer branch over them. Source: BYOL, the pooled features of a ResNet; SDMAE, a
+            branch over the decoder's predictions (`moco_v3` has it); here `mean`, which is what is probed.
         branch_depth: Blocks of that branch (only with feature `decoder`). Source: SDMAE, 2.
-        branch_heads: Attention heads of that branch (only with feature `decoder`). Source: ours; SDMAE's are
-            not known here.
+        branch_heads: Attention heads of that branch (only with feature `decoder`). Source: SDMAE, 12; here
+            4, as widths are smaller.
         projector_layers: Linear layers of the projector. Source: BYOL, 2.
         projector_hidden: Width of the hidden layers of projector and predictor. Source: BYOL, 4096; here
             smaller, as are data and batches.

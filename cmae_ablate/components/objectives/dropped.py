@@ -33,8 +33,8 @@ class DroppedPosition(nn.Module):
         weight: Factor of this loss in the sum. Source: ours, that of `absolute`.
         ratio: Part of the visible tokens without position, rounded to at least one token. Source: DropPos,
             0.75; MP3, 1.
-        loss: `cross_entropy`, or `l2` to the one-hot index, summed over the N positions. Source: DropPos and
-            MP3, `cross_entropy`.
+        loss: `cross_entropy`; `l2` to the one-hot index, summed over the N positions; or `mse`, the mean over
+            them. Source: DropPos and MP3, `cross_entropy`.
         activation: Between the two linear layers of the head. Source: ours, that of `absolute`.
     """
 

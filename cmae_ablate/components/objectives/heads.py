@@ -16,6 +16,10 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.ranks import world
 
 Feature = Literal["cls", "mean", "decoder"]
+"""What of the visible tokens is projected."""
+
+FeatureOrPrediction = Literal["cls", "mean", "decoder", "prediction"]
+"""The same, or the decoder's predictions."""
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -78,37 +82,42 @@ def batch_norm_mlp(widths: Sequence[int], *, final_norm: bool) -> nn.Sequential:
 
 
 class Pooling(nn.Module):
-    """One vector per image from the encoder's visible tokens.
+    """One vector per image from a sequence: the encoder's visible tokens, or the decoder's predictions.
 
     Args:
-        embed_dim: D.
+        dim: Width of the sequence, D or Q.
         feature: `cls` for the class token, `mean` for the mean visible patch token, `decoder` for the
-            mean output of a small transformer over the visible patch tokens.
+            mean output of a small transformer over the visible patch tokens, `prediction` for the class
+            token's output of such a transformer over the whole sequence, without a final norm.
         branch_depth: Blocks of that transformer; unused otherwise.
         branch_heads: Its attention heads; unused otherwise.
 
     Raises:
-        UserError: `branch_heads` does not divide D.
+        UserError: `branch_heads` does not divide the width.
     """
 
-    def __init__(self, embed_dim: int, feature: Feature, branch_depth: int, branch_heads: int) -> None:
+    def __init__(self, dim: int, feature: FeatureOrPrediction, branch_depth: int, branch_heads: int) -> None:
         super().__init__()
         self.feature = feature
-        if feature != "decoder":
+        if feature in ("cls", "mean"):
             return
-        if embed_dim % branch_heads:
+        if dim % branch_heads:
+            whose = "encoder's" if feature == "decoder" else "predictions'"
             raise UserError(
-                f"objectives.contrastive.branch_heads: {branch_heads} heads do not divide the encoder's "
-                f"width of {embed_dim}; choose a divisor of it"
+                f"objectives.contrastive.branch_heads: {branch_heads} heads do not divide the {whose} "
+                f"width of {dim}; choose a divisor of it"
             )
-        self.blocks = make_blocks(embed_dim, branch_depth, branch_heads, mlp_ratio=4.0)
+        self.blocks = make_blocks(dim, branch_depth, branch_heads, mlp_ratio=4.0)
         initialise_as_mae(self.blocks)
-        self.norm = nn.LayerNorm(embed_dim, eps=NORM_EPS)
+        if feature == "decoder":
+            self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Class token and visible patch tokens (B, 1 + V, D) to (B, D)."""
+        """Class token first, then patches, (B, 1 + K, D), to (B, D)."""
         if self.feature == "cls":
             return tokens[:, 0]
+        if self.feature == "prediction":
+            return run_blocks(self.blocks, tokens)[:, 0]
         patches = tokens[:, 1:]
         if self.feature == "decoder":
             patches = self.norm(run_blocks(self.blocks, patches))

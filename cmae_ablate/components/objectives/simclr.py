@@ -27,15 +27,16 @@ class SimClr(nn.Module):
 
     Args:
         encoder: Read for its sizes.
-        weight: Factor of this loss in the sum. Source: as `moco_v3`; SimCLR alone, 1.
+        weight: Factor of this loss in the sum; of another strength than `moco_v3`'s, see there.
+            Source: as `moco_v3`; SimCLR alone, 1.
         temperature: Divides the cosine similarities. Source: SimCLR, 0.1 on ImageNet and 0.5 on CIFAR-10;
             here `moco_v3`'s.
         feature: What is projected: `mean` or `cls` of the visible tokens, or `decoder`, the mean output of a
-            transformer branch over them. Source: SimCLR, the pooled features of a ResNet; SDMAE, `decoder`;
-            here `mean`, which is what is probed.
+            transformer branch over them. Source: SimCLR, the pooled features of a ResNet; SDMAE, a
+            branch over the decoder's predictions (`moco_v3` has it); here `mean`, which is what is probed.
         branch_depth: Blocks of that branch (only with feature `decoder`). Source: SDMAE, 2.
-        branch_heads: Attention heads of that branch (only with feature `decoder`). Source: ours; SDMAE's are
-            not known here.
+        branch_heads: Attention heads of that branch (only with feature `decoder`). Source: SDMAE, 12; here
+            4, as widths are smaller.
         projector_layers: Linear layers of the projector. Source: SimCLR, 2.
         projector_hidden: Width of its hidden layers. Source: SimCLR, 2048; here smaller, as are data and
             batches.

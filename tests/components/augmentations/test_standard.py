@@ -30,6 +30,13 @@ def test_a_weak_view_is_flipped_or_left_alone(images: Tensor) -> None:
     assert 0 < sum(flipped) < 16
 
 
+def test_a_weak_view_need_not_be_flipped_and_the_strong_ones_flip_is_the_same(images: Tensor) -> None:
+    still = {"flip_weak": False, "jitter": 0.0, "grey": 0.0, "blur": 0.0}
+    assert torch.equal(StandardAugmentation(flip_weak=False)(images, 0, seeded(1)), images)
+    strong = StandardAugmentation(**still)(images, 1, seeded(1))
+    assert torch.equal(strong, StandardAugmentation()(images, 0, seeded(1)))
+
+
 def test_half_of_all_images_are_flipped() -> None:
     images = torch.rand(4000, 1, 1, 2, generator=seeded(0)).expand(-1, 3, -1, -1)
     result = StandardAugmentation()(images, 0, seeded(1))

@@ -97,6 +97,17 @@ def test_a_last_block_for_some_tokens_gives_what_it_gives_for_all(first: int) ->
     assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)
 
 
+def test_a_frozen_patch_embedding_is_drawn_alike_and_stays_as_it_is_drawn() -> None:
+    encoders = []
+    for trained in (True, False):
+        torch.manual_seed(0)
+        encoders.append(vit(24, dim=32, depth=1, heads=4, patch=8, train_patch_embedding=trained))
+    assert_close(encoders[0].state_dict(), encoders[1].state_dict(), rtol=0, atol=0)
+    held = {name for name, value in encoders[1].named_parameters() if not value.requires_grad}
+    assert held == {"patch_embed.proj.weight", "patch_embed.proj.bias"}
+    assert all(value.requires_grad for value in encoders[0].parameters())
+
+
 def test_initialisation_is_that_of_mae() -> None:
     torch.manual_seed(0)
     encoder: VitEncoder = vit(32, dim=192, depth=1, heads=3, patch=8)

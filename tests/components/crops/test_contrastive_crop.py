@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from cmae_ablate.components.crops.center_box import CenterBoxCrop
 from cmae_ablate.components.crops.contrastive import ContrastiveCrop
+from cmae_ablate.components.crops.fixed_size import FixedSizeCrop
 from cmae_ablate.components.crops.full import FullCrop
+from cmae_ablate.components.crops.full_box import FullBoxCrop
 from cmae_ablate.components.crops.ground_truth_box import GroundTruthBoxCrop
 from cmae_ablate.components.crops.random_resized import RandomResizedCrop
 from cmae_ablate.components.crops.sampling import sample_crops
@@ -117,6 +121,7 @@ def test_all_strategies_cut_the_same_sizes_from_the_same_generator() -> None:
     boxed.load_state_dict({"boxes": SPOT})
     strategies = [
         RandomResizedCrop(NUM_IMAGES, SPOT),
+        FullBoxCrop(NUM_IMAGES, SPOT),
         boxed,
         CenterBoxCrop(NUM_IMAGES, SPOT),
         GroundTruthBoxCrop(NUM_IMAGES, SPOT),
@@ -190,6 +195,72 @@ def test_true_boxes_never_move_a_contrastive_crop() -> None:
 def test_full_crops_are_the_whole_image() -> None:
     crops = FullCrop(NUM_IMAGES, UNKNOWN).sample(torch.arange(2), 40, 50, seeded())
     assert crops.tolist() == [[0, 0, 40, 50]] * 2
+
+
+def test_full_boxes_are_contrastive_crops_whose_every_box_is_the_image() -> None:
+    full, found = FullBoxCrop(NUM_IMAGES, SPOT), ContrastiveCrop(NUM_IMAGES, UNKNOWN)
+    indices = torch.tensor([5, 0, 3])
+    plain = RandomResizedCrop(NUM_IMAGES, SPOT).sample(indices, 64, 48, seeded())
+    for epoch in (0, 99):
+        full.refresh(epoch, BrightnessEncoder(), BrightSpots())
+        assert torch.equal(full.sample(indices, 64, 48, seeded()), plain)
+    full.refresh(100, BrightnessEncoder(), BrightSpots())
+    found.load_state_dict({"boxes": torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(NUM_IMAGES, 1)})
+    crops = full.sample(indices, 64, 48, seeded())
+    assert torch.equal(crops, found.sample(indices, 64, 48, seeded()))
+    assert not torch.equal(crops, plain)
+    resumed = FullBoxCrop(NUM_IMAGES, SPOT)
+    resumed.load_state_dict(full.state_dict())
+    assert torch.equal(resumed.sample(indices, 64, 48, seeded()), crops)
+
+
+def test_full_boxes_seek_the_edges_as_the_beta_distribution_does() -> None:
+    count = 40_000
+    crop = FullBoxCrop(count, UNKNOWN[:1].expand(count, 4), warmup_epochs=0, scale=(0.2, 0.5))
+    crop.refresh(0, BrightnessEncoder(), BrightSpots())
+    # Large images, so that whole pixels do not show: 2 * I_0.1(0.6, 0.6) = 0.352 of a Beta(0.6, 0.6).
+    crops = crop.sample(torch.arange(count), 2000, 2000, seeded())
+    places = crops[:, :2] / (2000 - crops[:, 2:])
+    outer = int(((places < 0.1) | (places > 0.9)).sum())
+    drawn = np.random.default_rng(0).beta(0.6, 0.6, size=10**6)
+    expected = float(((drawn < 0.1) | (drawn > 0.9)).mean())
+    assert expected == pytest.approx(0.352, abs=0.002)
+    # Standard deviation 0.0017: a false alarm in 1 of 10,000 choices of the seed.
+    assert outer / (2 * count) == pytest.approx(expected, abs=0.0068)
+
+
+@pytest.mark.parametrize(("side", "full", "plain"), [(64, 0.34, 0.28), (224, 0.35, 0.23)])
+def test_the_shares_of_crops_in_the_outer_tenths_are_those_of_the_docstring(
+    side: int, full: float, plain: float
+) -> None:
+    count = 40_000
+    boxed = FullBoxCrop(count, UNKNOWN[:1].expand(count, 4), warmup_epochs=0)
+    boxed.refresh(0, BrightnessEncoder(), BrightSpots())
+    for strategy, share in ((boxed, full), (RandomResizedCrop(count, UNKNOWN), plain)):
+        crops = strategy.sample(torch.arange(count), side, side, seeded())
+        room = side - crops[:, 2:]
+        places = (crops[:, :2] / room)[room > 0]
+        # Standard deviation 0.0017, and shares are given in whole percents.
+        assert float(((places < 0.1) | (places > 0.9)).float().mean()) == pytest.approx(share, abs=0.012)
+
+
+def test_crops_of_one_size_lie_in_the_corner_in_some_views_and_anywhere_in_the_others() -> None:
+    # 224 of 256 pixels, as SDMAE cuts them: 33 places along each side.
+    crop, indices = FixedSizeCrop(NUM_IMAGES, UNKNOWN), torch.zeros(6600, dtype=torch.int64)
+    assert crop.sample(indices[:2], 256, 256, seeded(), 0).tolist() == [[0, 0, 224, 224]] * 2
+    crops = crop.sample(indices, 256, 256, seeded(), 1)
+    assert crops[:, 2:].unique().tolist() == [224]
+    for axis in (0, 1):
+        counts = np.bincount(crops[:, axis].numpy(), minlength=33)
+        assert len(counts) == 33
+        assert stats.chisquare(counts).pvalue > 1e-5
+    assert abs(np.corrcoef(crops[:, 0], crops[:, 1])[0, 1]) < 0.06
+
+
+def test_crops_of_one_size_follow_the_image() -> None:
+    crop = FixedSizeCrop(NUM_IMAGES, UNKNOWN, side=0.5, corner_views=(1,))
+    crops = crop.sample(torch.arange(NUM_IMAGES), 64, 40, seeded(), 1)
+    assert crops.tolist() == [[0, 0, 32, 20]] * NUM_IMAGES
 
 
 def test_center_boxes_are_the_middle_half_of_every_image() -> None:

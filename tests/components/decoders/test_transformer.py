@@ -23,7 +23,13 @@ def make(depth: int) -> tuple[TransformerDecoder, View]:
 
 
 def plain(decoder: TransformerDecoder, view: View) -> Tensor:
-    """As the paper says: every token in its place, through every layer; hidden ones picked at the end."""
+    """Predictions on hidden patches."""
+    everywhere = plain_everywhere(decoder, view)[:, 1:]
+    return torch.stack([own[hidden] for own, hidden in zip(everywhere, view.mask.ids_hidden, strict=True)])
+
+
+def plain_everywhere(decoder: TransformerDecoder, view: View) -> Tensor:
+    """As the paper says: class token, then every token in its place, through every layer."""
     embedded = decoder.embed(view.tokens)
     predictions = []
     for image in range(len(embedded)):
@@ -33,8 +39,7 @@ def plain(decoder: TransformerDecoder, view: View) -> Tensor:
         tokens = torch.cat([embedded[image, :1], places + sincos_positions(32, GRID)])[None]
         for block in decoder.blocks:
             tokens = block(tokens)
-        everywhere = decoder.pred(decoder.norm(tokens))[0, 1:]
-        predictions.append(everywhere[view.mask.ids_hidden[image]])
+        predictions.append(decoder.pred(decoder.norm(tokens))[0])
     return torch.stack(predictions)
 
 
@@ -42,6 +47,16 @@ def plain(decoder: TransformerDecoder, view: View) -> Tensor:
 def test_predictions_are_those_of_computing_every_token(depth: int) -> None:
     decoder, view = make(depth)
     assert_close(decoder(view), plain(decoder, view), rtol=1e-5, atol=1e-5)
+
+
+def test_all_predictions_are_those_of_every_token_in_the_order_of_the_mask() -> None:
+    decoder, view = make(2)
+    found, wanted = decoder.predict_all(view), plain_everywhere(decoder, view)
+    assert_close(found[:, 0], wanted[:, 0], rtol=1e-5, atol=1e-5)
+    for image in range(2):
+        order = view.mask.ids_keep[image].tolist() + view.mask.ids_hidden[image].tolist()
+        for place, patch in enumerate(order):
+            assert_close(found[image, 1 + place], wanted[image, 1 + patch], rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_are_those_of_computing_every_token() -> None:

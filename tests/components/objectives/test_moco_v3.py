@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cmae_ablate.components.objectives.moco_v3 import MocoV3
 from cmae_ablate.components.vit_encoder import VitEncoder
+from cmae_ablate.errors import UserError
 from cmae_ablate.slots import View
 
 MakeViews = Callable[[int], list[View]]
@@ -55,6 +56,43 @@ def test_gradients_reach_the_encoder_and_every_trained_parameter(
             assert parameter.grad is None and not parameter.requires_grad
         else:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("feature", ["cls", "mean", "decoder"])
+def test_without_a_key_encoder_keys_are_the_momentum_heads_of_the_encoders_own_tokens(
+    encoder: VitEncoder, make_views: MakeViews, rng: torch.Generator, feature: str
+) -> None:
+    objective, views = MocoV3(encoder, feature=feature, key_encoder="none"), make_views(5)
+    assert not any(name.startswith("key_encoder") for name in objective.state_dict())
+    with torch.no_grad():
+        for parameter in objective.key_projector.parameters():
+            parameter.mul_(1.3)
+        keys = [objective.key_projector(view.tokens) for view in views]
+        queries = [objective.predictor(objective.projector(view.tokens)) for view in views]
+    expected = one_direction(queries[0], keys[1], 0.2) + one_direction(queries[1], keys[0], 0.2)
+    assert objective(views, encoder, rng).loss.item() == pytest.approx(expected, rel=1e-4)
+    before = [parameter.clone() for parameter in objective.key_projector.parameters()]
+    objective.after_step(encoder, progress=0.0)
+    pairs = zip(before, objective.projector.parameters(), objective.key_projector.parameters(), strict=True)
+    for old, online, new in pairs:
+        torch.testing.assert_close(new, 0.99 * old + 0.01 * online)
+
+
+def test_widths_left_open_follow_the_encoders_as_a_vit_b_has_them(encoder: VitEncoder) -> None:
+    # 4096 and 768 at a width of 768; here the width is 16.
+    objective = MocoV3(encoder, projector_hidden=None, projector_out=None)
+    linear = [layer for layer in objective.predictor if isinstance(layer, nn.Linear)]
+    assert [tuple(layer.weight.shape) for layer in linear] == [(85, 16), (16, 85)]
+
+
+def test_predictions_have_no_momentum_encoder(encoder: VitEncoder) -> None:
+    with pytest.raises(UserError, match=r"set objectives\.contrastive\.key_encoder to none"):
+        MocoV3(encoder, feature="prediction")
+
+
+def test_heads_that_do_not_divide_the_predictions_are_refused(encoder: VitEncoder) -> None:
+    with pytest.raises(UserError, match="5 heads do not divide the predictions' width of 192"):
+        MocoV3(encoder, feature="prediction", key_encoder="none", branch_heads=5)
 
 
 def test_the_encoder_is_copied_and_not_kept(encoder: VitEncoder) -> None:

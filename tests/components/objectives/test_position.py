@@ -55,6 +55,13 @@ def test_gradients_reach_the_encoder_and_every_parameter(
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
+def test_the_mean_squared_error_averages_over_every_entry_of_the_one_hot() -> None:
+    scores = torch.tensor([[0.5, 0.0, -1.0], [0.0, 2.0, 0.0]])
+    loss, _ = position_loss(scores, torch.tensor([0, 2]), "mse")
+    # ((0.5 - 1)^2 + 0 + 1 + 0 + 4 + (0 - 1)^2) / 6
+    assert loss.item() == pytest.approx(6.25 / 6)
+
+
 def test_zero_scores_cost_one_by_l2_however_many_positions() -> None:
     for num_patches in (4, 196):
         loss, _ = position_loss(torch.zeros(3, num_patches), torch.tensor([0, 1, 2]), "l2")
