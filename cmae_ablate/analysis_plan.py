@@ -26,7 +26,7 @@ from cmae_ablate.study_file import Study
 PLAN_FILE = "analysis_plan.json"
 MAX_BYTES = 16 * 2**20
 TERMS, CONTRASTS, ALL = "main effects and two-way interactions", "contrasts", "variants against the reference"
-MOST_SETTINGS = 4
+SHOWN = 4
 
 
 class AnalysisPlan(BaseModel):
@@ -157,14 +157,14 @@ def _changes(then: AnalysisPlan, now: AnalysisPlan) -> Iterator[str]:
     added = [_pair(pair) for pair in declared if pair not in planned]
     removed = [_pair(pair) for pair in planned if pair not in declared]
     if added:
-        yield f"added, and exploratory therefore: {listing(added)}"
+        yield f"contrasts added, and therefore exploratory: {listing(added, SHOWN)}"
     if removed:
-        yield f"no longer declared, though still counted: {listing(removed)}"
+        yield f"contrasts no longer declared, though still counted: {listing(removed, SHOWN)}"
     if then.family != now.family and TERMS in (then.family, now.family):
         yield f"the tested family was {then.family} and is {now.family}"
     settings = list(_settings(then.study, now.study))
     if settings:
-        yield f"settings: {listing(settings, MOST_SETTINGS)}"
+        yield f"settings: {listing(settings, SHOWN)}"
 
 
 def _pair(pair: tuple[str, ...]) -> str:

@@ -12,7 +12,14 @@ from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.factorial import Factorial, Term
 from cmae_ablate.report.term_words import answer_by_terms
-from cmae_ablate.report.verdict import Verdict, is_equal, judge, judge_term, why_inconclusive
+from cmae_ablate.report.verdict import (
+    Verdict,
+    is_equal,
+    is_open_among_many,
+    judge,
+    judge_term,
+    why_inconclusive,
+)
 from cmae_ablate.report.wording import (
     PLUS_MINUS,
     capitalised,
@@ -69,7 +76,7 @@ def answer(
     """
     terms = factorial.terms if factorial is not None and comparison.description.tests_terms else ()
     if terms:
-        headline, lines = answer_by_terms(terms, comparison)
+        headline, lines = answer_by_terms(terms, comparison, cells)
     else:
         headline, lines = _of_variants(comparison, sensitivity, cells)
     if any(verdict is Verdict.INSENSITIVE for verdict in _verdicts(terms, comparison)):
@@ -159,24 +166,30 @@ def _line(effect: Effect, comparison: Comparison, cells: Cells) -> str:
     if verdict is Verdict.IDENTICAL:
         seeds = counted(result.n, "paired seed")
         return f"{name}: identical, the same weights in {seeds}{_cost(effect, cells)}."
-    size = _size(effect, comparison)
-    cost = _cost(effect, cells)
+    words, reason = _words(effect, comparison, verdict), ""
     if verdict is Verdict.INCONCLUSIVE:
-        return f"{name}: {size}{cost}; {verdict}{why_inconclusive(effect, comparison)}."
+        reason = why_inconclusive(effect, comparison)
+    return f"{name}: {words}, {_size(effect, comparison, verdict)}{_cost(effect, cells)}{reason}."
+
+
+def _words(effect: Effect, comparison: Comparison, verdict: Verdict) -> str:
+    """The verdict as it opens a line."""
     metric, margin = comparison.metric, comparison.description.equivalence_margin
-    words = str(verdict)
-    if is_equal(effect) and margin is not None and verdict is not Verdict.INSENSITIVE:
-        within = f"equal within {PLUS_MINUS}{metric.text(margin)}{metric.unit}"
-        words = within if verdict is Verdict.EQUAL else f"{verdict}, yet {within}"
-    return f"{name}: {size}{cost}; {words}."
+    if verdict is Verdict.INCONCLUSIVE and is_open_among_many(effect):
+        return f"{verdict} among {counted(effect.among, 'comparison')}"
+    if verdict is Verdict.INSENSITIVE or not is_equal(effect) or margin is None:
+        return str(verdict)
+    within = f"equal within {PLUS_MINUS}{metric.text(margin)}{metric.unit}"
+    return within if verdict is Verdict.EQUAL else f"{verdict}, yet {within}"
 
 
-def _size(effect: Effect, comparison: Comparison) -> str:
+def _size(effect: Effect, comparison: Comparison, verdict: Verdict | None = None) -> str:
     result, metric = effect.paired, comparison.metric
     text = f"{metric.signed(result.delta)}{metric.unit}"
     if result.n < 2 or result.noiseless:
         return f"{text}, n = {result.n}"
-    p = "" if math.isnan(effect.p_holm) else f", Holm p {p_phrase(effect.p_holm)}"
+    tested = not math.isnan(effect.p_holm) and verdict is not Verdict.INSENSITIVE
+    p = f", Holm p {p_phrase(effect.p_holm)}" if tested else ""
     return f"{text}, {metric.confidence(result.ci_low, result.ci_high)}, n = {result.n}{p}"
 
 

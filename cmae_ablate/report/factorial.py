@@ -69,8 +69,12 @@ class Term:
     @property
     def contrast(self) -> str:
         """What is subtracted from what; nothing where several levels are compared at once."""
-        high, low = TIMES.join(self.levels), TIMES.join(self.base)
-        return f"{high} {MINUS} {low}" if self.levels else ""
+        if not self.levels:
+            return ""
+        difference = f"{self.levels[0]} {MINUS} {self.base[0]}"
+        if len(self.levels) == 1:
+            return difference
+        return f"({difference} at {self.levels[1]}) {MINUS} ({difference} at {self.base[1]})"
 
 
 @dataclass(frozen=True)
@@ -145,8 +149,9 @@ def analyse(cells: Cells) -> Factorial | None:
     anova, notes = _anova(frame, factors, combinations=len(study.variants))
     terms = _terms(grid, anova)
     complete = values[list(study.variants)].dropna()
+    terms = _estimated(terms, grid, complete.to_numpy(dtype=np.float64))
     if len(anova):
-        terms = _estimated(terms, grid, frame, complete.to_numpy(dtype=np.float64))
+        terms = _with_intervals(terms, grid, frame)
     if len(complete) > 1:
         terms = _adjusted(terms)
     elif len(anova):
@@ -202,38 +207,38 @@ def _terms(grid: _Grid, anova: pd.DataFrame) -> list[Term]:
     return [*family, *parts]
 
 
-def _estimated(terms: list[Term], grid: _Grid, frame: pd.DataFrame, complete: Weights) -> list[Term]:
-    """The terms with estimate and interval from the same model as their F tests, and by seeds alone.
+def _estimated(terms: list[Term], grid: _Grid, complete: Weights) -> list[Term]:
+    """The terms by their seeds alone.
 
     Args:
         terms: As `_terms` made them.
         grid: The design.
-        frame: The complete cells.
         complete: Values of the seeds in which every combination is complete, (seeds, combinations).
     """
+    found = []
+    for term in terms:
+        weights = grid.weights(term)
+        own = NO_PAIRS if weights is None else paired(complete @ weights, np.zeros(len(complete)))
+        found.append(replace(term, estimate=own.delta, n=len(complete), paired=own))
+    return found
+
+
+def _with_intervals(terms: list[Term], grid: _Grid, frame: pd.DataFrame) -> list[Term]:
+    """The terms with estimate and interval of the model that their F tests are of, from all complete cells."""
     fit = OLS(frame["value"].to_numpy(), _coded(frame, grid, frame["seed"].to_numpy())).fit()
     rows = _coded(pd.DataFrame(list(grid.combinations)), grid, None, seeds=frame["seed"].nunique())
     found = []
     for term in terms:
         weights = grid.weights(term)
         if weights is None:
-            found.append(replace(term, n=len(complete)))
+            found.append(term)
             continue
         with quietly():
             test = fit.t_test(weights @ rows)
             low, high = test.conf_int()[0]
-            own = paired(complete @ weights, np.zeros(len(complete)))
-        found.append(
-            replace(
-                term,
-                estimate=float(test.effect[0]),
-                ci_low=float(low),
-                ci_high=float(high),
-                p=float(test.pvalue) if term.kind == LEVEL else term.p,
-                n=len(complete),
-                paired=own,
-            )
-        )
+        p = float(test.pvalue) if term.kind == LEVEL else term.p
+        estimate = float(test.effect[0])
+        found.append(replace(term, estimate=estimate, ci_low=float(low), ci_high=float(high), p=p))
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,14 @@ class PlanStatus:
 
     recorded: str
     changes: tuple[str, ...] = ()
+
+    @property
+    def when(self) -> str:
+        """To the minute: `2026-11-26 07:00 UTC`; as recorded where that is no such time."""
+        try:
+            return datetime.fromisoformat(self.recorded).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        except ValueError:
+            return self.recorded
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,7 @@ def plan_sentence(plan: PlanStatus | None) -> str:
     if plan is None:
         return "Nothing is known of an analysis plan."
     changes = "; ".join(one_line(change) for change in plan.changes)
-    return f"Analysis plan of {plan.recorded}{f', changed since: {changes}' if changes else ', unchanged'}."
+    return f"Analysis plan of {plan.when}{f', changed since: {changes}' if changes else ', unchanged'}."
 
 
 def markdown(table: Table) -> str:

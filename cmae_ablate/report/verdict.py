@@ -81,7 +81,8 @@ def phrase(effect: Effect, comparison: Comparison) -> str:
     if effect.family != DECLARED:
         return f"{EXPLORATORY}: {_exploratory(effect, comparison)}"
     if verdict is Verdict.INCONCLUSIVE:
-        return f"{verdict}{why_inconclusive(effect, comparison)}"
+        among = f" among {counted(effect.among, 'comparison')}" if is_open_among_many(effect) else ""
+        return f"{verdict}{among}{why_inconclusive(effect, comparison)}"
     words = [] if verdict is Verdict.EQUAL else [str(verdict)]
     margin = comparison.description.equivalence_margin
     if margin is not None and is_equal(effect):
@@ -95,22 +96,24 @@ def _exploratory(effect: Effect, comparison: Comparison) -> str:
     return f"{Verdict.INCONCLUSIVE}{why_inconclusive(effect, comparison)}"
 
 
+def is_open_among_many(effect: Effect) -> bool:
+    """Below 5 % by itself, and not once the whole family is allowed for."""
+    return effect.among > 1 and effect.p_declared < ALPHA <= effect.p_holm and not effect.paired.noiseless
+
+
 def why_inconclusive(effect: Effect, comparison: Comparison) -> str:
-    """Why nothing is concluded, and how many seeds would change that; begins with its comma or colon."""
+    """Why nothing is concluded, or how many seeds would change that; with its semicolon, or nothing."""
     metric, result = comparison.metric, effect.paired
     if result.n < 2:
-        return ": a single paired seed gives no interval and no test"
+        return "; a single paired seed gives no interval and no test"
     if result.noiseless and result.delta == 0:
         if not metric.is_accuracy:
-            return f": the same {metric.words} in every seed"
-        grain = f"; one image is {metric.text(effect.one_image)} points" if effect.one_image > 0 else ""
-        return f": the same number of right answers in every seed{grain}"
+            return f"; the same {metric.words} in every seed"
+        grain = f", where one image is {metric.text(effect.one_image)} points" if effect.one_image > 0 else ""
+        return f"; the same number of right answers in every seed{grain}"
     if result.noiseless:
-        return ": the same difference in every seed, no noise to test by"
-    among = ""
-    if effect.family == DECLARED and result.p < ALPHA:
-        among = f" among {counted(len(comparison.declared), 'comparison')}"
-    return f"{among}{_seeds_needed(effect, comparison)}"
+        return "; the same difference in every seed leaves no noise to test by"
+    return _seeds_needed(effect, comparison)
 
 
 def needs_seeds(effect: Effect) -> bool:
@@ -132,4 +135,4 @@ def _seeds_needed(effect: Effect, comparison: Comparison) -> str:
             f"; about {counted(round(needed), 'paired seed')} ({ends}, as the noise is uncertain) "
             f"would detect {size} with 80 % power"
         )
-    return f", though {counted(effect.paired.n, 'paired seed')} would detect {size} with 80 % power"
+    return f"; {counted(effect.paired.n, 'paired seed')} would detect {size} with 80 % power"

@@ -35,8 +35,10 @@ def sensitivity_sentence(comparison: Comparison, sensitivity: Sensitivity) -> st
         )
     result, reference = control.paired, quoted(comparison.reference.variant)
     if sensitivity.sensitive is None:
-        why = "too few paired seeds for a test" if result.n < 2 else "no noise to test by"
-        return f"Sensitivity: unknown, {why} of the positive control{_control(comparison)}."
+        named = f"the positive control{_control(comparison)}"
+        if result.n < 2:
+            return f"Sensitivity: unknown, as {named} has too few paired seeds for a test."
+        return f"Sensitivity: unknown, as {named} differs alike in every seed: no noise to test by."
     way = "above" if result.delta > 0 else "below"
     size = f"{metric.text(abs(result.delta))}{metric.unit} {way} its positive control{_control(comparison)}"
     p = "" if math.isnan(result.p) else f", p {p_phrase(result.p)}"
@@ -53,7 +55,7 @@ def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms:
     if gain is None or gain.paired.n == 0:
         return "Resolution: unknown, as no random-init control was measured."
     ends = [(t.ci_low, t.ci_high) for t in terms] or [
-        (e.paired.ci_low, e.paired.ci_high) for e in comparison.declared
+        (e.paired.ci_low, e.paired.ci_high) for e in comparison.declared if not e.paired.noiseless
     ]
     found = [r for low, high in ends if not math.isnan(r := sensitivity.resolution(low, high))]
     brings = (
@@ -66,7 +68,7 @@ def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms:
         return f"Resolution: none, as there is no gain: {brings} is on the wrong side of zero."
     low, high = (f"{end(found):.2f}" for end in (min, max))
     span = low if low == high else f"{low} to {high}"
-    return f"Resolution: the intervals' half-widths are {span} of {brings}."
+    return f"Resolution: the 95 % intervals' half-widths are {span} of {brings}."
 
 
 def insensitive(comparison: Comparison, sensitivity: Sensitivity) -> str:
@@ -85,7 +87,7 @@ def plan_changes(comparison: Comparison) -> str:
     plan = comparison.description.plan
     if plan is None or not plan.changes:
         return ""
-    return f"Changed since the analysis plan of {plan.recorded}: {'; '.join(plan.changes)}."
+    return f"Changed since the analysis plan of {plan.when}: {'; '.join(plan.changes)}."
 
 
 def _control(comparison: Comparison) -> str:
