@@ -224,7 +224,7 @@ def _estimated(terms: list[Term], grid: _Grid, complete: Weights) -> list[Term]:
 
 
 def _with_intervals(terms: list[Term], grid: _Grid, frame: pd.DataFrame) -> list[Term]:
-    """The terms with estimate and interval of the model that their F tests are of, from all complete cells."""
+    """The terms with estimate and interval of the model that their F tests are of."""
     fit = OLS(frame["value"].to_numpy(), _coded(frame, grid, frame["seed"].to_numpy())).fit()
     rows = _coded(pd.DataFrame(list(grid.combinations)), grid, None, seeds=frame["seed"].nunique())
     found = []
