@@ -182,7 +182,7 @@ CASES = {
             "planned_family": (("CMAE", "MAE"),),
             "plan": PlanStatus(
                 PLAN.recorded,
-                ("added, and exploratory therefore: \u2018linear\u2019 against \u2018CMAE\u2019",),
+                ("contrasts added, and therefore exploratory: \u2018linear\u2019 against \u2018CMAE\u2019",),
             ),
         },
     ),
@@ -226,7 +226,8 @@ def page() -> str:
     parts = [
         "# The sentences of an answer",
         "Every kind of answer that a report gives, provoked by a CSV (`tests/report/sentences.py` writes "
-        "this page and a test holds it equal). The first line is the verdict; a *cell* is a variant with a seed.",
+        "this page and a test holds it equal). The first line is the verdict; a *cell* is a variant with a "
+        "seed.",
     ]
     for case in CASES.values():
         with tempfile.TemporaryDirectory() as folder:
