@@ -150,7 +150,7 @@ def load_components() -> None:
             plugin.load()
         except Exception as error:
             raise UserError(
-                f"plug-in '{plugin.name}' ({plugin.value}) cannot be loaded: {error}; mend or uninstall it"
+                f"plug-in '{plugin.name}' ({plugin.value}) cannot be loaded: {error}; fix or uninstall it"
             ) from error
 
 

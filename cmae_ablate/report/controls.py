@@ -93,7 +93,7 @@ def _is_sensitive(control: ControlEffect | None, metric: Metric) -> bool | None:
         return None
     result = control.paired
     if result.noiseless:
-        # The very same numbers were not told apart; a constant difference leaves no noise to test by.
+        # The very same numbers are no detected difference; a constant difference leaves no noise to test by.
         return False if result.delta == 0 else None
     return result.p < ALPHA and (result.delta < 0) is metric.lower_is_better
 

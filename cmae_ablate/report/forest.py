@@ -97,7 +97,7 @@ def _numbers(axes: Axes, row: int, effect: Effect, metric: Metric) -> None:
     if result.n == 0:
         text = "no paired seed"
     elif result.n == 1:
-        text = f"{metric.signed(result.delta)}\nn too small (1)"
+        text = f"{metric.signed(result.delta)}\n(one seed)"
     else:
         interval = metric.interval(result.ci_low, result.ci_high)
         text = f"{metric.signed(result.delta)} (n = {result.n})\n{interval}"

@@ -144,7 +144,7 @@ def difference(effect: Effect | None, metric: Metric) -> str:
     result = effect.paired
     if result.n == 0:
         return "no paired seed"
-    interval = metric.interval(result.ci_low, result.ci_high) or "(n too small)"
+    interval = metric.interval(result.ci_low, result.ci_high) or "(one seed)"
     marks = ("*" if effect.planned else "") + (DAGGER if effect.family != DECLARED else "")
     return f"{metric.signed(result.delta)} {interval}{marks}"
 
