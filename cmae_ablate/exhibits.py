@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cmae_ablate.arrays import Split
 from cmae_ablate.campaign import Campaign
 from cmae_ablate.pictures import save_crops
 from cmae_ablate.queue import CellStatus
@@ -37,6 +38,7 @@ def exhibits(
     pictures: dict[str, Path] = {}
     crops: dict[str, Path] = {}
     correct = {}
+    clusters: NDArray[np.int64] | None = None
     warnings: dict[Cell, str] = {}
     compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in campaign.variants}) > 1
     for status in statuses:
@@ -59,12 +61,14 @@ def exhibits(
         hits = _correct(campaign, status, folder)
         if hits is not None:
             correct[cell] = hits
+            clusters = image_clusters(campaign.data_of(campaign.cell(status.cell).spec).test)
     links = run_links(campaign, statuses)
     return ReportExtras(
         curves=pd.DataFrame(curves, columns=list(CURVES)) if curves else None,
         reconstructions=pictures,
         crop_boxes=crops,
         correct=correct,
+        clusters=clusters,
         warnings=warnings,
         links=links,
         links_open=ui_command(campaign.places.tracking) if links else "",
@@ -134,3 +138,8 @@ def _correct(campaign: Campaign, status: CellStatus, folder: Path) -> NDArray[np
             labels = campaign.data_of(cell.spec).test.labels
             return np.asarray(np.load(folder / record["predictions"]) == labels)
     return None
+
+
+def image_clusters(test: Split) -> NDArray[np.int64]:
+    """What each test image belongs to: its source where the data set knows it, else its class."""
+    return np.asarray(test.labels if test.groups is None else test.groups, dtype=np.int64)

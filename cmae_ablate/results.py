@@ -76,6 +76,7 @@ def describe(
         report=study.report,
         contrasts=design.contrasts(study),
         equivalence_margin=study.equivalence_margin,
+        variance=study.variance,
         notes=(note, *tuned, *design.contrasts_note(study)),
         budget=study.budget,
         budget_note=note,

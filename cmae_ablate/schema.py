@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from cmae_ablate.registry import SLOTS, load_components
 from cmae_ablate.spec import Training
-from cmae_ablate.study_keys import BUDGETS, DESIGNS, KEEPS, MAX_SEEDS, REQUIRED_KEYS, SEARCH
+from cmae_ablate.study_keys import BUDGETS, DESIGNS, KEEPS, MAX_SEEDS, REQUIRED_KEYS, SEARCH, VARIANCES
 
 
 def study_schema() -> dict[str, Any]:
@@ -55,6 +55,7 @@ def study_schema() -> dict[str, Any]:
         "report": {"type": "array", "items": {"type": "string"}},
         "contrasts": {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}},
         "budget": {"enum": list(BUDGETS)},
+        "variance": {"enum": list(VARIANCES)},
         "keep": {"enum": list(KEEPS)},
         "search": search,
         "equivalence_margin": {"type": "number", "exclusiveMinimum": 0},

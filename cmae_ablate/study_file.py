@@ -11,7 +11,15 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.registry import load_components, suggest
 from cmae_ablate.search_keys import Search, read_search
 from cmae_ablate.settings import SpecError, Tree, apply, default_tree, touches
-from cmae_ablate.study_keys import BUDGETS, KEEPS, Factor, PositiveControl, StudyKeys, check_seeds
+from cmae_ablate.study_keys import (
+    BUDGETS,
+    KEEPS,
+    VARIANCES,
+    Factor,
+    PositiveControl,
+    StudyKeys,
+    check_seeds,
+)
 from cmae_ablate.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml, parse_scalar
 
 _PACKAGE = Path(__file__).parent
@@ -35,6 +43,7 @@ class Study:
         base: Settings that all trials share.
         base_changes: Where those settings came from, first to last.
         contrasts: Declared pairs of variant labels (variant, against), unchecked until the design is known.
+        variance: What comparisons are tested by: `paired`, `pooled` or `moderated` variances.
         budget: What all variants get equally much of: `epochs`, `flops` or `time`.
         keep: What of a complete cell stays on disk: its `model`, or `all`, the last training state too.
         search: What is tuned for each variant before the table's seeds are trained, if anything.
@@ -57,6 +66,7 @@ class Study:
     report: tuple[str, ...]
     contrasts: tuple[tuple[str, str], ...]
     equivalence_margin: float | None
+    variance: str
     budget: str
     keep: str
     search: Search | None
@@ -118,6 +128,7 @@ def load(
         report=keys.texts(data.get("report", []), "report"),
         contrasts=keys.contrasts(),
         equivalence_margin=keys.margin(),
+        variance=keys.one_of("variance", VARIANCES),
         budget=keys.one_of("budget", BUDGETS),
         keep=keys.one_of("keep", KEEPS),
         search=read_search(keys),

@@ -14,6 +14,8 @@ from cmae_ablate.yaml_source import KeyPath, Origin, YamlOrigin
 DESIGNS = ("grid", "one_factor", "add_one", "leave_one_out")
 BUDGETS = ("epochs", "flops", "time")
 KEEPS = ("model", "all")
+VARIANCES = ("paired", "pooled", "moderated")
+"""What a comparison is tested by (`report/variance.py`); the first is the default."""
 REQUIRED_KEYS = ("question", "scale", "design", "factors", "reference", "seeds", "metric")
 OPTIONAL_KEYS = (
     "report",
@@ -21,6 +23,7 @@ OPTIONAL_KEYS = (
     "budget",
     "set",
     "equivalence_margin",
+    "variance",
     "keep",
     "search",
     "positive_control",

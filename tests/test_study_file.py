@@ -148,3 +148,12 @@ def test_another_scale_has_a_name_of_its_own(tiny_study: Path) -> None:
     assert load(tiny_study).name == "tiny_study"
     assert load(tiny_study, scale="tiny").name == "tiny_study"
     assert load(tiny_study, scale="cpu").name == "tiny_study-cpu"
+
+
+def test_the_variance_is_paired_unless_declared_and_one_of_three(tiny_study: Path) -> None:
+    assert load(tiny_study).variance == "paired"
+    tiny_study.write_text(TINY_STUDY + "variance: moderated\n")
+    assert load(tiny_study).variance == "moderated"
+    tiny_study.write_text(TINY_STUDY + "variance: poled\n")
+    with pytest.raises(UserError, match=r"tiny_study\.yaml:\d+:\d+: variance: .*pooled"):
+        load(tiny_study)

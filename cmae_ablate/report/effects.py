@@ -97,13 +97,11 @@ def compare(
     step = one_image(values, len(next(iter(kept.values()))) if kept else None)
     effects = []
     for pair in [*pairs, *others]:
-        both = values[list(dict.fromkeys(pair))].dropna()
+        both = _Both.of(*pair, values)
         if pair[0] == pair[1]:
-            effects.append(_own_row(pair[0], both))
+            effects.append(_own_row(both))
             continue
-        effect = _paired_effect(
-            pair, DECLARED if pair in family else EXPLORATORY, both, study.seeds, possible
-        )
+        effect = _paired_effect(both, DECLARED if pair in family else EXPLORATORY, study.seeds, possible)
         same = same_weights(cells.rows, *pair, effect.seeds)
         effect = replace(effect, identical=same, one_image=step if named.is_accuracy else math.nan)
         effects.append(_deepened(effect, both, study, kept, clusters) if thorough else effect)
@@ -116,31 +114,51 @@ def compare(
     return Comparison(named, study, tuple(own), tuple(other), values, prior.kind if prior else PAIRED)
 
 
+@dataclass(frozen=True)
+class _Both:
+    """The metric of two variants under the seeds that both have, (n,) each."""
+
+    variant: str
+    against: str
+    seeds: npt.NDArray[np.int64]
+    ours: Values
+    theirs: Values
+
+    @classmethod
+    def of(cls, variant: str, against: str, values: pd.DataFrame) -> _Both:
+        ours, theirs = (values[label].to_numpy(dtype=np.float64) for label in (variant, against))
+        both = ~(np.isnan(ours) | np.isnan(theirs))
+        return cls(variant, against, values.index.to_numpy(dtype=np.int64)[both], ours[both], theirs[both])
+
+    @property
+    def known_seeds(self) -> tuple[int, ...]:
+        return tuple(self.seeds.tolist())
+
+
 def _possible(metric: Metric, values: pd.DataFrame) -> Bounds:
     """What the metric can reach; unlimited where the numbers themselves are outside it."""
     low, high = metric.possible
-    inside = values.isna() | ((values >= low) & (values <= high))
-    return (low, high) if inside.to_numpy().all() else UNBOUNDED
+    numbers = values.to_numpy(dtype=np.float64)
+    outside = (numbers < low) | (numbers > high)
+    return UNBOUNDED if outside.any() else (low, high)
 
 
-def _own_row(reference: str, values: pd.DataFrame) -> Effect:
+def _own_row(own: _Both) -> Effect:
     """The reference's level; against itself there is nothing to test."""
-    level = values[reference].to_numpy(dtype=np.float64)
     nan = math.nan
-    result = replace(paired(level, level), delta=0.0, ci_low=nan, ci_high=nan, p=nan, dz=nan, noise=nan)
-    return Effect(reference, reference, REFERENCE, _seeds(values), (), result)
+    level = paired(own.ours, own.theirs)
+    result = replace(level, delta=0.0, ci_low=nan, ci_high=nan, p=nan, dz=nan, noise=nan)
+    return Effect(own.variant, own.against, REFERENCE, own.known_seeds, (), result)
 
 
-def _paired_effect(
-    pair: tuple[str, str], family: str, both: pd.DataFrame, planned_seeds: int, possible: Bounds
-) -> Effect:
-    ours, theirs = _arrays(pair, both)
-    planned = both.index < planned_seeds
+def _paired_effect(both: _Both, family: str, planned_seeds: int, possible: Bounds) -> Effect:
+    ours, theirs = both.ours, both.theirs
+    planned = both.seeds < planned_seeds
     return Effect(
-        variant=pair[0],
-        against=pair[1],
+        variant=both.variant,
+        against=both.against,
         family=family,
-        seeds=_seeds(both),
+        seeds=both.known_seeds,
         differences=tuple(float(d) for d in ours - theirs),
         paired=paired(ours, theirs, possible),
         planned=None if planned.all() else paired(ours[planned], theirs[planned], possible),
@@ -149,26 +167,20 @@ def _paired_effect(
 
 def _deepened(
     effect: Effect,
-    both: pd.DataFrame,
+    both: _Both,
     study: StudyDescription,
     correct: Predictions,
     clusters: Clusters | None,
 ) -> Effect:
     """The same effect with the intervals and tests that only the deciding metric needs."""
-    pair, margin = (effect.variant, effect.against), study.equivalence_margin
-    ours, theirs = _arrays(pair, both)
-    predictions = [(correct.get((pair[0], s)), correct.get((pair[1], s))) for s in effect.seeds]
+    margin = study.equivalence_margin
+    predictions = [(correct.get((both.variant, s)), correct.get((both.against, s))) for s in effect.seeds]
     return replace(
         effect,
-        bootstrap=bootstrap_interval(ours - theirs),
-        equivalence=None if margin is None else equivalence(ours, theirs, margin),
+        bootstrap=bootstrap_interval(both.ours - both.theirs),
+        equivalence=None if margin is None else equivalence(both.ours, both.theirs, margin),
         two_way=_two_way(predictions, clusters, effect.paired.delta),
     )
-
-
-def _arrays(pair: tuple[str, str], both: pd.DataFrame) -> tuple[Values, Values]:
-    ours, theirs = (both[label].to_numpy(dtype=np.float64) for label in pair)
-    return ours, theirs
 
 
 def _two_way(
@@ -186,10 +198,6 @@ def _two_way(
     known = clusters if clusters is not None and len(clusters) == len(ours[0]) else None
     result = two_way(ours, theirs, known)
     return result if math.isclose(result.delta, delta, abs_tol=1e-3) else None
-
-
-def _seeds(both: pd.DataFrame) -> tuple[int, ...]:
-    return tuple(int(s) for s in both.index)
 
 
 def _planned(effect: Effect, interest: float) -> Effect:

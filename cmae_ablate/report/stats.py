@@ -1,4 +1,4 @@
-"""Paired statistics of one comparison, from scipy and statsmodels.
+"""Paired statistics of one comparison, and Holm's correction of several.
 
 A comparison's `values` and `against` are two arrays of equal length n: the metric of two variants under the
 same n seeds, (n,) float64. Where the libraries cannot compute a number it is NaN, and NaN is kept: with one
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
+from scipy import special, stats
 from statsmodels.stats.weightstats import ttost_paired
 
 Values = npt.NDArray[np.float64]
@@ -75,11 +74,8 @@ def paired(values: Values, against: Values, possible: Bounds = UNBOUNDED) -> Pai
     if n == 1:
         return Paired(1, mean, math.nan, delta, *[math.nan] * 5)
     noise = float(np.std(differences, ddof=1))
-    with quietly():
-        test = stats.ttest_rel(values, against)
-        interval = test.confidence_interval(CONFIDENCE)
-        dz = float(np.float64(delta) / noise)
-    low, high = within((float(interval.low), float(interval.high)), delta, mean - delta, possible)
+    error = noise / math.sqrt(n)
+    low, high = within(t_interval(delta, error, n - 1), delta, mean - delta, possible)
     return Paired(
         n=n,
         mean=mean,
@@ -88,8 +84,8 @@ def paired(values: Values, against: Values, possible: Bounds = UNBOUNDED) -> Pai
         noise=noise,
         ci_low=low,
         ci_high=high,
-        p=float(test.pvalue),
-        dz=dz,
+        p=t_test(delta, error, n - 1),
+        dz=float(_ratio(delta, noise)),
     )
 
 
@@ -106,8 +102,18 @@ def within(interval: Bounds, delta: float, against: float, possible: Bounds) -> 
 
 def t_interval(delta: float, error: float, df: float, level: float = ALPHA) -> Bounds:
     """`delta` plus and minus the two-sided t quantile of `df` times its standard error."""
-    reach = float(stats.t.isf(level / 2, df)) * error
+    reach = float(special.stdtrit(df, 1 - level / 2)) * error
     return delta - reach, delta + reach
+
+
+def t_test(delta: float, error: float, df: float) -> float:
+    """Two-sided p of a mean difference; NaN where there is neither a difference nor an error."""
+    return float(2 * special.stdtr(df, -abs(_ratio(delta, error))))
+
+
+def _ratio(delta: float, spread: float) -> np.float64:
+    with np.errstate(all="ignore"):
+        return np.float64(delta) / np.float64(spread)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -115,11 +121,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     A comparison without a p stays in the family, so that a missing cell never makes the others look better.
     """
-    if all(math.isnan(p) for p in p_values):
-        return list(p_values)
     known = [1.0 if math.isnan(p) else p for p in p_values]
-    adjusted = multipletests(known, alpha=ALPHA, method="holm")[1]
-    return [math.nan if math.isnan(p) else float(a) for p, a in zip(p_values, adjusted, strict=True)]
+    adjusted, largest = [math.nan] * len(known), 0.0
+    for rank, index in enumerate(sorted(range(len(known)), key=known.__getitem__)):
+        largest = max(largest, min(1.0, (len(known) - rank) * known[index]))
+        adjusted[index] = math.nan if math.isnan(p_values[index]) else largest
+    return adjusted
 
 
 @dataclass(frozen=True)

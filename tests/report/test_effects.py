@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -156,13 +157,89 @@ def test_a_stated_margin_adds_equivalence(build: Callable) -> None:
 
 
 def test_kept_predictions_add_the_interval_over_seeds_and_images(build: Callable) -> None:
+    # Every image has a chance of its own under each variant, the same for all seeds: new images matter.
     rng = np.random.default_rng(3)
-    correct = {(v, s): rng.random(200) < rate for v, rate in (("MAE", 0.34), ("CMAE", 0.5)) for s in range(3)}
-    values = {v: [100 * correct[v, s].mean() for s in range(3)] for v in ("MAE", "CMAE")}
+    chances = {"MAE": rng.beta(0.5, 1.0, 200), "CMAE": rng.beta(0.5, 0.5, 200)}
+    correct = {(v, s): rng.random(200) < own for v, own in chances.items() for s in range(6)}
+    values = {v: [100 * correct[v, s].mean() for s in range(6)] for v in ("MAE", "CMAE")}
     study, trials = build(values)
     table = effects_table(compare(sort_out(trials, study), METRIC, correct)).set_index("variant")
     row = table.loc["CMAE"]
     assert row["two_way_low"] < row["ci_low"] < row["ci_high"] < row["two_way_high"]
+    assert row["two_way_clusters"] == 200
+
+
+def test_the_clusters_of_the_images_are_the_sample(build: Callable) -> None:
+    rng = np.random.default_rng(4)
+    clusters = np.repeat(np.arange(10), 20)
+    chances = {"MAE": rng.random(10)[clusters], "CMAE": rng.random(10)[clusters]}
+    correct = {(v, s): rng.random(200) < own for v, own in chances.items() for s in range(3)}
+    study, trials = build({v: [100 * correct[v, s].mean() for s in range(3)] for v in chances})
+    cells = sort_out(trials, study)
+    single = compare(cells, METRIC, correct).effects[1].two_way
+    clustered = compare(cells, METRIC, correct, clusters=clusters).effects[1].two_way
+    assert single is not None
+    assert clustered is not None
+    assert clustered.clusters == 10
+    assert clustered.ci_high - clustered.ci_low > 1.5 * (single.ci_high - single.ci_low)
+
+
+def test_planned_is_for_the_smallest_difference_of_interest_and_never_for_the_one_seen(
+    build: Callable,
+) -> None:
+    values = {"MAE": [30.0, 31.5, 33.0], "CMAE": [38.0, 42.5, 40.0]}
+    seen = effects_of(*build(values)).loc["CMAE"]
+    assert seen["delta"] > 8
+    assert seen["effect_of_interest"] == 1.0
+    assert seen["required_pairs_low"] < seen["required_pairs"] < seen["required_pairs_high"]
+    stated = effects_of(*build(values, equivalence_margin=2.5)).loc["CMAE"]
+    assert stated["effect_of_interest"] == 2.5
+    assert stated["required_pairs"] < seen["required_pairs"]
+
+
+def test_a_larger_family_needs_more_pairs(build: Callable, noisy: Callable) -> None:
+    study, trials = build(noisy(10, 5))
+    (alone,) = compare(sort_out(trials, replace(study, contrasts=(("depth 7", "depth 8"),))), METRIC).declared
+    together = compare(sort_out(trials, study), METRIC).effects[1]
+    assert (alone.among, together.among) == (1, 9)
+    assert together.required_pairs > alone.required_pairs
+    assert together.minimum_detectable_effect > alone.minimum_detectable_effect
+
+
+def test_no_interval_of_an_accuracy_reaches_beyond_what_is_possible(build: Callable) -> None:
+    # Differences +20 and -20 from a reference of 25 %: the t interval is 0 +- 12.7 * 20.
+    row = effects_of(*build({"MAE": [20.0, 30.0], "CMAE": [40.0, 10.0]})).loc["CMAE"]
+    assert (row["ci_low"], row["ci_high"]) == (-25.0, 75.0)
+    assert (row["sim_low"], row["sim_high"]) == (-25.0, 75.0)
+
+
+def test_an_interval_of_another_quantity_is_not_cut(build: Callable) -> None:
+    study, trials = build({"MAE": [20.0, 30.0], "CMAE": [40.0, 10.0]}, metric="pretrain.loss", report=())
+    trials = trials.rename(columns={METRIC: "pretrain.loss"})
+    effect = compare(sort_out(trials, study), "pretrain.loss").effects[1]
+    assert effect.paired.ci_low < -250
+    assert math.isnan(effect.effect_of_interest)
+    assert math.isnan(effect.required_pairs)
+    assert effect.minimum_detectable_effect > 0
+
+
+def test_equal_numbers_are_identical_only_with_equal_weights(build: Callable) -> None:
+    values = {"MAE": [25.0, 33.3], "again": [25.0, 33.3], "other": [25.0, 33.3], "unknown": [25.0, 33.3]}
+    study, trials = build(values)
+    weights = {"MAE": "a", "again": "a", "other": "b", "unknown": ""}
+    trials["weights_sha256"] = [
+        f"{weights[v]}{s}" if weights[v] else ""
+        for v, s in zip(trials["variant"], trials["seed"], strict=True)
+    ]
+    table = effects_of(study, trials)
+    assert table["identical"].to_dict() == {"MAE": False, "again": True, "other": False, "unknown": False}
+    assert (table["delta"] == 0).all()
+
+
+def test_an_effect_knows_what_one_test_image_is_worth(build: Callable) -> None:
+    study, trials = build({"MAE": [25.0, 100 / 3], "CMAE": [50.0, 250 / 3]})
+    effect = compare(sort_out(trials, study), METRIC).effects[1]
+    assert effect.one_image == pytest.approx(100 / 12)
 
 
 def test_predictions_of_another_metric_are_not_used(build: Callable) -> None:

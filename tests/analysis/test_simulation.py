@@ -1,0 +1,61 @@
+"""The simulation runs, and its committed results say what the documentation says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from analysis.simulation import simulate
+
+RESULTS = pd.read_csv(simulate.RESULTS).set_index(["cell", "statement"])
+TWO_WAY = [cell for cell, statement in RESULTS.index if statement == "two-way interval"]
+
+
+def share(cell: str, statement: str) -> float:
+    assert RESULTS.loc[(cell, statement), "studies"] == 2_000
+    return float(RESULTS.loc[(cell, statement), "share"])
+
+
+@pytest.mark.parametrize("name", ["null: 3 to one reference, 3 seeds", "two-way: iid, 3 seeds"])
+def test_a_cell_counts_whole_studies(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulate, "STUDIES", 3)
+    rows = simulate.cells()[name](tmp_path, np.random.default_rng(0))
+    assert all(row["studies"] == 3 for row in rows)
+    assert all(0 <= float(str(row["share"])) <= 1 for row in rows)
+
+
+def test_a_simulated_difference_is_the_one_that_the_report_finds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    values = simulate.draw(rng, 3, 200, gain=1.0)
+    table = simulate.effects(values, simulate.to_one(2), tmp_path).set_index("variant")
+    assert table.loc["v1", "delta"] == pytest.approx((values["v1"] - values["v0"]).mean(), rel=1e-12)
+    assert table.loc["v1", "std_delta"] == pytest.approx(np.sqrt(2) * simulate.NOISE_SD, rel=0.2)
+
+
+@pytest.mark.parametrize("contrasts", [1, 3, 9])
+@pytest.mark.parametrize("pilot", [3, 10])
+def test_the_stated_number_of_seeds_detects_in_75_to_85_percent(contrasts: int, pilot: int) -> None:
+    cell = f"power: {contrasts} contrasts, one differs, stated by {pilot} seeds"
+    assert 0.75 <= share(cell, "power at the stated n") <= 0.85
+
+
+@pytest.mark.parametrize("contrasts", [1, 3, 9])
+def test_anything_is_detected_in_at_most_five_percent_of_null_studies(contrasts: int) -> None:
+    found = share(f"null: {contrasts} to one reference, 3 seeds", "family-wise error")
+    assert found <= 0.05 + 1.5 * np.sqrt(0.05 * 0.95 / 2_000)
+
+
+@pytest.mark.parametrize("contrasts", [1, 3, 9])
+def test_simultaneous_intervals_hold_all_differences_in_95_percent(contrasts: int) -> None:
+    # Bonferroni's are exact up to a hair for independent differences, and wider than need be for others.
+    found = share(f"null: {contrasts} to one reference, 3 seeds", "simultaneous intervals")
+    assert found >= 0.95 - 1.5 * np.sqrt(0.95 * 0.05 / 2_000)
+
+
+@pytest.mark.parametrize("cell", TWO_WAY)
+def test_two_way_intervals_cover_at_least_95_percent(cell: str) -> None:
+    assert share(cell, "two-way interval") >= stats.binom.ppf(0.01, 2_000, 0.95) / 2_000
