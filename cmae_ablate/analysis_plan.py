@@ -217,6 +217,7 @@ def _resolved(study: Study) -> Tree:
         "report": list(study.report),
         "contrasts": [list(pair) for pair in study.contrasts],
         "equivalence_margin": study.equivalence_margin,
+        "variance": study.variance,
         "budget": study.budget,
         "positive_control": _positive_control(study),
         "search": study.search.identity if study.search is not None else None,

@@ -231,7 +231,9 @@ def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
 def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     show_table(files.table, question, console)
-    for text in (files.answer, *(f"note: {note}" for note in files.notes)):
+    verdict, *lines = files.answer.split("\n")
+    console.print(verdict, highlight=False, markup=False, style="bold")
+    for text in (*lines, *(f"note: {note}" for note in files.notes)):
         console.print(text, highlight=False, markup=False)
     console.print(
         f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,13 @@ from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
 from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
-from cmae_ablate.report.tables import Table, family_sentence, plan_sentence
+from cmae_ablate.report.tables import (
+    Table,
+    family_sentence,
+    modelled_interval,
+    plan_sentence,
+    two_way_interval,
+)
 from cmae_ablate.report.verdict import phrase
 from cmae_ablate.report.wording import Metric, p_value, significant
 
@@ -65,6 +72,7 @@ def render(content: PageContent) -> str:
         variants=content.table.lines[: len(content.table.lines) - content.table.controls],
         controls=content.table.lines[len(content.table.lines) - content.table.controls :],
         verdicts=_verdicts(content.comparison),
+        insensitive=content.comparison.sensitive is False,
         notes=content.notes,
         figures=content.figures,
         anova=_anova(content.factorial, content.comparison.metric),
@@ -86,12 +94,27 @@ def render(content: PageContent) -> str:
     )
 
 
-def _verdicts(comparison: Comparison) -> list[tuple[str, str, str, str]]:
-    """Who, against whom, declared or exploratory, and the conclusion."""
-    return [
-        (effect.variant, effect.against, effect.family, phrase(effect, comparison))
-        for effect in comparison.contrasts
+def _verdicts(comparison: Comparison) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Header and rows: who, against whom, declared or exploratory, further intervals, and the conclusion."""
+    metric, effects = comparison.metric, comparison.contrasts
+    bounds = {
+        "simultaneous 95 % CI": [e.simultaneous for e in effects],
+        "95 % CI over seeds and images": [two_way_interval(e) for e in effects],
+        f"95 % CI, {comparison.variance} variance": [modelled_interval(e) for e in effects],
+    }
+    shown = {title: ends for title, ends in bounds.items() if not all(math.isnan(low) for low, _ in ends)}
+    header = ["variant", "against", "declared", *shown, "conclusion"]
+    rows = [
+        (
+            effect.variant,
+            effect.against,
+            effect.family,
+            *(metric.interval(*ends[index]) for ends in shown.values()),
+            phrase(effect, comparison),
+        )
+        for index, effect in enumerate(effects)
     ]
+    return header, rows
 
 
 def _anova(result: Factorial | None, metric: Metric) -> list[tuple[str, ...]]:

@@ -85,8 +85,10 @@ def make_table(
     control_rows = _control_rows(controls, metrics)
     costs = known_costs(cells)
     adjusted = any(e.family == DECLARED for e in main.effects)
+    by_images = any(e.two_way for e in main.effects)
     header = (
         *("variant", "n", metrics[0].label, "difference [95 % CI]", *(["p (Holm)"] if adjusted else [])),
+        *(["over seeds and images [95 % CI]"] if by_images else []),
         *(metric.label for metric in metrics[1:]),
         *(cost.header for cost in costs),
     )
@@ -103,6 +105,7 @@ def make_table(
                 first,
                 difference(row.effect, metrics[0]),
                 *(p if adjusted else []),
+                *([_by_images(row.effect, metrics[0])] if by_images else []),
                 *rest,
                 *money,
             )
@@ -147,6 +150,20 @@ def difference(effect: Effect | None, metric: Metric) -> str:
     interval = metric.interval(result.ci_low, result.ci_high) or "(one seed)"
     marks = ("*" if effect.planned else "") + (DAGGER if effect.family != DECLARED else "")
     return f"{metric.signed(result.delta)} {interval}{marks}"
+
+
+def _by_images(effect: Effect | None, metric: Metric) -> str:
+    return (metric.interval(*two_way_interval(effect)) if effect else "") or BLANK
+
+
+def two_way_interval(effect: Effect) -> tuple[float, float]:
+    """The interval that seeds and test images give together; NaN where predictions were not kept."""
+    return (effect.two_way.ci_low, effect.two_way.ci_high) if effect.two_way else (math.nan, math.nan)
+
+
+def modelled_interval(effect: Effect) -> tuple[float, float]:
+    """The interval by the declared estimate of variance, where that is not the paired one."""
+    return (effect.modelled.ci_low, effect.modelled.ci_high) if effect.modelled else (math.nan, math.nan)
 
 
 def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str, object]:
