@@ -38,7 +38,7 @@ def baseline_check(comparison: Comparison, controls: pd.DataFrame | None) -> Ite
 
 
 def _size(result: Paired, metric: Metric) -> str:
-    interval = metric.interval(result.ci_low, result.ci_high)
+    interval = "" if result.noiseless else metric.interval(result.ci_low, result.ci_high)
     return " ".join(filter(None, [f"{metric.signed(result.delta)}{metric.unit}", interval]))
 
 

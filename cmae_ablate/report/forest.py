@@ -99,7 +99,8 @@ def _numbers(axes: Axes, row: int, effect: Effect, metric: Metric) -> None:
     elif result.n == 1:
         text = f"{metric.signed(result.delta)}\n(one seed)"
     else:
-        interval = metric.interval(result.ci_low, result.ci_high)
+        alike = result.noiseless and not effect.identical
+        interval = "alike in every seed" if alike else metric.interval(result.ci_low, result.ci_high)
         text = f"{metric.signed(result.delta)} (n = {result.n})\n{interval}"
     place = axes.get_yaxis_transform()
     axes.text(1.03, row, text, transform=place, va="center", fontsize=SMALL, linespacing=1.1)

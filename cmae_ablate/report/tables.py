@@ -147,13 +147,18 @@ def difference(effect: Effect | None, metric: Metric) -> str:
     result = effect.paired
     if result.n == 0:
         return "no paired seed"
-    interval = metric.interval(result.ci_low, result.ci_high) or "(one seed)"
+    if result.noiseless and not effect.identical:
+        # An interval of no width would claim what so few images cannot show.
+        interval = "(alike in every seed)"
+    else:
+        interval = metric.interval(result.ci_low, result.ci_high) or "(one seed)"
     marks = ("*" if effect.planned else "") + (DAGGER if effect.family != DECLARED else "")
     return f"{metric.signed(result.delta)} {interval}{marks}"
 
 
 def _by_images(effect: Effect | None, metric: Metric) -> str:
-    return (metric.interval(*two_way_interval(effect)) if effect else "") or BLANK
+    low, high = two_way_interval(effect) if effect else (math.nan, math.nan)
+    return (metric.interval(low, high) if low < high else "") or BLANK
 
 
 def two_way_interval(effect: Effect) -> tuple[float, float]:

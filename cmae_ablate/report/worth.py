@@ -39,6 +39,9 @@ def sensitivity_sentence(comparison: Comparison, sensitivity: Sensitivity) -> st
         if result.n < 2:
             return f"Sensitivity: unknown, as {named} has too few paired seeds for a test."
         return f"Sensitivity: unknown, as {named} differs alike in every seed: no noise to test by."
+    if result.noiseless:
+        named = f"its positive control{_control(comparison)}"
+        return f"Sensitivity: {reference} reads exactly as {named} in every seed: not detected."
     way = "above" if result.delta > 0 else "below"
     size = f"{metric.text(abs(result.delta))}{metric.unit} {way} its positive control{_control(comparison)}"
     p = "" if math.isnan(result.p) else f", p {p_phrase(result.p)}"

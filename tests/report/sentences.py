@@ -166,6 +166,11 @@ CASES = {
         {"MAE": MAE, "CMAE": shifted("none")},
         control("positive control", 5, 5, 5, 5),
     ),
+    "control with the same numbers": Case(
+        "The positive control has the very same numbers",
+        {"MAE": MAE, "CMAE": shifted("none")},
+        control("positive control", 0, 0, 0, 0),
+    ),
     "no controls": Case("Without controls", {"MAE": MAE, "CMAE": shifted("up")}, controls=()),
     "no reference": Case("The reference has no complete cell", {"MAE": {}, "CMAE": MAE}, controls=()),
     "no pair": Case("No seed in common", {"MAE": {0: 34.0}, "CMAE": {1: 35.0}}, controls=()),

@@ -127,3 +127,11 @@ def test_a_metric_to_show_that_is_not_there_is_noted(
 def test_the_report_needs_no_torch() -> None:
     code = "import sys, cmae_ablate.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_tie_of_other_weights_shows_no_interval_of_no_width(build: Callable, tmp_path: Path) -> None:
+    # Two encoders, 12 test images, the same number of right answers: nothing is known to within 0.00 points.
+    study, trials = build({"MAE": [25.0, 100 / 3], "CMAE": [25.0, 100 / 3]})
+    write_report(study, trials, None, tmp_path)
+    assert "[0.00, 0.00]" not in (tmp_path / "table.md").read_text()
+    assert "0.00 (alike in every seed)" in (tmp_path / "table.md").read_text()
