@@ -49,6 +49,7 @@ def report(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Report:
 def test_the_contracts_files_are_written(report: Report) -> None:
     _, out, files = report
     promised = {"table.csv", "table.md", "table.tex", "table.png", "effects.csv", "effects.png", "index.html"}
+    promised |= {"answer.json", "control_effects.csv"}
     assert promised <= {path.name for path in out.iterdir()}
     assert set(files.paths) == {path.name for path in out.iterdir()}
 
