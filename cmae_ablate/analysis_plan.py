@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cmae_ablate.checkpoint import write_atomically
+from cmae_ablate.disk import write_atomically
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.wording import counted, listing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,10 +13,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cmae_ablate.records import sealed
+
 SPLITS = ("train", "validation", "test")
 Scalar = TypeVar("Scalar", bound=np.generic)
 FORMAT = 1  # of the prepared folder; raise it when its files change their meaning
 _CHUNK_IMAGES = 1024
+_LARGE_BYTES = 2**30
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(label, done, total)`."""
@@ -108,13 +111,13 @@ class ArrayWriter:
             "format": FORMAT,
             "name": self._name,
             "class_names": list(self._class_names),
-            "digest": _digest(self._class_names, self._splits),
+            "digest": digest_of(self._class_names, self._splits),
             "mean": mean,
             "std": std,
             "notices": self._notices,
             "bytes": {path.name: path.stat().st_size for path in sorted(self._folder.glob("*.npy"))},
         }
-        (self._folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        (self._folder / "meta.json").write_bytes(sealed(meta))
 
 
 def _reserve(path: Path, shape: tuple[int, ...], dtype: type[Scalar]) -> NDArray[Scalar]:
@@ -141,13 +144,27 @@ def _channel_statistics(images: NDArray[np.uint8]) -> tuple[list[float], list[fl
     return mean.tolist(), np.where(varies, np.sqrt(np.maximum(variance, 0)), 1.0).tolist()
 
 
-def _digest(class_names: Sequence[str], splits: dict[str, Split]) -> str:
+def digest_of(
+    class_names: Sequence[str],
+    splits: Mapping[str, Split],
+    progress: Progress = lambda label, done, total: None,
+) -> str:
+    """SHA-256 over all arrays of all splits and the class names.
+
+    Args:
+        class_names: What label i means.
+        splits: All of `SPLITS`.
+        progress: Hears how many images are read, of data that take longer than a moment.
+    """
     digest = hashlib.sha256(json.dumps(list(class_names)).encode())
     for name in SPLITS:
         for array in splits[name].arrays():
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            for chunk in _chunks(array):
+            for index, chunk in enumerate(_chunks(array)):
                 digest.update(chunk.tobytes())
+                if array.nbytes > _LARGE_BYTES:
+                    done = min((index + 1) * _CHUNK_IMAGES, len(array))
+                    progress(f"checking {name}", done, len(array))
     return digest.hexdigest()
 
 

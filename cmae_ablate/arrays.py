@@ -6,22 +6,24 @@ there at the end, under a lock, so that several workers may ask for the same dat
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
 
-from cmae_ablate.array_writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split
+from cmae_ablate.array_writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split, digest_of
 from cmae_ablate.errors import UserError
+from cmae_ablate.records import DamagedError, is_numbers, read_record, set_aside
 
 __all__ = [
     "SPLITS",
@@ -147,11 +149,15 @@ def prepare(
         folder = root / dataset.cache_key()
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f"{folder.name}.lock", notice):
-            damage = _damage(folder)
+            damage = _damage(folder, progress)
             if damage:
-                if folder.exists():
+                if _is_of_another_format(folder):
                     notice(f"{folder}: {damage}; the data are prepared again")
+                elif folder.exists():
+                    aside = set_aside(folder)
+                    notice(f"{folder}: {damage}; kept as {aside.name}, the data are prepared again")
                 _write(dataset, folder, progress, notice)
+                _trust(folder)
             return _open(folder)
     except OSError as error:
         raise UserError(
@@ -191,25 +197,83 @@ def _write(dataset: Dataset, folder: Path, progress: Progress, notice: Notice) -
         raise
 
 
-def _damage(folder: Path) -> str | None:
-    """Why a prepared folder cannot be used, judged by file sizes; None where it can."""
+def _damage(folder: Path, progress: Progress) -> str | None:
+    """Why a prepared folder cannot be used; None where it holds what was prepared, byte for byte.
+
+    The arrays are read through once a command, about a second a gigabyte: nothing else would notice a
+    changed image of the same size.
+    """
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        if meta["format"] != FORMAT:
-            return f"is of format {meta['format']}, not {FORMAT}"
-        for name, size in meta["bytes"].items():
-            found = (folder / name).stat().st_size
-            if found != size:
-                return f"{name} has {found} bytes instead of {size}"
+        _check(folder, progress)
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except DamagedError as error:
+        return f"{error.path.name}: {error.reason}"
+    except OSError as error:
+        return f"{Path(error.filename or folder).name} cannot be read: {error.strerror or error}"
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError):
         return "meta.json is damaged"
     return None
 
 
+def _check(folder: Path, progress: Progress) -> None:
+    path = folder / "meta.json"
+    meta = read_record(path)
+    if meta["format"] != FORMAT:
+        raise DamagedError(path, f"it is of format {meta['format']}, not {FORMAT}")
+    for name, size in meta["bytes"].items():
+        found = (folder / name).stat().st_size
+        if found != size:
+            raise DamagedError(folder / name, f"it has {found} bytes instead of {size}")
+    if _is_trusted(folder):
+        return
+    _check_meta(path, meta)
+    data = _open(folder)
+    splits = {split: getattr(data, split) for split in SPLITS}
+    if digest_of(data.class_names, splits, progress) != data.digest:
+        raise DamagedError(folder, "its images, labels or boxes are not those prepared: the SHA-256 differs")
+    _trust(folder)
+
+
+def _check_meta(path: Path, meta: Mapping[str, Any]) -> None:
+    statistics = [*meta["mean"], *meta["std"]]
+    if len(statistics) != 6 or not is_numbers(dict(enumerate(statistics))):
+        raise DamagedError(path, "its mean and std are not three numbers each")
+    if not all(0 <= mean <= 1 for mean in meta["mean"]) or not all(0 < std <= 1 for std in meta["std"]):
+        raise DamagedError(path, "its mean or std is out of range")
+
+
+def _is_of_another_format(folder: Path) -> bool:
+    """Whether another version of this package prepared the folder, which is no damage."""
+    try:
+        return bool(read_record(folder / "meta.json")["format"] != FORMAT)
+    except (OSError, DamagedError, KeyError):
+        return False
+
+
+_TRUSTED = "CMAE_ABLATE_TRUSTED_DATA"
+"""Environment variable, inherited by workers: the prepared folders that their command has read through."""
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Whether this command has read the folder through, and no file of it was touched since."""
+    return _state_of(folder) in os.environ.get(_TRUSTED, "").split()
+
+
+def _trust(folder: Path) -> None:
+    known = os.environ.get(_TRUSTED, "").split()
+    os.environ[_TRUSTED] = " ".join(dict.fromkeys([*known, _state_of(folder)]))
+
+
+def _state_of(folder: Path) -> str:
+    """Changes with every file of the folder that is written, renamed or replaced."""
+    files = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    parts = [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in files]
+    return hashlib.sha256(json.dumps([str(folder.resolve()), parts]).encode()).hexdigest()[:32]
+
+
 def _open(folder: Path) -> DataArrays:
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    meta = read_record(folder / "meta.json")
     splits = {
         split: Split(
             # Copy-on-write rather than read-only: torch warns about arrays that cannot be written.

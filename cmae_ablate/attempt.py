@@ -24,6 +24,7 @@ from cmae_ablate.errors import (
     StorageError,
     UserError,
 )
+from cmae_ablate.finished import whole_picture
 from cmae_ablate.memory import device_bytes, out_of_memory
 from cmae_ablate.pictures import reconstructions, save_reconstructions, spread
 from cmae_ablate.pretrain import Hooks, Metrics, image_size_of
@@ -239,7 +240,7 @@ class Attempts:
         if cell.spec.is_pretrained or self.job.campaign.is_tuning or cell.variant.control:
             return  # it came without a decoder to draw with; or nobody will look at its pictures
         picture = result.folder / "reconstructions.png"
-        if not picture.is_file():
+        if not whole_picture(picture, self.tell):
             model = load_model(cell.spec, bench, result.folder)
             size = image_size_of(cell.spec, bench.data)
             images = bench.data.validation

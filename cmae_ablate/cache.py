@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from filelock import FileLock, Timeout
+
+from cmae_ablate.disk import write_atomically
+from cmae_ablate.records import DamagedError, read_record, sealed, set_aside
+
+LOGGER = logging.getLogger(__name__)
 
 LOCK = "lock"
 """Held in an entry's folder while a cell is pretrained or evaluated there."""
@@ -64,40 +70,115 @@ class Entry:
         return not any(use.is_current for use in self.uses)
 
 
-def record_plan(folder: Path, cells: Iterable[tuple[str, str, int]]) -> None:
+def record_plan(folder: Path, cells: Iterable[tuple[str, str, int]], source: Path | None = None) -> None:
     """Note which entries a study's current design needs.
+
+    Two study files of one name share a folder: what one of them needs is no older design of the other's.
 
     Args:
         folder: The study's folder.
         cells: Fingerprint of the pretraining, variant, seed.
+        source: The study file.
     """
     # Written aside by whoever comes; workers of one design write the same.
-    from cmae_ablate.checkpoint import write_atomically
-
-    current: dict[str, list[list[str | int]]] = {}
+    current: Needs = {}
     for key, variant, seed in cells:
-        current.setdefault(key, []).append([variant, seed])
-    known = _read(folder / PLAN)
-    older = {**known.get("older", {}), **known.get("current", {})}
+        current.setdefault(key, []).append((variant, seed))
+    path = folder / PLAN
+    try:
+        known = read_plan(path)
+    except DamagedError as error:
+        LOGGER.warning("%s; kept as %s, written anew", error, set_aside(path).name)
+        known = Plan()
+    name = "" if source is None else str(source.resolve())
+    older = {**known.older, **known.current.get(name, {})}
     older = {key: used for key, used in older.items() if key not in current}
-    content = {"current": current, "older": older}
-    if content != known:
-        write_atomically(folder / PLAN, json.dumps(content).encode())
+    plan = Plan({**known.current, name: current}, older)
+    if plan != known:
+        write_atomically(path, sealed({"current": plan.current, "older": plan.older}))
+
+
+Needs: TypeAlias = "dict[str, list[tuple[str, int]]]"
+"""Variant and seed of the cells that need an entry, by the entry's name."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which entries a study's folder is about.
+
+    Attributes:
+        current: What each study file's current design needs, by the file's path.
+        older: What designs before them needed.
+    """
+
+    current: Mapping[str, Needs] = field(default_factory=dict)
+    older: Needs = field(default_factory=dict)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read what `record_plan` wrote; an empty plan where there is none.
+
+    Raises:
+        DamagedError: It is not what was written.
+    """
+    try:
+        content = read_record(path)
+    except FileNotFoundError:
+        return Plan()
+    current, older = content.get("current"), content.get("older")
+    if not isinstance(current, dict) or not isinstance(older, dict):
+        raise DamagedError(path, "current or older is missing")
+    if any(isinstance(used, list) for used in current.values()):
+        current = {"": current}  # as written before folders knew their study files
+    return Plan({source: _needs(path, node) for source, node in current.items()}, _needs(path, older))
+
+
+def _needs(path: Path, node: object) -> Needs:
+    found: Needs = {}
+    for key, cells in node.items() if isinstance(node, dict) else [("", None)]:
+        for cell in cells if isinstance(cells, list) else [None]:
+            if not isinstance(cell, list) or len(cell) != 2 or not isinstance(cell[0], str):
+                raise DamagedError(path, f"{key!r}: pairs of variant and seed are expected")
+            if isinstance(cell[1], bool) or not isinstance(cell[1], int) or cell[1] < 0:
+                raise DamagedError(path, f"{key!r}: a seed is a whole number from 0")
+            found.setdefault(key, []).append((cell[0], cell[1]))
+    return found
+
+
+def damaged_plans(out: Path) -> list[DamagedError]:
+    """The plans that cannot be read: what their studies need is unknown."""
+    found = []
+    for path in _plans(out):
+        try:
+            read_plan(path)
+        except DamagedError as error:
+            found.append(error)
+    return found
 
 
 def entries(out: Path) -> list[Entry]:
-    """What lies in the cache of an `--out`, the largest first; folders that are emptied are left out."""
+    """What lies in the cache of an `--out`, the largest first; folders that are emptied are left out.
+
+    Uses by studies whose plans are damaged are not among them: see `damaged_plans`.
+    """
     uses: dict[str, list[Use]] = {}
-    for plan in sorted(out.glob(f"*/{PLAN}")):
-        for kind, needed in _read(plan).items():
-            for key, cells in needed.items():
-                study, is_current = plan.parent.name, kind == "current"
-                uses.setdefault(key, []).extend(
-                    Use(study, variant, seed, is_current) for variant, seed in cells
-                )
+    for path in _plans(out):
+        with suppress(DamagedError):
+            plan, study = read_plan(path), str(path.parent.relative_to(out))
+            for needed, is_current in [*((n, True) for n in plan.current.values()), (plan.older, False)]:
+                for key, cells in needed.items():
+                    users = uses.setdefault(key, [])
+                    users += [Use(study, variant, seed, is_current) for variant, seed in cells]
+    for key, users in uses.items():
+        uses[key] = list(dict.fromkeys(users))  # two files of one name may need the same
     folders = [folder for folder in (out / "cache" / "pretrain").glob("*") if _files(folder)]
     found = [_entry(folder, uses.get(folder.name, [])) for folder in folders]
     return sorted(found, key=lambda entry: -entry.size)
+
+
+def _plans(out: Path) -> list[Path]:
+    # Of a search's tuning and a study's control experiments, too, which lie in folders of their own.
+    return sorted([*out.glob(f"*/{PLAN}"), *out.glob(f"*/*/{PLAN}")])
 
 
 def prunable(found: Sequence[Entry], *, unused: bool, older_than: float | None) -> list[Entry]:
@@ -164,18 +245,18 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _made_from(record: Mapping[str, Any]) -> str:
-    spec = record.get("spec", {})
-    parts = [spec.get(slot, {}).get("name") for slot in ("dataset", "backbone", "decoder")]
-    epochs = spec.get("training", {}).get("epochs")
-    if not all(parts) or epochs is None:
+    try:
+        spec = record["spec"]
+        parts = [str(spec[slot]["name"]) for slot in ("dataset", "backbone", "decoder")]
+        epochs = spec["training"]["epochs"]
+    except (KeyError, TypeError):
         return ""
     return f"{', '.join(parts)}, {epochs} epochs, seed {record.get('seed')}"
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON file's mapping; empty where it is absent or damaged."""
+    """A record; empty where it is absent or damaged."""
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return read_record(path)
+    except (FileNotFoundError, DamagedError):
         return {}
-    return content if isinstance(content, dict) else {}

@@ -21,6 +21,7 @@ from cmae_ablate.budget import (
 )
 from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.controls import control_variants
+from cmae_ablate.database_url import sqlite_url
 from cmae_ablate.design import POSITIVE, Cell, Variant, cells, reference_label, variants
 from cmae_ablate.errors import UserError
 from cmae_ablate.pretrain import image_size_of
@@ -54,8 +55,8 @@ class Places:
         root = out.resolve()
         return cls(
             root,
-            storage or f"sqlite:///{root / 'optuna.db'}",
-            tracking or f"sqlite:///{root / 'mlflow.db'}",
+            storage or sqlite_url(root / "optuna.db"),
+            tracking or sqlite_url(root / "mlflow.db"),
         )
 
     @property

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from cmae_ablate.disk import write_atomically
+
+__all__ = [
+    "clear",
+    "load_latest",
+    "save",
+    "sweep",
+    "text_digest",
+    "weights_sha256",
+    "write_atomically",
+]
 
 KEEP = 2
 """Checkpoints kept of a running cell: the newest, and the one before in case it is damaged."""
@@ -46,12 +57,17 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | N
         warn: Told of each damaged checkpoint that was passed over.
     """
     for path in reversed(_checkpoints(folder)):
-        content = path.read_bytes()
         stored = path.with_suffix(".sha256")
-        if stored.is_file() and stored.read_text() == hashlib.sha256(content).hexdigest():
+        try:
+            content = path.read_bytes()
+            is_whole = stored.read_bytes() == hashlib.sha256(content).hexdigest().encode()
+            reason = "its SHA-256 differs"
+        except OSError as error:
+            is_whole, reason = False, f"{error.filename} cannot be read: {error.strerror}"
+        if is_whole:
             loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             return loaded
-        warn(f"{path}: damaged (its SHA-256 differs); the checkpoint before it is used")
+        warn(f"{path}: damaged ({reason}); the checkpoint before it is used")
     return None
 
 
@@ -77,24 +93,6 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees all of it or none, readable by the owner only.
-
-    Raises:
-        OSError: The disk is full or the folder cannot be written to; nothing half-written stays.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

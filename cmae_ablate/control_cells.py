@@ -57,7 +57,7 @@ def _evaluated_alone(
     folder = bench.cache / "controls" / checkpoint.text_digest(json.dumps(parts))[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, hooks):
-        found = evaluate(spec, encoder, bench, folder, hooks=hooks)
+        found = evaluate(spec, encoder, bench, folder, weights=weights, hooks=hooks)
     return CellResult(
         flat(found),
         weights,

@@ -24,8 +24,8 @@ from cmae_ablate.spec import EVALUATED_WITH, Choice, TrialSpec, resolve
 from cmae_ablate.study_file import Study
 from cmae_ablate.study_keys import POSITIVE_CONTROL
 
-CONTROL, OWNER = "control", "variant"
-"""Columns of `controls.csv`, and what a control's cell has in the place of factors."""
+CONTROL, OWNER = "control", "owner"
+"""What a control's cell has for factors; the owner is the variant whose encoder it is, where named."""
 EPOCHS = ("training", "epochs")
 PARTS = 4
 """The positive control trains for one of so many parts of the reference's epochs, unless the study says."""

@@ -28,6 +28,24 @@ def private_files() -> Iterator[None]:
         os.umask(before)
 
 
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees all of it or none, readable by the owner only.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written to; nothing half-written stays.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def is_full(error: BaseException | None) -> bool:
     """Whether an error, or whatever caused it, says that a disk has no room left."""
     while error is not None:

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from cmae_ablate.arrays import Split
 from cmae_ablate.campaign import Campaign
+from cmae_ablate.database_url import redact, sqlite_path
+from cmae_ablate.finished import check_predictions, check_record
 from cmae_ablate.pictures import save_crops
 from cmae_ablate.queue import CellStatus
+from cmae_ablate.records import DamagedError, read_record
 from cmae_ablate.report.frame import Cell, ReportExtras
-from cmae_ablate.tracking.connection import UI_ADDRESS, connect, sqlite_path, ui_command
+from cmae_ablate.tracking.connection import UI_ADDRESS, connect, ui_command
 from cmae_ablate.tracking.tree import FINGERPRINT, KIND, SEED, VARIANT
 
 CURVES = ("variant", "seed", "epoch", "name", "value")
@@ -46,10 +49,15 @@ def exhibits(
         if status.state != "COMPLETE" or not (folder / "result.json").is_file():
             continue  # imported from another machine: its numbers are here, its files are not
         cell = (status.cell.variant, status.cell.seed)
-        record = json.loads((folder / "result.json").read_text())
+        try:
+            record = check_record(folder)
+            hits = _correct(campaign, status, folder)
+        except (DamagedError, FileNotFoundError) as error:
+            warnings[cell] = f"{error}; run the study again, and it is made again"
+            continue
         curves += _curves(record["history"], *cell)
         if record.get("warning"):
-            warnings[cell] = record["warning"]
+            warnings[cell] = str(record["warning"])
         if (folder / RECONSTRUCTIONS).is_file():
             pictures.setdefault(status.cell.variant, folder / RECONSTRUCTIONS)
         if (
@@ -58,7 +66,6 @@ def exhibits(
             and (drawn := _crops(campaign, status, folder))
         ):
             crops[status.cell.variant] = drawn
-        hits = _correct(campaign, status, folder)
         if hits is not None:
             correct[cell] = hits
             clusters = image_clusters(campaign.data_of(campaign.cell(status.cell).spec).test)
@@ -88,7 +95,7 @@ def run_links(campaign: Campaign, statuses: Sequence[CellStatus]) -> dict[Cell, 
     if database is not None and not database.is_file():
         return {}
     wanted = {(s.cell.variant, str(s.cell.seed), s.cell.fingerprint) for s in statuses}
-    root = uri.rstrip("/") if uri.startswith("http") else UI_ADDRESS
+    root = redact(uri).rstrip("/") if uri.startswith("http") else UI_ADDRESS
     links: dict[Cell, str] = {}
     try:
         client = connect(uri)
@@ -132,11 +139,13 @@ def _curves(history: Sequence[Mapping[str, float]], variant: str, seed: int) -> 
 def _correct(campaign: Campaign, status: CellStatus, folder: Path) -> NDArray[np.bool_] | None:
     label = campaign.study.metric.split(".")[0]
     for record_path in folder.glob("*-*.json"):
-        record = json.loads(record_path.read_text())
+        record = read_record(record_path)
         if record.get("label") == label and record.get("predictions"):
-            cell = campaign.cell(status.cell)
-            labels = campaign.data_of(cell.spec).test.labels
-            return np.asarray(np.load(folder / record["predictions"]) == labels)
+            predicted = check_predictions(folder, record)
+            labels = campaign.data_of(campaign.cell(status.cell).spec).test.labels
+            if predicted is None or len(predicted) != len(labels):
+                raise DamagedError(record_path, "it has predictions of other images")
+            return np.asarray(predicted == labels)
     return None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from cmae_ablate.cache import Entry, entries, prunable, remove
+from cmae_ablate.cache import Entry, damaged_plans, entries, prunable, remove
 from cmae_ablate.errors import UserError
 
 
@@ -43,6 +43,11 @@ def prune_cache(out: Path, unused: bool, older_than: float | None, dry_run: bool
     if older_than is not None and not older_than >= 0:
         raise UserError(f"--older-than {older_than:g}: a number of days from 0 is expected")
     found = _entries(out)
+    for damaged in damaged_plans(out.resolve()) if unused else ():
+        raise UserError(
+            f"{damaged}: what its study needs is unknown, so nothing counts as unused; run or report that "
+            "study once, which writes the file anew, or name what may go by --older-than"
+        )
     going = prunable(found, unused=unused, older_than=older_than)
     freed = 0
     for entry in going:

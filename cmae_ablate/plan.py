@@ -63,6 +63,9 @@ def show_plan(options: Options, console: Console) -> None:
         check_batch(study, variant, sizes[variant.label].train)
     shared = _shared(options, study, variants, sizes, console)
     controls = control_variants(study, shared)
+    for control in controls.variants:
+        if control.control == POSITIVE:
+            check_batch(study, control, sizes[design.reference_label(study)].train)
     of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
     sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
     all_plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, Runtime(device))
@@ -122,7 +125,9 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
         return known
     # A named source is read: whatever is wrong with it is said now, not at hour zero.
     with preparation(console) as progress:
-        data = prepare(dataset, progress=progress, notice=lambda text: console.print(f"note: {text}"))
+        data = prepare(
+            dataset, progress=progress, notice=lambda text: console.print(f"note: {text}", markup=False)
+        )
     held_out = len(data.validation) + len(data.test)
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 

@@ -11,13 +11,13 @@ from matplotlib.patches import Rectangle
 from rich.console import Console
 
 from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.assignments import read_assignment
 from cmae_ablate.disk import private_files
 from cmae_ablate.errors import UserError
 from cmae_ablate.progress import preparation
 from cmae_ablate.registry import load_components
 from cmae_ablate.settings import SpecError, apply, default_tree
 from cmae_ablate.spec import resolve
-from cmae_ablate.yaml_source import parse_scalar
 
 SHOWN = 32
 
@@ -43,21 +43,27 @@ def prepare_data(
     options |= {"source": source} if source is not None else {}
     options |= {"download": True} if download else {}
     for text in settings:
-        option, separator, value = text.partition("=")
-        if not separator:
-            raise UserError(f"--set {text}: OPTION=VALUE is expected")
-        options[option.removeprefix("dataset.")] = parse_scalar(value)
+        short = text.lstrip().removeprefix("dataset.")
+        path, value = read_assignment(
+            short, {"dataset": options}, prefix=("dataset",), example="image_size=32"
+        )
+        options[".".join(path[1:])] = value
     try:
         choice = resolve(apply(default_tree(), ("dataset",), options))["dataset"]
     except SpecError as error:
         raise UserError(f"data {name}: {'.'.join(error.path)}: {error.message}") from error
     with preparation(console) as progress:
-        data = prepare(choice.build(), progress=progress, notice=lambda text: console.print(f"note: {text}"))
+        data = prepare(
+            choice.build(),
+            progress=progress,
+            notice=lambda text: console.print(f"note: {text}", markup=False, highlight=False),
+        )
     console.print(
         f"{data.name}: {len(data.train):,} training, {len(data.validation):,} validation and "
         f"{len(data.test):,} test images, {data.num_classes} classes, {data.image_size} pixels, "
         f"digest {data.digest[:12]}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     return data
@@ -84,4 +90,4 @@ def show_data(
     for axis in axes:
         axis.set_axis_off()
     figure.savefig(picture)
-    console.print(f"drawn into {picture}", highlight=False)
+    console.print(f"drawn into {picture}", highlight=False, markup=False)

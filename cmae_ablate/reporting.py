@@ -12,10 +12,12 @@ from rich.console import Console
 from cmae_ablate import design, results
 from cmae_ablate.analysis_plan import PLAN_FILE, read_plan, with_plan
 from cmae_ablate.campaign import Campaign, Places, controls_of
+from cmae_ablate.database_url import sqlite_path
 from cmae_ablate.environment import describe_environment
 from cmae_ablate.errors import UserError
 from cmae_ablate.exhibits import exhibits
 from cmae_ablate.options import Options
+from cmae_ablate.provenance import of_other_options, settle_folder
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
 from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
@@ -101,11 +103,16 @@ def report_again(options: Options, console: Console) -> int:
     study = options.load()
     if not has_state(options):
         return _say_nothing_ran(study, options, console)
-    campaign = settled(options.begin(study, console))
+    begun = options.begin(study, console)
+    if others := of_other_options(begun, options):
+        console.print(f"note: {others}", highlight=False, markup=False, soft_wrap=True)
+    campaign = settled(begun)
     statuses, controls = open_queue(campaign).status(), open_queue(controls_of(campaign)).status()
     if not any(status.state == "COMPLETE" for status in statuses):
         say_failures(statuses, console)
         return _say_nothing_ran(study, options, console)
+    for text in settle_folder(begun, options):
+        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
     files = report_study(campaign, statuses, controls, options)
     say(files, study.question, campaign.folder, console)
     return say_failures([*statuses, *controls], console)
@@ -155,7 +162,8 @@ def describe_unread(study: Study) -> StudyDescription:
 def has_state(options: Options) -> bool:
     """Whether anything can have run: a database that a server keeps is asked, not looked for."""
     storage = Places.below(options.out, options.storage, options.tracking).storage
-    return not storage.startswith("sqlite:///") or Path(storage.removeprefix("sqlite:///")).is_file()
+    database = sqlite_path(storage)
+    return database is None or database.is_file()
 
 
 def _part(options: Options, console: Console) -> StudyPart:
@@ -190,8 +198,7 @@ def _any_complete(trials: pd.DataFrame) -> bool:
 
 def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
     console.print(
-        f"{study.name}: nothing is complete yet in {options.out}; run it first: "
-        f"cmae-ablate run {options.study} --out {options.out}",
+        f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}",
         highlight=False,
         markup=False,
         soft_wrap=True,

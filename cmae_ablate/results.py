@@ -114,7 +114,7 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
     for name in dict.fromkeys(status.cell.variant for status in done):
         for status in (each for each in done if each.cell.variant == name):
             levels, metrics = status.cell.levels, status.results.get("metrics")
-            row: dict[str, Any] = {CONTROL: levels[CONTROL], OWNER: levels[OWNER]}
+            row: dict[str, Any] = {"control": levels[CONTROL], "variant": levels[OWNER]}
             row |= {"seed": None if levels[CONTROL] == RAW_PIXELS else status.cell.seed}
             for metric, value in metrics.items() if isinstance(metrics, Mapping) else ():
                 label, _, kind = str(metric).rpartition(".")
@@ -123,7 +123,7 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
             row |= {"fingerprint": status.cell.fingerprint}
             row |= {"weights_sha256": status.results.get("weights_sha256", "")}
             rows.append(row)
-    first, last = [CONTROL, OWNER, "seed"], ["fingerprint", "weights_sha256"]
+    first, last = ["control", "variant", "seed"], ["fingerprint", "weights_sha256"]
     frame = pd.DataFrame(rows, columns=None if rows else first + last)
     frame["seed"] = frame["seed"].astype("Int64")
     return frame[[column for column in frame if column not in last] + last]

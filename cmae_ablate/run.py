@@ -23,8 +23,10 @@ from cmae_ablate.launch.local import keep_memory
 from cmae_ablate.model import smoke
 from cmae_ablate.options import Options
 from cmae_ablate.pretrain import image_size_of
+from cmae_ablate.provenance import settle_folder
 from cmae_ablate.queue import JSON, Queue, check_rows
 from cmae_ablate.ranks import is_one_of_many
+from cmae_ablate.recheck import damaged_cells
 from cmae_ablate.report import read_trials
 from cmae_ablate.reporting import (
     open_queue,
@@ -83,6 +85,8 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     keep_memory()  # a single worker trains in this process
     campaign = options.begin(study, console, measure=True, check=_check_runs)
     make_places(campaign)
+    for text in settle_folder(campaign, options):
+        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
     record_plan(study, described, campaign.folder)
     if study.search is not None:
         found, status = run_search(campaign, options, console)
@@ -92,6 +96,8 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     table, controls = open_jobs(campaign, options, console)
     if tables:
         _import(tables, table.queue, table.tracker, study.metric, console)
+    for job in (table, controls):
+        _discard_damaged(job, console)
     status = work_through((table, controls), options, console)
     if status in INTERRUPTED:
         return status
@@ -128,6 +134,15 @@ def _finish(table: Job, controls: Job, options: Options, console: Console) -> in
         track_summary(results.trials_frame(statuses), job.tracker, "FAILED" if status else "FINISHED")
     _say_where(campaign, table.tracker, console)
     return status
+
+
+def _discard_damaged(job: Job, console: Console) -> None:
+    """Let complete cells whose files were damaged since be trained again, and say which file it is."""
+    damaged = damaged_cells(job.campaign, job.queue.status())
+    for error in damaged.values():
+        console.print(f"note: {error}; its cell is made again", highlight=False, markup=False, soft_wrap=True)
+    if damaged:
+        job.queue.discard(damaged)
 
 
 def _say_where(campaign: Campaign, tracker: Tracker, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from cmae_ablate.campaign import Campaign, controls_of
 from cmae_ablate.housekeeping import cache_line
 from cmae_ablate.options import Options
 from cmae_ablate.plan import duration
+from cmae_ablate.provenance import of_other_options
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.reporting import has_state, open_queue
 from cmae_ablate.search_keys import Search
@@ -26,12 +28,18 @@ def show_status(options: Options, console: Console) -> None:
         console.print(f"{study.name}: nothing has run yet in {options.out.resolve()}", highlight=False)
         return
     campaign = options.begin(study, console)
+    others = of_other_options(campaign, options)
+    if others:
+        console.print(others, highlight=False, markup=False, soft_wrap=True)
     if study.search is not None:
         found = _show_search(campaign, study.search, console)
         if found is None:
             return
         campaign = found
     statuses = open_queue(campaign).status()
+    if others and all(status.trial is None for status in statuses):
+        console.print("nothing has run with the options given now", highlight=False)
+        return
     controls = open_queue(controls_of(campaign)).status()
     _show_cells([*statuses, *controls], study.metric, console)
     done = [status for status in statuses if status.state == "COMPLETE"]
@@ -43,7 +51,7 @@ def show_status(options: Options, console: Console) -> None:
         soft_wrap=True,
     )
     console.print(cache_line(campaign.places.out, study.name), highlight=False, soft_wrap=True)
-    console.print(_time_left([*statuses, *controls]), highlight=False)
+    console.print(_time_left(statuses, controls), highlight=False)
 
 
 def _show_search(campaign: Campaign, search: Search, console: Console) -> Campaign | None:
@@ -82,14 +90,19 @@ def _status_row(status: CellStatus) -> list[str]:
     ]
 
 
-def _time_left(statuses: Sequence[CellStatus]) -> str:
-    seconds = [_seconds(status) for status in statuses if status.state == "COMPLETE"]
-    left = sum(status.state in {"RUNNING", "WAITING"} for status in statuses)
+def _time_left(*groups: Sequence[CellStatus]) -> str:
+    """What is left of the cells and of the controls, each as long as those of its kind that are complete."""
+    lefts = [sum(each.state in {"RUNNING", "WAITING"} for each in group) for group in groups]
+    known = [[_seconds(each) for each in group if each.state == "COMPLETE"] for group in groups]
+    left, all_known = sum(lefts), [seconds for found in known for seconds in found]
     if not left:
         return "nothing is left to train"
-    if not seconds:
+    if not all_known:
         return f"{left} cells left; the first finished cell will tell how long they take"
-    return f"{left} cells left, about {duration(left * sum(seconds) / len(seconds) / 3600)} of pretraining"
+    seconds = sum(
+        count * statistics.mean(found or all_known) for count, found in zip(lefts, known, strict=True)
+    )
+    return f"{left} cells left, about {duration(seconds / 3600)} of pretraining"
 
 
 def _seconds(status: CellStatus) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cmae_ablate.assignments import read_assignment
 from cmae_ablate.errors import UserError
 from cmae_ablate.registry import load_components, suggest
 from cmae_ablate.search_keys import Search, read_search
@@ -20,7 +21,7 @@ from cmae_ablate.study_keys import (
     StudyKeys,
     check_seeds,
 )
-from cmae_ablate.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml, parse_scalar
+from cmae_ablate.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
 
 _PACKAGE = Path(__file__).parent
 
@@ -107,11 +108,13 @@ def load(
     changes_made = [
         *_scale_changes(scale or own_scale, path, place),
         *(Change((), node, origin.below("set")) for node in [data.get("set")] if node is not None),
-        *(_setting(text, factors) for text in settings),
     ]
     base = default_tree()
     for change in changes_made:
         base = _applied(base, change)
+    for text in settings:
+        changes_made.append(_setting(text, factors, base))
+        base = _applied(base, changes_made[-1])
     renamed = scale is not None and scale != own_scale
     return Study(
         name=f"{path.stem}-{Path(scale or own_scale).stem}" if renamed else path.stem,
@@ -179,18 +182,15 @@ def _scale_changes(scale: str, study: Path, place: str) -> list[Change]:
     return [Change((), data, origin)]
 
 
-def _setting(text: str, factors: Sequence[Factor]) -> Change:
-    name, separator, value = text.partition("=")
-    if not separator or not name.strip():
-        raise UserError(f"--set {text}: PATH=VALUE is expected, as in --set training.epochs=2")
-    path = tuple(name.strip().split("."))
+def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:
+    path, value = read_assignment(text, base, example="training.epochs=2")
     for factor in factors:
         if factor.path and (path[: len(factor.path)] == factor.path or factor.path[: len(path)] == path):
             raise UserError(
-                f"--set {text}: {name} is what factor '{factor.name}' varies; "
+                f"--set {text}: {'.'.join(path)} is what factor '{factor.name}' varies; "
                 "set something else, or edit the levels"
             )
-    return Change(path, parse_scalar(value), TextOrigin(f"--set {text}"))
+    return Change(path, value, TextOrigin(f"--set {text}"))
 
 
 def _applied(base: Tree, change: Change) -> Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,9 +112,18 @@ class StudyKeys:
 
     def texts(self, value: Any, *path: str) -> tuple[str, ...]:
         """A list of texts, which stands at `path`."""
-        if not isinstance(value, list) or not all(isinstance(item, str | int | float) for item in value):
+        if not isinstance(value, list) or any(isinstance(item, list | dict) for item in value):
             raise self.error(path, "a list of texts is expected")
-        return tuple(str(item) for item in value)
+        return tuple(self.spelt(item, *path, str(index)) for index, item in enumerate(value))
+
+    def spelt(self, value: Any, *path: str) -> str:
+        """The name that stands at `path`, as the file spells it: `1.10`, `yes` and `0x10` stay what they are.
+
+        Args:
+            value: What YAML makes of it; taken where it stands in no file.
+        """
+        text = self.origin.text(path)
+        return str(value) if text is None else text
 
     def mapping(self, key: str) -> Tree:
         """A mapping."""
@@ -124,7 +134,9 @@ class StudyKeys:
 
     def factors(self) -> tuple[Factor, ...]:
         """What is varied; the components must be loaded."""
-        found = tuple(self._factor(name, node) for name, node in self.mapping("factors").items())
+        nodes = self.mapping("factors")
+        self._check_spellings(list(nodes), "factors")
+        found = tuple(self._factor(name, node) for name, node in nodes.items())
         if not found:
             raise self.error(("factors",), "no factor is given; name at least one with its levels")
         return found
@@ -133,22 +145,24 @@ class StudyKeys:
         """The reference's level of every factor."""
         given = self.mapping("reference")
         known = {factor.name: list(factor.levels) for factor in factors}
+        given = {name: self.spelt(level, "reference", name) for name, level in given.items()}
         for name, level in given.items():
             place = ("reference", name)
             if name not in known:
                 raise self.error(place, f"no factor is called '{name}'; {suggest(name, list(known))}")
-            if str(level) not in known[name]:
-                nearest = suggest(str(level), known[name])
-                raise self.error(place, f"factor '{name}' has no level '{level}'; {nearest}")
+            if level not in known[name]:
+                raise self.error(
+                    place, f"factor '{name}' has no level '{level}'; {nearest(level, known[name])}"
+                )
         for name in known:
             if name not in given:
                 raise self.error(("reference",), f"say which level of factor '{name}' is the reference")
-        return {name: str(given[name]) for name in known}
+        return {name: given[name] for name in known}
 
     def designs(self) -> tuple[str, ...]:
         """The designs, without `search`, which says only that the variants they name are tuned first."""
         value = self.data["design"]
-        names = self.texts([value] if isinstance(value, str) else value, "design")
+        names = (value,) if isinstance(value, str) else self.texts(value, "design")
         known = [*DESIGNS, SEARCH]
         for name in names:
             if name not in known:
@@ -221,9 +235,10 @@ class StudyKeys:
         path = () if dotted == "." else tuple(dotted.split("."))
         levels = node["levels"]
         if isinstance(levels, list) and not any(isinstance(level, list | dict) for level in levels):
-            levels = {str(level): level for level in levels}
+            levels = self._listed(levels, *place, "levels")
         if not isinstance(levels, Mapping) or not levels:
             raise self.error((*place, "levels"), "at least one level is needed, as LABEL: VALUE")
+        self._check_spellings(list(levels), *place, "levels")
         try:
             for value in levels.values():
                 list(changes(path, value))
@@ -231,6 +246,55 @@ class StudyKeys:
             if path and error.path == path:
                 raise self.error((*place, "path"), error.message) from error
         return Factor(name, path, dict(levels), self.origin.below(*place, "levels"))
+
+    def _listed(self, levels: Sequence[Any], *path: str) -> dict[str, Any]:
+        """Levels that are their own labels."""
+        found: dict[str, Any] = {}
+        for index, value in enumerate(levels):
+            label = self.spelt(value, *path, str(index))
+            twin = next((name for name, other in found.items() if _is_same(value, other)), None)
+            if label in found or twin is not None:
+                raise self.error(
+                    (*path, str(index)),
+                    f"'{label}' is the level '{twin or label}' once more; remove one of them"
+                    + ("" if twin in (None, label) else ", or put quotes around both if they are texts"),
+                )
+            found[label] = value
+        return found
+
+    def _check_spellings(self, names: Sequence[str], *path: str) -> None:
+        """Refuse names that a reader, or another program, could not tell apart."""
+        seen: dict[str, str] = {}
+        for name in names:
+            if not name.strip() or any(unicodedata.category(letter) == "Cc" for letter in name):
+                raise self.error(
+                    (*path, name), f"{name!r} is no name; choose one that can be read and printed"
+                )
+            twin = seen.setdefault(_folded(name), name)
+            if twin != name:
+                raise self.error(
+                    (*path, name),
+                    f"'{name}' and '{twin}' differ only in blanks or in the Unicode form of a letter; "
+                    "remove one of them, or rename it",
+                )
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Say which of `known` was probably meant, or list them all."""
+    twin = next((name for name in known if _folded(name) == _folded(word)), None)
+    if twin is not None:
+        return f"the level '{twin}' differs in blanks or in the Unicode form of a letter; copy it from there"
+    return suggest(word, known)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).split())
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values set the same: 1 and 1.0 do, 1 and true do not."""
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
+    return bool(one == other) and (numbers or type(one) is type(other))
 
 
 def check_seeds(value: Any, place: str) -> int:

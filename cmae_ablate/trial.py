@@ -24,9 +24,11 @@ from cmae_ablate.collapse import collapse_warning
 from cmae_ablate.cost import count_parameters, measure
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.evaluations.features import FrozenFeatures, PixelFeatures
+from cmae_ablate.finished import CROP, RESULT, WEIGHTS, Warn, whole_evaluation, whole_pretraining
 from cmae_ablate.hardware import device_name, peak_memory, watch_memory
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.pretrain import Hooks, Pretrained, image_size_of, pretrain
+from cmae_ablate.records import file_sha256, sealed
 from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.slots import Encoder, EvaluationContext, EvaluationResult, Features
 from cmae_ablate.spec import Choice, TrialSpec
@@ -93,12 +95,11 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
     folder.mkdir(parents=True, exist_ok=True)
     # Two variants may resolve to the same pretraining: one worker trains it, the other waits.
     with alone_in(folder, hooks):
-        reused = (folder / "result.json").is_file()
-        if not reused:
-            _pretrain(spec, bench, folder, hooks)
-        record = json.loads((folder / "result.json").read_text())
+        known = whole_pretraining(folder, hooks.warn)
+        record = _pretrain(spec, bench, folder, hooks) if known is None else known
         model = load_model(spec, bench, folder)
-        found = evaluate(spec, model.encoder, bench, folder, hooks=hooks)
+        weights = str(record["weights_sha256"])
+        found = evaluate(spec, model.encoder, bench, folder, weights=weights, hooks=hooks)
     return CellResult(
         {**flat(found), **record["metrics"]},
         record["weights_sha256"],
@@ -106,7 +107,7 @@ def run_cell(spec: TrialSpec, bench: Bench, hooks: Hooks | None = None) -> CellR
         folder,
         record["history"],
         {label: result["protocol"] for label, result in found.items()},
-        reused,
+        reused=known is not None,
     )
 
 
@@ -125,7 +126,7 @@ def follow_cell(spec: TrialSpec, bench: Bench, hooks: Hooks) -> None:
 def load_model(spec: TrialSpec, bench: Bench, folder: Path) -> MaskedImageModel:
     """The pretrained model of a finished pretraining, in eval mode on the runtime's device."""
     model = assemble(spec, image_size_of(spec, bench.data))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.load_state_dict(load_file(folder / WEIGHTS))
     return model.to(bench.runtime.device).eval()
 
 
@@ -135,6 +136,7 @@ def evaluate(
     bench: Bench,
     folder: Path,
     *,
+    weights: str = "",
     hooks: Hooks | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run the trial's evaluations on an encoder, each once per folder.
@@ -144,6 +146,7 @@ def evaluate(
         encoder: In eval mode; None judges the pixels themselves.
         bench: Data and machine.
         folder: Where results and test predictions are kept.
+        weights: SHA-256 of the encoder's weights: results of others in the folder do not count.
         hooks: Who hears of evaluations that train, and may stop them.
 
     Returns:
@@ -163,7 +166,10 @@ def evaluate(
         should_stop=hooks.should_stop,
         on_step=hooks.on_evaluation,
     )
-    return {label: _evaluated(choice, label, context, folder) for label, choice in spec.evaluations.items()}
+    return {
+        label: _evaluated(choice, label, context, folder, weights, hooks.warn)
+        for label, choice in spec.evaluations.items()
+    }
 
 
 @contextmanager
@@ -188,7 +194,7 @@ def alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
         lock.release()
 
 
-def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None:
+def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> dict[str, Any]:
     image_size = image_size_of(spec, bench.data)
     if spec.is_pretrained:
         done = Pretrained(assemble(spec, image_size), 0.0, [])
@@ -212,10 +218,12 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
             **({} if peak is None else {"memory.pretrain": float(peak)}),
         }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
-    checkpoint.write_atomically(folder / "model.safetensors", save(state))
+    checkpoint.write_atomically(folder / WEIGHTS, save(state))
+    files: dict[str, str] = {}
     if done.crop:
         learnt = {name: tensor.detach().cpu().contiguous() for name, tensor in done.crop.items()}
-        checkpoint.write_atomically(folder / "crop.safetensors", save(learnt))
+        checkpoint.write_atomically(folder / CROP, save(learnt))
+        files[CROP] = file_sha256(folder / CROP)
     done.model.eval()
     warning = collapse_warning(done.model.encoder, bench.data, bench.data.validation, bench.runtime.device)
     if warning:
@@ -229,30 +237,44 @@ def _pretrain(spec: TrialSpec, bench: Bench, folder: Path, hooks: Hooks) -> None
         "history": done.history,
         "spec": spec.to_tree(),
         "seed": spec.seed,
+        "files": files,
     }
-    checkpoint.write_atomically(folder / "result.json", json.dumps(record, indent=1).encode())
+    checkpoint.write_atomically(folder / RESULT, sealed(record))
     checkpoint.clear(folder, keep_last=bench.keep_state)
+    return record
 
 
-def _evaluated(choice: Choice, label: str, context: EvaluationContext, folder: Path) -> dict[str, Any]:
+def _evaluated(
+    choice: Choice, label: str, context: EvaluationContext, folder: Path, weights: str, warn: Warn
+) -> dict[str, Any]:
+    path = evaluation_path(choice, folder)
+    stem = path.stem
+    known = whole_evaluation(path, weights, warn)
+    if known is not None:
+        return known
+    scratch = folder / f"{stem}.training"
+    result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
+    record = {
+        "label": label,
+        "metrics": dict(result.metrics),
+        "protocol": result.protocol,
+        "chosen": dict(result.chosen),
+        "weights_sha256": weights,
+        "predictions": None,
+    }
+    if result.predictions is not None:
+        kept = folder_made(folder) / f"{stem}.npy"
+        np.save(kept, result.predictions.cpu().numpy().astype(np.int16))
+        record |= {"predictions": kept.name, "predictions_sha256": file_sha256(kept)}
+    checkpoint.write_atomically(folder_made(folder) / path.name, sealed(record))
+    shutil.rmtree(scratch, ignore_errors=True)
+    return record
+
+
+def evaluation_path(choice: Choice, folder: Path) -> Path:
+    """The file that an evaluation's record has in a cell's folder."""
     identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
-    stem = f"{choice.name}-{checkpoint.text_digest(identity)[:16]}"
-    path = folder / f"{stem}.json"
-    if not path.is_file():
-        scratch = folder / f"{stem}.training"
-        result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
-        if result.predictions is not None:
-            np.save(folder_made(folder) / f"{stem}.npy", result.predictions.cpu().numpy().astype(np.int16))
-        record = {
-            "label": label,
-            "metrics": dict(result.metrics),
-            "protocol": result.protocol,
-            "chosen": dict(result.chosen),
-            "predictions": f"{stem}.npy" if result.predictions is not None else None,
-        }
-        checkpoint.write_atomically(folder_made(folder) / path.name, json.dumps(record, indent=1).encode())
-        shutil.rmtree(scratch, ignore_errors=True)
-    return cast("dict[str, Any]", json.loads(path.read_text()))
+    return folder / f"{choice.name}-{checkpoint.text_digest(identity)[:16]}.json"
 
 
 def folder_made(folder: Path) -> Path:

@@ -102,14 +102,12 @@ def make_places(campaign: Campaign, controls: Campaign | None = None) -> None:
                 f"--out {campaign.places.out}: cannot be made a folder ({error.strerror}); choose another"
             ) from error
     cells = [*campaign.cells, *(controls.cells if controls else ())]
-    record_plan(
-        campaign.folder,
-        (
-            (campaign.pretraining(cell.spec), cell.variant.label, cell.seed)
-            for cell in cells
-            if cell.variant.control in (None, POSITIVE)
-        ),
+    needed = (
+        (campaign.pretraining(cell.spec), cell.variant.label, cell.seed)
+        for cell in cells
+        if cell.variant.control in (None, POSITIVE)
     )
+    record_plan(campaign.folder, needed, campaign.study.path)
 
 
 def open_job(campaign: Campaign) -> Job:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from cmae_ablate.errors import UserError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+MAX_NUMBER = 100
 KeyPath = tuple[str, ...]
 
 
@@ -44,10 +46,15 @@ class YamlOrigin:
     file: str
     marks: dict[KeyPath, tuple[int, int]]
     prefix: KeyPath = ()
+    texts: dict[KeyPath, str] = field(default_factory=dict)
 
     def below(self, *keys: str) -> YamlOrigin:
         """The same file, with paths taken relative to `keys`."""
-        return YamlOrigin(self.file, self.marks, (*self.prefix, *keys))
+        return replace(self, prefix=(*self.prefix, *keys))
+
+    def text(self, path: KeyPath) -> str | None:
+        """A plain value as the file spells it, `1.10` or `yes`, whatever YAML makes of it; else None."""
+        return self.texts.get((*self.prefix, *path))
 
     def place(self, path: KeyPath) -> str:
         """`FILE:LINE:COLUMN: key.path` of the value, or of the nearest enclosing one."""
@@ -84,25 +91,67 @@ def load_yaml(path: Path) -> tuple[dict[str, Any], YamlOrigin]:
     if not isinstance(node, MappingNode):
         raise UserError(f"{file}:1:1: a mapping of keys to values is expected; see studies/ for examples")
     marks: dict[KeyPath, tuple[int, int]] = {}
-    value = _plain(node, (), marks, file)
+    texts: dict[KeyPath, str] = {}
+    value = _plain(node, (), marks, texts, file)
     assert isinstance(value, dict)
-    return value, YamlOrigin(file, marks)
+    return value, YamlOrigin(file, marks, texts=texts)
 
 
-def parse_scalar(text: str) -> Any:
-    """Read the value of a `--set`: one YAML value, flow style allowed (`{name: linear}`).
+def parse_value(text: str, place: str) -> Any:
+    """Read one value typed in a line: a number, a word, true, false, null, or `{...}` and `[...]` of them.
+
+    YAML reads more than that, and drops what it takes for a comment. What it would cut, or read as another
+    number than is written, is refused.
+
+    Args:
+        text: As typed.
+        place: How an error message begins: argument and key.
 
     Raises:
-        UserError: It is no YAML value.
+        UserError: It is no such value.
     """
+    quoting = "quote it as in --set 'decoder={name: linear}'"
     try:
-        _check_events(text, text)
+        _check_events(text, place, tags=False)
         node = YAML(typ="safe", pure=True).compose(text)
-        return None if node is None else _plain(node, (), {}, text)
     except YAMLError as error:
+        raise UserError(f"{place}: this is no YAML value; {quoting}") from error
+    typed = text.strip()
+    if node is None or "\n" in typed:
+        raise UserError(f"{place}: one value in one line is expected; {quoting}")
+    if not isinstance(node, ScalarNode) and not typed.startswith(("{", "[")):
+        raise UserError(f"{place}: write lists as [...] and mappings as {{...}}; {quoting}")
+    read = text[node.start_mark.index : node.end_mark.index].strip()
+    if read != typed:
         raise UserError(
-            f"{text}: this is no YAML value; quote it as in --set 'decoder={{name: linear}}'"
-        ) from error
+            f"{place}: YAML would read only '{read}' of it and drop the rest; leave the rest out, or put "
+            "quotes around the value"
+        )
+    _check_spelling(node, place)
+    return _plain(node, (), {}, {}, place)
+
+
+_AS_WRITTEN = {
+    "int": re.compile(r"[-+]?(0|[1-9][0-9]*)"),
+    "float": re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"),
+}
+"""The numbers that everybody reads alike; YAML also knows 0x10, 0o10, 010, 1_000 and .inf."""
+
+
+def _check_spelling(node: Node, place: str) -> None:
+    if isinstance(node, ScalarNode):
+        kind = _kind(node)
+        pattern = _AS_WRITTEN.get(kind)
+        if pattern is not None and not pattern.fullmatch(str(node.value)):
+            found = _scalar(node, place)
+            raise UserError(
+                f"{place}: YAML reads '{node.value}' as {found}; write the number in plain decimal digits, "
+                "or put quotes around it if it is a text"
+            )
+        return
+    for each in node.value:
+        for part in each if isinstance(each, tuple) else (each,):
+            _check_spelling(part, place)
 
 
 def _read(path: Path) -> str:
@@ -116,13 +165,15 @@ def _read(path: Path) -> str:
         raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
-def _check_events(text: str, file: str) -> None:
+def _check_events(text: str, file: str, *, tags: bool = True) -> None:
     # On the event stream, before any tree is built: neither depth nor aliases can exhaust anything here.
     depth = 0
     for event in YAML(typ="safe", pure=True).parse(text):
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if isinstance(event, AliasEvent):
             raise UserError(f"{file}:{line}:{column}: aliases (*name) are not allowed; write the value out")
+        if not tags and any(getattr(event, name, None) is not None for name in ("tag", "anchor")):
+            raise UserError(f"{file}: tags and anchors (!name, &name) are not allowed; write a plain value")
         if isinstance(event, CollectionStartEvent):
             depth += 1
         elif isinstance(event, CollectionEndEvent):
@@ -131,13 +182,20 @@ def _check_events(text: str, file: str) -> None:
             raise UserError(f"{file}:{line}:{column}: nested deeper than {MAX_DEPTH} levels; flatten it")
 
 
-def _plain(node: Node, path: KeyPath, marks: dict[KeyPath, tuple[int, int]], file: str) -> Any:
+def _plain(
+    node: Node,
+    path: KeyPath,
+    marks: dict[KeyPath, tuple[int, int]],
+    texts: dict[KeyPath, str],
+    file: str,
+) -> Any:
     line, column = node.start_mark.line + 1, node.start_mark.column + 1
     marks.setdefault(path, (line, column))
     if isinstance(node, ScalarNode):
+        texts[path] = str(node.value)
         return _scalar(node, f"{file}:{line}:{column}")
     if isinstance(node, SequenceNode):
-        return [_plain(item, (*path, str(i)), marks, file) for i, item in enumerate(node.value)]
+        return [_plain(item, (*path, str(i)), marks, texts, file) for i, item in enumerate(node.value)]
     assert isinstance(node, MappingNode)
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
@@ -150,18 +208,26 @@ def _plain(node: Node, path: KeyPath, marks: dict[KeyPath, tuple[int, int]], fil
                 f"{file}:{line}:{column}: {'.'.join((*path, key))}: the key stands twice; remove one"
             )
         marks[(*path, key)] = (line, column)
-        result[key] = _plain(value_node, (*path, key), marks, file)
+        result[key] = _plain(value_node, (*path, key), marks, texts, file)
     return result
 
 
 def _scalar(node: ScalarNode, place: str) -> Any:
-    kind = str(node.tag).rsplit(":", maxsplit=1)[-1]
-    text = str(node.value)
+    kind, text = _kind(node), str(node.value)
     if kind in {"str", "timestamp"}:
         return text
     if kind not in {"int", "float", "bool", "null"}:
         raise UserError(f"{place}: the tag '{node.tag}' is not allowed; write a plain value")
-    return YAML(typ="safe", pure=True).constructor.construct_object(node, deep=True)
+    if len(text) > MAX_NUMBER:
+        raise UserError(f"{place}: a number of {len(text):,} characters; no setting needs that")
+    try:
+        return YAML(typ="safe", pure=True).constructor.construct_object(node, deep=True)
+    except (YAMLError, ValueError) as error:
+        raise UserError(f"{place}: '{text}' is no {kind}; write a plain value") from error
+
+
+def _kind(node: ScalarNode) -> str:
+    return str(node.tag).rsplit(":", maxsplit=1)[-1]
 
 
 def _syntax_message(error: MarkedYAMLError, text: str) -> str:

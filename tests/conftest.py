@@ -52,10 +52,22 @@ def tiny_study(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    """The longer study's trials, of a run that nobody disturbed."""
+def undisturbed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of the longer study, of a run that nobody disturbed."""
     from tests.whole_study import LONGER, run, write_study  # imports MLflow: only who asks shall wait
 
     folder = tmp_path_factory.mktemp("undisturbed")
     assert run(write_study(folder), folder / "runs", settings=LONGER) == 0
-    return pd.read_csv(folder / "runs" / "study" / "trials.csv")
+    return folder / "runs" / "study"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(undisturbed_folder: Path) -> pd.DataFrame:
+    """The longer study's trials, of a run that nobody disturbed."""
+    return pd.read_csv(undisturbed_folder / "trials.csv")
+
+
+@pytest.fixture(scope="session")
+def undisturbed_controls(undisturbed_folder: Path) -> pd.DataFrame:
+    """The longer study's controls, of a run that nobody disturbed."""
+    return pd.read_csv(undisturbed_folder / "controls.csv")

@@ -10,6 +10,7 @@ from threading import Barrier, Thread
 import numpy as np
 import pytest
 
+from cmae_ablate.array_writer import digest_of
 from cmae_ablate.arrays import ArrayWriter, Progress, cache_root, prepare
 from cmae_ablate.errors import UserError
 
@@ -194,16 +195,70 @@ def age_format(folder: Path) -> None:
     (folder / "meta.json").write_text(json.dumps(meta | {"format": 0}))
 
 
-@pytest.mark.parametrize("damage", [truncate_images, delete_labels, break_meta, age_format])
+def flip_a_pixel(folder: Path) -> None:
+    path = folder / "train.images.npy"
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=times)
+
+
+def swap_two_labels(folder: Path) -> None:
+    labels = np.load(folder / "test.labels.npy")
+    np.save(folder / "test.labels.npy", np.roll(labels, 1))
+
+
+def shift_the_mean(folder: Path) -> None:
+    path = folder / "meta.json"
+    meta = json.loads(path.read_text())
+    path.write_text(json.dumps(meta | {"mean": [0.25, 0.25, 0.25]}))
+
+
+def lose_the_mean(folder: Path) -> None:
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({"format": meta["format"], "bytes": meta["bytes"]}))
+
+
+def make_images_a_folder(folder: Path) -> None:
+    (folder / "train.images.npy").unlink()
+    (folder / "train.images.npy").mkdir()
+
+
+DAMAGES = [truncate_images, delete_labels, break_meta, age_format, flip_a_pixel, swap_two_labels]
+DAMAGES += [shift_the_mean, lose_the_mean, make_images_a_folder]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_folder_is_told_of_and_prepared_again(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     dataset, heard = Noise(), list[str]()
     before = prepare(dataset, tmp_path, notice=ignore)
+    before_images = np.array(before.train.images)
     damage(tmp_path / "noise")
     after = prepare(dataset, tmp_path, notice=heard.append)
     assert (dataset.writes, after.digest) == (2, before.digest)
+    assert str(tmp_path / "noise") in heard[0]
     assert "prepared again" in heard[0]
+    assert (after.mean, after.std) == (before.mean, before.std)
+    np.testing.assert_array_equal(after.train.images, before_images)
+    assert (tmp_path / "noise.damaged-1").is_dir()
+
+
+def test_a_command_reads_prepared_data_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(Noise(), tmp_path, notice=ignore)
+    monkeypatch.delenv("CMAE_ABLATE_TRUSTED_DATA")  # another command
+    read: list[str] = []
+
+    def reading(*arguments: object) -> str:
+        read.append("all")
+        return digest_of(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("cmae_ablate.arrays.digest_of", reading)
+    for _ in range(3):
+        prepare(Noise(), tmp_path, notice=ignore)
+    assert read == ["all"]
 
 
 def test_workers_that_start_together_prepare_once(tmp_path: Path) -> None:

@@ -131,3 +131,29 @@ def test_the_list_and_the_line_of_status_add_up(out: Path) -> None:
 def test_a_folder_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name the one that the study ran with"):
         show_cache(tmp_path / "absent", quiet())
+
+
+def test_two_study_files_of_one_name_do_not_make_each_others_entries_unused(
+    out: Path, tmp_path: Path
+) -> None:
+    record_plan(tmp_path / "first", [("older", "linear", 0)], tmp_path / "elsewhere" / "first.yaml")
+    assert not by_name(out)["older"].is_unused
+    assert not by_name(out)["begun"].is_unused
+    record_plan(tmp_path / "first", [("orphan", "linear", 0)], tmp_path / "elsewhere" / "first.yaml")
+    assert by_name(out)["older"].is_unused
+
+
+DAMAGES = ["", "[]", "{", '{"current": {}}', '{"current": {"": {"done": [["linear", -1]]}}, "older": {}}']
+
+
+@pytest.mark.parametrize("content", DAMAGES)
+def test_nothing_is_unused_while_a_plan_cannot_be_read(content: str, out: Path) -> None:
+    plan = out / "first" / "pretraining.json"
+    plan.write_text(content)
+    with pytest.raises(UserError, match=r"first/pretraining\.json: damaged"):
+        prune_cache(out, True, None, False, quiet())
+    assert cache_line(out, "second")  # to look is no harm
+    record_plan(out / "first", [("done", "linear", 0)])
+    assert (out / "first" / "pretraining.json.damaged-1").is_file()
+    assert not by_name(out)["done"].is_unused
+    prune_cache(out, True, None, False, quiet())

@@ -169,9 +169,9 @@ def test_each_encoder_has_its_own_untrained_one_and_all_share_the_pixels(
     found = controls(folder, text=of_a_file(folder, tiny_spec))
     assert labels(found) == ["random init (file)", "random init (small)", "raw pixels"]
     assert [dict(variant.levels) for variant in found.variants] == [
-        {"control": "random init", "variant": "file"},
-        {"control": "random init", "variant": "small"},
-        {"control": "raw pixels", "variant": ""},
+        {"control": "random init", "owner": "file"},
+        {"control": "random init", "owner": "small"},
+        {"control": "raw pixels", "owner": ""},
     ]
 
 

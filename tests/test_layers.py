@@ -11,12 +11,13 @@ PACKAGE = Path(__file__).parents[1] / "cmae_ablate"
 
 # From the ground up; a module may import its own layer and those below. A folder stands for all of it.
 LAYERS = [
-    {"errors", "disk", "__init__"},
+    {"errors", "disk", "records", "database_url", "__init__"},
     {"registry", "tokens", "arrays", "array_writer", "yaml_source"},
-    {"settings", "spec", "study_file", "study_keys", "search_keys", "space", "design", "controls"},
+    {"settings", "spec", "assignments", "study_file", "study_keys", "search_keys", "space", "design"}
+    | {"controls"},
     {"runtime", "ranks", "hardware", "slots"},
     {"components"},
-    {"data", "resample", "model", "untrained", "optim", "checkpoint", "meter"},
+    {"data", "resample", "model", "untrained", "optim", "checkpoint", "meter", "finished"},
     {"pretrain", "evaluations", "collapse", "cost", "pictures"}
     | {"interop", "mae_layout", "mae_weights", "checkpoint_encoder"},
     {"cache"},
@@ -24,8 +25,8 @@ LAYERS = [
     {"queue"},
     {"launch", "report", "budget", "calibration", "campaign", "tuning", "analysis_plan"}
     | {"progress", "environment", "tracking"},
-    {"attempt", "worker", "rungs", "follower", "results", "exhibits", "options"},
-    {"reporting", "housekeeping"},
+    {"attempt", "worker", "rungs", "follower", "results", "exhibits", "options", "provenance"},
+    {"reporting", "housekeeping", "recheck"},
     {"workforce"},
     {"run", "plan", "status", "prepare", "doctor", "new_study", "catalogue", "schema", "checkpoints"},
     {"commands"},

@@ -157,3 +157,96 @@ def test_the_variance_is_paired_unless_declared_and_one_of_three(tiny_study: Pat
     tiny_study.write_text(TINY_STUDY + "variance: poled\n")
     with pytest.raises(UserError, match=r"tiny_study\.yaml:\d+:\d+: variance: .*pooled"):
         load(tiny_study)
+
+
+NAMES = ["1.10", "1e3", "yes", "0x10", "~", "2026-11-26", "010", "1_000", "null", "1:30", ".5", "true", "1."]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_level_is_called_as_the_file_spells_it_wherever_it_stands(name: str, tiny_study: Path) -> None:
+    text = TINY_STUDY.replace("depth 1:", f"{name}:").replace("{decoder: depth 1}", f"{{decoder: {name}}}")
+    tiny_study.write_text(text + f"contrasts: [[linear, {name}]]\n")
+    study = load(tiny_study)
+    assert study.reference == {"decoder": name}
+    assert study.contrasts == (("linear", name),)
+    assert [variant.label for variant in design.variants(study)] == [name, "linear"]
+
+
+OF_DROPPED = """\
+factors:
+  rate:
+    path: training.base_lr
+    levels: [LEVELS]
+reference: {rate: REFERENCE}
+"""
+
+
+def with_listed_levels(path: Path, levels: str, reference: str) -> None:
+    start, end = TINY_STUDY.index("factors"), TINY_STUDY.index("seeds")
+    middle = OF_DROPPED.replace("LEVELS", levels).replace("REFERENCE", reference)
+    path.write_text(TINY_STUDY[:start] + middle + TINY_STUDY[end:])
+
+
+def test_two_levels_that_only_their_spelling_tells_apart_stay_two(tiny_study: Path) -> None:
+    text = TINY_STUDY.replace("depth 1:", "1.1:").replace("linear:", "1.10:")
+    tiny_study.write_text(text.replace("{decoder: depth 1}", "{decoder: 1.10}"))
+    study = load(tiny_study)
+    assert list(study.factors[0].levels) == ["1.1", "1.10"]
+    assert design.reference_label(study) == "1.10"
+
+
+def test_listed_levels_are_called_as_they_are_spelt_and_mean_what_yaml_reads(tiny_study: Path) -> None:
+    with_listed_levels(tiny_study, "1e-3, 0.0010000001, 0.10", "0.10")
+    found = variants_of(tiny_study)
+    assert [variant.label for variant in found] == ["1e-3", "0.0010000001", "0.10"]
+    assert [variant.spec.training.base_lr for variant in found] == [0.001, 0.0010000001, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ("0.1, 0.1", "'0.1' is the level '0.1' once more"),
+        ("0.1, 0.10", "'0.10' is the level '0.1' once more"),
+        ('0.1, "0.1"', "'0.1' is the level '0.1' once more"),
+        ("1, 1.0", "'1.0' is the level '1' once more"),
+    ],
+)
+def test_two_spellings_of_one_listed_level_are_refused(levels: str, words: str, tiny_study: Path) -> None:
+    with_listed_levels(tiny_study, levels, "0.1")
+    with pytest.raises(UserError) as caught:
+        load(tiny_study)
+    assert str(caught.value).startswith(f"{tiny_study}:7:")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"),
+        ("two words", "two  words"),
+        ("two words", "two\N{NO-BREAK SPACE}words"),
+    ],
+)
+def test_two_names_that_look_alike_are_refused(one: str, other: str, tiny_study: Path) -> None:
+    text = TINY_STUDY.replace("depth 1:", f"{one}:").replace("linear:", f"{other}:")
+    tiny_study.write_text(text.replace("{decoder: depth 1}", f"{{decoder: {one}}}"))
+    with pytest.raises(UserError, match="differ only in blanks or in the Unicode form"):
+        load(tiny_study)
+    tiny_study.write_text(
+        text.replace(f"{other}:", "linear:").replace("{decoder: depth 1}", f"{{decoder: {other}}}")
+    )
+    with pytest.raises(UserError, match="copy it from there"):
+        load(tiny_study)
+
+
+@pytest.mark.parametrize("quoted", ['"1.1"', "'1.1'"])
+def test_a_level_in_quotes_and_without_is_one_level_twice(quoted: str, tiny_study: Path) -> None:
+    tiny_study.write_text(TINY_STUDY.replace("depth 1:", "1.1:").replace("linear:", f"{quoted}:"))
+    with pytest.raises(UserError, match="the key stands twice"):
+        load(tiny_study)
+
+
+def test_a_number_that_no_setting_needs_is_refused_in_a_line(tiny_study: Path) -> None:
+    tiny_study.write_text(TINY_STUDY.replace("seeds: 2", f"seeds: {'9' * 6000}"))
+    with pytest.raises(UserError, match=r":11:8: a number of 6,000 characters"):
+        load(tiny_study)

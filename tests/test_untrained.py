@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from cmae_ablate.components.backbones.timm_vit import timm_vit
 from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError
@@ -121,6 +122,18 @@ def test_a_fresh_encoder_is_distributed_as_the_backbone_initialises_it() -> None
             assert values.std().item() == pytest.approx(reference[name].std().item(), rel=0.2), name
         elif "patch_embed" not in name and "cls_token" not in name:
             assert torch.equal(values, reference[name]), name
+
+
+def test_what_is_no_linear_layer_and_no_norm_begins_anew_too() -> None:
+    # A DeiT III has LayerScale, which begins at a small constant.
+    trained = timm_vit(32, model="deit3_small_patch16_224")
+    begun = {name: value.clone() for name, value in trained.named_parameters() if name.endswith("gamma")}
+    assert begun
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(1.0)
+    found = weights(freshly_initialised(trained))
+    assert all(torch.equal(found[name], value) for name, value in begun.items())
 
 
 def test_an_encoder_of_unknown_making_is_refused_by_name() -> None:

@@ -48,6 +48,10 @@ def optuna_trials(out: Path) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="study", storage=Places.below(out).storage).trials
 
 
+def control_trials(out: Path) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="study/controls", storage=Places.below(out).storage).trials
+
+
 def start(
     study: Path, out: Path, *options: str, variables: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:

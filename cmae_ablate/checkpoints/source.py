@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -17,16 +16,17 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
 from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.assignments import read_assignment
 from cmae_ablate.checkpoint import weights_sha256
 from cmae_ablate.errors import UserError
 from cmae_ablate.interop import load_mae_checkpoint
 from cmae_ablate.model import MaskedImageModel, assemble
 from cmae_ablate.progress import preparation
+from cmae_ablate.records import DamagedError, read_record
 from cmae_ablate.registry import load_components
 from cmae_ablate.settings import SpecError, Tree, apply, default_tree
 from cmae_ablate.slots import Encoder
 from cmae_ablate.spec import TrialSpec, resolve
-from cmae_ablate.yaml_source import parse_scalar
 
 Keys = tuple[str, ...]
 
@@ -185,10 +185,12 @@ def _read_record(folder: Path) -> Mapping[str, Any]:
             "finish it (cmae-ablate run), or give another folder"
         )
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_record(path)
         wanted = {"spec": dict, "seed": int, "weights_sha256": str}
         damaged = [key for key, kind in wanted.items() if not isinstance(record[key], kind)]
-    except (ValueError, KeyError, TypeError):
+    except DamagedError as error:
+        damaged = [error.reason]
+    except (KeyError, TypeError):
         damaged = [_RECORD]
     if damaged:
         raise UserError(f"{path}: damaged ({damaged[0]}); remove the folder and run the study again")
@@ -226,15 +228,12 @@ def _image_size(spec: TrialSpec, state: Mapping[str, Tensor], folder: Path) -> i
 def _changed(tree: Tree, seed: int, settings: Sequence[str], allowed: Sequence[Keys]) -> TrialSpec:
     names = [".".join(keys) for keys in allowed]
     for text in settings:
-        name, separator, value = text.partition("=")
-        path = tuple(name.strip().split("."))
-        if not separator or not name.strip():
-            raise UserError(f"--set {text}: PATH=VALUE is expected, as in --set evaluations.knn.k=5")
+        path, value = read_assignment(text, tree, example="evaluations.knn.k=5")
         if not any(path[: len(keys)] == keys for keys in allowed):
             choice = f"only {', '.join(names)} can be set here" if names else "nothing can be set here"
             raise UserError(f"--set {text}: the weights are trained already; {choice}")
         try:
-            tree = apply(tree, path, parse_scalar(value))
+            tree = apply(tree, path, value)
             resolve(tree, seed)
         except SpecError as error:
             inside = "" if error.path == path else f"{'.'.join(error.path)}: "

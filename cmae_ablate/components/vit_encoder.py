@@ -120,7 +120,14 @@ class VitEncoder(nn.Module):
         blocks, norm = copy.deepcopy(self.blocks), copy.deepcopy(self.norm)
         initialise_again(blocks)
         initialise_again(norm)
-        return VitEncoder(self.image_size, self.patch_size, self.embed_dim, blocks, norm)
+        return VitEncoder(
+            self.image_size,
+            self.patch_size,
+            self.embed_dim,
+            blocks,
+            norm,
+            train_patch_embedding=self.patch_embed.proj.weight.requires_grad,
+        )
 
     def _embed(self, images: Tensor, mask: PatchMask | None, positions: bool | Tensor) -> Tensor:
         size = (self.image_size, self.image_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -78,11 +78,14 @@ class CellStatus:
         return self.state in ("COMPLETE", "PRUNED")
 
 
-def by_cell(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
-    """A study's trials, in order, by the id of their cell; trials that are not the queue's are left out."""
+def by_cell(trials: Iterable[FrozenTrial], discarded: Container[int] = ()) -> dict[str, list[FrozenTrial]]:
+    """A study's trials, in order, by the id of their cell.
+
+    Trials that are not the queue's, and those whose numbers are among `discarded`, are left out.
+    """
     grouped: dict[str, list[FrozenTrial]] = {}
     for trial in trials:
-        if "cell" in trial.user_attrs:
+        if "cell" in trial.user_attrs and trial.number not in discarded:
             grouped.setdefault(trial.user_attrs["cell"], []).append(trial)
     return grouped
 

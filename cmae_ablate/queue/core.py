@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -150,12 +150,26 @@ class Queue:
         """Count no failure so far: cells that failed for good get all their attempts again."""
         self._locked(lambda _: self._trials.forgive())
 
+    def discard(self, cells: Collection[str]) -> None:
+        """Count the results of complete cells no more: what they left on disk is damaged, and made again.
+
+        Args:
+            cells: Their ids.
+        """
+
+        def write(_: float) -> None:
+            grouped = self._grouped(self._trials.read())
+            done = [complete_trial(grouped.get(cell, [])) for cell in cells]
+            self._trials.discard(trial.number for trial in done if trial is not None)
+
+        self._locked(write)
+
     def status(self) -> list[CellStatus]:
         """Where each cell stands, in the design's order."""
 
         def read() -> list[CellStatus]:
             now = self._storage.now()
-            grouped, forgiven = by_cell(self._trials.read()), self._trials.forgiven_before()
+            grouped, forgiven = self._grouped(self._trials.read()), self._trials.forgiven_before()
             return [self._status(cell, grouped.get(cell.id, []), now, forgiven) for cell in self.cells]
 
         return self._patiently(read)
@@ -181,7 +195,7 @@ class Queue:
 
     def _claim(self, worker: str, log: str, now: float) -> Claim | None:
         known = self._free_leases(now)
-        grouped, forgiven = by_cell(known), self._trials.forgiven_before()
+        grouped, forgiven = self._grouped(known), self._trials.forgiven_before()
         for cell in self.cells:
             trials = grouped.get(cell.id, [])
             if self._status(cell, trials, now, forgiven).state != "WAITING":
@@ -214,7 +228,7 @@ class Queue:
 
     def _complete(self, claim: Claim, value: float, results: Mapping[str, JSON], now: float) -> bool:
         known = self._trials.read()
-        trials = by_cell(known).get(claim.cell.id, [])
+        trials = self._grouped(known).get(claim.cell.id, [])
         done = complete_trial(trials)
         if done is None:
             own = next(trial for trial in trials if trial.number == claim.trial)
@@ -236,7 +250,7 @@ class Queue:
     ) -> Callable[[float], bool]:
         def write(_: float) -> bool:
             known = self._trials.read()
-            if complete_trial(by_cell(known).get(cell.id, [])):
+            if complete_trial(self._grouped(known).get(cell.id, [])):
                 return False
             attrs: dict[str, JSON] = {"worker": "import", "results": dict(results)}
             self._trials.add(known, cell, TrialState.COMPLETE, attrs, value)
@@ -273,6 +287,9 @@ class Queue:
             forgiven_before=forgiven,
             max_attempts=self._max_attempts,
         )
+
+    def _grouped(self, trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+        return by_cell(trials, self._trials.discarded())
 
     def _locked(self, action: Callable[[float], T]) -> T:
         def once() -> T:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,14 +20,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from cmae_ablate.database_url import hide_secrets_of, redact, without_secrets
 from cmae_ablate.disk import is_full
 from cmae_ablate.errors import StorageError, UserError
 
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
 SQLITE_BUSY_SECONDS = 30
-_SECRET_QUERY = re.compile(r"(?i)((?:password|passwd|secret|token|passfile|sslpassword)=)[^&\s]+")
-_SECRET_AUTHORITY = re.compile(r"(://[^:/@\s]*):[^\s?]*@")  # to the last @: a password may hold one
 
 
 class Storage:
@@ -47,6 +45,7 @@ class Storage:
     """
 
     def __init__(self, url: str, lock_path: Path | None = None) -> None:
+        hide_secrets_of(url)
         self._url = _parse(url)
         self.name = redact(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
@@ -123,11 +122,6 @@ def ensure_storage(url: str, lock_path: Path | None = None) -> None:
     Storage(url, lock_path).close()
 
 
-def redact(url: str) -> str:
-    """The URL without its password and other secrets, for logs and errors; never fails."""
-    return _SECRET_QUERY.sub(r"\1***", _SECRET_AUTHORITY.sub(r"\1:***@", url))
-
-
 def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
     """Run `action`, again and again while the database is locked, restarting or full.
 
@@ -162,7 +156,7 @@ def cause_of(error: BaseException) -> str:
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     original = getattr(error, "orig", None) or error
-    return redact(" ".join(str(original).split())[:300]) or type(original).__name__
+    return without_secrets(" ".join(str(original).split()))[:300] or type(original).__name__
 
 
 def _parse(url: str) -> URL:
@@ -207,7 +201,8 @@ def _engine_of_postgresql(url: URL) -> sqlalchemy.Engine:
         return sqlalchemy.create_engine(url, poolclass=NullPool)
     except ImportError:
         raise UserError(
-            f"--storage {redact(str(url))}: the driver is missing; run: pip install 'cmae-ablate[cluster]'"
+            f"--storage {redact(url.render_as_string())}: the driver is missing; run: "
+            "pip install 'cmae-ablate[cluster]'"
         ) from None
 
 

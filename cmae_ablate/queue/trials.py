@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -15,7 +15,7 @@ from cmae_ablate.queue.proposals import Direction, Proposal
 from cmae_ablate.queue.storage import Storage
 
 _SEED = IntDistribution(0, 2**53 - 1)  # one range for ever; the database keeps parameters as doubles
-_FORGIVEN = "forgiven_before"
+_FORGIVEN, _DISCARDED = "forgiven_before", "discarded"
 
 
 class Trials:
@@ -57,6 +57,14 @@ class Trials:
     def forgive(self) -> None:
         """Let no failure so far count."""
         self._study.set_user_attr(_FORGIVEN, len(self.read()))
+
+    def discarded(self) -> frozenset[int]:
+        """Numbers of trials whose results count no more."""
+        return frozenset(self._study.user_attrs.get(_DISCARDED, []))
+
+    def discard(self, numbers: Iterable[int]) -> None:
+        """Let the results of these trials count no more; they stay stored."""
+        self._study.set_user_attr(_DISCARDED, sorted({*self.discarded(), *numbers}))
 
     def note(self, key: str, value: JSON) -> None:
         """Keep something with the Optuna study."""

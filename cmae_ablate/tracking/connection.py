@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmae_ablate.database_url import hide_secrets_of, redact, sqlite_url
 from cmae_ablate.errors import UserError
-from cmae_ablate.queue.storage import redact
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -44,6 +44,7 @@ def check_uri(uri: str) -> None:
     Raises:
         UserError: A file store, or no URI at all.
     """
+    hide_secrets_of(uri)
     if not _is_database(uri) and _scheme(uri) not in ("http", "https", "databricks"):
         raise UserError(
             f"--tracking-uri {redact(uri)}: no MLflow store (folders are refused by MLflow itself); "
@@ -76,9 +77,30 @@ def connect(uri: str) -> MlflowClient:
 
         if _is_database(uri):
             _knock(uri)
-        client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
+        with _no_stray_folders():
+            client = MlflowClient(tracking_uri=uri)
+            client.search_experiments(max_results=1)
     return client
+
+
+@contextmanager
+def _no_stray_folders() -> Iterator[None]:
+    """Keep MLflow from creating the folder of an SQLite file, which is there already.
+
+    It takes the quoted name in the URL for the folder's: beside `run%41` there would be an empty `run%2541`,
+    or an error where that may not be created.
+    """
+    from mlflow.store.db import utils
+
+    before = getattr(utils, "_make_parent_dirs_if_sqlite", None)
+    if before is None:
+        yield
+        return
+    utils._make_parent_dirs_if_sqlite = lambda uri: None
+    try:
+        yield
+    finally:
+        utils._make_parent_dirs_if_sqlite = before
 
 
 def _scheme(uri: str) -> str:
@@ -101,7 +123,7 @@ def create_tables(database: Path) -> None:
     aside = database.with_name(f"{database.name}.new")
     aside.unlink(missing_ok=True)
     os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
-    connect(f"sqlite:///{aside}")
+    connect(sqlite_url(aside))
     os.replace(aside, database)
 
 
@@ -109,11 +131,6 @@ def is_hopeless(error: Exception) -> bool:
     """Whether trying again later cannot help: a value that MLflow refuses, a run that the user deleted."""
     code = getattr(error, "error_code", None)
     return code in _LOST_CAUSES if code else isinstance(error, FileNotFoundError)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file of an SQLite store, else None."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 def ui_command(uri: str) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
-from cmae_ablate.queue.storage import cause_of, create_private, redact
-from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, create_tables, sqlite_path
+from cmae_ablate.database_url import redact, sqlite_path
+from cmae_ablate.queue.storage import cause_of, create_private
+from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, create_tables
 from cmae_ablate.tracking.mlflow_run import MlflowRun
 from cmae_ablate.tracking.run_writer import legal_name
 from cmae_ablate.tracking.spool import Entry, Spool, read_spool

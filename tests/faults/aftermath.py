@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
 from cmae_ablate.campaign import Places
-from tests.whole_study import optuna_trials
+from tests.whole_study import control_trials, optuna_trials
 
 # What may differ between two runs on one machine.
 OF_THE_MOMENT = ("seconds.", "memory.")
@@ -26,11 +26,17 @@ def assert_as_undisturbed(
     mine = pd.read_csv(out / "study" / "trials.csv")
     compared = [name for name in undisturbed if not name.startswith(OF_THE_MOMENT)]
     pd.testing.assert_frame_equal(mine[compared], undisturbed[compared], rtol=0, atol=0)
-    found = optuna_trials(out) if trials is None else trials
-    done = [trial.user_attrs["cell"] for trial in found if trial.state.name == "COMPLETE"]
-    assert Counter(done) == dict.fromkeys(done, 1)
+    done = _complete_once(optuna_trials(out) if trials is None else trials)
     assert len(done) == len(undisturbed)
+    if trials is None:
+        _complete_once(control_trials(out))
     assert statuses(tracking or Places.below(out).tracking) == {"FINISHED"}
+
+
+def _complete_once(trials: list[FrozenTrial]) -> list[str]:
+    done = [trial.user_attrs["cell"] for trial in trials if trial.state.name == "COMPLETE"]
+    assert Counter(done) == dict.fromkeys(done, 1)
+    return done
 
 
 def statuses(tracking: str) -> set[str]:

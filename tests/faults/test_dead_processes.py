@@ -15,9 +15,10 @@ import pytest
 from cmae_ablate import workforce
 from cmae_ablate.options import Options
 from cmae_ablate.run import run_study
-from tests.faults.aftermath import assert_as_undisturbed, read_until, workers_of
+from tests.faults.aftermath import OF_THE_MOMENT, assert_as_undisturbed, read_until, workers_of
 from tests.whole_study import (
     LONGER,
+    control_trials,
     optuna_trials,
     quiet,
     run,
@@ -114,3 +115,24 @@ def test_the_planning_process_may_die(moment: str, undisturbed: pd.DataFrame, tm
         assert all(trial.state.name != "RUNNING" for trial in optuna_trials(out))
     assert run(study, out, settings=LONGER) == 0
     assert_as_undisturbed(out, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_a_study_killed_while_it_trains_a_control_goes_on_and_ends_alike(
+    undisturbed: pd.DataFrame, undisturbed_controls: pd.DataFrame, tmp_path: Path
+) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    process = start(study, out)
+    read_until(process, "positive control, seed 0: epoch ")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=120)
+    before = [trial.user_attrs["cell"] for trial in control_trials(out) if trial.state.name == "COMPLETE"]
+    assert any(trial.state.name == "RUNNING" for trial in control_trials(out))
+    assert run(study, out, settings=LONGER) == 0
+    assert_as_undisturbed(out, undisturbed)
+    after = [trial.user_attrs["cell"] for trial in control_trials(out) if trial.state.name == "COMPLETE"]
+    assert after[: len(before)] == before
+    mine = pd.read_csv(out / "study" / "controls.csv")
+    compared = [name for name in mine if not name.startswith(OF_THE_MOMENT)]
+    pd.testing.assert_frame_equal(mine[compared], undisturbed_controls[compared], rtol=0, atol=0)

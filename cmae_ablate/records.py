@@ -1,0 +1,115 @@
+"""Records of finished work: JSON that carries its own SHA-256, and what becomes of a file that is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cmae_ablate.errors import UserError
+
+SEAL = "record_sha256"
+"""The key that holds the digest of all others."""
+MAX_BYTES = 64 * 2**20
+"""Of a record; the longest history of a pretraining takes a few megabytes."""
+
+
+class DamagedError(Exception):
+    """A file is not what was written: which one, and what is wrong with it.
+
+    Args:
+        path: The file.
+        reason: What is wrong, as the end of a sentence that begins with the file's name.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: damaged ({reason})")
+        self.path = path
+        self.reason = reason
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """The record as JSON, with the digest by which `read_record` knows it again."""
+    return json.dumps({**content, SEAL: _digest(content)}, indent=1).encode()
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record, without its seal.
+
+    Records without a seal, by earlier versions of this package, are read as they are.
+
+    Raises:
+        FileNotFoundError: There is none.
+        DamagedError: It cannot be read, is no JSON mapping, or differs from what was sealed.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DamagedError(path, f"more than {MAX_BYTES:,} bytes")
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedError(path, f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise DamagedError(path, "no JSON") from error
+    if not isinstance(content, dict):
+        raise DamagedError(path, "no JSON mapping")
+    seal = content.pop(SEAL, None)
+    if seal is not None and seal != _digest(content):
+        raise DamagedError(path, "its content differs from its SHA-256")
+    return content
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file or folder that is not to be used but not lost either; the new place.
+
+    Raises:
+        UserError: It cannot be renamed.
+    """
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        os.rename(path, aside)
+    except OSError as error:
+        raise UserError(
+            f"{path}: damaged, and cannot be renamed to be made again ({error.strerror}); remove it"
+        ) from error
+    return aside
+
+
+def is_aside(path: Path) -> bool:
+    """Whether `set_aside` gave the file its name."""
+    stem, dot, number = path.name.rpartition(".damaged-")
+    return bool(stem and dot) and number.isdecimal()
+
+
+def is_numbers(value: object) -> bool:
+    """Whether a value read from JSON is a mapping of names to numbers."""
+    return isinstance(value, dict) and all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in value.values()
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces.
+
+    Raises:
+        DamagedError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise DamagedError(path, "missing") from error
+    except OSError as error:
+        raise DamagedError(path, f"cannot be read: {error.strerror}") from error
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    # Through JSON and back: tuples, and keys that are numbers, read as they were sealed.
+    plain = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
