@@ -169,15 +169,18 @@ def has_state(options: Options) -> bool:
 def _part(options: Options, console: Console) -> StudyPart:
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
+    controls: pd.DataFrame | None = None
     if has_state(options):
         campaign = settled(options.begin(study, console))
         statuses = open_queue(campaign).status()
         description, trials = describe(campaign, statuses), results.trials_frame(statuses)
         variants = campaign.variants
+        controls = results.controls_frame(variants, open_queue(controls_of(campaign)).status())
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
         description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
         trials = read_trials(copied, description)
+        controls, _ = read_controls_beside(copied, trials, description)
     if not _any_complete(trials):
         raise UserError(
             f"{options.study}: nothing of {study.name} is complete in {options.out}; "
@@ -189,6 +192,7 @@ def _part(options: Options, console: Console) -> StudyPart:
         results.dataset_of(variants),
         results.setting_of(variants),
         results.roles_of(variants, description.reference),
+        controls,
     )
 
 

@@ -43,17 +43,17 @@ class StudyPart:
         description: As for its own report.
         trials: As for its own report.
         dataset: What its trials were trained and tested on.
-        controls: Its controls, where they are known: they say whether it can tell a difference.
         setting: Backbone, epochs and the like in one line.
         roles: `MAE` and `CMAE` by variant label, where a variant is what the paper calls so.
+        controls: Its controls, where they are known: they say whether it can tell a difference.
     """
 
     description: StudyDescription
     trials: pd.DataFrame
     dataset: str
     setting: str = ""
-    controls: pd.DataFrame | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
+    controls: pd.DataFrame | None = None
 
     @property
     def title(self) -> str:

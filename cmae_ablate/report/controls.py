@@ -118,11 +118,13 @@ def control_values(
 
 def against_control(comparison: Comparison, variant: str, values: pd.Series[float]) -> Paired:
     """A variant minus a control, over the seeds that both have."""
-    ours = comparison.values[variant].dropna() if variant in comparison.values else pd.Series(dtype="float64")
+    known = variant in comparison.values
+    ours = comparison.values[variant].dropna() if known else pd.Series(dtype="float64")
     if list(values.index) == [-1]:
         values = pd.Series(float(values.iloc[0]), index=ours.index)
     seeds = [seed for seed in ours.index if seed in values.index]
-    return paired(ours[seeds].to_numpy(dtype=np.float64), values[seeds].to_numpy(dtype=np.float64))
+    both = pd.DataFrame({"ours": ours[seeds], "theirs": values[seeds]}).astype("float64")
+    return paired(both["ours"].to_numpy(dtype=np.float64), both["theirs"].to_numpy(dtype=np.float64))
 
 
 def _names(controls: pd.DataFrame | None) -> list[str]:

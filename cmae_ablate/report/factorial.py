@@ -200,9 +200,11 @@ def _terms(grid: _Grid, anova: pd.DataFrame) -> list[Term]:
         others = [[level for level in grid.factors[f] if level != grid.base(f)] for f in names]
         choices = list(itertools.product(*others))
         name, kind = TIMES.join(names), MAIN if len(names) == 1 else INTERACTION
-        single = {"levels": choices[0], "base": base} if len(choices) == 1 else {}
-        family.append(Term(name, names, kind, p=float(p_values.get(name, math.nan)), **single))
-        if not single:
+        term = Term(name, names, kind, p=float(p_values.get(name, math.nan)))
+        if len(choices) == 1:
+            family.append(replace(term, levels=choices[0], base=base))
+        else:
+            family.append(term)
             parts += [Term(f"{name}: {TIMES.join(c)}", names, LEVEL, levels=c, base=base) for c in choices]
     return [*family, *parts]
 
