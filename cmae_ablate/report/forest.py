@@ -34,7 +34,8 @@ def forest(comparison: Comparison) -> FigureJob:
         _axes(axes, effects, comparison, theme)
         low, high = _limits(effects)
         for row, effect in enumerate(effects):
-            _row(axes, row, effect, (low, high), theme)
+            detected = is_detected(effect) and comparison.sensitive is not False
+            _row(axes, row, effect, (low, high), theme, detected=detected)
             _numbers(axes, row, effect, comparison.metric)
         axes.set_xlim(low, high)
         return figure
@@ -66,9 +67,11 @@ def _label(effect: Effect, comparison: Comparison) -> str:
     return one_line(name) + ("" if effect.family == DECLARED else f" {DAGGER}")
 
 
-def _row(axes: Axes, row: int, effect: Effect, limits: tuple[float, float], theme: Theme) -> None:
+def _row(
+    axes: Axes, row: int, effect: Effect, limits: tuple[float, float], theme: Theme, *, detected: bool
+) -> None:
     result, (low, high) = effect.paired, limits
-    colour = theme.palette[0] if is_detected(effect) else theme.faint
+    colour = theme.palette[0] if detected else theme.faint
     shift = 0.2 if result.n > 1 else 0.0
     axes.plot(
         effect.differences,
@@ -87,7 +90,7 @@ def _row(axes: Axes, row: int, effect: Effect, limits: tuple[float, float], them
         for end, marker, beyond in ((low, "<", result.ci_low < low), (high, ">", result.ci_high > high)):
             if beyond:
                 axes.plot(end, row, marker=marker, color=colour, markersize=4, clip_on=False)
-        fill = colour if is_detected(effect) else theme.paper
+        fill = colour if detected else theme.paper
         axes.plot(result.delta, row, marker="D", markersize=4, markerfacecolor=fill, markeredgecolor=colour)
 
 
