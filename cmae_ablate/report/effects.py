@@ -106,7 +106,11 @@ def compare(
         effect = replace(effect, identical=same, one_image=step if named.is_accuracy else math.nan)
         effects.append(_deepened(effect, both, study, kept, clusters) if thorough else effect)
     prior = declared_prior(study.variance, effects, values)
-    effects = judged(effects, prior, possible)
+    # Planned pairs of variants that the study no longer has stay in the family: taking out the hopeless ones
+    # after looking must not make the others look better.
+    gone = [pair for pair in study.planned_family or () if pair not in family]
+    ghosts = [Effect(*pair, DECLARED, (), (), paired(np.empty(0), np.empty(0))) for pair in gone]
+    effects = judged([*effects, *ghosts], prior, possible)[: len(effects)]
     if thorough:
         interest = study.equivalence_margin if study.equivalence_margin is not None else named.worth_telling
         effects = [e if e.family == REFERENCE else _planned(e, interest) for e in effects]

@@ -247,3 +247,34 @@ def test_predictions_of_another_metric_are_not_used(build: Callable) -> None:
     study, trials = build({"MAE": [34.0, 35.0], "CMAE": [36.0, 36.5]})
     comparison = compare(sort_out(trials, study), METRIC, correct)
     assert all(effect.two_way is None for effect in comparison.effects)
+
+
+def test_a_planned_comparison_whose_variant_was_removed_stays_in_the_family(
+    build: Callable, noisy: Callable
+) -> None:
+    values = noisy(4, 5)
+    planned = tuple((variant, "depth 8") for variant in list(values)[1:])
+    whole = effects_of(*build(values))
+    del values["depth 5"]
+    study, trials = build(values, planned_family=planned)
+    left = effects_of(study, trials)
+    smallest = left["p"].idxmin()
+    # Holm's first step multiplies by the planned three, not by the two that are left.
+    assert left.loc[smallest, "p_holm"] == pytest.approx(3 * left.loc[smallest, "p"])
+    assert left.loc[smallest, "among"] == whole.loc[smallest, "among"] == 3
+
+
+def test_a_contrast_added_after_looking_is_compared_outside_the_family(
+    build: Callable, noisy: Callable
+) -> None:
+    study, trials = build(
+        noisy(3, 5),
+        contrasts=(("depth 7", "depth 8"), ("depth 6", "depth 7")),
+        planned_family=(("depth 7", "depth 8"),),
+    )
+    comparison = compare(sort_out(trials, study), METRIC)
+    [added] = comparison.others
+    assert (added.variant, added.against, added.family) == ("depth 6", "depth 7", "exploratory")
+    assert math.isnan(added.p_holm)
+    [declared] = comparison.declared
+    assert declared.p_holm == declared.paired.p
