@@ -54,6 +54,8 @@ def control_variants(study: Study, variants: Sequence[Variant]) -> Controls:
     """
     reference = next(variant for variant in variants if variant.label == reference_label(study))
     worse, notes = positive_control(study, reference.spec)
+    # The reference owns what it shares: its controls are what the report compares it with.
+    variants = sorted(variants, key=lambda variant: variant is not reference)
     found = [
         *_shared(RANDOM_INIT, variants, _of_frozen, _by_encoder),
         *_shared(RAW_PIXELS, variants, _of_frozen, _by_data),

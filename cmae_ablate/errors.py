@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: place, value and remedy in one message, exit status 2."""
+    """A mistake that the user can fix: place, value and remedy in one message, exit status 2."""
 
 
 class DivergedError(RuntimeError):

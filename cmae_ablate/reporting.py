@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
+from cmae_ablate.analysis_plan import PLAN_FILE, read_plan, with_plan
 from cmae_ablate.campaign import Campaign, Places, controls_of
 from cmae_ablate.database_url import sqlite_path
 from cmae_ablate.environment import describe_environment
@@ -18,8 +19,8 @@ from cmae_ablate.exhibits import exhibits
 from cmae_ablate.options import Options
 from cmae_ablate.provenance import of_other_options, settle_folder
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
-from cmae_ablate.report import StudyPart, combine, read_controls, read_trials, write_report
-from cmae_ablate.report.frame import ReportFiles, StudyDescription
+from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
+from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.selection import choose, is_candidate, settle
 from cmae_ablate.study_file import Study
@@ -90,7 +91,8 @@ def describe(campaign: Campaign, statuses: Sequence[CellStatus]) -> StudyDescrip
     )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in campaign.data.values() for text in data.notices)
-    return replace(found, notes=(*found.notes, *notices))
+    found = replace(found, notes=(*found.notes, *notices), trained_on=results.dataset_of(campaign.variants))
+    return with_plan(found, campaign.study, read_plan(campaign.folder / PLAN_FILE))
 
 
 def report_again(options: Options, console: Console) -> int:
@@ -124,10 +126,11 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
         UserError: The CSV is not what a study writes.
     """
     study = options.load()
-    description = describe_unread(study)
-    beside = trials.with_name("controls.csv")
-    controls = read_controls(beside, description) if beside.is_file() else None
-    files = write_report(description, read_trials(trials, description), controls, options.out)
+    description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
+    table = read_trials(trials, description)
+    controls, notes = read_controls_beside(trials, table, description)
+    extras = ReportExtras(notes=notes)
+    files = write_report(description, table, controls, options.out, artefacts=extras)
     say(files, study.question, options.out, console)
     return 0
 
@@ -167,15 +170,18 @@ def has_state(options: Options) -> bool:
 def _part(options: Options, console: Console) -> StudyPart:
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
+    controls: pd.DataFrame | None = None
     if has_state(options):
         campaign = settled(options.begin(study, console))
         statuses = open_queue(campaign).status()
         description, trials = describe(campaign, statuses), results.trials_frame(statuses)
         variants = campaign.variants
+        controls = results.controls_frame(variants, open_queue(controls_of(campaign)).status())
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
-        description = describe_unread(study)
+        description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
         trials = read_trials(copied, description)
+        controls, _ = read_controls_beside(copied, trials, description)
     if not _any_complete(trials):
         raise UserError(
             f"{options.study}: nothing of {study.name} is complete in {options.out}; "
@@ -187,6 +193,7 @@ def _part(options: Options, console: Console) -> StudyPart:
         results.dataset_of(variants),
         results.setting_of(variants),
         results.roles_of(variants, description.reference),
+        controls,
     )
 
 
@@ -255,7 +262,9 @@ def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
 def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     show_table(files.table, question, console)
-    for text in (files.answer, *(f"note: {note}" for note in files.notes)):
+    verdict, *lines = files.answer.split("\n")
+    console.print(verdict, highlight=False, markup=False, style="bold")
+    for text in (*lines, *(f"note: {note}" for note in files.notes)):
         console.print(text, highlight=False, markup=False)
     console.print(
         f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True

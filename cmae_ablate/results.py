@@ -15,6 +15,7 @@ from cmae_ablate.design import RAW_PIXELS, Variant
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.selection import choose, is_candidate, settle
+from cmae_ablate.settings import changes
 from cmae_ablate.spec import TrialSpec
 from cmae_ablate.study_file import Study
 from cmae_ablate.tuning import tuning_note
@@ -66,6 +67,7 @@ def describe(
     known = list(statuses)
     if study.search is not None and not tuned:
         tuned = (tuning_note(study.search),)
+    note = budget_note(study.budget, reference, shares)
     return StudyDescription(
         name=study.name,
         question=study.question,
@@ -80,11 +82,25 @@ def describe(
         contrasts=design.contrasts(study),
         equivalence_margin=study.equivalence_margin,
         variance=study.variance,
-        notes=(budget_note(study.budget, reference, shares), *tuned, *design.contrasts_note(study)),
+        notes=(note, *tuned, *design.contrasts_note(study)),
+        budget=study.budget,
+        budget_note=note,
+        positive_control=_made_worse(study),
         protocols=protocols(known),
         fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
         asked=study.seeds if study.seeds < study.planned_seeds else None,
     )
+
+
+def _made_worse(study: Study) -> str:
+    """What makes the positive control worse than the reference, in words; nothing where none is wanted."""
+    control = study.positive_control
+    if not control.is_wanted:
+        return ""
+    if control.changes is None:
+        return "a quarter of the epochs"
+    changed = (f"{'.'.join(path)} {value}" for path, value in changes((), control.changes))
+    return ", ".join(changed)
 
 
 def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Console
 
 from cmae_ablate import design, results
+from cmae_ablate.analysis_plan import record_plan
 from cmae_ablate.campaign import Campaign, check_batch, controls_of
 from cmae_ablate.control_cells import run_any
 from cmae_ablate.controls import control_variants
@@ -94,6 +95,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     make_places(campaign)
     for text in settle_folder(campaign, options):
         console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+    record_plan(study, described, campaign.folder)
     if study.search is not None:
         found, status = run_search(campaign, options, console)
         if found is None:

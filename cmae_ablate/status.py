@@ -72,7 +72,7 @@ def _show_search(campaign: Campaign, search: Search, console: Console) -> Campai
 
 
 def _show_cells(statuses: Sequence[CellStatus], metric: str, console: Console) -> None:
-    table = Table("variant", "seed", "state", metric, "attempts", "worker", "last sign", "log or reason")
+    table = Table("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
     for status in statuses:
         table.add_row(*_status_row(status))
     console.print(table)

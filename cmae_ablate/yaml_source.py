@@ -235,4 +235,4 @@ def _syntax_message(error: MarkedYAMLError, text: str) -> str:
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
     if "\t" in line:
         return "a tab is used for indentation; indent with spaces"
-    return f"{error.problem or error.context}; mend the syntax there"
+    return f"{error.problem or error.context}; fix the syntax there"

@@ -23,7 +23,7 @@ LAYERS = [
     {"cache"},
     {"trial", "control_cells", "memory"},
     {"queue"},
-    {"launch", "report", "budget", "calibration", "campaign", "tuning"}
+    {"launch", "report", "budget", "calibration", "campaign", "tuning", "analysis_plan"}
     | {"progress", "environment", "tracking"},
     {"attempt", "worker", "rungs", "follower", "results", "exhibits", "options", "provenance"},
     {"reporting", "housekeeping", "recheck"},

@@ -34,6 +34,9 @@ CONTRACT_FILES = (
     "table.md",
     "table.tex",
     "table.png",
+    "analysis_plan.json",
+    "answer.json",
+    "control_effects.csv",
     "effects.csv",
     "effects.png",
     "index.html",
@@ -171,8 +174,8 @@ def test_the_same_variant_under_two_names_is_trained_once_and_differs_by_exactly
     effects = pd.read_csv(out / "study" / "effects.csv").set_index("variant")
     found = effects.loc["the same", ["n", "delta", "ci_low", "ci_high"]].tolist()
     assert found == [2, 0.0, 0.0, 0.0]
-    assert effects.loc["the same", "verdict"] == "identical numbers"
-    assert "a difference of exactly 0" in (out / "study" / "index.html").read_text()
+    assert effects.loc["the same", "verdict"] == "identical: the same weights in every seed"
+    assert "identical, the same weights in 2 paired seeds" in (out / "study" / "index.html").read_text()
     trials = pd.read_csv(out / "study" / "trials.csv")
     assert trials["weights_sha256"].nunique() == 2
     of_controls = 2  # the positive control's, one a seed

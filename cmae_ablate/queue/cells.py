@@ -51,7 +51,7 @@ class CellStatus:
         worker: Who runs it, or ran it last; None before the first claim.
         host: That worker's host.
         pid: That worker's process.
-        lease_age: Seconds since the worker's last sign of life; None unless RUNNING.
+        lease_age: Seconds since the worker's last heartbeat; None unless RUNNING.
         log: Path of the log of the last attempt; empty if unknown.
         trial: Number of the last attempt's Optuna trial.
         started: Local time at which the last attempt began.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Owner:
-    """One process, told apart from any other that ever had its number.
+    """One process, distinct from any other that ever had its number.
 
     Attributes:
         host: For people.

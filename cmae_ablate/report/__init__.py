@@ -2,7 +2,7 @@
 
 from cmae_ablate.report.across import StudyPart, combine
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
-from cmae_ablate.report.trials import read_controls, read_trials
+from cmae_ablate.report.trials import read_controls, read_controls_beside, read_trials
 from cmae_ablate.report.write import write_report
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "StudyPart",
     "combine",
     "read_controls",
+    "read_controls_beside",
     "read_trials",
     "write_report",
 ]

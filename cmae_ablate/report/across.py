@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report.answer import answer
-from cmae_ablate.report.cells import Cells, sort_out
-from cmae_ablate.report.effects import Comparison, Effect, compare
+from cmae_ablate.report.answer import Answer
+from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.effects_table import effects_table
+from cmae_ablate.report.findings import find
 from cmae_ablate.report.forest import forest
-from cmae_ablate.report.frame import ReportFiles, StudyDescription
+from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import Picture, page_from, picture
 from cmae_ablate.report.table_picture import table_picture
@@ -44,6 +45,7 @@ class StudyPart:
         dataset: What its trials were trained and tested on.
         setting: Backbone, epochs and the like in one line.
         roles: `MAE` and `CMAE` by variant label, where a variant is what the paper calls so.
+        controls: Its controls, where they are known: they say whether it can tell a difference.
     """
 
     description: StudyDescription
@@ -51,6 +53,7 @@ class StudyPart:
     dataset: str
     setting: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
+    controls: pd.DataFrame | None = None
 
     @property
     def title(self) -> str:
@@ -83,7 +86,8 @@ class Analysed:
     part: StudyPart
     cells: Cells
     comparison: Comparison
-    answer: str
+    answer: Answer
+    resolution: str
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class _Section:
     title: str
     question: str
     setting: str
-    answer: str
+    answer: Answer
     picture: Picture
     notes: tuple[str, ...]
 
@@ -121,7 +125,7 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     analysed = [_analyse(part) for part in parts]
     table = summary_table(analysed, paper)
     notes = tuple(f"{item.part.title}: {note}" for item in analysed for note in item.cells.notes)
-    sentence = "\n".join(f"{item.part.title}: {item.answer}" for item in analysed)
+    sentence = "\n".join(f"{item.part.title}: {item.answer.text}" for item in analysed)
     try:
         out.mkdir(parents=True, exist_ok=True)
         paths = _write(table, analysed, out)
@@ -132,9 +136,8 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
 
 
 def _analyse(part: StudyPart) -> Analysed:
-    cells = sort_out(part.trials, part.description)
-    comparison = compare(cells, part.description.metric)
-    return Analysed(part, cells, comparison, answer(comparison, cells))
+    found = find(part.description, part.trials, part.controls, ReportExtras())
+    return Analysed(part, found.cells, found.comparison, found.answer, found.resolution)
 
 
 def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
@@ -180,6 +183,7 @@ def _caption(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
         f"{part.title}: \u2018{one_line(part.description.reference)}\u2019" for part in parts
     )
     sentences.append(f"References: {'; '.join(references)}.")
+    sentences += [f"{item.part.title}: {item.resolution}" for item in analysed]
     notes = dict.fromkeys(one_line(note) for part in parts for note in part.description.notes)
     return " ".join([*sentences, *notes, *([f"{PAPER_SOURCE}."] if with_paper else [])])
 

@@ -1,139 +1,218 @@
-"""The study's answer in one sentence: direction, size, interval, n, whether it tells, and what it costs."""
+"""The study's answer: a verdict first, then one line a comparison, then what it is worth."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from cmae_ablate.report.answer_record import Judged, judged_all
 from cmae_ablate.report.cells import Cells, cost_of
+from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import Comparison, Effect
-from cmae_ablate.report.verdict import is_equal, is_told, verdict
-from cmae_ablate.report.wording import listing, p_phrase, ratio, shortened
+from cmae_ablate.report.factorial import Factorial, Term
+from cmae_ablate.report.term_words import answer_by_terms
+from cmae_ablate.report.verdict import (
+    Verdict,
+    is_equal,
+    is_open_among_many,
+    judge,
+    judge_term,
+    why_inconclusive,
+)
+from cmae_ablate.report.wording import (
+    PLUS_MINUS,
+    capitalised,
+    counted,
+    is_or_are,
+    listing,
+    p_phrase,
+    quoted,
+    ratio,
+    seeds_phrase,
+)
+from cmae_ablate.report.worth import insensitive, plan_changes, worth
 
-LABEL_WIDTH = 60
 SHOWN = 3
 COSTS = (("seconds.pretrain", "the pretraining time"), ("flops.pretrain_image", "the FLOPs"))
 
 
-def answer(comparison: Comparison, cells: Cells) -> str:
-    """One sentence that the numbers support; a null result is stated as one."""
+@dataclass(frozen=True)
+class Answer:
+    """What a study answers.
+
+    Attributes:
+        headline: The verdict, one sentence.
+        lines: One comparison each: difference, interval, cost, seeds needed.
+        worth: What the answer is worth: sensitivity, resolution, and how seeds may be added.
+        plan: What changed since the analysis plan was recorded; empty where nothing did.
+        judged: Every comparison, the exploratory ones too.
+        sensitivity: Whether the study tells its positive control, and what it gains.
+    """
+
+    headline: str
+    lines: tuple[str, ...]
+    worth: tuple[str, ...]
+    plan: str
+    judged: tuple[Judged, ...]
+    sensitivity: Sensitivity
+
+    @property
+    def text(self) -> str:
+        """All of it, one sentence a line."""
+        return "\n".join([self.headline, *self.lines, *filter(None, [self.plan]), *self.worth])
+
+
+def answer(
+    comparison: Comparison, cells: Cells, sensitivity: Sensitivity, factorial: Factorial | None = None
+) -> Answer:
+    """What the numbers support; a null result is stated as one.
+
+    Args:
+        comparison: The deciding metric's; it knows whether the study is sensitive.
+        cells: The study's.
+        sensitivity: From its controls.
+        factorial: The analysis of a full grid; it leads where the study declares no contrasts.
+    """
+    terms = factorial.terms if factorial is not None and comparison.description.tests_terms else ()
+    if terms:
+        headline, lines = answer_by_terms(terms, comparison, cells)
+    else:
+        headline, lines = _of_variants(comparison, sensitivity, cells)
+    if any(verdict is Verdict.INSENSITIVE for verdict in _verdicts(terms, comparison)):
+        headline = insensitive(comparison, sensitivity)
+    added = [e for e in comparison.contrasts if (e.variant, e.against) in _added(comparison)]
+    return Answer(
+        headline,
+        (*lines, *(_added_line(effect, comparison) for effect in added)),
+        tuple(worth(comparison, sensitivity, terms)),
+        plan_changes(comparison),
+        judged_all(comparison, sensitivity, terms),
+        sensitivity,
+    )
+
+
+def _verdicts(terms: Sequence[Term], comparison: Comparison) -> list[Verdict]:
+    if terms:
+        return [judge_term(term, comparison.sensitive) for term in terms]
+    return [judge(effect, comparison.sensitive) for effect in comparison.declared]
+
+
+def _of_variants(
+    comparison: Comparison, sensitivity: Sensitivity, cells: Cells
+) -> tuple[str, tuple[str, ...]]:
     declared, reference = comparison.declared, quoted(comparison.reference.variant)
     if comparison.reference.paired.n == 0:
-        return f"No answer yet: the reference {reference} has no complete cell."
+        return f"Incomplete: the reference {reference} has no complete cell (a variant with a seed).", ()
     if not declared:
-        return f"No answer: nothing is compared with {reference}."
+        return f"No answer: nothing is compared with {reference}.", ()
     if all(effect.paired.n == 0 for effect in declared):
-        return "No answer yet: no compared pair has a complete seed in common."
-    if len(declared) == 1:
-        return _single(declared[0], comparison, cells)
-    return _several(declared, comparison, cells)
+        return "Incomplete: no compared pair has a complete seed in common.", ()
+    lines = tuple(_line(effect, comparison, cells) for effect in declared)
+    return _headline(comparison), lines
 
 
-def quoted(label: str) -> str:
-    """A label in typographic quotes, not too long for a sentence."""
-    return f"\u2018{shortened(label, LABEL_WIDTH)}\u2019"
+def _headline(comparison: Comparison) -> str:
+    groups: dict[Verdict, list[Effect]] = {verdict: [] for verdict in Verdict}
+    for effect in comparison.declared:
+        groups[judge(effect, comparison.sensitive)].append(effect)
+    what = f"{comparison.metric.words}, {seeds_phrase([e.paired.n for e in comparison.declared])}"
+    unresolved = groups[Verdict.INCONCLUSIVE]
+    if len(unresolved) + len(groups[Verdict.INCOMPLETE]) == len(comparison.declared):
+        return _nothing_detected(unresolved, comparison)
+    clauses = [clause for verdict, found in groups.items() for clause in _clauses(verdict, found, comparison)]
+    return f"{capitalised('; '.join(clauses))} ({what})."
 
 
-def _single(effect: Effect, comparison: Comparison, cells: Cells) -> str:
-    metric, result = comparison.metric, effect.paired
-    ours, theirs = quoted(effect.variant), quoted(effect.against)
-    words = verdict(effect, metric, comparison.description.equivalence_margin)
-    cost = _cost(effect, cells)
-    if result.n == 1:
-        return (
-            f"n too small: on a single paired seed {ours} differs from {theirs} by "
-            f"{metric.signed(result.delta)}{metric.unit} in {metric.words}, and one seed gives no interval."
-        )
-    if result.noiseless and result.delta == 0:
-        same = f"identical {metric.words} in all {result.n} paired seeds"
-        return f"{ours} and {theirs} have {same}: a difference of exactly 0."
-    if is_told(effect):
-        direction = "higher" if result.delta > 0 else "lower"
-        equal = f", yet {words.partition(', ')[2]}" if is_equal(effect) else ""
-        return (
-            f"{ours} has a {direction} {metric.words} than {theirs}: "
-            f"{_size(effect, comparison)}, Holm p {p_phrase(effect.p_holm)}{equal}{cost}."
-        )
-    size = _size(effect, comparison)
-    return f"{ours} is not told apart from {theirs} in {metric.words}: {size}{cost}; {words}."
-
-
-def _several(declared: Sequence[Effect], comparison: Comparison, cells: Cells) -> str:
-    told = sorted((e for e in declared if is_told(e)), key=lambda e: -abs(e.paired.delta))
-    all_to_reference = {e.against for e in declared} == {comparison.reference.variant}
-    apart = f" apart from {quoted(comparison.reference.variant)}" if all_to_reference else " apart"
-    what = "variants" if all_to_reference else "contrasts"
-    clauses = [
-        f"In {comparison.metric.words}, {len(told) or 'none'} of {len(declared)} {what} "
-        f"{'is' if len(told) == 1 else 'are'} told{apart}"
-    ]
-    parts = [
-        f"{_name(e, comparison)} {_size(e, comparison)}, Holm p {p_phrase(e.p_holm)}{_cost(e, cells)}"
-        for e in told[:SHOWN]
-    ]
-    if len(told) > SHOWN:
-        parts.append(f"{len(told) - SHOWN} more in the table")
-    if parts:
-        clauses[0] += f" ({'; '.join(parts)})"
-    clauses += _untold([e for e in declared if not is_told(e)], comparison, cells)
-    return f"{'; '.join(clauses)}."
-
-
-def _untold(effects: Sequence[Effect], comparison: Comparison, cells: Cells) -> list[str]:
-    """The comparisons that tell no difference, grouped by the reason."""
-    groups: dict[str, list[Effect]] = {}
-    for effect in effects:
-        groups.setdefault(_reason(effect, comparison), []).append(effect)
-    clauses = []
-    for reason, members in groups.items():
-        if len(members) <= SHOWN:
-            names = listing([f"{_name(e, comparison)}{_in_brackets(e, comparison, cells)}" for e in members])
+def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> Iterator[str]:
+    """`‘a’ and ‘b’ are higher than ‘MAE’`, a clause for each variant that others are compared with."""
+    metric, margin = comparison.metric, comparison.description.equivalence_margin
+    within = f" within {PLUS_MINUS}{metric.text(margin)}{metric.unit}" if margin is not None else ""
+    words = {
+        Verdict.HIGHER: "higher than {}",
+        Verdict.LOWER: "lower than {}",
+        Verdict.EQUAL: f"equal to {{}}{within}",
+        Verdict.IDENTICAL: "identical to {}, with the same weights in every seed",
+    }
+    for against in dict.fromkeys(e.against for e in effects if verdict in words):
+        members = [quoted(e.variant) for e in effects if e.against == against]
+        yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[verdict].format(quoted(against))}"
+    if effects and verdict not in words:
+        if len(effects) <= SHOWN:
+            yield f"{listing([_name(e, comparison) for e in effects])} {is_or_are(len(effects))} {verdict}"
         else:
-            names = listing([_name(e, comparison) for e in members], SHOWN)
-            names += _span(members, comparison)
-        clauses.append(f"{names}: {reason}{_seeds_that_tell(members, comparison)}")
-    return clauses
+            yield f"{len(effects)} comparisons are {verdict}"
 
 
-def _reason(effect: Effect, comparison: Comparison) -> str:
-    result = effect.paired
-    untestable = result.n < 2 or result.noiseless
-    if untestable or is_equal(effect):
-        return verdict(effect, comparison.metric, comparison.description.equivalence_margin)
-    if effect.required_pairs > result.n:
-        return f"n too small to tell with {result.n} paired seeds"
-    return f"not told apart with {result.n} paired seeds"
+def _nothing_detected(effects: Sequence[Effect], comparison: Comparison) -> str:
+    seeds = seeds_phrase([e.paired.n for e in effects])
+    if len(comparison.declared) == 1:
+        (effect,) = effects
+        difference = f"{quoted(effect.variant)} does not differ detectably from {quoted(effect.against)}"
+    else:
+        all_to_reference = {e.against for e in comparison.declared} == {comparison.reference.variant}
+        what = "variants" if all_to_reference else "contrasts"
+        difference = f"none of {len(comparison.declared)} {what} differs detectably"
+        difference += f" from {quoted(comparison.reference.variant)}" if all_to_reference else ""
+    return f"Inconclusive ({seeds}): {difference} in {comparison.metric.words}."
 
 
-def _seeds_that_tell(effects: Sequence[Effect], comparison: Comparison) -> str:
-    """How many seeds would tell, where the present ones are too few; nothing where none would or none is."""
-    if any(e.paired.noiseless or is_equal(e) or not e.required_pairs > e.paired.n > 1 for e in effects):
-        return ""
-    needed = [e.required_pairs for e in effects]
-    if not all(map(math.isfinite, needed)):
-        return ""
-    sizes = [e.effect_of_interest for e in effects]
-    least, most = (f"{end(needed):,.0f}" for end in (min, max))
-    count = least if least == most else f"{least} to {most}"
-    metric = comparison.metric
-    larger = ", or the one seen where it is larger," if max(sizes) > min(sizes) else ""
-    size = f"{metric.text(min(sizes))}{metric.unit}{larger}"
-    return f", where about {count} would tell a difference of {size} at 80 %"
+def _line(effect: Effect, comparison: Comparison, cells: Cells) -> str:
+    """Verdict, difference, interval, p, cost and seeds needed of one comparison."""
+    verdict, result = judge(effect, comparison.sensitive), effect.paired
+    name = _name(effect, comparison)
+    if verdict is Verdict.INCOMPLETE:
+        return f"{name}: incomplete, no paired seed."
+    if verdict is Verdict.IDENTICAL:
+        seeds = counted(result.n, "paired seed")
+        return f"{name}: identical, the same weights in {seeds}{_cost(effect, cells)}."
+    words, reason = _words(effect, comparison, verdict), ""
+    if verdict is Verdict.INCONCLUSIVE:
+        reason = why_inconclusive(effect, comparison)
+    return f"{name}: {words}, {_size(effect, comparison, verdict)}{_cost(effect, cells)}{reason}."
 
 
-def _in_brackets(effect: Effect, comparison: Comparison, cells: Cells) -> str:
+def _words(effect: Effect, comparison: Comparison, verdict: Verdict) -> str:
+    """The verdict as it opens a line."""
+    metric, margin = comparison.metric, comparison.description.equivalence_margin
+    if verdict is Verdict.INCONCLUSIVE and is_open_among_many(effect):
+        return f"{verdict} among {counted(effect.among, 'comparison')}"
+    if verdict is Verdict.INSENSITIVE or not is_equal(effect) or margin is None:
+        return str(verdict)
+    within = f"equal within {PLUS_MINUS}{metric.text(margin)}{metric.unit}"
+    return within if verdict is Verdict.EQUAL else f"{verdict}, yet {within}"
+
+
+def _size(effect: Effect, comparison: Comparison, verdict: Verdict | None = None) -> str:
+    result, metric = effect.paired, comparison.metric
+    text = f"{metric.signed(result.delta)}{metric.unit}"
+    if result.n < 2 or result.noiseless:
+        return f"{text}, n = {result.n}"
+    tested = not math.isnan(effect.p_holm) and verdict is not Verdict.INSENSITIVE
+    p = f", Holm p {p_phrase(effect.p_holm)}" if tested else ""
+    return f"{text}, {metric.confidence(result.ci_low, result.ci_high)}, n = {result.n}{p}"
+
+
+def _cost(effect: Effect, cells: Cells) -> str:
+    """`, at 0.43x the pretraining time and 0.60x the FLOPs`, as far as known."""
+    parts = []
+    for column, words in COSTS:
+        ours, theirs = cost_of(cells, column, effect.variant), cost_of(cells, column, effect.against)
+        if theirs > 0 and not math.isnan(ours):
+            parts.append(f"{ratio(ours / theirs)} {words}")
+    return f", at {' and '.join(parts)}" if parts else ""
+
+
+def _added(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    return comparison.description.added_contrasts
+
+
+def _added_line(effect: Effect, comparison: Comparison) -> str:
+    """A contrast that the plan does not have: shown, and never a conclusion."""
+    name = f"{quoted(effect.variant)} against {quoted(effect.against)}"
     if effect.paired.n == 0:
-        return ""
-    metric = comparison.metric
-    return f" ({metric.signed(effect.paired.delta)}{metric.unit}{_cost(effect, cells, COSTS[:1])})"
-
-
-def _span(effects: Sequence[Effect], comparison: Comparison) -> str:
-    deltas = [e.paired.delta for e in effects if e.paired.n > 0]
-    if not deltas:
-        return ""
-    low, high = (comparison.metric.signed(end(deltas)) for end in (min, max))
-    return f" ({low if low == high else f'{low} to {high}'}{comparison.metric.unit})"
+        return f"{name}: exploratory, not in the analysis plan; no paired seed."
+    return f"{name}: exploratory, not in the analysis plan; {_size(effect, comparison)}."
 
 
 def _name(effect: Effect, comparison: Comparison) -> str:
@@ -141,19 +220,3 @@ def _name(effect: Effect, comparison: Comparison) -> str:
     return (
         own if effect.against == comparison.reference.variant else f"{own} against {quoted(effect.against)}"
     )
-
-
-def _size(effect: Effect, comparison: Comparison) -> str:
-    result, metric = effect.paired, comparison.metric
-    interval = f"95 % CI {metric.signed(result.ci_low)} to {metric.signed(result.ci_high)}"
-    return f"{metric.signed(result.delta)}{metric.unit}, {interval}, n = {result.n}"
-
-
-def _cost(effect: Effect, cells: Cells, costs: Sequence[tuple[str, str]] = COSTS) -> str:
-    """`, at 0.43x the pretraining time and 0.60x the FLOPs`, as far as known."""
-    parts = []
-    for column, words in costs:
-        ours, theirs = cost_of(cells, column, effect.variant), cost_of(cells, column, effect.against)
-        if theirs > 0 and not math.isnan(ours):
-            parts.append(f"{ratio(ours / theirs)} {words}")
-    return f", at {' and '.join(parts)}" if parts else ""

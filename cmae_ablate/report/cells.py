@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.trials import check_trials
-from cmae_ablate.report.wording import counted, listing, seed_ranges
+from cmae_ablate.report.wording import Metric, counted, listing, ratio, seed_ranges
 from cmae_ablate.selection import consistent
 
 COMPLETE = "COMPLETE"
 MACHINE_COLUMNS = ("hardware", "device")
+SECONDS = "seconds.pretrain"
+SAME_FOR_ALL_SEEDS = ("params.encoder", "params.decoder", "flops.pretrain_image")
+MOST_UNEQUAL_SECONDS = 3.0
+"""A loaded machine may take twice as long; three times is another training."""
+MOST_UNEQUAL = 1.3
+"""Times this far from the reference's are no equal time: whole epochs and loads explain less."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
     order = {variant: index for index, variant in enumerate(description.variants)}
     ours = ours.sort_values(["variant", "seed"], key=lambda c: c.map(order) if c.name == "variant" else c)
     cells = Cells(description, ours.reset_index(drop=True), ())
+    unequal = _unequal_time(cells)
+    if unequal:
+        kept = tuple(note for note in description.notes if note != description.budget_note)
+        cells = replace(cells, description=replace(description, notes=(*kept, unequal)))
     foreign = Counter(checked.loc[~checked["variant"].isin(description.variants), "variant"])
     notes = [
         *(f"'{v}' ({counted(n, 'row')}) is no variant of this study; left out" for v, n in foreign.items()),
@@ -74,17 +84,21 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         *_unpaired(cells),
         *_added(cells),
         *_unlike(cells),
+        *_unnamed(cells),
+        *_trained_otherwise(cells),
+        *_fractions(cells),
+        *([unequal] if unequal else []),
         *_machines(cells),
         *read_at,
     ]
-    return Cells(description, cells.rows, tuple(notes))
+    return Cells(cells.description, cells.rows, tuple(notes))
 
 
 def _not_asked(study: StudyDescription) -> Iterator[str]:
     left_out = study.seeds - len(study.expected_seeds)
     if left_out:
         planned = counted(study.seeds, "planned seed")
-        yield f"{left_out} of the {planned} not asked for (--seeds {study.asked})"
+        yield f"{left_out} of the {planned} not asked for: this run has {counted(study.asked or 0, 'seed')}"
 
 
 def _incomplete(cells: Cells) -> Iterator[str]:
@@ -112,7 +126,7 @@ def _unpaired(cells: Cells) -> Iterator[str]:
     """Complete cells whose partner is not there, so that no difference can be taken."""
     values = cells.by_seed(cells.description.metric)
     for variant, against in dict.fromkeys(
-        [*_against_reference(cells.description), *cells.description.contrasts]
+        [*cells.description.against_reference, *cells.description.contrasts]
     ):
         if variant not in values or against not in values:
             continue
@@ -122,10 +136,6 @@ def _unpaired(cells: Cells) -> Iterator[str]:
                 f"'{variant}' {_seeds(list(alone))} unpaired: '{against}' has no complete cell there; "
                 f"not used against it"
             )
-
-
-def _against_reference(study: StudyDescription) -> list[tuple[str, str]]:
-    return [(variant, study.reference) for variant in study.variants if variant != study.reference]
 
 
 def _added(cells: Cells) -> Iterator[str]:
@@ -161,10 +171,73 @@ def _unlike(cells: Cells) -> Iterator[str]:
             yield f"'{variant}' {_seeds(seeds)}: not the study's fingerprint, trained otherwise"
 
 
+def _unnamed(cells: Cells) -> Iterator[str]:
+    """Complete cells without a fingerprint: nothing shows which training they are of."""
+    complete = cells.rows[cells.rows["state"] == COMPLETE]
+    if "fingerprint" not in complete.columns:
+        if len(complete):
+            yield "no column 'fingerprint': nothing shows how the cells were trained"
+        return
+    empty = complete[complete["fingerprint"].fillna("").astype(str).str.strip() == ""]
+    for variant, rows in empty.groupby("variant", sort=False):
+        yield f"'{variant}' {_seeds(list(rows['seed']))} without a fingerprint: nothing shows how trained"
+
+
+def _trained_otherwise(cells: Cells) -> Iterator[str]:
+    """Seeds of one variant whose costs show that they are not of one training recipe."""
+    for column in (*SAME_FOR_ALL_SEEDS, SECONDS):
+        values = cells.by_seed(column)
+        for variant in values.columns if len(values) else ():
+            own = values[variant].dropna()
+            usual = float(own.median()) if len(own) else math.nan
+            most = MOST_UNEQUAL_SECONDS if column == SECONDS else 1 + 1e-6
+            odd = own[(own > usual * most) | (own * most < usual)]
+            if len(odd):
+                found = listing([f"{value:,.0f}" for value in odd], 3)
+                yield (
+                    f"'{variant}' {_seeds(list(odd.index))}: {column} is {found} where its other seeds have "
+                    f"{usual:,.0f}; trained otherwise?"
+                )
+
+
+def _fractions(cells: Cells) -> Iterator[str]:
+    """Accuracies that may be fractions: percent are expected, and nothing in the file says otherwise."""
+    study = cells.description
+    for metric in dict.fromkeys((study.metric, *study.report)):
+        values = cells.by_seed(metric)
+        found = values.to_numpy().ravel()
+        found = found[np.isfinite(found)] if len(values) else found
+        if Metric.named(metric).is_accuracy and len(found) and 0 < found.max() <= 1:
+            yield (
+                f"every {metric} lies between 0 and 1: accuracies are read as percent; multiply fractions "
+                "by 100"
+            )
+
+
+def _unequal_time(cells: Cells) -> str:
+    """Why a study of equal time is none after all, or nothing."""
+    study = cells.description
+    against = cost_of(cells, SECONDS, study.reference)
+    if study.budget != "time" or not against > 0:
+        return ""
+    ratios = {v: cost_of(cells, SECONDS, v) / against for v in study.variants if v != study.reference}
+    known = {v: r for v, r in ratios.items() if not math.isnan(r)}
+    unequal = [f"'{v}' {ratio(r)}" for v, r in known.items() if not 1 / MOST_UNEQUAL < r < MOST_UNEQUAL]
+    if not unequal:
+        return ""
+    return (
+        f"the study asks for equal time, yet the cells took otherwise: {listing(unequal)} the reference's "
+        "pretraining time; this is no comparison at equal time"
+    )
+
+
 def _machines(cells: Cells) -> Iterator[str]:
     complete = cells.rows[cells.rows["state"] == COMPLETE]
     for column in (name for name in MACHINE_COLUMNS if name in complete.columns):
-        known = complete[complete[column].notna() & (complete[column].astype(str) != "")]
+        named = complete[column].notna() & (complete[column].astype(str).str.strip() != "")
+        known = complete[named]
+        for variant, rows in complete[~named].groupby("variant", sort=False) if named.any() else ():
+            yield f"'{variant}' {_seeds(list(rows['seed']))}: {column} unknown, so seconds may not compare"
         kinds = list(dict.fromkeys(known[column].astype(str)))
         if len(kinds) > 1:
             yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
@@ -174,7 +247,7 @@ def _machines(cells: Cells) -> Iterator[str]:
 def _mixed_pairs(study: StudyDescription, known: pd.DataFrame, column: str) -> Iterator[str]:
     """The comparisons whose two sides were trained on different machines under the same seed."""
     machines = known.pivot(index="seed", columns="variant", values=column)
-    for variant, against in dict.fromkeys([*_against_reference(study), *study.contrasts]):
+    for variant, against in dict.fromkeys([*study.against_reference, *study.contrasts]):
         if {variant, against} <= set(machines.columns):
             both = machines[[variant, against]].dropna()
             mixed = both.index[both[variant] != both[against]]

@@ -35,10 +35,11 @@ class Comparison:
 
     Attributes:
         effects: One per variant against the reference, in table order, the reference's own row included.
-        others: Declared contrasts against something other than the reference.
+        others: Contrasts against something other than the reference: declared, or added since the plan.
         values: One row a seed, one column a variant.
         variance: The variance that was tested by: what the study declares, or `paired` where its cells do not
             allow that (see `variance.py`).
+        sensitive: Whether the study tells its positive control from its reference; None: unknown.
     """
 
     metric: Metric
@@ -47,6 +48,7 @@ class Comparison:
     others: tuple[Effect, ...]
     values: pd.DataFrame
     variance: str = PAIRED
+    sensitive: bool | None = None
 
     @property
     def reference(self) -> Effect:
@@ -88,7 +90,8 @@ def compare(
     study, values = cells.description, cells.by_seed(metric)
     family = [pair for pair in study.family if set(pair) <= set(study.variants)]
     pairs = [(variant, study.reference) for variant in study.variants]
-    others = [pair for pair in dict.fromkeys(family) if pair[1] != study.reference]
+    added = [pair for pair in study.added_contrasts if set(pair) <= set(study.variants)]
+    others = [pair for pair in dict.fromkeys([*family, *added]) if pair[1] != study.reference]
     named, kept = Metric.named(metric), correct or {}
     possible = _possible(named, values)
     step = one_image(values, len(next(iter(kept.values()))) if kept else None)
@@ -103,7 +106,11 @@ def compare(
         effect = replace(effect, identical=same, one_image=step if named.is_accuracy else math.nan)
         effects.append(_deepened(effect, both, study, kept, clusters) if thorough else effect)
     prior = declared_prior(study.variance, effects, values)
-    effects = judged(effects, prior, possible)
+    # Planned pairs of variants that the study no longer has stay in the family: taking out the hopeless ones
+    # after looking must not make the others look better.
+    gone = [pair for pair in study.planned_family or () if pair not in family]
+    ghosts = [Effect(*pair, DECLARED, (), (), paired(np.empty(0), np.empty(0))) for pair in gone]
+    effects = judged([*effects, *ghosts], prior, possible)[: len(effects)]
     if thorough:
         interest = study.equivalence_margin if study.equivalence_margin is not None else named.worth_telling
         effects = [e if e.family == REFERENCE else _planned(e, interest) for e in effects]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cmae_ablate.report.effects import Comparison, Effect
-from cmae_ablate.report.verdict import verdict
+from cmae_ablate.report.verdict import phrase
 from cmae_ablate.report.wording import seed_ranges
 
 
@@ -79,7 +79,7 @@ def _line(effect: Effect, comparison: Comparison) -> dict[str, object]:
         }
     if any(e.planned for e in comparison.contrasts):
         line |= {f"planned_{k}": getattr(planned, k) if planned else math.nan for k in _PLANNED}
-    return line | {"verdict": verdict(effect, comparison.metric, margin)}
+    return line | {"verdict": phrase(effect, comparison)}
 
 
 _PLANNED: Sequence[str] = ("n", "delta", "ci_low", "ci_high", "p")

@@ -1,21 +1,80 @@
-"""Main effects and interactions of a full grid: type-II analysis of variance with the seed as block."""
+"""Main effects and interactions of a full grid: type-II analysis of variance with the seed as block.
+
+Seeds are what is drawn at random, so every effect is a contrast *within* a seed: a seed in which every
+combination is complete gives one number a term. The test and interval of a term judge the mean of these
+numbers by how all contrasts vary from seed to seed (the residual), which assumes that they vary alike; the
+columns `paired_*` judge it by its own seeds alone, without that assumption and with far fewer degrees of
+freedom.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from statsmodels.formula.api import ols
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.anova import anova_lm
 
 from cmae_ablate.report.cells import Cells
-from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.report.stats import quietly
+from cmae_ablate.report.stats import Paired, holm, paired, quietly
+from cmae_ablate.report.wording import MINUS, counted
 
 COLUMNS = ("term", "sum_sq", "df", "F", "p", "partial_eta_sq")
+MAIN, INTERACTION, LEVEL = "main effect", "interaction", "level"
+TIMES = " \N{MULTIPLICATION SIGN} "
+NO_PAIRS = Paired(0, *[math.nan] * 8)
+
+Levels = Mapping[str, str]
+Weights = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One effect of a grid.
+
+    Attributes:
+        name: The factor, or two joined by a multiplication sign; with levels where there are several.
+        factors: The factor, or the two that interact.
+        kind: `main effect`, `interaction`, or `level`: a part of either where a factor has several levels.
+        levels: The level of each factor that is compared; empty where several are, which only F can test.
+        base: The levels they are compared with: of two levels the first ('off'), of several the reference's.
+        estimate: Mean of the metric at `levels` minus that at `base`, over all else; for an interaction the
+            difference of differences, not its half. NaN where several levels are compared.
+        p: Of the term's F or t test.
+        p_holm: Adjusted over all main effects and two-way interactions. For a level the larger of its whole
+            term's and its own, adjusted over all levels.
+        n: Seeds with every combination complete.
+        paired: The same contrast by its own seeds alone, with n - 1 degrees of freedom.
+    """
+
+    name: str
+    factors: tuple[str, ...]
+    kind: str
+    levels: tuple[str, ...] = ()
+    base: tuple[str, ...] = ()
+    estimate: float = math.nan
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+    p: float = math.nan
+    p_holm: float = math.nan
+    n: int = 0
+    paired: Paired = NO_PAIRS
+
+    @property
+    def contrast(self) -> str:
+        """What is subtracted from what; nothing where several levels are compared at once."""
+        if not self.levels:
+            return ""
+        difference = f"{self.levels[0]} {MINUS} {self.base[0]}"
+        if len(self.levels) == 1:
+            return difference
+        return f"({difference} at {self.levels[1]}) {MINUS} ({difference} at {self.base[1]})"
 
 
 @dataclass(frozen=True)
@@ -26,30 +85,52 @@ class Factorial:
         factors: The factors with at least two levels.
         cells: One row a complete cell: a column per factor (its level), `seed` and `value`.
         anova: One row a term: main effects, two-way interactions, seed, residual; columns `COLUMNS`.
+        terms: Main effects and interactions, then levels; without numbers where there is no analysis.
         notes: Why some numbers are missing.
     """
 
     factors: tuple[str, ...]
     cells: pd.DataFrame
     anova: pd.DataFrame
+    terms: tuple[Term, ...]
     notes: tuple[str, ...]
 
+    @property
+    def family(self) -> tuple[Term, ...]:
+        """What Holm's correction covers where the study declares no contrasts."""
+        return tuple(term for term in self.terms if term.kind != LEVEL)
 
-def is_grid(study: StudyDescription) -> bool:
-    """Whether the variants are every combination of at least two factors' levels."""
-    factors = [f for f, levels in study.factors.items() if len(levels) > 1]
-    if len(factors) < 2:
-        return False
-    have = {tuple(study.levels.get(v, {}).get(f, "") for f in factors) for v in study.variants}
-    return have == set(itertools.product(*(study.factors[f] for f in factors)))
+    @property
+    def table(self) -> pd.DataFrame:
+        """`factorial.csv`: the analysis of variance with estimates, intervals and adjusted p; then levels."""
+        by_name = {term.name: term for term in self.family}
+        rows = [{**row, **_columns(by_name.get(row["term"]))} for row in self.anova.to_dict("records")]
+        rows += [{"term": t.name, "df": 1.0, "p": t.p, **_columns(t)} for t in self.terms if t.kind == LEVEL]
+        return pd.DataFrame(rows)
+
+
+def _columns(term: Term | None) -> dict[str, object]:
+    of = term or Term("", (), "")
+    return {
+        "p_holm": of.p_holm,
+        "estimate": of.estimate,
+        "ci_low": of.ci_low,
+        "ci_high": of.ci_high,
+        "n": of.n if term else math.nan,
+        "kind": of.kind,
+        "contrast": of.contrast,
+        "paired_low": of.paired.ci_low,
+        "paired_high": of.paired.ci_high,
+        "paired_p": of.paired.p,
+    }
 
 
 def analyse(cells: Cells) -> Factorial | None:
     """The analysis of a full grid's metric; None for any other design or without a complete cell."""
     study = cells.description
-    if not is_grid(study):
+    if not study.is_grid:
         return None
-    factors = tuple(f for f, levels in study.factors.items() if len(levels) > 1)
+    factors = study.crossed_factors
     values = cells.by_seed(study.metric)
     rows = [
         {**{f: study.levels[variant][f] for f in factors}, "seed": seed, "value": value}
@@ -60,8 +141,147 @@ def analyse(cells: Cells) -> Factorial | None:
     if not rows:
         return None
     frame = pd.DataFrame(rows)
+    grid = _Grid(
+        {factor: study.factors[factor] for factor in factors},
+        tuple({f: study.levels[v][f] for f in factors} for v in study.variants),
+        study.levels.get(study.reference, {}),
+    )
     anova, notes = _anova(frame, factors, combinations=len(study.variants))
-    return Factorial(factors, frame, anova, notes)
+    terms = _terms(grid, anova)
+    complete = values[list(study.variants)].dropna()
+    terms = _estimated(terms, grid, complete.to_numpy(dtype=np.float64))
+    if len(anova):
+        terms = _with_intervals(terms, grid, frame)
+    if len(complete) > 1:
+        terms = _adjusted(terms)
+    elif len(anova):
+        notes = (*notes, f"not tested: {counted(len(complete), 'seed')} with every combination complete")
+    return Factorial(factors, frame, anova, tuple(terms), notes)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A grid's factors with their levels, its combinations in table order, and the reference's levels."""
+
+    factors: Mapping[str, tuple[str, ...]]
+    combinations: tuple[Levels, ...]
+    reference: Levels
+
+    def base(self, factor: str) -> str:
+        """The level that others are compared with: `off` of two, the reference's of several."""
+        levels = self.factors[factor]
+        return levels[0] if len(levels) == 2 else self.reference.get(factor, levels[0])
+
+    def weights(self, term: Term) -> Weights | None:
+        """The term as a contrast of the combinations' values; None where it is not a single one."""
+        if not term.levels:
+            return None
+        # Of one factor: at the level minus at the base; of two: that difference at both levels of the other.
+        total = np.zeros(len(self.combinations))
+        ends = [((low, -1), (high, 1)) for low, high in zip(term.base, term.levels, strict=True)]
+        for corner in itertools.product(*ends):
+            at = {factor: level for factor, (level, _) in zip(term.factors, corner, strict=True)}
+            total += math.prod(sign for _, sign in corner) * self._mean(at)
+        return total
+
+    def _mean(self, at: Levels) -> Weights:
+        """Weights of the combinations that make the mean over those `at` these levels, (combinations,)."""
+        chosen = np.array([all(c[f] == level for f, level in at.items()) for c in self.combinations])
+        weights: Weights = chosen / chosen.sum()
+        return weights
+
+
+def _terms(grid: _Grid, anova: pd.DataFrame) -> list[Term]:
+    """Every term, with the p of its F test; then the parts of those that compare several levels."""
+    p_values = dict(zip(anova["term"], anova["p"], strict=True)) if len(anova) else {}
+    family, parts = [], []
+    for names in [*((f,) for f in grid.factors), *itertools.combinations(grid.factors, 2)]:
+        base = tuple(map(grid.base, names))
+        others = [[level for level in grid.factors[f] if level != grid.base(f)] for f in names]
+        choices = list(itertools.product(*others))
+        name, kind = TIMES.join(names), MAIN if len(names) == 1 else INTERACTION
+        term = Term(name, names, kind, p=float(p_values.get(name, math.nan)))
+        if len(choices) == 1:
+            family.append(replace(term, levels=choices[0], base=base))
+        else:
+            family.append(term)
+            parts += [Term(f"{name}: {TIMES.join(c)}", names, LEVEL, levels=c, base=base) for c in choices]
+    return [*family, *parts]
+
+
+def _estimated(terms: list[Term], grid: _Grid, complete: Weights) -> list[Term]:
+    """The terms by their seeds alone.
+
+    Args:
+        terms: As `_terms` made them.
+        grid: The design.
+        complete: Values of the seeds in which every combination is complete, (seeds, combinations).
+    """
+    found = []
+    for term in terms:
+        weights = grid.weights(term)
+        own = NO_PAIRS if weights is None else paired(complete @ weights, np.zeros(len(complete)))
+        found.append(replace(term, estimate=own.delta, n=len(complete), paired=own))
+    return found
+
+
+def _with_intervals(terms: list[Term], grid: _Grid, frame: pd.DataFrame) -> list[Term]:
+    """The terms with estimate and interval of the model that their F tests are of."""
+    fit = OLS(frame["value"].to_numpy(), _coded(frame, grid, frame["seed"].to_numpy())).fit()
+    rows = _coded(pd.DataFrame(list(grid.combinations)), grid, None, seeds=frame["seed"].nunique())
+    found = []
+    for term in terms:
+        weights = grid.weights(term)
+        if weights is None:
+            found.append(term)
+            continue
+        with quietly():
+            test = fit.t_test(weights @ rows)
+            low, high = test.conf_int()[0]
+        p = float(test.pvalue) if term.kind == LEVEL else term.p
+        estimate = float(test.effect[0])
+        found.append(replace(term, estimate=estimate, ci_low=float(low), ci_high=float(high), p=p))
+    return found
+
+
+def _coded(frame: pd.DataFrame, grid: _Grid, seeds_of: Weights | None, *, seeds: int = 0) -> Weights:
+    """The model matrix: intercept, seeds, main effects, two-way interactions, all summing to zero.
+
+    Args:
+        frame: A column a factor.
+        grid: The design.
+        seeds_of: The seed of each row; None for rows averaged over all seeds.
+        seeds: How many there are in that case.
+    """
+    blocks = {f: _sum_coded(frame[f].to_numpy(), list(levels)) for f, levels in grid.factors.items()}
+    if seeds_of is None:
+        by_seed = np.zeros((len(frame), seeds - 1))
+    else:
+        by_seed = _sum_coded(seeds_of, sorted(set(seeds_of.tolist())))
+    products = [
+        (blocks[a][:, :, None] * blocks[b][:, None, :]).reshape(len(frame), -1)
+        for a, b in itertools.combinations(blocks, 2)
+    ]
+    return np.hstack([np.ones((len(frame), 1)), by_seed, *blocks.values(), *products])
+
+
+def _sum_coded(values: npt.NDArray[np.generic], levels: Sequence[object]) -> Weights:
+    """Columns for all levels but the last, which is -1 in each: (rows, levels - 1)."""
+    last = (values == levels[-1]).astype(np.float64)
+    columns = [(values == level).astype(np.float64) - last for level in levels[:-1]]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0))
+
+
+def _adjusted(terms: list[Term]) -> list[Term]:
+    """Holm's correction over the family; a part counts only where its whole term does."""
+    family = [term for term in terms if term.kind != LEVEL]
+    parts = [term for term in terms if term.kind == LEVEL]
+    whole = {t.factors: p for t, p in zip(family, holm([t.p for t in family]), strict=True)}
+    own = holm([t.p for t in parts]) if parts else []
+    return [
+        *(replace(term, p_holm=whole[term.factors]) for term in family),
+        *(replace(t, p_holm=max(p, whole[t.factors])) for t, p in zip(parts, own, strict=True)),
+    ]
 
 
 def _anova(
@@ -91,7 +311,7 @@ def _anova(
     residual = float(table.loc["Residual", "sum_sq"])
     lines = [
         {
-            "term": " \N{MULTIPLICATION SIGN} ".join(names[part] for part in str(term).split(":")),
+            "term": TIMES.join(names[part] for part in str(term).split(":")),
             "sum_sq": float(row["sum_sq"]),
             "df": float(row["df"]),
             "F": float(row["F"]),

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
-from cmae_ablate.report.verdict import is_told
+from cmae_ablate.report.verdict import is_detected
 from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
 
 ROW_INCHES = 0.36
@@ -21,7 +21,7 @@ CLIP = 4.0
 
 
 def forest(comparison: Comparison) -> FigureJob:
-    """One row a comparison, in table order; a filled mark is told apart after Holm's correction."""
+    """One row a comparison, in table order; a filled mark differs detectably after Holm's correction."""
     effects = comparison.contrasts
 
     def draw(theme: Theme) -> Figure:
@@ -34,7 +34,8 @@ def forest(comparison: Comparison) -> FigureJob:
         _axes(axes, effects, comparison, theme)
         low, high = _limits(effects)
         for row, effect in enumerate(effects):
-            _row(axes, row, effect, (low, high), theme)
+            detected = is_detected(effect) and comparison.sensitive is not False
+            _row(axes, row, effect, (low, high), theme, detected=detected)
             _numbers(axes, row, effect, comparison.metric)
         axes.set_xlim(low, high)
         return figure
@@ -66,9 +67,11 @@ def _label(effect: Effect, comparison: Comparison) -> str:
     return one_line(name) + ("" if effect.family == DECLARED else f" {DAGGER}")
 
 
-def _row(axes: Axes, row: int, effect: Effect, limits: tuple[float, float], theme: Theme) -> None:
+def _row(
+    axes: Axes, row: int, effect: Effect, limits: tuple[float, float], theme: Theme, *, detected: bool
+) -> None:
     result, (low, high) = effect.paired, limits
-    colour = theme.palette[0] if is_told(effect) else theme.faint
+    colour = theme.palette[0] if detected else theme.faint
     shift = 0.2 if result.n > 1 else 0.0
     axes.plot(
         effect.differences,
@@ -87,7 +90,7 @@ def _row(axes: Axes, row: int, effect: Effect, limits: tuple[float, float], them
         for end, marker, beyond in ((low, "<", result.ci_low < low), (high, ">", result.ci_high > high)):
             if beyond:
                 axes.plot(end, row, marker=marker, color=colour, markersize=4, clip_on=False)
-        fill = colour if is_told(effect) else theme.paper
+        fill = colour if detected else theme.paper
         axes.plot(result.delta, row, marker="D", markersize=4, markerfacecolor=fill, markeredgecolor=colour)
 
 
@@ -97,9 +100,10 @@ def _numbers(axes: Axes, row: int, effect: Effect, metric: Metric) -> None:
     if result.n == 0:
         text = "no paired seed"
     elif result.n == 1:
-        text = f"{metric.signed(result.delta)}\nn too small (1)"
+        text = f"{metric.signed(result.delta)}\n(one seed)"
     else:
-        interval = metric.interval(result.ci_low, result.ci_high)
+        alike = result.noiseless and not effect.identical
+        interval = "alike in every seed" if alike else metric.interval(result.ci_low, result.ci_high)
         text = f"{metric.signed(result.delta)} (n = {result.n})\n{interval}"
     place = axes.get_yaxis_transform()
     axes.text(1.03, row, text, transform=place, va="center", fontsize=SMALL, linespacing=1.1)

@@ -5,8 +5,10 @@ Nothing here knows how a cell was trained; a report needs `trials.csv` and this 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,30 @@ import pandas as pd
 
 Cell = tuple[str, int]
 """A variant's label and a seed."""
+
+Pair = tuple[str, str]
+"""A variant's label, and that of the variant it is compared with."""
+
+
+@dataclass(frozen=True)
+class PlanStatus:
+    """What is known of the plan that the study's first run recorded.
+
+    Attributes:
+        recorded: When, as UTC in ISO 8601.
+        changes: What the study says otherwise now, a phrase each.
+    """
+
+    recorded: str
+    changes: tuple[str, ...] = ()
+
+    @property
+    def when(self) -> str:
+        """To the minute: `2026-11-26 07:00 UTC`; as recorded where that is no such time."""
+        try:
+            return datetime.fromisoformat(self.recorded).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        except ValueError:
+            return self.recorded
 
 
 @dataclass(frozen=True)
@@ -27,14 +53,21 @@ class StudyDescription:
         seeds: Planned number of seeds; they are 0 to `seeds` - 1, and any other was added later.
         metric: The column of `trials.csv` that the question is decided by.
         report: Further columns to show; they decide nothing.
-        contrasts: Declared (variant, against) pairs, the Holm family; empty: all against the reference.
+        contrasts: Declared (variant, against) pairs; empty: all against the reference, and of a full grid
+            its main effects and two-way interactions.
         protocols: Per metric a sentence with protocol, feature, layer and normalisation, for captions.
         notes: Free lines for the caption, such as the budget.
         equivalence_margin: Differences inside plus or minus this, in the metric's unit, count as equal.
         variance: What the declared test estimates a difference's variance from: `paired`, `pooled` or
             `moderated` (see `variance.py`).
+        budget: What all variants get equally much of: `epochs`, `flops` or `time`.
+        budget_note: The line among `notes` that says so.
         fingerprints: Expected fingerprint of each cell, where the study can tell.
         asked: How many of the planned seeds this run asked for, where not all (`--seeds`).
+        plan: The recorded plan, where one is known.
+        planned_family: The pairs of the recorded plan, where the study now declares others.
+        positive_control: What makes the positive control worse, in words; empty where nothing is known of it.
+        trained_on: The data set, in a word or two, where it is known.
     """
 
     name: str
@@ -47,13 +80,19 @@ class StudyDescription:
     seeds: int
     metric: str
     report: tuple[str, ...] = ()
-    contrasts: tuple[tuple[str, str], ...] = ()
+    contrasts: tuple[Pair, ...] = ()
     protocols: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     equivalence_margin: float | None = None
     variance: str = "paired"
+    budget: str = "epochs"
+    budget_note: str = ""
     fingerprints: Mapping[Cell, str] = field(default_factory=dict)
     asked: int | None = None
+    plan: PlanStatus | None = None
+    planned_family: tuple[Pair, ...] | None = None
+    positive_control: str = ""
+    trained_on: str = ""
 
     @property
     def expected_seeds(self) -> range:
@@ -61,9 +100,38 @@ class StudyDescription:
         return range(self.seeds if self.asked is None else min(self.asked, self.seeds))
 
     @property
-    def family(self) -> tuple[tuple[str, str], ...]:
-        """The (variant, against) pairs that Holm's correction covers."""
-        return self.contrasts or tuple((v, self.reference) for v in self.variants if v != self.reference)
+    def family(self) -> tuple[Pair, ...]:
+        """The (variant, against) pairs that Holm's correction covers; none where it covers a grid's terms."""
+        if self.planned_family is not None:
+            return self.planned_family
+        return self.contrasts or (() if self.is_grid else self.against_reference)
+
+    @property
+    def added_contrasts(self) -> tuple[Pair, ...]:
+        """Contrasts that the recorded plan does not have: shown, and outside of Holm's correction."""
+        return tuple(pair for pair in self.contrasts if pair not in self.family)
+
+    @property
+    def against_reference(self) -> tuple[Pair, ...]:
+        """Every other variant with the reference."""
+        return tuple((v, self.reference) for v in self.variants if v != self.reference)
+
+    @property
+    def crossed_factors(self) -> tuple[str, ...]:
+        """The factors with at least two levels."""
+        return tuple(factor for factor, levels in self.factors.items() if len(levels) > 1)
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the variants are every combination of at least two factors' levels."""
+        crossed = self.crossed_factors
+        have = {tuple(self.levels.get(v, {}).get(f, "") for f in crossed) for v in self.variants}
+        return len(crossed) > 1 and have == set(itertools.product(*(self.factors[f] for f in crossed)))
+
+    @property
+    def tests_terms(self) -> bool:
+        """Whether Holm's family is the grid's main effects and two-way interactions."""
+        return self.is_grid and not self.family
 
 
 @dataclass(frozen=True)
@@ -80,6 +148,7 @@ class ReportExtras:
         clusters: What each of these test images belongs to, (num_images,): its place where that is known,
             else its class; images of one cluster are alike, so that clusters are the sample of images.
         warnings: Per cell a sentence about its encoder, such as that its features have collapsed.
+        notes: What else a reader must know, such as what was left out on reading.
         links: Per cell the address of its MLflow run.
         links_open: What to type for these addresses to open.
         environment: Versions, hardware, threads: shown as given.
@@ -93,6 +162,7 @@ class ReportExtras:
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)
     clusters: npt.NDArray[np.int64] | None = None
     warnings: Mapping[Cell, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     links: Mapping[Cell, str] = field(default_factory=dict)
     links_open: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

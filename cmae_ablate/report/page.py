@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Factorial
@@ -14,9 +16,15 @@ from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
 from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
-from cmae_ablate.report.tables import Table
-from cmae_ablate.report.verdict import verdict
-from cmae_ablate.report.wording import p_value, significant
+from cmae_ablate.report.tables import (
+    Table,
+    family_sentence,
+    modelled_interval,
+    plan_sentence,
+    two_way_interval,
+)
+from cmae_ablate.report.verdict import phrase
+from cmae_ablate.report.wording import Metric, p_value, significant
 from cmae_ablate.selection import is_candidate
 
 LONG = 30
@@ -40,7 +48,7 @@ class PageContent:
     """Everything that the template shows; it computes nothing of its own."""
 
     study: StudyDescription
-    answer: str
+    answer: Answer
     table: Table
     comparison: Comparison
     cells: Cells
@@ -65,9 +73,12 @@ def render(content: PageContent) -> str:
         variants=content.table.lines[: len(content.table.lines) - content.table.controls],
         controls=content.table.lines[len(content.table.lines) - content.table.controls :],
         verdicts=_verdicts(content.comparison),
+        insensitive=content.comparison.sensitive is False,
         notes=content.notes,
         figures=content.figures,
-        anova=_anova(content.factorial),
+        anova=_anova(content.factorial, content.comparison.metric),
+        family=family_sentence(content.comparison),
+        plan=plan_sentence(study.plan),
         factorial_notes=content.factorial.notes if content.factorial else (),
         localisation={"header": HEADER, "lines": content.localised.lines, "caption": CAPTION}
         if content.localised
@@ -84,28 +95,43 @@ def render(content: PageContent) -> str:
     )
 
 
-def _verdicts(comparison: Comparison) -> list[tuple[str, str, str, str]]:
-    """Who, against whom, declared or exploratory, and what may be said."""
-    margin = comparison.description.equivalence_margin
-    return [
-        (effect.variant, effect.against, effect.family, verdict(effect, comparison.metric, margin))
-        for effect in comparison.contrasts
+def _verdicts(comparison: Comparison) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Header and rows: who, against whom, declared or exploratory, further intervals, and the conclusion."""
+    metric, effects = comparison.metric, comparison.contrasts
+    bounds = {
+        "simultaneous 95 % CI": [e.simultaneous for e in effects],
+        "95 % CI over seeds and images": [two_way_interval(e) for e in effects],
+        f"95 % CI, {comparison.variance} variance": [modelled_interval(e) for e in effects],
+    }
+    shown = {title: ends for title, ends in bounds.items() if not all(math.isnan(low) for low, _ in ends)}
+    header = ["variant", "against", "declared", *shown, "conclusion"]
+    rows = [
+        (
+            effect.variant,
+            effect.against,
+            effect.family,
+            *(metric.interval(*ends[index]) for ends in shown.values()),
+            phrase(effect, comparison),
+        )
+        for index, effect in enumerate(effects)
     ]
+    return header, rows
 
 
-def _anova(result: Factorial | None) -> list[tuple[str, ...]]:
-    if result is None:
+def _anova(result: Factorial | None, metric: Metric) -> list[tuple[str, ...]]:
+    if result is None or not len(result.anova):
         return []
     return [
         (
             str(row["term"]),
-            significant(float(row["sum_sq"])),
-            significant(float(row["df"])),
+            metric.signed(float(row["estimate"])),
+            metric.interval(float(row["ci_low"]), float(row["ci_high"])),
             significant(float(row["F"])),
             p_value(float(row["p"])),
+            p_value(float(row["p_holm"])),
             significant(float(row["partial_eta_sq"]), 2),
         )
-        for _, row in result.anova.iterrows()
+        for _, row in result.table.iterrows()
     ]
 
 

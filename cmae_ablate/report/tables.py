@@ -10,7 +10,8 @@ import pandas as pd
 
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.costs import costs_of, known_costs
-from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
+from cmae_ablate.report.effects import DECLARED, EXPLORATORY, REFERENCE, Comparison, Effect
+from cmae_ablate.report.frame import PlanStatus
 from cmae_ablate.report.wording import (
     BLANK,
     DAGGER,
@@ -71,17 +72,23 @@ class Table:
 
 
 def make_table(
-    main: Comparison, further: Sequence[Comparison], cells: Cells, controls: pd.DataFrame | None
+    main: Comparison,
+    further: Sequence[Comparison],
+    cells: Cells,
+    controls: pd.DataFrame | None,
+    resolution: str = "",
 ) -> Table:
-    """Lay out the variants in table order and, below them, the controls."""
+    """Lay out the variants in table order and, below them, the controls; `resolution` ends the caption."""
     comparisons = (main, *further)
     metrics = tuple(c.metric for c in comparisons)
     rows = [_variant_row(effect, comparisons, cells) for effect in main.effects]
     control_rows = _control_rows(controls, metrics)
     costs = known_costs(cells)
     adjusted = any(e.family == DECLARED for e in main.effects)
+    by_images = any(e.two_way for e in main.effects)
     header = (
         *("variant", "n", metrics[0].label, "difference [95 % CI]", *(["p (Holm)"] if adjusted else [])),
+        *(["over seeds and images [95 % CI]"] if by_images else []),
         *(metric.label for metric in metrics[1:]),
         *(cost.header for cost in costs),
     )
@@ -98,12 +105,13 @@ def make_table(
                 first,
                 difference(row.effect, metrics[0]),
                 *(p if adjusted else []),
+                *([_by_images(row.effect, metrics[0])] if by_images else []),
                 *rest,
                 *money,
             )
         )
     full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in [*rows, *control_rows]])
-    return Table(header, tuple(lines), full, len(control_rows), caption(main, costs=bool(costs)))
+    return Table(header, tuple(lines), full, len(control_rows), caption(main, resolution, costs=bool(costs)))
 
 
 def _variant_row(effect: Effect, comparisons: Sequence[Comparison], cells: Cells) -> Row:
@@ -139,9 +147,28 @@ def difference(effect: Effect | None, metric: Metric) -> str:
     result = effect.paired
     if result.n == 0:
         return "no paired seed"
-    interval = metric.interval(result.ci_low, result.ci_high) or "(n too small)"
+    if result.noiseless and not effect.identical:
+        # An interval of no width would claim what so few images cannot show.
+        interval = "(alike in every seed)"
+    else:
+        interval = metric.interval(result.ci_low, result.ci_high) or "(one seed)"
     marks = ("*" if effect.planned else "") + (DAGGER if effect.family != DECLARED else "")
     return f"{metric.signed(result.delta)} {interval}{marks}"
+
+
+def _by_images(effect: Effect | None, metric: Metric) -> str:
+    low, high = two_way_interval(effect) if effect else (math.nan, math.nan)
+    return (metric.interval(low, high) if low < high else "") or BLANK
+
+
+def two_way_interval(effect: Effect) -> tuple[float, float]:
+    """The interval that seeds and test images give together; NaN where predictions were not kept."""
+    return (effect.two_way.ci_low, effect.two_way.ci_high) if effect.two_way else (math.nan, math.nan)
+
+
+def modelled_interval(effect: Effect) -> tuple[float, float]:
+    """The interval by the declared estimate of variance, where that is not the paired one."""
+    return (effect.modelled.ci_low, effect.modelled.ci_high) if effect.modelled else (math.nan, math.nan)
 
 
 def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str, object]:
@@ -176,24 +203,45 @@ def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str
     return line | {column: row.costs.get(column, math.nan) for column in costs}
 
 
-def caption(comparison: Comparison, *, costs: bool) -> str:
-    """Protocol, seeds, interval, correction and marks, in sentences."""
+def caption(comparison: Comparison, resolution: str = "", *, costs: bool) -> str:
+    """Protocol, seeds, interval, correction, plan and marks, in sentences."""
     study = comparison.description
     added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
     sentences = [
         f"{one_line(study.question)}",
         f"Mean {PLUS_MINUS} standard deviation over n seeds; difference from "
         f"\u2018{one_line(study.reference)}\u2019 paired by seed, with the two-sided 95 % t interval.",
-        f"Holm's correction covers the declared contrasts; {DAGGER} exploratory, not declared beforehand."
-        if study.contrasts
-        else "Holm's correction covers every variant in the table.",
+        family_sentence(comparison),
         *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),
         f"Scale: {study.scale}; {counted(study.seeds, 'planned seed')}{added}.",
+        plan_sentence(study.plan),
         *(one_line(note) for note in study.notes),
+        resolution,
     ]
     if costs:
         sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
-    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences)
+    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences if s)
+
+
+def family_sentence(comparison: Comparison) -> str:
+    """Which tests Holm's correction covers, and what is exploratory."""
+    study = comparison.description
+    if study.tests_terms:
+        covered = "the grid's main effects and two-way interactions"
+    elif study.family == study.against_reference:
+        covered = "every variant in the table"
+    else:
+        covered = "the declared contrasts"
+    exploratory = any(e.family == EXPLORATORY for e in comparison.effects)
+    return f"Holm's correction covers {covered}{f'; {DAGGER} exploratory' if exploratory else ''}."
+
+
+def plan_sentence(plan: PlanStatus | None) -> str:
+    """Since when the analysis is declared, and what is otherwise by now."""
+    if plan is None:
+        return "Nothing is known of an analysis plan."
+    changes = "; ".join(one_line(change) for change in plan.changes)
+    return f"Analysis plan of {plan.when}{f', changed since: {changes}' if changes else ', unchanged'}."
 
 
 def markdown(table: Table) -> str:

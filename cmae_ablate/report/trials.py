@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.wording import Metric, listing
 
 LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device")
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
 
+CONTROLS_FILE = "controls.csv"
 MAX_BYTES = 256 * 2**20
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?", re.ASCII)
+"""Python's own reading also takes `23_5`, `inf`, `nan` and digits of other scripts."""
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SURELY_PERCENT = 10.0
+"""Beside a column of such values, one that never exceeds 1 holds fractions."""
+LIKELY = (0.8, 1.25)
+"""A variant's share of the other variants' values, once multiplied by 100, that gives away fractions."""
 
 
 def read_trials(path: Path, description: StudyDescription) -> pd.DataFrame:
@@ -38,6 +50,50 @@ def read_controls(path: Path, description: StudyDescription) -> pd.DataFrame:
     header, rows = _fields(path)
     _need(path, header, ("control",))
     return _typed(path, header, rows, text=set(LABELS), numeric={description.metric, *description.report})
+
+
+def read_controls_beside(
+    trials_path: Path, trials: pd.DataFrame, description: StudyDescription
+) -> tuple[pd.DataFrame | None, tuple[str, ...]]:
+    """The `controls.csv` in the folder of a `trials.csv`, where both are of one study.
+
+    Args:
+        trials_path: The trials' file.
+        trials: What it holds.
+        description: The study.
+
+    Returns:
+        The controls, or None, and a note where a file lies there and is left out.
+
+    Raises:
+        UserError: The file is no table of controls.
+    """
+    path = trials_path.with_name(CONTROLS_FILE)
+    if not path.is_file():
+        return None, ()
+    controls = read_controls(path, description)
+    foreign = next(_unlike(controls, trials, description), None)
+    if foreign is None:
+        return controls, ()
+    return None, (f"{path} left out, it is of another study: {foreign}",)
+
+
+def _unlike(controls: pd.DataFrame, trials: pd.DataFrame, study: StudyDescription) -> Iterator[str]:
+    """What shows that controls were not made with these trials."""
+    unknown = [c for c in controls.columns if "." in str(c) and c not in trials.columns]
+    if unknown:
+        yield f"the trials have no column {listing([repr(c) for c in unknown], 3)}"
+    if study.metric not in controls.columns:
+        yield f"it has no column '{study.metric}'"
+    if "variant" in controls.columns:
+        strange = [v for v in dict.fromkeys(controls["variant"]) if v and v not in study.variants]
+        if strange:
+            yield f"no variant of this one is called {listing([repr(v) for v in strange], 3)}"
+    if "seed" in controls.columns:
+        seeds = {int(s) for s in controls["seed"].dropna()}
+        other = sorted(seeds - {int(s) for s in trials["seed"]} - {*range(study.seeds)})
+        if other:
+            yield f"no trial has seed {listing(list(map(str, other)), 3)}"
 
 
 def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str = "trials") -> pd.DataFrame:
@@ -87,9 +143,7 @@ def _fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise UserError(f"{path}: is not a CSV file ({error}); separate fields with commas") from error
     if not header:
         raise UserError(f"{path}: is empty; the first line names the columns: variant,seed,state,...")
-    for name in header:
-        if header.count(name) > 1:
-            raise UserError(f"{path}:1: column '{name}' stands there twice; remove or rename one")
+    _check_header(path, header)
     for line, row in rows:
         if len(row) != len(header):
             raise UserError(
@@ -97,6 +151,22 @@ def _fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
                 "put labels that contain a comma into double quotes"
             )
     return header, rows
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    for separator, words in SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            raise UserError(
+                f"{path}:1: fields are separated by {words}; separate them by commas, with a decimal point "
+                "(in a spreadsheet: save as 'CSV UTF-8, comma-separated')"
+            )
+    for place, name in enumerate(header, start=1):
+        if not name.strip():
+            raise UserError(
+                f"{path}:1: column {place} has no name; name or delete it (pandas: to_csv(index=False))"
+            )
+        if header.count(name) > 1:
+            raise UserError(f"{path}:1: column '{name}' stands there twice; remove or rename one")
 
 
 def _need(path: Path, header: Sequence[str], columns: Iterable[str]) -> None:
@@ -124,7 +194,7 @@ def _typed(
             columns[name] = pd.Series([_seed(path, line, field) for line, field in fields], dtype="int64")
         elif name in text:
             columns[name] = pd.Series([field for _, field in fields], dtype="object")
-        elif name in numeric:
+        elif name in numeric or Metric.named(name).is_accuracy:
             columns[name] = pd.Series(
                 [_number(path, line, name, field) for line, field in fields], dtype="float64"
             )
@@ -132,6 +202,7 @@ def _typed(
             columns[name] = _number_if_possible([field for _, field in fields])
     if "control" not in header:
         _refuse_twice(path, rows, columns["variant"], columns["seed"])
+        _refuse_fractions(path, [line for line, _ in rows], columns)
     return pd.DataFrame(columns, columns=header)
 
 
@@ -149,28 +220,60 @@ def _refuse_twice(
 
 
 def _seed(path: Path, line: int, field: str) -> int:
-    try:
-        value = float(field)
-    except ValueError:
-        value = math.nan
-    if not (value >= 0 and value.is_integer() and value < 2**63):
+    value = _value(field)
+    if not (value is not None and value >= 0 and value.is_integer() and value < 2**63):
         raise UserError(f"{path}:{line}: seed is '{field[:40]}'; give a whole number from 0")
     return int(value)
+
+
+def _value(field: str) -> float | None:
+    """A finite number, written with ASCII digits and a decimal point; None for anything else."""
+    text = field.strip()
+    value = float(text) if NUMBER.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else None
 
 
 def _number(path: Path, line: int, column: str, field: str) -> float:
     if not field.strip():
         return math.nan
-    try:
-        return float(field)
-    except ValueError as error:
+    value = _value(field)
+    if value is None:
         raise UserError(
             f"{path}:{line}: {column} is '{field[:40]}', not a number; write 12.5, or leave the field empty"
-        ) from error
+        )
+    if Metric.named(column).is_accuracy and not 0 <= value <= 100:
+        raise UserError(
+            f"{path}:{line}: {column} is {field.strip()[:40]}, and an accuracy is from 0 to 100 percent; "
+            "correct the field"
+        )
+    return value
 
 
 def _number_if_possible(fields: list[str]) -> pd.Series:
-    try:
-        return pd.Series([float(f) if f.strip() else math.nan for f in fields], dtype="float64")
-    except ValueError:
+    values = [_value(f) if f.strip() else math.nan for f in fields]
+    if any(value is None for value in values):
         return pd.Series(fields, dtype="object")
+    return pd.Series(values, dtype="float64")
+
+
+def _refuse_fractions(path: Path, lines: Sequence[int], columns: Mapping[str, pd.Series]) -> None:
+    """Refuse accuracies from 0 to 1 beside others from 0 to 100: by column, and by variant in a column."""
+    known = {name: column for name, column in columns.items() if Metric.named(name).is_accuracy}
+    filled = {name: c.dropna() for name, c in known.items() if c.dtype == "float64" and c.notna().any()}
+    percent = [name for name, values in filled.items() if values.min() >= SURELY_PERCENT]
+    for name, values in filled.items():
+        fractions = values.max() <= 1 and values.min() > 0
+        if percent and fractions:
+            raise UserError(
+                f"{path}:{lines[values.index[0]]}: {name} is {values.iloc[0]:g}: all of this column lies "
+                f"between 0 and 1, and '{percent[0]}' between 0 and 100; write accuracies in percent"
+            )
+        for _, own in values.groupby(columns["variant"][values.index], sort=False):
+            others = values.drop(own.index)
+            if own.min() <= 0 or own.max() > 1 or not len(others) or others.min() <= 1:
+                continue
+            if LIKELY[0] * others.min() <= 100 * own.mean() <= LIKELY[1] * others.max():
+                raise UserError(
+                    f"{path}:{lines[own.index[0]]}: {name} is {own.iloc[0]:g} where other variants have "
+                    f"{others.min():g} to {others.max():g}; write accuracies in percent"
+                )

@@ -1,15 +1,33 @@
-"""What the numbers allow to say about one comparison, in words; never 'not significant'."""
+"""What the numbers allow to conclude of one comparison, in one word and in words; never 'not significant'."""
 
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 
-from cmae_ablate.report.effects import DECLARED, REFERENCE, Effect
+from cmae_ablate.report.effects import DECLARED, EXPLORATORY, REFERENCE, Comparison, Effect
+from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.stats import ALPHA
-from cmae_ablate.report.wording import PLUS_MINUS, Metric, counted
+from cmae_ablate.report.wording import PLUS_MINUS, counted
 
 
-def is_told(effect: Effect) -> bool:
+class Verdict(StrEnum):
+    """The conclusions there are.
+
+    `INSENSITIVE`: the study does not tell its positive control from its reference either, so that nothing is
+    concluded of any comparison. `IDENTICAL`: equal weights for every seed, and only then.
+    """
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    EQUAL = "equal"
+    INCONCLUSIVE = "inconclusive"
+    INSENSITIVE = "insensitive"
+    IDENTICAL = "identical"
+    INCOMPLETE = "incomplete"
+
+
+def is_detected(effect: Effect) -> bool:
     """A declared difference that Holm's correction leaves below 5 %, with noise to judge it by."""
     return effect.p_holm < ALPHA and not effect.paired.noiseless
 
@@ -19,46 +37,102 @@ def is_equal(effect: Effect) -> bool:
     return effect.equivalence_p_holm < ALPHA and not effect.paired.noiseless
 
 
-def verdict(effect: Effect, metric: Metric, margin: float | None) -> str:
-    """A short phrase for a table's cell."""
-    cannot = _cannot_be_tested(effect)
-    if effect.family == REFERENCE or cannot:
-        return cannot or "reference"
-    if effect.family != DECLARED:
-        seen = "a hint at most" if effect.paired.p < ALPHA else too_small(effect, metric)
-        return f"exploratory: {seen}"
-    phrases = []
-    if is_told(effect):
-        phrases.append("higher" if effect.paired.delta > 0 else "lower")
-    if margin is not None and is_equal(effect):
-        phrases.append(f"equal within {PLUS_MINUS}{metric.text(margin)}{metric.unit}")
-    return ", ".join(phrases) or too_small(effect, metric)
+def judge(effect: Effect, sensitive: bool | None) -> Verdict:
+    """The conclusion about one comparison.
+
+    Args:
+        effect: Not the reference's own row.
+        sensitive: Whether the study tells its positive control from its reference; None: unknown.
+    """
+    if effect.paired.n == 0:
+        return Verdict.INCOMPLETE
+    if effect.identical:
+        return Verdict.IDENTICAL
+    if sensitive is False:
+        return Verdict.INSENSITIVE
+    if is_detected(effect):
+        return Verdict.HIGHER if effect.paired.delta > 0 else Verdict.LOWER
+    return Verdict.EQUAL if is_equal(effect) else Verdict.INCONCLUSIVE
 
 
-def _cannot_be_tested(effect: Effect) -> str:
-    """Why no test is possible, or nothing."""
-    result = effect.paired
+def judge_term(term: Term, sensitive: bool | None) -> Verdict:
+    """The conclusion about one term of a grid; of several levels at once there is no direction."""
+    if term.n == 0:
+        return Verdict.INCOMPLETE
+    if sensitive is False:
+        return Verdict.INSENSITIVE
+    if term.levels and term.p_holm < ALPHA:
+        return Verdict.HIGHER if term.estimate > 0 else Verdict.LOWER
+    return Verdict.INCONCLUSIVE
+
+
+def phrase(effect: Effect, comparison: Comparison) -> str:
+    """The conclusion for a table's cell, with the reason where there is none."""
     if effect.family == REFERENCE:
-        return ""
+        return REFERENCE
+    verdict = judge(effect, comparison.sensitive)
+    reasons = {
+        Verdict.INCOMPLETE: ": no paired seed",
+        Verdict.IDENTICAL: ": the same weights in every seed",
+        Verdict.INSENSITIVE: "",
+    }
+    if verdict in reasons:
+        return f"{verdict}{reasons[verdict]}"
+    if effect.family != DECLARED:
+        return f"{EXPLORATORY}: {_exploratory(effect, comparison)}"
+    if verdict is Verdict.INCONCLUSIVE:
+        among = f" among {counted(effect.among, 'comparison')}" if is_open_among_many(effect) else ""
+        return f"{verdict}{among}{why_inconclusive(effect, comparison)}"
+    words = [] if verdict is Verdict.EQUAL else [str(verdict)]
+    margin = comparison.description.equivalence_margin
+    if margin is not None and is_equal(effect):
+        words.append(f"equal within {PLUS_MINUS}{comparison.metric.text(margin)}{comparison.metric.unit}")
+    return ", ".join(words)
+
+
+def _exploratory(effect: Effect, comparison: Comparison) -> str:
+    if effect.paired.p < ALPHA and not effect.paired.noiseless:
+        return "a hint at most"
+    return f"{Verdict.INCONCLUSIVE}{why_inconclusive(effect, comparison)}"
+
+
+def is_open_among_many(effect: Effect) -> bool:
+    """Below 5 % by itself, and not once the whole family is allowed for."""
+    return effect.among > 1 and effect.p_declared < ALPHA <= effect.p_holm and not effect.paired.noiseless
+
+
+def why_inconclusive(effect: Effect, comparison: Comparison) -> str:
+    """Why nothing is concluded, or how many seeds would change that; with its semicolon, or nothing."""
+    metric, result = comparison.metric, effect.paired
     if result.n < 2:
-        return "n too small: a single paired seed" if result.n else "no paired seed"
+        return "; a single paired seed gives no interval and no test"
+    if result.noiseless and result.delta == 0:
+        if not metric.is_accuracy:
+            return f"; the same {metric.words} in every seed"
+        grain = f", where one image is {metric.text(effect.one_image)} points" if effect.one_image > 0 else ""
+        return f"; the same number of right answers in every seed{grain}"
     if result.noiseless:
+        return "; the same difference in every seed leaves no noise to test by"
+    return _seeds_needed(effect, comparison)
+
+
+def needs_seeds(effect: Effect) -> bool:
+    """Whether a feasible number of seeds, larger than the present one, is named."""
+    return effect.paired.n > 1 and effect.paired.n < effect.required_pairs < math.inf
+
+
+def _seeds_needed(effect: Effect, comparison: Comparison) -> str:
+    size = f"{comparison.metric.text(effect.effect_of_interest)}{comparison.metric.unit}"
+    needed = effect.required_pairs
+    if math.isnan(needed):
+        return ""
+    if math.isinf(needed):
+        return f"; no feasible number of seeds would detect {size}"
+    if needs_seeds(effect):
+        low, high = effect.required_pairs_interval
+        ends = f"{low:,.0f} to {'any number' if math.isinf(high) else f'{high:,.0f}'}"
         return (
-            "identical numbers"
-            if result.delta == 0
-            else "the same difference in every seed, no noise to test by"
+            f"; about {counted(round(needed), 'paired seed')} ({ends}, as the noise is uncertain) "
+            f"would detect {size} with 80 % power"
         )
-    return ""
-
-
-def too_small(effect: Effect, metric: Metric) -> str:
-    """How many seeds would tell, where the present ones do not."""
-    size = f"{metric.text(effect.effect_of_interest)}{metric.unit}"
-    if math.isinf(effect.required_pairs):
-        return f"n too small to tell: no feasible number of seeds would tell {size}"
-    if effect.required_pairs > effect.paired.n:
-        needed = f"about {effect.required_pairs:,.0f} paired seeds"
-        return f"n too small to tell: {needed} would tell a difference of {size} at 80 %"
-    if effect.paired.p < ALPHA:
-        return "n too small to tell among this many comparisons"
-    return f"not told apart, though {counted(effect.paired.n, 'paired seed')} would tell {size} at 80 %"
+    return f"; {counted(effect.paired.n, 'paired seed')} would detect {size} with 80 % power"

@@ -10,6 +10,7 @@ MINUS = "\N{MINUS SIGN}"
 BLANK = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
+QUOTED_WIDTH = 60
 SPOKEN = {"knn": "k-NN", "fine_tune": "fine-tuned", "pretrain": "pretraining"}
 
 
@@ -41,7 +42,8 @@ class Metric:
         words = f"{evaluation} {quantity}".replace("_", " ").replace(".", " ").strip()
         if quantity.startswith("top") and quantity[3:].isdigit():
             words = words.removesuffix(quantity) + f"top-{quantity[3:]}"
-        elif "accuracy" not in quantity:
+        # An objective's own accuracy, such as `pretrain.position.accuracy`, is a fraction of a batch.
+        elif "accuracy" not in quantity or name.startswith("pretrain."):
             return cls(name, words, words, "", 4, math.nan)
         return cls(name, words, f"{words} (%)", " points", 2, 1.0)
 
@@ -55,6 +57,11 @@ class Metric:
         """The lowest and the highest value there can be."""
         return (0.0, 100.0) if self.is_accuracy else (-math.inf, math.inf)
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value is the better one: losses; anything else is better where it is larger."""
+        return "loss" in self.name.rpartition(".")[2]
+
     def text(self, value: float) -> str:
         """A level of this metric."""
         return number(value, self.decimals)
@@ -62,6 +69,10 @@ class Metric:
     def signed(self, value: float) -> str:
         """A difference, with its sign."""
         return signed(value, self.decimals)
+
+    def confidence(self, low: float, high: float) -> str:
+        """The interval for a sentence: `95 % CI -0.2 to +1.4`."""
+        return f"95 % CI {self.signed(low)} to {self.signed(high)}"
 
     def interval(self, low: float, high: float) -> str:
         """`[low, high]`, or nothing where there is none."""
@@ -133,6 +144,28 @@ def listing(items: Sequence[str], most: int = 6) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def quoted(label: str) -> str:
+    """A label in typographic quotes, not too long for a sentence."""
+    return f"\u2018{shortened(label, QUOTED_WIDTH)}\u2019"
+
+
+def seeds_phrase(counts: Sequence[int]) -> str:
+    """`3 seeds`, `2 to 5 seeds`; counts of 0 are left out where there are others."""
+    known = [count for count in counts if count] or [0]
+    least, most = min(known), max(known)
+    return counted(most, "seed") if least == most else f"{least} to {most} seeds"
+
+
+def is_or_are(count: int) -> str:
+    """The verb for so many subjects."""
+    return "is" if count == 1 else "are"
+
+
+def capitalised(text: str) -> str:
+    """A sentence's first letter as a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def one_line(label: str) -> str:

@@ -1,24 +1,27 @@
-"""The one sentence, and the phrase for each comparison."""
+"""The answer: verdict first, one line a comparison, and what it is worth."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cmae_ablate.report.answer import answer
-from cmae_ablate.report.cells import sort_out
-from cmae_ablate.report.effects import compare
+from cmae_ablate.report import ReportExtras, write_report
+from cmae_ablate.report.answer import Answer
+from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import StudyDescription
+from tests.report.sentences import CASES, findings
 
 METRIC = "linear_probe.top1"
 
 
-def answer_of(study: StudyDescription, trials: object) -> str:
-    cells = sort_out(trials, study)  # type: ignore[arg-type]
-    return answer(compare(cells, METRIC), cells)
+def answer_of(study: StudyDescription, trials: pd.DataFrame, controls: pd.DataFrame | None = None) -> Answer:
+    return find(study, trials, controls, ReportExtras()).answer
 
 
 def shifted(gain: float, noise: float, seeds: int = 4) -> dict[str, list[float]]:
@@ -27,72 +30,114 @@ def shifted(gain: float, noise: float, seeds: int = 4) -> dict[str, list[float]]
     return {"MAE": list(base), "CMAE": list(base + gain + rng.normal(0, noise, seeds))}
 
 
-def test_a_told_difference_states_direction_size_interval_n_and_cost(build: Callable) -> None:
-    sentence = answer_of(*build(shifted(3, 0.2)))
-    assert "\u2018CMAE\u2019 has a higher linear probe top-1 than \u2018MAE\u2019: +" in sentence
-    assert "95 % CI" in sentence
-    assert "n = 4" in sentence
-    assert "1.1\u00d7 the pretraining time and 1.2\u00d7 the FLOPs" in sentence
+def positive_control(values: dict[str, list[float]], *below: float) -> pd.DataFrame:
+    reference = values["MAE"]
+    rows = [
+        ("positive control", "", s, v - d) for s, (v, d) in enumerate(zip(reference, below, strict=False))
+    ]
+    return pd.DataFrame(rows, columns=["control", "variant", "seed", METRIC])
+
+
+def test_a_detected_difference_states_direction_size_interval_n_and_cost(build: Callable) -> None:
+    found = answer_of(*build(shifted(3, 0.2)))
+    assert found.headline == "\u2018CMAE\u2019 is higher than \u2018MAE\u2019 (linear probe top-1, 4 seeds)."
+    [line] = found.lines
+    assert line.startswith("\u2018CMAE\u2019: higher, +")
+    for part in ("95 % CI", "n = 4", "Holm p", "1.1\u00d7 the pretraining time and 1.2\u00d7 the FLOPs"):
+        assert part in line
 
 
 def test_a_lower_value_is_called_lower(build: Callable) -> None:
-    assert "has a lower linear probe top-1" in answer_of(*build(shifted(-3, 0.2)))
+    assert "is lower than" in answer_of(*build(shifted(-3, 0.2))).headline
 
 
-def test_a_null_result_is_stated_as_one_with_the_seeds_that_would_tell(build: Callable) -> None:
-    sentence = answer_of(*build(shifted(0.1, 1.5, seeds=5)))
-    assert "is not told apart" in sentence
-    assert "n too small to tell: about" in sentence
-    assert "not significant" not in sentence
-
-
-def test_several_null_results_name_the_seeds_that_would_tell(build: Callable, noisy: Callable) -> None:
-    values = noisy(1, 3)["depth 8"]
-    study, trials = build(
-        {"MAE": values, "a": [v + d for v, d in zip(values, (1, -1, 0.2), strict=True)]}
-        | {"b": [v + d for v, d in zip(values, (0.5, -0.4, 0.2), strict=True)]}
+def test_a_null_result_is_stated_as_one_with_the_seeds_that_would_detect(build: Callable) -> None:
+    found = answer_of(*build(shifted(0.1, 1.5, seeds=5)))
+    assert found.headline.startswith(
+        "Inconclusive (5 seeds): \u2018CMAE\u2019 does not differ detectably from"
     )
-    comparison = compare(sort_out(trials, study), METRIC)
-    needed = sorted(effect.required_pairs for effect in comparison.declared)
-    expected = f"about {needed[0]:.0f} to {needed[1]:.0f} would tell a difference of 1.00 points at 80 %"
-    assert expected in answer_of(study, trials)
+    assert "paired seeds" in found.lines[0]
+    assert "would detect 1.00 points with 80 % power" in found.lines[0]
 
 
-def test_one_seed_is_too_few(build: Callable) -> None:
-    assert answer_of(*build({"MAE": [34.0], "CMAE": [36.0]})).startswith("n too small")
+def test_advice_on_seeds_says_what_following_it_on_the_same_data_costs(build: Callable) -> None:
+    # Simulated: 3 seeds, then the number named, tested together: 9.8 to 10.5 % false differences.
+    found = answer_of(*build(shifted(0.1, 1.5, seeds=5)))
+    assert any(
+        "about 10 % of studies instead of 5 %" in line and "from seed 5" in line for line in found.worth
+    )
+    assert not any("instead of 5 %" in line for line in answer_of(*build(shifted(3, 0.2))).worth)
 
 
-def test_identical_numbers_are_called_identical(build: Callable) -> None:
-    sentence = answer_of(*build({"MAE": [34.0, 35.0], "again": [34.0, 35.0]}))
-    assert "identical linear probe top-1 in all 2 paired seeds: a difference of exactly 0" in sentence
+def test_equal_numbers_of_other_weights_are_no_identity(build: Callable) -> None:
+    study, trials = build({"MAE": [25.0, 100 / 3], "again": [25.0, 100 / 3]})
+    found = answer_of(study, trials)
+    assert found.headline.startswith("Inconclusive")
+    assert "the same number of right answers in every seed, where one image is 8.33 points" in found.lines[0]
+    assert found.judged[0].verdict == "inconclusive"
+    same = answer_of(study, trials.assign(weights_sha256=[f"w{seed}" for seed in trials["seed"]]))
+    assert same.judged[0].verdict == "identical"
 
 
-def test_many_variants_are_counted(build: Callable, noisy: Callable) -> None:
-    sentence = answer_of(*build(noisy(5, 6)))
-    assert "of 4 variants are told apart from \u2018depth 8\u2019" in sentence
+def test_a_study_whose_positive_control_is_not_detected_is_insensitive(build: Callable) -> None:
+    values = shifted(3, 0.2)
+    found = answer_of(*build(values), positive_control(values, 0.3, -0.5, 0.4, -0.2))
+    assert found.headline.startswith("Insensitive (4 seeds)")
+    assert [each.verdict for each in found.judged] == ["insensitive"]
+    assert found.sensitivity.sensitive is False
 
 
-def test_exploratory_differences_do_not_reach_the_answer(build: Callable, noisy: Callable) -> None:
+def test_a_study_that_detects_its_positive_control_is_sensitive(build: Callable) -> None:
+    values = shifted(3, 0.2)
+    found = answer_of(*build(values), positive_control(values, 5.3, 5.5, 5.4, 5.2))
+    assert found.sensitivity.sensitive is True
+    assert [each.verdict for each in found.judged] == ["higher"]
+
+
+def test_exploratory_differences_do_not_reach_the_text(build: Callable, noisy: Callable) -> None:
     study, trials = build(noisy(4, 6), contrasts=(("depth 7", "depth 8"),))
-    sentence = answer_of(study, trials)
-    assert "depth 7" in sentence
-    assert "depth 5" not in sentence
+    found = answer_of(study, trials)
+    assert "depth 7" in found.text
+    assert "depth 5" not in found.text
+    assert {each.variant: each.family for each in found.judged} == {
+        "depth 7": "declared",
+        "depth 6": "exploratory",
+        "depth 5": "exploratory",
+    }
 
 
 @pytest.mark.parametrize(
-    ("drop", "told"),
+    ("drop", "said"),
     [("MAE", "the reference \u2018MAE\u2019 has no complete cell"), ("CMAE", "no compared pair")],
 )
-def test_without_cells_there_is_no_answer_yet(drop: str, told: str, build: Callable) -> None:
+def test_without_cells_the_answer_is_incomplete(drop: str, said: str, build: Callable) -> None:
     study, trials = build(shifted(1, 1))
-    sentence = answer_of(study, trials[trials["variant"] != drop])
-    assert sentence.startswith("No answer yet")
-    assert told in sentence
+    found = answer_of(study, trials[trials["variant"] != drop])
+    assert found.headline.startswith("Incomplete: ")
+    assert said in found.headline
 
 
-def test_the_answer_is_one_sentence(build: Callable, noisy: Callable) -> None:
-    study, trials = build(noisy(6, 3))
-    trials.loc[trials["variant"] == "depth 5", METRIC] = math.nan
-    sentence = answer_of(study, trials)
-    assert sentence.endswith(".")
-    assert ". " not in sentence
+def test_answer_json_is_strict_and_has_the_contracts_keys(tmp_path: Path, build: Callable) -> None:
+    study, trials = build({"MAE": [34.0], "CMAE": [36.0]})
+    write_report(study, trials, None, tmp_path)
+
+    def refuse(constant: str) -> float:
+        raise AssertionError(constant)
+
+    content = json.loads((tmp_path / "answer.json").read_text(), parse_constant=refuse)
+    assert {"question", "metric", "sensitive", "text", "verdicts"} <= set(content)
+    assert content["sensitive"] is None
+    [verdict] = content["verdicts"]
+    expected = {"variant": "CMAE", "against": "MAE", "family": "declared", "verdict": "inconclusive"}
+    expected |= {"delta": 2.0, "ci_low": None, "ci_high": None, "n": 1, "p_holm": None}
+    assert {key: verdict[key] for key in expected} == expected
+
+
+def test_resolution_is_the_half_width_over_the_gain_of_pretraining(tmp_path: Path) -> None:
+    # By hand: differences 0.4, -0.6, 0.9, -0.3; t(0.975, 3) = 3.182446; random init 14.05 below on average.
+    found = findings(CASES["inconclusive"], tmp_path).answer
+    differences = [0.4, -0.6, 0.9, -0.3]
+    mean = sum(differences) / 4
+    sd = math.sqrt(sum((d - mean) ** 2 for d in differences) / 3)
+    assert found.judged[0].resolution == pytest.approx(3.182446 * sd / 2 / 14.05, rel=1e-5)
+    assert "half-widths are 0.08 of what pretraining brings" in found.text

@@ -77,3 +77,50 @@ def test_mixed_hardware_is_said(build: Callable) -> None:
     study, trials = build(PAIR)
     trials["hardware"] = ["CPU"] * 3 + ["GPU"] * 3
     assert any("mixed hardware: CPU and GPU" in note for note in sort_out(trials, study).notes)
+
+
+def test_an_empty_fingerprint_is_said(build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials.loc[4, "fingerprint"] = ""
+    notes = sort_out(trials, study).notes
+    assert "'CMAE' seed 1 without a fingerprint: nothing shows how trained" in notes
+    assert (
+        "no column 'fingerprint': nothing shows how the cells were trained"
+        in sort_out(trials.drop(columns="fingerprint"), study).notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("params.encoder", 999_000.0), ("seconds.pretrain", 20.0), ("flops.pretrain_image", 1e9)],
+)
+def test_a_seed_whose_cost_shows_another_training_is_said(column: str, value: float, build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials.loc[4, column] = value
+    [note] = sort_out(trials, study).notes
+    assert note.startswith(f"'CMAE' seed 1: {column} is {value:,.0f} where its other seeds have ")
+
+
+def test_equal_time_is_not_claimed_beside_other_times(build: Callable) -> None:
+    study, trials = build(
+        PAIR, budget="time", budget_note="Equal time for all.", notes=("Equal time for all.",)
+    )
+    trials.loc[trials["variant"] == "CMAE", "seconds.pretrain"] *= 9
+    cells = sort_out(trials, study)
+    assert any(
+        "asks for equal time" in note and "no comparison at equal time" in note for note in cells.notes
+    )
+    assert "Equal time for all." not in cells.description.notes
+    kept = sort_out(build(PAIR)[1], study)
+    assert kept.description.notes == ("Equal time for all.",)
+
+
+def test_a_device_missing_on_one_side_is_said(build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials["device"] = ["cpu"] * 3 + [""] * 3
+    assert "'CMAE' seeds 0-2: device unknown, so seconds may not compare" in sort_out(trials, study).notes
+
+
+def test_accuracies_that_may_all_be_fractions_are_questioned(build: Callable) -> None:
+    study, trials = build({"MAE": [0.34, 0.35], "CMAE": [0.36, 0.37]})
+    assert any("multiply fractions by 100" in note for note in sort_out(trials, study).notes)

@@ -86,19 +86,19 @@ def test_one_seed_gives_a_difference_and_no_interval(build: Callable) -> None:
     row = effects_of(*build({"MAE": [34.0], "CMAE": [36.5]})).loc["CMAE"]
     assert (row["n"], row["mean"], row["delta"]) == (1, 36.5, 2.5)
     assert row[["std", "ci_low", "ci_high", "p", "p_holm", "dz"]].isna().all()
-    assert "n too small" in row["verdict"]
+    assert "a single paired seed" in row["verdict"]
 
 
 def test_the_same_variant_under_two_names_differs_by_exactly_zero(build: Callable) -> None:
     row = effects_of(*build({"MAE": [34.0, 35.1, 33.3], "again": [34.0, 35.1, 33.3]})).loc["again"]
     assert (row["delta"], row["ci_low"], row["ci_high"]) == (0.0, 0.0, 0.0)
-    assert row["verdict"] == "identical numbers"
+    assert row["verdict"].startswith("inconclusive; the same number of right answers in every seed")
 
 
-def test_a_constant_difference_is_never_told_apart(build: Callable) -> None:
+def test_a_constant_difference_is_never_a_detected_one(build: Callable) -> None:
     row = effects_of(*build({"MAE": [34.0, 35.0], "CMAE": [35.0, 36.0]})).loc["CMAE"]
     assert (row["delta"], row["ci_low"], row["ci_high"]) == (1.0, 1.0, 1.0)
-    assert row["verdict"] == "the same difference in every seed, no noise to test by"
+    assert row["verdict"] == "inconclusive; the same difference in every seed leaves no noise to test by"
 
 
 def test_a_variant_without_a_pair_keeps_its_row(build: Callable) -> None:
@@ -247,3 +247,34 @@ def test_predictions_of_another_metric_are_not_used(build: Callable) -> None:
     study, trials = build({"MAE": [34.0, 35.0], "CMAE": [36.0, 36.5]})
     comparison = compare(sort_out(trials, study), METRIC, correct)
     assert all(effect.two_way is None for effect in comparison.effects)
+
+
+def test_a_planned_comparison_whose_variant_was_removed_stays_in_the_family(
+    build: Callable, noisy: Callable
+) -> None:
+    values = noisy(4, 5)
+    planned = tuple((variant, "depth 8") for variant in list(values)[1:])
+    whole = effects_of(*build(values))
+    del values["depth 5"]
+    study, trials = build(values, planned_family=planned)
+    left = effects_of(study, trials)
+    smallest = left["p"].idxmin()
+    # Holm's first step multiplies by the planned three, not by the two that are left.
+    assert left.loc[smallest, "p_holm"] == pytest.approx(3 * left.loc[smallest, "p"])
+    assert left.loc[smallest, "among"] == whole.loc[smallest, "among"] == 3
+
+
+def test_a_contrast_added_after_looking_is_compared_outside_the_family(
+    build: Callable, noisy: Callable
+) -> None:
+    study, trials = build(
+        noisy(3, 5),
+        contrasts=(("depth 7", "depth 8"), ("depth 6", "depth 7")),
+        planned_family=(("depth 7", "depth 8"),),
+    )
+    comparison = compare(sort_out(trials, study), METRIC)
+    [added] = comparison.others
+    assert (added.variant, added.against, added.family) == ("depth 6", "depth 7", "exploratory")
+    assert math.isnan(added.p_holm)
+    [declared] = comparison.declared
+    assert declared.p_holm == declared.paired.p

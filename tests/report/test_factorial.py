@@ -12,8 +12,9 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from cmae_ablate.report.cells import sort_out
-from cmae_ablate.report.factorial import analyse
-from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.factorial import Factorial, analyse
+from cmae_ablate.report.findings import find
+from cmae_ablate.report.frame import ReportExtras, StudyDescription
 
 FACTORS = {"the crop's name": ("random_resized", "contrastive"), "C(seed)": ("none", "moco_v3", "simclr")}
 
@@ -67,6 +68,7 @@ def test_a_combination_without_cells_stops_the_analysis_aloud(build: Callable) -
     assert result is not None
     assert result.anova.empty
     assert result.notes == ("no analysis of variance: 1 combinations have no complete cell",)
+    assert {term.n for term in result.terms} == {0}
 
 
 def test_one_seed_leaves_nothing_to_estimate_the_noise_from(build: Callable) -> None:
@@ -78,3 +80,105 @@ def test_one_seed_leaves_nothing_to_estimate_the_noise_from(build: Callable) -> 
 def test_a_one_factor_study_has_no_factorial_analysis(build: Callable, noisy: Callable) -> None:
     study, trials = build(noisy(3, 3))
     assert analyse(sort_out(trials, study)) is None
+
+
+CUBE = {"a": ("off", "on"), "b": ("off", "on"), "c": ("off", "on")}
+
+
+def crossed(
+    build: Callable,
+    factors: dict[str, tuple[str, ...]],
+    value: Callable[[dict[str, str], int], float],
+    seeds: int,
+) -> Factorial:
+    """A grid whose cell values are given by level and seed."""
+    levels = {" + ".join(c): dict(zip(factors, c, strict=True)) for c in itertools.product(*factors.values())}
+    values = {label: [value(own, seed) for seed in range(seeds)] for label, own in levels.items()}
+    found = analyse(sort_out(*reversed(build(values, factors=factors, levels=levels, report=()))))
+    assert found is not None
+    return found
+
+
+def test_estimates_and_intervals_are_the_textbooks_for_two_by_two(build: Callable) -> None:
+    # By hand. Cells (seed 0, 1, 2); effects of seeds, a (+2), b (+1), none of a x b, and these errors:
+    errors = {("off", "off"): (0.1, -0.2, 0.1), ("off", "on"): (-0.3, 0.1, 0.2)}
+    errors |= {("on", "off"): (0.2, 0.2, -0.4), ("on", "on"): (0.0, -0.1, 0.1)}
+    found = crossed(
+        build,
+        {"a": ("off", "on"), "b": ("off", "on")},
+        lambda own, seed: (
+            30 + seed + 2 * (own["a"] == "on") + (own["b"] == "on") + errors[own["a"], own["b"]][seed]
+        ),
+        3,
+    )
+    a, b, both = found.family
+    # All row sums of the errors are zero, so that the estimates are the effects themselves.
+    assert [round(t.estimate, 12) for t in (a, b, both)] == [2.0, 1.0, 0.0]
+    # Residual: errors less their seed means (all 0), squared and summed over (3 - 1) x (4 - 1) = 6 df.
+    squares = sum(e * e for row in errors.values() for e in row)
+    error = (squares / 6) ** 0.5 * (4 / 12) ** 0.5  # of a difference of two means of 6 cells
+    assert a.ci_high - a.estimate == pytest.approx(2.446912 * error, rel=1e-6)  # t(0.975, 6)
+    assert both.ci_high - both.estimate == pytest.approx(2 * 2.446912 * error, rel=1e-6)
+    # Each seed's own contrast of a: (0.2 + 0.0 - 0.1 + 0.3) / 2 and so on: 0.2, 0.1, -0.3 around 2.
+    assert a.paired.noise == pytest.approx(((0.2**2 + 0.1**2 + 0.3**2) / 2) ** 0.5)
+
+
+def test_holm_covers_main_effects_and_interactions_and_nothing_else(build: Callable) -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.normal(0, 1, (8, 4))
+    order = itertools.count()
+    rows: dict[str, int] = {}
+
+    def value(own: dict[str, str], seed: int) -> float:
+        row = rows.setdefault("".join(own.values()), next(order) if seed == 0 else 0)
+        return 34 + seed + noise[row, seed]
+
+    table = crossed(build, CUBE, value, 4).table.set_index("term")
+    terms = [term for term in table.index if term not in ("seed", "residual")]
+    assert len(terms) == 6
+    p = table.loc[terms, "p"].sort_values()
+    running, expected = 0.0, {}
+    for rank, (term, own) in enumerate(p.items()):  # Holm 1979, step down
+        running = max(running, min(1.0, (6 - rank) * own))
+        expected[term] = running
+    for term in terms:
+        assert table.loc[term, "p_holm"] == pytest.approx(expected[term], rel=1e-9)
+    assert table.loc[["seed", "residual"], "p_holm"].isna().all()
+
+
+def test_a_main_effect_that_f_finds_reaches_the_answer(build: Callable) -> None:
+    # Three seeds, 2 x 2 x 2, a true effect of 1 at noise 0.5: power .99 of F, .18 of the old answer.
+    rng = np.random.default_rng(4)
+    found = 0
+    for _ in range(20):
+        noise = iter(rng.normal(0, 0.5, 24))
+        levels = {" + ".join(c): dict(zip(CUBE, c, strict=True)) for c in itertools.product(*CUBE.values())}
+        base = rng.normal(34, 2, 3)
+        values = {v: [b + (own["a"] == "on") + next(noise) for b in base] for v, own in levels.items()}
+        study, trials = build(values, factors=CUBE, levels=levels, report=())
+        answer = find(study, trials, None, ReportExtras()).answer
+        found += "a: \u2018on\u2019 is higher than \u2018off\u2019" in answer.headline
+    assert found >= 15  # of 20, at a power of .93
+
+
+def test_null_grids_show_a_term_in_no_more_than_five_percent(build: Callable) -> None:
+    rng = np.random.default_rng(5)
+    studies, wrong = 40, 0
+    for _ in range(studies):
+        noise = iter(rng.normal(0, 1, 24))
+        result = crossed(build, CUBE, lambda own, seed, noise=noise: 34 + seed + next(noise), 3)
+        wrong += any(term.p_holm < 0.05 for term in result.family)
+    assert wrong <= 7  # more than that has a chance of 1 in 1,000 at 5 %; uncorrected terms show in 24 %
+
+
+def test_levels_of_a_factor_with_several_are_compared_with_the_references(build: Callable) -> None:
+    factors = {"size": ("s", "m", "l"), "crop": ("plain", "box")}
+    gain = {"s": 0.0, "m": 0.0, "l": 3.0}
+    rng = np.random.default_rng(3)
+    found = crossed(build, factors, lambda own, seed: 30 + seed + gain[own["size"]] + rng.normal(0, 0.2), 4)
+    by_name = {term.name: term for term in found.terms}
+    assert by_name["size: l"].estimate == pytest.approx(3.0, abs=0.4)
+    assert by_name["size: l"].p_holm >= by_name["size"].p_holm
+    assert by_name["size: m"].p_holm > 0.05
+    assert np.isnan(by_name["size"].estimate)
+    assert {t.name for t in found.family} == {"size", "crop", "size \u00d7 crop"}

@@ -11,10 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report import read_controls, read_trials
+from cmae_ablate.report import read_controls, read_controls_beside, read_trials
 from cmae_ablate.report.cells import sort_out
 from tests.report.conftest import build_study
 
+NO_NUMBERS = (
+    "23_5",
+    "1e400",
+    "inf",
+    "-inf",
+    "nan",
+    "NaN",
+    "Infinity",
+    "\uff13\uff14",
+    "\u0663\u0664",
+    "0x1F",
+    "1e",
+)
+BOTH = "variant,seed,state,linear_probe.top1,knn.top1\nMAE,0,COMPLETE,34.5,0.17\nMAE,1,COMPLETE,35.5,0.18\n"
 GOOD = "variant,seed,state,linear_probe.top1\nMAE,0,COMPLETE,34.5\n"
 
 
@@ -32,6 +46,27 @@ GOOD = "variant,seed,state,linear_probe.top1\nMAE,0,COMPLETE,34.5\n"
         (GOOD + "MAE,0,COMPLETE,34.9\n", ":3: variant 'MAE' has seed 0 already on line 2"),
         ("variant,seed,state,state,linear_probe.top1\n", "column 'state' stands there twice"),
         ('variant,seed,state,linear_probe.top1\n"MAE,0', "is not a CSV file"),
+        (GOOD.replace(",", ";"), "fields are separated by semicolons; separate them by commas"),
+        (GOOD.replace(",", "\t"), "fields are separated by tabs; separate them by commas"),
+        (
+            GOOD.replace("variant,", ",variant,").replace("MAE,", "0,MAE,"),
+            "column 1 has no name; name or delete it",
+        ),
+        (
+            GOOD.replace("34.5", "167"),
+            ":2: linear_probe.top1 is 167, and an accuracy is from 0 to 100 percent",
+        ),
+        (GOOD.replace("34.5", "-1"), ":2: linear_probe.top1 is -1, and an accuracy"),
+        *(
+            (GOOD.replace("34.5", text), f":2: linear_probe.top1 is '{text}', not a number")
+            for text in NO_NUMBERS
+        ),
+        *((GOOD.replace(",0,", f",{text},"), f":2: seed is '{text}'") for text in NO_NUMBERS),
+        (
+            GOOD + "small,0,COMPLETE,0.35\n",
+            ":3: linear_probe.top1 is 0.35 where other variants have 34.5 to 34.5",
+        ),
+        (BOTH, ":2: knn.top1 is 0.17: all of this column lies between 0 and 1"),
     ],
 )
 def test_a_malformed_file_is_refused_with_place_and_fault(
@@ -111,3 +146,47 @@ def test_a_frame_with_a_cell_twice_is_refused(build: Callable) -> None:
     study, trials = build({"MAE": [1.0, 2.0]})
     with pytest.raises(UserError, match="variant 'MAE' has seed 1 twice"):
         sort_out(pd.concat([trials, trials.iloc[1:]]), study)
+
+
+def test_an_accuracy_below_one_percent_is_read_as_such(tmp_path: Path, build: Callable) -> None:
+    # A collapsed encoder at the chance of 200 classes: 0.5 %, and no fraction of 17 %.
+    path = tmp_path / "trials.csv"
+    path.write_text(GOOD.replace("34.5", "17.0") + "small,0,COMPLETE,0.5\n")
+    study, _ = build({"MAE": [1.0], "small": [1.0]})
+    assert read_trials(path, study)["linear_probe.top1"].tolist() == [17.0, 0.5]
+
+
+CONTROLS = "control,variant,seed,linear_probe.top1\nrandom init,,0,14.7\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (CONTROLS.replace(",,", ",depth 3,"), "no variant of this one is called 'depth 3'"),
+        (
+            CONTROLS.replace("top1", "top1,fine_tune.top1").replace("14.7", "14.7,20"),
+            "no column 'fine_tune.top1'",
+        ),
+        ("control,variant,seed,knn.top1\nrandom init,,0,14.7\n", "it has no column 'linear_probe.top1'"),
+        (CONTROLS.replace(",,0", ",,7"), "no trial has seed 7"),
+    ],
+)
+def test_controls_of_another_study_beside_the_csv_are_left_out_aloud(
+    text: str, why: str, tmp_path: Path, build: Callable
+) -> None:
+    study, trials = build({"MAE": [34.0, 35.0]})
+    trials.to_csv(tmp_path / "trials.csv", index=False)
+    (tmp_path / "controls.csv").write_text(text)
+    controls, notes = read_controls_beside(tmp_path / "trials.csv", trials, study)
+    assert controls is None
+    assert "left out, it is of another study" in notes[0]
+    assert why in notes[0]
+
+
+def test_controls_of_this_study_beside_the_csv_are_read(tmp_path: Path, build: Callable) -> None:
+    study, trials = build({"MAE": [34.0, 35.0]})
+    (tmp_path / "controls.csv").write_text(CONTROLS)
+    controls, notes = read_controls_beside(tmp_path / "trials.csv", trials, study)
+    assert notes == ()
+    assert controls is not None
+    assert controls["linear_probe.top1"].tolist() == [14.7]

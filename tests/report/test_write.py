@@ -49,6 +49,7 @@ def report(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Report:
 def test_the_contracts_files_are_written(report: Report) -> None:
     _, out, files = report
     promised = {"table.csv", "table.md", "table.tex", "table.png", "effects.csv", "effects.png", "index.html"}
+    promised |= {"answer.json", "control_effects.csv"}
     assert promised <= {path.name for path in out.iterdir()}
     assert set(files.paths) == {path.name for path in out.iterdir()}
 
@@ -127,3 +128,11 @@ def test_a_metric_to_show_that_is_not_there_is_noted(
 def test_the_report_needs_no_torch() -> None:
     code = "import sys, cmae_ablate.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_tie_of_other_weights_shows_no_interval_of_no_width(build: Callable, tmp_path: Path) -> None:
+    # Two encoders, 12 test images, the same number of right answers: nothing is known to within 0.00 points.
+    study, trials = build({"MAE": [25.0, 100 / 3], "CMAE": [25.0, 100 / 3]})
+    write_report(study, trials, None, tmp_path)
+    assert "[0.00, 0.00]" not in (tmp_path / "table.md").read_text()
+    assert "0.00 (alike in every seed)" in (tmp_path / "table.md").read_text()

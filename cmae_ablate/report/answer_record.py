@@ -1,0 +1,110 @@
+"""`answer.json`: the answer as data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cmae_ablate.report.controls import Sensitivity
+from cmae_ablate.report.effects import DECLARED, Comparison, Effect
+from cmae_ablate.report.factorial import TIMES, Term
+from cmae_ablate.report.verdict import Verdict, judge, judge_term
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One comparison with its verdict, as `answer.json` lists it.
+
+    Attributes:
+        variant: A variant, or a term of a grid.
+        against: A variant, or the level that a grid's effect is measured from.
+        family: `declared`, in Holm's family, or `exploratory`.
+        resolution: Half the 95 % interval over the gain of pretraining; NaN where that is unknown.
+    """
+
+    variant: str
+    against: str
+    family: str
+    verdict: Verdict
+    delta: float
+    ci_low: float
+    ci_high: float
+    n: int
+    p_holm: float
+    resolution: float
+
+
+def judged_all(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> tuple[Judged, ...]:
+    """A grid's terms, where they are the declared family, and every comparison of two variants."""
+    return (
+        *(_judged_term(term, comparison, sensitivity) for term in terms),
+        *(_judged(effect, comparison, sensitivity) for effect in comparison.contrasts),
+    )
+
+
+def _judged(effect: Effect, comparison: Comparison, sensitivity: Sensitivity) -> Judged:
+    result = effect.paired
+    return Judged(
+        effect.variant,
+        effect.against,
+        effect.family,
+        judge(effect, comparison.sensitive),
+        result.delta,
+        result.ci_low,
+        result.ci_high,
+        result.n,
+        effect.p_holm,
+        sensitivity.resolution(result.ci_low, result.ci_high),
+    )
+
+
+def _judged_term(term: Term, comparison: Comparison, sensitivity: Sensitivity) -> Judged:
+    return Judged(
+        term.name,
+        TIMES.join(term.base),
+        DECLARED,
+        judge_term(term, comparison.sensitive),
+        term.estimate,
+        term.ci_low,
+        term.ci_high,
+        term.n,
+        term.p_holm,
+        sensitivity.resolution(term.ci_low, term.ci_high),
+    )
+
+
+def record(
+    text: str, judged: Sequence[Judged], sensitivity: Sensitivity, comparison: Comparison
+) -> Mapping[str, object]:
+    """`answer.json`: strict JSON, with null where there is no number."""
+    study, gain = comparison.description, sensitivity.gain
+    return {
+        "question": study.question,
+        "metric": study.metric,
+        "sensitive": sensitivity.sensitive,
+        "text": text,
+        "verdicts": [
+            {
+                "variant": each.variant,
+                "against": each.against,
+                "family": each.family,
+                "verdict": str(each.verdict),
+                "delta": _known(each.delta),
+                "ci_low": _known(each.ci_low),
+                "ci_high": _known(each.ci_high),
+                "n": each.n,
+                "p_holm": _known(each.p_holm),
+                "resolution": _known(each.resolution),
+            }
+            for each in judged
+        ],
+        "gain": _known(gain.paired.delta) if gain is not None else None,
+        "plan": None
+        if study.plan is None
+        else {"recorded": study.plan.recorded, "changes": list(study.plan.changes)},
+    }
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,88 @@
+"""From cells and controls to every number and sentence of a report, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from cmae_ablate.report.answer import Answer, answer
+from cmae_ablate.report.baseline_check import baseline_check
+from cmae_ablate.report.cells import Cells, sort_out
+from cmae_ablate.report.controls import ControlEffect, Sensitivity, control_effects, sensitivity
+from cmae_ablate.report.effects import Comparison, compare
+from cmae_ablate.report.factorial import Factorial, analyse
+from cmae_ablate.report.frame import ReportExtras, StudyDescription
+from cmae_ablate.report.gallery import Gallery, gather
+from cmae_ablate.report.localisation import Localisation, localisation
+from cmae_ablate.report.worth import resolution_sentence
+
+NO_PLAN = (
+    "nothing is known of an analysis plan: whether contrasts, margin and seeds were declared beforehand "
+    "cannot be said"
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything computed before anything is written."""
+
+    cells: Cells
+    comparison: Comparison
+    further: tuple[Comparison, ...]
+    controls: tuple[ControlEffect, ...]
+    sensitivity: Sensitivity
+    answer: Answer
+    resolution: str
+    factorial: Factorial | None
+    localised: Localisation | None
+    galleries: tuple[Gallery, ...]
+    notes: tuple[str, ...]
+
+
+def find(
+    description: StudyDescription, trials: pd.DataFrame, controls: pd.DataFrame | None, extras: ReportExtras
+) -> Findings:
+    """Everything that a report says, before a word of it is written.
+
+    Raises:
+        UserError: `trials` cannot be a table of cells.
+    """
+    cells = sort_out(trials, description)
+    beside = [metric for metric in description.report if metric != description.metric]
+    known = [metric for metric in beside if metric in cells.rows.columns]
+    galleries = (
+        gather("Reconstructions", extras.reconstructions, description.variants),
+        gather("Crop boxes", extras.crop_boxes, description.variants),
+    )
+    localised = localisation(extras.curves, description)
+    further = tuple(compare(cells, metric, thorough=False) for metric in known)
+    decisive = compare(cells, description.metric, extras.correct, clusters=extras.clusters)
+    against_controls = control_effects(decisive, controls)
+    seen = sensitivity(decisive, against_controls)
+    comparison = replace(decisive, sensitive=seen.sensitive)
+    notes = (
+        *extras.notes,
+        *cells.notes,
+        *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
+        *(f"'{variant}', seed {seed}: {warning}" for (variant, seed), warning in extras.warnings.items()),
+        *(localised.notes if localised else ()),
+        *(note for gallery in galleries for note in gallery.notes),
+        *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
+        *([NO_PLAN] if description.plan is None else []),
+    )
+    factorial = analyse(cells)
+    terms = factorial.terms if factorial is not None and cells.description.tests_terms else ()
+    return Findings(
+        cells=cells,
+        comparison=comparison,
+        further=further,
+        controls=against_controls,
+        sensitivity=seen,
+        answer=answer(comparison, cells, seen, factorial),
+        resolution=resolution_sentence(comparison, seen, terms),
+        factorial=factorial,
+        localised=localised,
+        galleries=galleries,
+        notes=notes,
+    )

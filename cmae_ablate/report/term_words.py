@@ -1,0 +1,90 @@
+"""A grid's answer: its main effects and two-way interactions, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from cmae_ablate.report.cells import SECONDS, Cells, cost_of
+from cmae_ablate.report.effects import Comparison
+from cmae_ablate.report.factorial import LEVEL, Term
+from cmae_ablate.report.stats import ALPHA
+from cmae_ablate.report.verdict import Verdict, judge_term
+from cmae_ablate.report.wording import (
+    Metric,
+    counted,
+    is_or_are,
+    listing,
+    p_phrase,
+    quoted,
+    ratio,
+    seeds_phrase,
+)
+
+
+def answer_by_terms(
+    terms: Sequence[Term], comparison: Comparison, cells: Cells
+) -> tuple[str, tuple[str, ...]]:
+    """A grid by its main effects and two-way interactions."""
+    metric, sensitive = comparison.metric, comparison.sensitive
+    if all(term.n == 0 for term in terms):
+        return "Incomplete: no seed has every combination of the grid complete.", ()
+    lines = tuple(_term_line(term, metric, sensitive, cells) for term in terms)
+    seeds = seeds_phrase([max(term.n for term in terms)])
+    family = [term for term in terms if term.kind != LEVEL]
+    clauses = list(_term_clauses(terms, sensitive))
+    if not clauses:
+        what = f"none of {len(family)} main effects and two-way interactions is detected"
+        return f"Inconclusive ({seeds}): {what} in {metric.words}.", lines
+    still_open = sum(not term.p_holm < ALPHA for term in family)
+    if still_open:
+        clauses.append(f"{counted(still_open, 'other term')} {is_or_are(still_open)} inconclusive")
+    what = f"{metric.words}, {seeds}, each averaged over the other factors"
+    return f"{'; '.join(clauses)} ({what}).", lines
+
+
+def _term_clauses(terms: Sequence[Term], sensitive: bool | None) -> Iterator[str]:
+    """What is detected, a clause each; several levels that differ only as a whole are said to."""
+    found = [t for t in terms if judge_term(t, sensitive) in (Verdict.HIGHER, Verdict.LOWER)]
+    yield from map(_term_clause, found)
+    for term in terms:
+        if not term.levels and term.p_holm < ALPHA and term.factors not in [t.factors for t in found]:
+            yield f"{term.name}: its levels differ, though no single one from the reference's"
+
+
+def _term_clause(term: Term) -> str:
+    direction = "higher" if term.estimate > 0 else "lower"
+    if len(term.factors) == 1:
+        return f"{term.factors[0]}: {quoted(term.levels[0])} is {direction} than {quoted(term.base[0])}"
+    more = "more" if term.estimate > 0 else "less"
+    parts = " and ".join(quoted(level) for level in term.levels)
+    return f"{listing(term.factors)}: {parts} together give {more} than the sum of both alone"
+
+
+def _term_line(term: Term, metric: Metric, sensitive: bool | None, cells: Cells) -> str:
+    verdict = judge_term(term, sensitive)
+    if verdict is Verdict.INCOMPLETE:
+        return f"{term.name}: incomplete, no seed has every combination complete."
+    blind = verdict is Verdict.INSENSITIVE
+    p = "not tested" if math.isnan(term.p_holm) else f"Holm p {p_phrase(term.p_holm)}"
+    if not term.levels:
+        seen = "its levels differ" if term.p_holm < ALPHA and not blind else str(verdict)
+        return f"{term.name}: {seen}{'' if blind else f', {p}'}."
+    parts = [f"{term.name} ({term.contrast}): {verdict}", f"{metric.signed(term.estimate)}{metric.unit}"]
+    if not math.isnan(term.ci_low):
+        parts.append(metric.confidence(term.ci_low, term.ci_high))
+    parts += [f"n = {term.n}", *([] if blind else [p])]
+    return f"{', '.join(parts)}{_cost(term, cells)}."
+
+
+def _cost(term: Term, cells: Cells) -> str:
+    """What a level costs beside its base, over the other factors; nothing for interactions."""
+    if len(term.factors) > 1:
+        return ""
+    levels = cells.description.levels
+    ours, theirs = (
+        [cost_of(cells, SECONDS, v) for v in levels if levels[v].get(term.factors[0]) == level]
+        for level in (term.levels[0], term.base[0])
+    )
+    quotient = sum(ours) / sum(theirs) if theirs and sum(theirs) > 0 else math.nan
+    return "" if math.isnan(quotient) else f", at {ratio(quotient)} the pretraining time"

@@ -1,0 +1,61 @@
+"""Variants without a detectable gain over an encoder before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from cmae_ablate.report.baseline_check import baseline_check
+from cmae_ablate.report.cells import sort_out
+from cmae_ablate.report.effects import compare
+from tests.report.conftest import METRIC
+
+VALUES = {"MAE": [30.0, 32.0, 31.0], "CMAE": [34.0, 36.0, 35.2]}
+
+
+def said(build: Callable, rows: list[tuple[str, str, float | None, float]]) -> list[str]:
+    study, trials = build(VALUES)
+    controls = pd.DataFrame(rows, columns=["control", "variant", "seed", METRIC])
+    return list(baseline_check(compare(sort_out(trials, study), METRIC), controls))
+
+
+def untrained(*values: float, owner: str = "") -> list[tuple[str, str, float | None, float]]:
+    return [("random init", owner, float(seed), value) for seed, value in enumerate(values)]
+
+
+def test_who_does_not_beat_the_untrained_encoder_is_named_with_what_to_do(build: Callable) -> None:
+    [note] = said(build, untrained(31.0, 33.0, 32.4))
+    assert note.startswith("'MAE' (\u22121.13 points [")
+    assert "before any training" in note
+    assert "train longer" in note
+    assert "CMAE" not in note
+
+
+def test_a_larger_mean_alone_is_no_gain(build: Callable) -> None:
+    # MAE is 1.00 above on average, by differences of 4, -1 and 0: p = 0.58 by hand.
+    [note] = said(build, untrained(26.0, 33.0, 31.0))
+    assert note.startswith("'MAE' (+1.00 points [")
+
+
+def test_pairing_by_seed_detects_what_two_means_would_hide(build: Callable) -> None:
+    # Spread over seeds 1.0, difference 0.5 in each to within 0.1.
+    assert said(build, untrained(29.5, 31.4, 30.6)) == []
+
+
+def test_a_control_of_its_own_encoder_counts_for_its_variant_alone(build: Callable) -> None:
+    [note] = said(
+        build, [*untrained(40.0, 41.0, 42.0, owner="CMAE"), *untrained(20.0, 21.2, 20.5, owner="MAE")]
+    )
+    assert note.startswith("'CMAE' ")
+
+
+def test_a_reference_level_with_raw_pixels_is_named(build: Callable) -> None:
+    [note] = said(build, [("raw pixels", "", None, 31.0)])
+    assert note.startswith("'MAE' (0.00 points")
+    assert "raw pixels" in note
+
+
+def test_without_controls_nothing_is_said(build: Callable) -> None:
+    study, trials = build(VALUES)
+    assert list(baseline_check(compare(sort_out(trials, study), METRIC), None)) == []
