@@ -35,14 +35,22 @@ class Split:
         images: RGB, (n, 3, H, W) uint8, memory-mapped copy-on-write: writing to it never reaches the disk.
         labels: Class of each image in [0, num_classes), (n,) int64.
         boxes: Top, left, bottom, right of the object in [0, 1], (n, 4) float32; NaN where unknown.
+        groups: Which images have a source in common (a photograph, a place), (n,) int32: images of one group
+            are no independent draws, so an interval over images resamples groups. None where all are.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     boxes: NDArray[np.float32]
+    groups: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def arrays(self) -> tuple[NDArray[np.generic], ...]:
+        """All arrays that there are, in a fixed order."""
+        known = (self.images, self.labels, self.boxes)
+        return known if self.groups is None else (*known, self.groups)
 
 
 class ArrayWriter:
@@ -66,10 +74,10 @@ class ArrayWriter:
         self._notices.append(message)
         self._tell(message)
 
-    def allocate(self, split: str, count: int) -> Split:
+    def allocate(self, split: str, count: int, *, grouped: bool = False) -> Split:
         """Make room for `count` images of `train`, `validation` or `test`, and return it for writing.
 
-        Every image and label must be filled in; boxes start as NaN.
+        Every image, label and (where `grouped`) group must be filled in; boxes start as NaN.
         """
         assert split in SPLITS, split
         assert self._class_names, "describe() comes first"
@@ -79,9 +87,12 @@ class ArrayWriter:
             images=_reserve(self._folder / f"{split}.images.npy", (count, 3, size, size), np.uint8),
             labels=_reserve(self._folder / f"{split}.labels.npy", (count,), np.int64),
             boxes=_reserve(self._folder / f"{split}.boxes.npy", (count, 4), np.float32),
+            groups=_reserve(self._folder / f"{split}.groups.npy", (count,), np.int32) if grouped else None,
         )
         reserved.labels[:] = -1
         reserved.boxes[:] = np.nan
+        if reserved.groups is not None:
+            reserved.groups[:] = -1
         self._splits[split] = reserved
         return reserved
 
@@ -91,7 +102,8 @@ class ArrayWriter:
         for name, split in self._splits.items():
             in_range = (split.labels >= 0) & (split.labels < len(self._class_names))
             assert in_range.all(), f"{name}: {np.count_nonzero(~in_range)} images have no valid label"
-            for array in (split.images, split.labels, split.boxes):
+            assert split.groups is None or (split.groups >= 0).all(), f"{name}: images have no group"
+            for array in split.arrays():
                 assert isinstance(array, np.memmap)
                 array.flush()
         mean, std = _channel_statistics(self._splits["train"].images)
@@ -146,7 +158,7 @@ def digest_of(
     """
     digest = hashlib.sha256(json.dumps(list(class_names)).encode())
     for name in SPLITS:
-        for array in (splits[name].images, splits[name].labels, splits[name].boxes):
+        for array in splits[name].arrays():
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             for index, chunk in enumerate(_chunks(array)):
                 digest.update(chunk.tobytes())

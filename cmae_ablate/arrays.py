@@ -280,6 +280,7 @@ def _open(folder: Path) -> DataArrays:
             images=np.load(folder / f"{split}.images.npy", mmap_mode="c"),
             labels=np.load(folder / f"{split}.labels.npy"),
             boxes=np.load(folder / f"{split}.boxes.npy"),
+            groups=np.load(groups) if (groups := folder / f"{split}.groups.npy").exists() else None,
         )
         for split in SPLITS
     }

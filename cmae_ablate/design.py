@@ -16,14 +16,14 @@ from cmae_ablate.study_file import Study
 from cmae_ablate.study_keys import BUDGETS, Factor
 
 Levels = dict[str, str]
+Contrast = tuple[str, str]
+"""A variant's label, and that of the one it is compared with."""
 ControlKind = Literal["random init", "raw pixels", "positive control", "evaluation"]
 """What a control is; `evaluation` where an evaluation is itself one, as `from_scratch` is."""
 RANDOM_INIT: Final = "random init"
 RAW_PIXELS: Final = "raw pixels"
 POSITIVE: Final = "positive control"
 EVALUATION: Final = "evaluation"
-Contrast = tuple[str, str]
-"""A variant's label, and that of the one it is compared with."""
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,46 @@ def test_boxes_are_unknown_until_they_are_written(tmp_path: Path) -> None:
     assert np.isnan(data.train.boxes).all()
 
 
+class Grouped(Noise):
+    """Noise of which images 0 and 1 share a source, 2 and 3 the next, and so on."""
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        rng = np.random.default_rng(self.seed)
+        writer.describe("noise", ["even", "odd"], 8)
+        for split, count in COUNTS.items():
+            rows = writer.allocate(split, count, grouped=True)
+            rows.images[:] = rng.integers(0, 256, rows.images.shape)
+            rows.labels[:] = np.arange(count) % 2
+            assert rows.groups is not None
+            rows.groups[:] = np.arange(count) // 2
+        rows.boxes[0] = (0.1, 0.2, 0.3, 0.4)
+
+
+def test_groups_that_were_written_are_opened(tmp_path: Path) -> None:
+    groups = prepare(Grouped("grouped"), tmp_path, notice=ignore).train.groups
+    assert groups is not None
+    assert (groups.dtype, groups.tolist()) == (np.int32, [0, 0, 1, 1, 2, 2])
+
+
+def test_data_without_groups_have_none_and_keep_their_digest(tmp_path: Path) -> None:
+    plain = prepare(Noise(), tmp_path, notice=ignore)
+    assert plain.train.groups is None
+    # Read off data that were prepared before there were groups.
+    assert plain.digest.startswith("cc165c71fd32ade0")
+
+
+def test_the_digest_changes_with_the_groups(tmp_path: Path) -> None:
+    plain, grouped = (prepare(data, tmp_path, notice=ignore) for data in (Noise(), Grouped("grouped")))
+    np.testing.assert_array_equal(plain.test.boxes, grouped.test.boxes)
+    assert plain.digest != grouped.digest
+
+
+def test_lost_groups_are_noticed_and_written_again(tmp_path: Path) -> None:
+    prepare(Grouped("grouped"), tmp_path, notice=ignore)
+    (tmp_path / "grouped" / "test.groups.npy").unlink()
+    assert prepare(Grouped("grouped"), tmp_path, notice=ignore).test.groups is not None
+
+
 def test_a_prepared_data_set_is_not_written_again(tmp_path: Path) -> None:
     dataset = Noise()
     first, second = (prepare(dataset, tmp_path, notice=ignore) for _ in range(2))

@@ -32,7 +32,8 @@ class StudyOptions:
     """The options that `run`, `plan`, `worker`, `status` and `report` share, as typed."""
 
     scale: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Another scale: cpu, gpu, paper, or a file.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Another scale: cpu, hour, tiny, gpu, paper, or a file."),
     ] = None
     settings: Settings = None
     seeds: Annotated[

@@ -100,19 +100,19 @@ def _reason(effect: Effect, comparison: Comparison) -> str:
     untestable = result.n < 2 or result.noiseless
     if untestable or is_equal(effect):
         return verdict(effect, comparison.metric, comparison.description.equivalence_margin)
-    if effect.power_n > result.n:
+    if effect.required_pairs > result.n:
         return f"n too small to tell with {result.n} paired seeds"
     return f"not told apart with {result.n} paired seeds"
 
 
 def _seeds_that_tell(effects: Sequence[Effect], comparison: Comparison) -> str:
     """How many seeds would tell, where the present ones are too few; nothing where none would or none is."""
-    if any(e.paired.noiseless or is_equal(e) or not e.power_n > e.paired.n > 1 for e in effects):
+    if any(e.paired.noiseless or is_equal(e) or not e.required_pairs > e.paired.n > 1 for e in effects):
         return ""
-    needed = [e.power_n for e in effects]
+    needed = [e.required_pairs for e in effects]
     if not all(map(math.isfinite, needed)):
         return ""
-    sizes = [e.power_size for e in effects]
+    sizes = [e.effect_of_interest for e in effects]
     least, most = (f"{end(needed):,.0f}" for end in (min, max))
     count = least if least == most else f"{least} to {most}"
     metric = comparison.metric

@@ -11,54 +11,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.effect import DECLARED, EXPLORATORY, REFERENCE, Effect
+from cmae_ablate.report.family import declared_prior, judged
 from cmae_ablate.report.frame import Cell, StudyDescription
-from cmae_ablate.report.power import pairs_to_tell, told_by
-from cmae_ablate.report.stats import (
-    Equivalence,
-    Paired,
-    Values,
-    bootstrap_interval,
-    equivalence,
-    holm,
-    paired,
+from cmae_ablate.report.power import (
+    Planning,
+    minimum_detectable_effect,
+    required_pairs,
+    required_pairs_interval,
 )
+from cmae_ablate.report.resolution import one_image, same_weights
+from cmae_ablate.report.stats import UNBOUNDED, Bounds, Values, bootstrap_interval, equivalence, paired
 from cmae_ablate.report.two_way import TwoWay, two_way
+from cmae_ablate.report.variance import PAIRED
 from cmae_ablate.report.wording import Metric
 
-REFERENCE, DECLARED, EXPLORATORY = "reference", "declared", "exploratory"
-
-
-@dataclass(frozen=True)
-class Effect:
-    """One variant against another, paired by seed.
-
-    Attributes:
-        family: `reference` (its own row, no comparison), `declared` (in Holm's family) or `exploratory`.
-        seeds: The paired seeds.
-        differences: One difference a paired seed.
-        paired: The statistics over these pairs; for the reference's own row over all its complete cells.
-        planned: The same over planned seeds alone, where seeds were added later.
-        p_holm: Holm-adjusted p; NaN outside the family.
-        power_size: The difference that `power_n` is for: the margin or one point, or the one seen if larger.
-        power_n: Paired seeds that would tell it with 80 % power.
-        told: The smallest difference that the present pairs tell with 80 % power.
-    """
-
-    variant: str
-    against: str
-    family: str
-    seeds: tuple[int, ...]
-    differences: tuple[float, ...]
-    paired: Paired
-    planned: Paired | None = None
-    bootstrap: tuple[float, float] = (math.nan, math.nan)
-    equivalence: Equivalence | None = None
-    two_way: TwoWay | None = None
-    power_size: float = math.nan
-    power_n: float = math.nan
-    told: float = math.nan
-    p_holm: float = math.nan
-    equivalence_p_holm: float = math.nan
+__all__ = ["DECLARED", "EXPLORATORY", "REFERENCE", "Comparison", "Effect", "Predictions", "compare"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +37,8 @@ class Comparison:
         effects: One per variant against the reference, in table order, the reference's own row included.
         others: Declared contrasts against something other than the reference.
         values: One row a seed, one column a variant.
+        variance: The variance that was tested by: what the study declares, or `paired` where its cells do not
+            allow that (see `variance.py`).
     """
 
     metric: Metric
@@ -76,6 +46,7 @@ class Comparison:
     effects: tuple[Effect, ...]
     others: tuple[Effect, ...]
     values: pd.DataFrame
+    variance: str = PAIRED
 
     @property
     def reference(self) -> Effect:
@@ -94,10 +65,16 @@ class Comparison:
 
 
 Predictions = Mapping[Cell, npt.NDArray[np.bool_]]
+Clusters = npt.NDArray[np.int64]
 
 
 def compare(
-    cells: Cells, metric: str, correct: Predictions | None = None, *, thorough: bool = True
+    cells: Cells,
+    metric: str,
+    correct: Predictions | None = None,
+    *,
+    clusters: Clusters | None = None,
+    thorough: bool = True,
 ) -> Comparison:
     """Compare every variant with the reference, and every declared contrast, on one metric.
 
@@ -105,23 +82,42 @@ def compare(
         cells: The study's cells.
         metric: A numeric column of theirs.
         correct: Per-image predictions that the metric counts, where they were kept.
+        clusters: What each of these images belongs to, where images of a kind are alike.
         thorough: Also bootstrap, equivalence and power: for the metric that decides.
     """
     study, values = cells.description, cells.by_seed(metric)
     family = [pair for pair in study.family if set(pair) <= set(study.variants)]
     pairs = [(variant, study.reference) for variant in study.variants]
     others = [pair for pair in dict.fromkeys(family) if pair[1] != study.reference]
+    named, kept = Metric.named(metric), correct or {}
+    possible = _possible(named, values)
+    step = one_image(values, len(next(iter(kept.values()))) if kept else None)
     effects = []
     for pair in [*pairs, *others]:
         both = values[list(dict.fromkeys(pair))].dropna()
         if pair[0] == pair[1]:
             effects.append(_own_row(pair[0], both))
             continue
-        effect = _paired_effect(pair, DECLARED if pair in family else EXPLORATORY, both, study.seeds)
-        effects.append(_deepened(effect, both, study, metric, correct or {}) if thorough else effect)
-    effects = _adjusted(effects)
+        effect = _paired_effect(
+            pair, DECLARED if pair in family else EXPLORATORY, both, study.seeds, possible
+        )
+        same = same_weights(cells.rows, *pair, effect.seeds)
+        effect = replace(effect, identical=same, one_image=step if named.is_accuracy else math.nan)
+        effects.append(_deepened(effect, both, study, kept, clusters) if thorough else effect)
+    prior = declared_prior(study.variance, effects, values)
+    effects = judged(effects, prior, possible)
+    if thorough:
+        interest = study.equivalence_margin if study.equivalence_margin is not None else named.worth_telling
+        effects = [e if e.family == REFERENCE else _planned(e, interest) for e in effects]
     own, other = effects[: len(pairs)], effects[len(pairs) :]
-    return Comparison(Metric.named(metric), study, tuple(own), tuple(other), values)
+    return Comparison(named, study, tuple(own), tuple(other), values, prior.kind if prior else PAIRED)
+
+
+def _possible(metric: Metric, values: pd.DataFrame) -> Bounds:
+    """What the metric can reach; unlimited where the numbers themselves are outside it."""
+    low, high = metric.possible
+    inside = values.isna() | ((values >= low) & (values <= high))
+    return (low, high) if inside.to_numpy().all() else UNBOUNDED
 
 
 def _own_row(reference: str, values: pd.DataFrame) -> Effect:
@@ -132,7 +128,9 @@ def _own_row(reference: str, values: pd.DataFrame) -> Effect:
     return Effect(reference, reference, REFERENCE, _seeds(values), (), result)
 
 
-def _paired_effect(pair: tuple[str, str], family: str, both: pd.DataFrame, planned_seeds: int) -> Effect:
+def _paired_effect(
+    pair: tuple[str, str], family: str, both: pd.DataFrame, planned_seeds: int, possible: Bounds
+) -> Effect:
     ours, theirs = _arrays(pair, both)
     planned = both.index < planned_seeds
     return Effect(
@@ -141,27 +139,27 @@ def _paired_effect(pair: tuple[str, str], family: str, both: pd.DataFrame, plann
         family=family,
         seeds=_seeds(both),
         differences=tuple(float(d) for d in ours - theirs),
-        paired=paired(ours, theirs),
-        planned=None if planned.all() else paired(ours[planned], theirs[planned]),
+        paired=paired(ours, theirs, possible),
+        planned=None if planned.all() else paired(ours[planned], theirs[planned], possible),
     )
 
 
 def _deepened(
-    effect: Effect, both: pd.DataFrame, study: StudyDescription, metric: str, correct: Predictions
+    effect: Effect,
+    both: pd.DataFrame,
+    study: StudyDescription,
+    correct: Predictions,
+    clusters: Clusters | None,
 ) -> Effect:
-    """The same effect with everything that only the deciding metric needs."""
-    pair, result, margin = (effect.variant, effect.against), effect.paired, study.equivalence_margin
+    """The same effect with the intervals and tests that only the deciding metric needs."""
+    pair, margin = (effect.variant, effect.against), study.equivalence_margin
     ours, theirs = _arrays(pair, both)
-    size = _size(result, margin, Metric.named(metric).worth_telling)
     predictions = [(correct.get((pair[0], s)), correct.get((pair[1], s))) for s in effect.seeds]
     return replace(
         effect,
         bootstrap=bootstrap_interval(ours - theirs),
         equivalence=None if margin is None else equivalence(ours, theirs, margin),
-        two_way=_two_way(predictions, result.delta),
-        power_size=size,
-        power_n=math.nan if result.noiseless else pairs_to_tell(size, result.noise),
-        told=math.nan if result.noiseless else told_by(result.n, result.noise),
+        two_way=_two_way(predictions, clusters, effect.paired.delta),
     )
 
 
@@ -170,16 +168,10 @@ def _arrays(pair: tuple[str, str], both: pd.DataFrame) -> tuple[Values, Values]:
     return ours, theirs
 
 
-def _size(result: Paired, margin: float | None, worth_telling: float) -> float:
-    """Nobody plans seeds for less than the margin or one point; a larger difference is planned for itself."""
-    sizes = [
-        s for s in (margin if margin is not None else worth_telling, abs(result.delta)) if not math.isnan(s)
-    ]
-    return max(sizes, default=math.nan)
-
-
 def _two_way(
-    predictions: Sequence[tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.bool_] | None]], delta: float
+    predictions: Sequence[tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.bool_] | None]],
+    clusters: Clusters | None,
+    delta: float,
 ) -> TwoWay | None:
     """The interval over seeds and images, where the predictions kept are those behind the table's numbers."""
     ours = [a for a, _ in predictions if a is not None]
@@ -188,7 +180,8 @@ def _two_way(
         return None
     if len({len(a) for a in (*ours, *theirs)}) > 1:
         return None
-    result = two_way(ours, theirs)
+    known = clusters if clusters is not None and len(clusters) == len(ours[0]) else None
+    result = two_way(ours, theirs, known)
     return result if math.isclose(result.delta, delta, abs_tol=1e-3) else None
 
 
@@ -196,12 +189,20 @@ def _seeds(both: pd.DataFrame) -> tuple[int, ...]:
     return tuple(int(s) for s in both.index)
 
 
-def _adjusted(effects: list[Effect]) -> list[Effect]:
-    """The same effects with Holm's correction over the declared ones."""
-    declared = [index for index, effect in enumerate(effects) if effect.family == DECLARED]
-    p_values = holm([effects[i].paired.p for i in declared])
-    equal = holm([e.p if (e := effects[i].equivalence) else math.nan for i in declared])
-    adjusted = list(effects)
-    for index, p, p_equal in zip(declared, p_values, equal, strict=True):
-        adjusted[index] = replace(effects[index], p_holm=p, equivalence_p_holm=p_equal)
-    return adjusted
+def _planned(effect: Effect, interest: float) -> Effect:
+    """The same effect with how many seeds it needs, at the level that the family needs."""
+    own, declared = effect.paired, effect.modelled
+    if own.noiseless:
+        return replace(effect, effect_of_interest=interest)
+    planning = (
+        Planning(own.noise, own.n, effect.among)
+        if declared is None
+        else Planning(declared.noise, own.n, effect.among, declared.df_per_pair, declared.prior_df)
+    )
+    return replace(
+        effect,
+        effect_of_interest=interest,
+        required_pairs=required_pairs(interest, planning),
+        required_pairs_interval=required_pairs_interval(interest, planning),
+        minimum_detectable_effect=minimum_detectable_effect(planning),
+    )

@@ -42,9 +42,15 @@ def _line(effect: Effect, comparison: Comparison) -> dict[str, object]:
         "std_delta": result.noise,
         "bootstrap_low": effect.bootstrap[0],
         "bootstrap_high": effect.bootstrap[1],
-        "power_size": effect.power_size,
-        "power_n": effect.power_n,
-        "told_at_n": effect.told,
+        "sim_low": effect.simultaneous[0],
+        "sim_high": effect.simultaneous[1],
+        "among": effect.among,
+        "effect_of_interest": effect.effect_of_interest,
+        "required_pairs": effect.required_pairs,
+        "required_pairs_low": effect.required_pairs_interval[0],
+        "required_pairs_high": effect.required_pairs_interval[1],
+        "minimum_detectable_effect": effect.minimum_detectable_effect,
+        "identical": effect.identical,
     }
     if margin is not None:
         equal = effect.equivalence
@@ -59,6 +65,17 @@ def _line(effect: Effect, comparison: Comparison) -> dict[str, object]:
         line |= {
             "two_way_low": effect.two_way.ci_low if effect.two_way else math.nan,
             "two_way_high": effect.two_way.ci_high if effect.two_way else math.nan,
+            "two_way_df": effect.two_way.df if effect.two_way else math.nan,
+            "two_way_clusters": effect.two_way.clusters if effect.two_way else math.nan,
+        }
+    if any(e.modelled for e in comparison.contrasts):
+        declared, kind = effect.modelled, comparison.variance
+        line |= {
+            f"{kind}_low": declared.ci_low if declared else math.nan,
+            f"{kind}_high": declared.ci_high if declared else math.nan,
+            f"{kind}_p": declared.p if declared else math.nan,
+            f"{kind}_df": declared.df if declared else math.nan,
+            "variance_ratio": declared.ratio if declared else math.nan,
         }
     if any(e.planned for e in comparison.contrasts):
         line |= {f"planned_{k}": getattr(planned, k) if planned else math.nan for k in _PLANNED}

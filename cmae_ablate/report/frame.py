@@ -31,6 +31,8 @@ class StudyDescription:
         protocols: Per metric a sentence with protocol, feature, layer and normalisation, for captions.
         notes: Free lines for the caption, such as the budget.
         equivalence_margin: Differences inside plus or minus this, in the metric's unit, count as equal.
+        variance: What the declared test estimates a difference's variance from: `paired`, `pooled` or
+            `moderated` (see `variance.py`).
         fingerprints: Expected fingerprint of each cell, where the study can tell.
         asked: How many of the planned seeds this run asked for, where not all (`--seeds`).
     """
@@ -49,6 +51,7 @@ class StudyDescription:
     protocols: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     equivalence_margin: float | None = None
+    variance: str = "paired"
     fingerprints: Mapping[Cell, str] = field(default_factory=dict)
     asked: int | None = None
 
@@ -74,6 +77,8 @@ class ReportExtras:
         crop_boxes: Per variant a picture of where its crops fall on a few training images.
         correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
             image order for all cells.
+        clusters: What each of these test images belongs to, (num_images,): its place where that is known,
+            else its class; images of one cluster are alike, so that clusters are the sample of images.
         warnings: Per cell a sentence about its encoder, such as that its features have collapsed.
         links: Per cell the address of its MLflow run.
         links_open: What to type for these addresses to open.
@@ -86,6 +91,7 @@ class ReportExtras:
     reconstructions: Mapping[str, Path] = field(default_factory=dict)
     crop_boxes: Mapping[str, Path] = field(default_factory=dict)
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    clusters: npt.NDArray[np.int64] | None = None
     warnings: Mapping[Cell, str] = field(default_factory=dict)
     links: Mapping[Cell, str] = field(default_factory=dict)
     links_open: str = ""

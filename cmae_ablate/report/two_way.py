@@ -1,10 +1,10 @@
-"""Seeds are one sample, test images another: an interval that resamples both.
+"""Seeds are one sample, test images another: an interval that speaks of both.
 
-With few test images the t interval over seeds is too narrow as a statement about new images. Seeds and
-images are crossed (every seed's network sees every image), so both are resampled independently and a cell is
-weighted with the product: the pigeonhole bootstrap (Owen 2007, arXiv 0712.1111), which errs towards too wide.
-The spread of the replicates becomes an interval with the t quantile of the seeds, because percentiles of few
-seeds cover far too little.
+With few test images the t interval over seeds is too narrow as a statement about new images. Seeds and images
+are crossed (every seed's network sees every image). Their mean squares add up to the variance of the mean
+difference, `(MS_seed + MS_image - MS_residual) / (seeds x images)`, and Satterthwaite's formula gives its
+degrees of freedom (Searle, Casella and McCulloch 1992, 'Variance Components'). Images of one class or one
+place are alike, so that whole clusters of images are the sample where the clusters are known.
 """
 
 from __future__ import annotations
@@ -12,43 +12,52 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from cmae_ablate.report.stats import CONFIDENCE
+from cmae_ablate.report.stats import CONFIDENCE, within
 
-Counts = npt.NDArray[np.uint16]
-REPLICATES = 2_000
-BLOCK = 250
-"""Replicates weighted at once: 250 x 10,000 images are 10 MB."""
+Hits = npt.NDArray[np.bool_]
+FEWEST_CLUSTERS = 3
+"""Fewer cannot show how much clusters differ: then single images are the sample."""
 
 
 @dataclass(frozen=True)
 class TwoWay:
-    """Mean difference in percent over seeds and images, with its 95 % interval."""
+    """Mean difference in percent over seeds and images, with its 95 % interval.
+
+    Attributes:
+        df: Satterthwaite's degrees of freedom; NaN without an interval.
+        clusters: How many clusters of images were the sample; the number of images where none are known.
+    """
 
     delta: float
     ci_low: float
     ci_high: float
+    df: float = math.nan
+    clusters: int = 0
 
 
-def two_way(correct: Sequence[npt.NDArray[np.bool_]], against: Sequence[npt.NDArray[np.bool_]]) -> TwoWay:
+def two_way(
+    correct: Sequence[Hits], against: Sequence[Hits], clusters: npt.NDArray[np.integer] | None = None
+) -> TwoWay:
     """Compare per-image correctness of two variants.
 
     Args:
         correct: One array a seed, (num_images,), the same images in the same order everywhere.
         against: The other variant's, the same seeds in the same order.
+        clusters: What each image belongs to, (num_images,), where images of a kind are alike.
 
     Returns:
-        Percentages; an interval without width information (fewer than two seeds) is NaN.
+        Percentages; NaN where there is no interval (fewer than two seeds or images).
 
     Raises:
         ValueError: The arrays' lengths differ.
     """
-    if len({len(a) for a in (*correct, *against)}) > 1 or len(correct) != len(against):
+    lengths = {len(a) for a in (*correct, *against)} | ({len(clusters)} if clusters is not None else set())
+    if len(lengths) > 1 or len(correct) != len(against):
         raise ValueError("per-image predictions of one comparison must cover the same images and seeds")
     seeds = len(correct)
     if seeds == 0 or len(correct[0]) == 0:
@@ -56,34 +65,70 @@ def two_way(correct: Sequence[npt.NDArray[np.bool_]], against: Sequence[npt.NDAr
     # S seeds, I images; values -100, 0, 100
     differences = 100.0 * (np.stack(correct).astype(np.float64) - np.stack(against))
     delta = float(differences.mean())
-    if seeds == 1:
+    sums, sizes = _by_cluster(differences, clusters)
+    if seeds == 1 or len(sizes) < 2:
         return TwoWay(delta, math.nan, math.nan)
-    # A bootstrap of S seeds has (S - 1) / S of their variance.
-    error = _replicates(differences).std(ddof=1) * math.sqrt(seeds / (seeds - 1))
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * error)
-    return TwoWay(delta, delta - reach, delta + reach)
+    reach, df = _reach(*_mean_squares(sums, sizes), seeds)
+    reference = 100.0 * float(np.mean([a.mean() for a in against]))
+    low, high = within((delta - reach, delta + reach), delta, reference, (0.0, 100.0))
+    return TwoWay(delta, low, high, df, len(sizes))
 
 
-def _replicates(differences: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Resampled mean differences, (REPLICATES,), from (S, I); seeded, so that reports repeat."""
-    seeds, images = differences.shape
-    # Sums of whole hundreds below 2^24: exact in float32.
-    values = differences.T.astype(np.float32)
-    means = []
-    for of_images, of_seeds in _resamples(seeds, images):
-        by_seed = (of_images.astype(np.float32) @ values).astype(np.float64) / images  # (BLOCK, S)
-        means.append((of_seeds * by_seed).sum(axis=1) / seeds)
-    return np.concatenate(means)
+def _by_cluster(
+    differences: npt.NDArray[np.float64], clusters: npt.NDArray[np.integer] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Sums of the differences, (S, G), and sizes, (G,), of G clusters; of single images below three."""
+    images = differences.shape[1]
+    if clusters is None or len(found := np.unique(clusters, return_inverse=True)[0]) < FEWEST_CLUSTERS:
+        return differences, np.ones(images)
+    member = np.searchsorted(found, clusters)
+    sums = np.stack([np.bincount(member, weights=row, minlength=len(found)) for row in differences])
+    return sums.astype(np.float64), np.bincount(member, minlength=len(found)).astype(np.float64)
 
 
-@lru_cache(maxsize=2)
-def _resamples(seeds: int, images: int) -> tuple[tuple[Counts, Counts], ...]:
-    """How often each image and each seed is drawn, in blocks: the same for every pair of variants."""
-    rng = np.random.default_rng(0)
-    return tuple((_counts(rng, images), _counts(rng, seeds)) for _ in range(REPLICATES // BLOCK))
+def _mean_squares(
+    sums: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]
+) -> tuple[float, float, float, float]:
+    """The mean squares of seeds, clusters and residual over S x G, and the clusters' degrees of freedom.
+
+    Clusters of unequal size weigh as many images as they have: their mean square is of deviations from what a
+    cluster of that size would give, scaled to be unbiased where cluster means vary alike, and their degrees
+    of freedom are those of as many equal ones as have the same sum of squared weights.
+    """
+    seeds, images = len(sums), sizes.sum()
+    weights = sizes / images
+    squared = float(np.square(weights).sum())
+    unbiased = squared / (squared - 2 * float((weights**3).sum()) + squared**2)
+    by_seed = sums.sum(axis=1) / images  # (S,)
+    by_cluster = sums.mean(axis=0) / images  # (G,), their sum is the mean difference
+    mean = by_seed.mean()
+    residual = sums / images - by_cluster - weights * (by_seed - mean)[:, None]
+    of_seeds = float(by_seed.var(ddof=1)) / seeds
+    of_clusters = float(np.square(by_cluster - weights * mean).sum()) * unbiased
+    of_residual = float(np.square(residual).sum()) * unbiased / (seeds * (seeds - 1))
+    return of_seeds, of_clusters, of_residual, 1 / squared - 1
 
 
-def _counts(rng: np.random.Generator, size: int) -> Counts:
-    """How often each of `size` things is drawn in `size` draws with replacement, (BLOCK, size)."""
-    drawn = rng.integers(size, size=(BLOCK, size)) + size * np.arange(BLOCK)[:, None]
-    return np.bincount(drawn.ravel(), minlength=BLOCK * size).reshape(BLOCK, size).astype(np.uint16)
+def _reach(
+    seed: float, cluster: float, residual: float, clusters_df: float, seeds: int
+) -> tuple[float, float]:
+    """Half the interval's width, and its degrees of freedom.
+
+    A mean square below the residual's shows no variance of its own and is left out, so that no variance is
+    negative. Satterthwaite's degrees of freedom are too many just when the seeds' mean square is small by
+    chance: so the interval is never narrower than the seeds' own component with its seeds - 1.
+    """
+    seeds_df = float(seeds - 1)
+    shares = [
+        (mean_square, df)
+        for mean_square, df in ((seed, seeds_df), (cluster, clusters_df))
+        if mean_square > residual
+    ]
+    of_seeds, variance = max(seed - residual, 0.0), residual + sum(m - residual for m, _ in shares)
+    if variance == 0:
+        return 0.0, seeds_df
+    if len(shares) != 1:
+        shares.append((residual, seeds_df * clusters_df))
+    df = max(variance**2 / sum(m**2 / own for m, own in shares), min(seeds_df, clusters_df))
+    quantile, of_seeds_alone = (float(stats.t.isf((1 - CONFIDENCE) / 2, each)) for each in (df, seeds_df))
+    return max(quantile * math.sqrt(variance), of_seeds_alone * math.sqrt(of_seeds)), df

@@ -53,11 +53,11 @@ def _cannot_be_tested(effect: Effect) -> str:
 
 def too_small(effect: Effect, metric: Metric) -> str:
     """How many seeds would tell, where the present ones do not."""
-    size = f"{metric.text(effect.power_size)}{metric.unit}"
-    if math.isinf(effect.power_n):
+    size = f"{metric.text(effect.effect_of_interest)}{metric.unit}"
+    if math.isinf(effect.required_pairs):
         return f"n too small to tell: no feasible number of seeds would tell {size}"
-    if effect.power_n > effect.paired.n:
-        needed = f"about {effect.power_n:,.0f} paired seeds"
+    if effect.required_pairs > effect.paired.n:
+        needed = f"about {effect.required_pairs:,.0f} paired seeds"
         return f"n too small to tell: {needed} would tell a difference of {size} at 80 %"
     if effect.paired.p < ALPHA:
         return "n too small to tell among this many comparisons"

@@ -45,6 +45,16 @@ class Metric:
             return cls(name, words, words, "", 4, math.nan)
         return cls(name, words, f"{words} (%)", " points", 2, 1.0)
 
+    @property
+    def is_accuracy(self) -> bool:
+        """A share of images in percent; anything else has a scale of its own."""
+        return not math.isnan(self.worth_telling)
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        """The lowest and the highest value there can be."""
+        return (0.0, 100.0) if self.is_accuracy else (-math.inf, math.inf)
+
     def text(self, value: float) -> str:
         """A level of this metric."""
         return number(value, self.decimals)

@@ -92,7 +92,7 @@ def _analyse(
         gather("Crop boxes", extras.crop_boxes, description.variants),
     )
     localised = localisation(extras.curves, description)
-    comparison = compare(cells, description.metric, extras.correct)
+    comparison = compare(cells, description.metric, extras.correct, clusters=extras.clusters)
     notes = (
         *cells.notes,
         *untaught(comparison, controls),

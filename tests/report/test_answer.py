@@ -53,7 +53,7 @@ def test_several_null_results_name_the_seeds_that_would_tell(build: Callable, no
         | {"b": [v + d for v, d in zip(values, (0.5, -0.4, 0.2), strict=True)]}
     )
     comparison = compare(sort_out(trials, study), METRIC)
-    needed = sorted(effect.power_n for effect in comparison.declared)
+    needed = sorted(effect.required_pairs for effect in comparison.declared)
     expected = f"about {needed[0]:.0f} to {needed[1]:.0f} would tell a difference of 1.00 points at 80 %"
     assert expected in answer_of(study, trials)
 

@@ -1,7 +1,7 @@
-"""One image of `scenes`: a look into a panorama with a sprite pasted on it.
+"""One image of `scenes`: a look into a panorama with a sprite of any hue pasted on it.
 
-Sampling is done in fixed point, so that machines whose trigonometry differs in the last bit still
-agree on every pixel, and with it on the digest of the data.
+Sampling and colours are reckoned in fixed point, so that machines whose trigonometry differs in the last
+bit still agree on every pixel, and with it on the digest of the data.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from cmae_ablate.components.datasets.scenes_bank import Bank, Panorama
 FIELD_OF_VIEW = (40.0, 75.0)  # degrees
 PITCH = (-30.0, 25.0)  # degrees, positive looks up
 ROTATION = 25.0  # degrees to either side
-LONGEST_SIDE = (0.35, 0.85)  # of the image
+LONGEST_SIDE = (0.55, 0.95)  # of the image
 TRUNCATED = 0.4  # of the objects may reach beyond the border,
 HIDDEN = 0.25  # by at most this part of their height and of their width
 BRIGHTNESS = (0.75, 1.2)
 TINT = (0.85, 1.15)
 NOISE = 3.0  # standard deviation in grey levels of 255
+RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+"""NTSC's luma and two axes of chroma; turning the chroma changes the hue and no pixel's luma."""
+_HUE_UNITS = 1024
 _VISIBLE_ALPHA = 128
 
 
@@ -36,11 +39,13 @@ class Scene:
         image: RGB, (3, S, S) uint8.
         label: Class of its object in [0, 32).
         box: Top, left, bottom, right of the visible part of the object in [0, 1].
+        place: Which of its split's panoramas is the background.
     """
 
     image: NDArray[np.uint8]
     label: int
     box: tuple[float, float, float, float]
+    place: int
 
 
 def render(bank: Bank, seed: int, split: str, index: int, size: int) -> Scene:
@@ -56,21 +61,23 @@ def render(bank: Bank, seed: int, split: str, index: int, size: int) -> Scene:
     rng = np.random.default_rng((seed, SPLITS.index(split), index))
     label = index % len(bank.class_names)
     places, sprites = bank.panoramas[split], bank.sprites[label]
+    place = int(rng.integers(len(places)))
     canvas = look_into(
-        places[rng.integers(len(places))],
+        places[place],
         size,
         field_of_view=math.radians(rng.uniform(*FIELD_OF_VIEW)),
         yaw=rng.uniform(0, 2 * math.pi),
         pitch=math.radians(rng.uniform(*PITCH)),
     )
-    color, alpha = place(sprites[rng.integers(len(sprites))], size, rng)
+    sprite = turn_hue(sprites[rng.integers(len(sprites))], rng.uniform(0, 2 * math.pi))
+    color, alpha = paste(sprite, size, rng)
     gain = (rng.uniform(*BRIGHTNESS) * rng.uniform(*TINT, size=3)).astype(np.float32)
     opacity = alpha[..., None] / np.float32(255)
     blended = canvas + (np.minimum(color * gain, 255) - canvas) * opacity
     blended += NOISE * rng.standard_normal(blended.shape, dtype=np.float32)
     np.clip(np.rint(blended, out=blended), 0, 255, out=blended)
     image = blended.astype(np.uint8).transpose(2, 0, 1)
-    return Scene(image, label, visible_box(alpha))
+    return Scene(image, label, visible_box(alpha), place)
 
 
 def look_into(
@@ -116,7 +123,27 @@ def _bilinear(
     return blended
 
 
-def place(
+def turn_hue(sprite: Image.Image, angle: float) -> Image.Image:
+    """Turn all hues by one angle; luma, and so shape and shading, stay.
+
+    Colours that no screen shows are clipped, which costs light colours some of their luma.
+
+    Args:
+        sprite: RGBA; its opacity stays.
+        angle: In the plane of chroma, in radians.
+    """
+    cosine, sine = math.cos(angle), math.sin(angle)
+    turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    matrix = np.linalg.inv(RGB_TO_YIQ) @ turn @ RGB_TO_YIQ
+    # Multiples of 1/1024: every product and sum below is exact in float32, in whatever order.
+    units = np.rint(matrix * _HUE_UNITS).astype(np.float32)
+    pixels = np.array(sprite)
+    turned = np.rint(pixels[..., :3].astype(np.float32) @ units.T / _HUE_UNITS)
+    pixels[..., :3] = np.clip(turned, 0, 255)
+    return Image.fromarray(pixels)
+
+
+def paste(
     sprite: Image.Image, size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Flip, turn, scale and shift a sprite at random.

@@ -1,0 +1,111 @@
+"""A family of comparisons judged together: adjusted p values and simultaneous intervals.
+
+Simultaneous intervals all hold their true difference in 95 % of studies, so that they may be read together as
+the adjusted p values are. They are Bonferroni's, which hold for any family; for many variants against one
+reference under a pooled variance they are Dunnett's, which are exact there. The tests are stepwise (Holm's,
+or the stepwise Dunnett) and reject a little more than single intervals can show: a comparison may be detected
+while its simultaneous interval still reaches 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from cmae_ablate.report.dunnett import critical_value, step_down
+from cmae_ablate.report.effect import DECLARED, REFERENCE, Effect
+from cmae_ablate.report.stats import ALPHA, Bounds, holm, t_interval, within
+from cmae_ablate.report.variance import (
+    MODERATED,
+    POOLED,
+    Prior,
+    modelled,
+    moderated_prior,
+    pooled_prior,
+)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """One comparison's declared test; NaN where it cannot be tested."""
+
+    delta: float
+    error: float
+    df: float
+    p: float
+
+
+def declared_prior(variance: str, effects: Sequence[Effect], values: pd.DataFrame) -> Prior | None:
+    """The declared variance, where it is not each comparison's own and can be estimated.
+
+    Args:
+        variance: `paired`, `pooled` or `moderated`.
+        effects: All comparisons of the study.
+        values: One row a seed, one column a variant.
+    """
+    if variance == POOLED:
+        return pooled_prior(values)
+    if variance == MODERATED:
+        return moderated_prior([e.paired for e in effects if e.family == DECLARED])
+    return None
+
+
+def judged(effects: Sequence[Effect], prior: Prior | None, possible: Bounds) -> list[Effect]:
+    """The same effects with the declared test, adjusted over the family of declared comparisons.
+
+    Args:
+        effects: All comparisons, in any order.
+        prior: Of a declared variance other than `paired`.
+        possible: What the metric can reach.
+    """
+    tested = [
+        replace(e, modelled=modelled(e.paired, prior, possible)) if prior and e.family != REFERENCE else e
+        for e in effects
+    ]
+    declared = [index for index, effect in enumerate(tested) if effect.family == DECLARED]
+    family = [_test(tested[i]) for i in declared]
+    dunnett = prior is not None and prior.kind == POOLED and _many_to_one([tested[i] for i in declared])
+    p_values = _adjusted(family, dunnett=dunnett)
+    equal = holm([e.p if (e := tested[i].equivalence) else math.nan for i in declared])
+    for index, test, p, p_equal in zip(declared, family, p_values, equal, strict=True):
+        own = tested[index].paired
+        interval = _simultaneous(test, len(family), dunnett=dunnett)
+        tested[index] = replace(
+            tested[index],
+            p_holm=p,
+            among=len(declared),
+            simultaneous=within(interval, own.delta, own.mean - own.delta, possible),
+            equivalence_p_holm=p_equal,
+        )
+    return tested
+
+
+def _test(effect: Effect) -> _Tested:
+    own, declared = effect.paired, effect.modelled
+    if own.n < 2:
+        return _Tested(own.delta, math.nan, math.nan, math.nan)
+    noise, df = (own.noise, own.n - 1) if declared is None else (declared.noise, declared.df)
+    return _Tested(own.delta, noise / math.sqrt(own.n), df, effect.p_declared)
+
+
+def _many_to_one(declared: Sequence[Effect]) -> bool:
+    """Whether Dunnett's test fits the family: one `against`, and as many seeds everywhere."""
+    return len({e.against for e in declared}) == 1 and len({e.paired.n for e in declared}) == 1
+
+
+def _adjusted(family: Sequence[_Tested], *, dunnett: bool) -> list[float]:
+    if not dunnett or not all(test.error > 0 for test in family):
+        return holm([test.p for test in family])
+    return step_down([test.delta / test.error for test in family], family[0].df)
+
+
+def _simultaneous(test: _Tested, comparisons: int, *, dunnett: bool) -> Bounds:
+    if math.isnan(test.error):
+        return math.nan, math.nan
+    if not dunnett:
+        return t_interval(test.delta, test.error, test.df, ALPHA / comparisons)
+    reach = critical_value(comparisons, test.df) * test.error
+    return test.delta - reach, test.delta + reach
