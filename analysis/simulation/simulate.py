@@ -236,7 +236,7 @@ def main() -> None:
         print(new.to_string(index=False, header=False), flush=True)
         with FileLock(f"{RESULTS}.lock"):
             old = pd.read_csv(RESULTS) if RESULTS.is_file() else pd.DataFrame({"cell": []})
-            results = pd.concat([old[old["cell"] != name], new])
+            results = pd.concat([old[old["cell"] != name], new]).astype({"studies": int})
             order = list(known)
             results.sort_values("cell", key=lambda c: c.map(order.index), kind="stable").to_csv(
                 RESULTS, index=False
