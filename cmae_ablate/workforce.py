@@ -171,7 +171,9 @@ def _train(jobs: Sequence[Job], options: Options, console: Console) -> int:
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     workers = min(options.workers or default_workers(campaign, options), total - done)
     console.print(
-        f"{campaign.study.name}: {total - done} of {counted} to do, {workers} at a time", highlight=False
+        f"{campaign.study.name}: {total - done} of {counted} to do, {workers} at a time; "
+        "a cell is a variant with a seed",
+        highlight=False,
     )
     with Monitor(campaign.folder / "progress", total, done, console):
         if workers > 1 or options.launcher != "local":
