@@ -134,7 +134,7 @@ def settle(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> pd.DataFrame:
     settled = frame.copy()
     for label, choice in chosen.items():
         ending = f"{MARK}{choice.key}"
-        sources = [column for column in frame if _is_of(str(column), label) and column.endswith(ending)]
+        sources = [column for column in frame if _is_of(str(column), label) and str(column).endswith(ending)]
         for column in sources:
             target = str(column).removesuffix(ending)
             own = settled[target] if target in settled else pd.Series(float("nan"), index=frame.index)

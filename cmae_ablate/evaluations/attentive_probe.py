@@ -182,9 +182,10 @@ class ProbeGrid(nn.Module):
 
     def __init__(self, one: Queries, count: int) -> None:
         super().__init__()
-        for name, start in one.named_parameters():
-            copies = [nn.Parameter(start.detach().clone()) for _ in range(count)]
-            setattr(self, name, nn.ParameterList(copies))
+        self.queries, self.weight, self.bias = (
+            nn.ParameterList([nn.Parameter(start.detach().clone()) for _ in range(count)])
+            for start in (one.queries, one.weight, one.bias)
+        )
 
     def optimizer(self, settings: Sequence[Setting]) -> torch.optim.AdamW:
         """AdamW of all candidates; the rate set at each step is a share of each candidate's own."""
@@ -200,7 +201,7 @@ class ProbeGrid(nn.Module):
         queries = torch.cat(list(self.queries))
         scores = tokens @ queries.T
         maps = scores.transpose(1, 2).softmax(dim=2)
-        pooled = (maps @ tokens).unflatten(1, (len(self.queries), -1)).flatten(2)
+        pooled = (maps @ tokens).reshape(len(tokens), len(self.queries), -1)
         return torch.baddbmm(
             torch.stack(list(self.bias)).unsqueeze(1), pooled.transpose(0, 1), torch.stack(list(self.weight))
         )

@@ -82,7 +82,7 @@ class FrozenFeatures:
         if split == "train" and self._kept is None and self._fits(split):
             self._kept = self._keep(split)
         if split == "train" and self._kept is not None:
-            yield from self._kept.split(self._batch_size)
+            yield from torch.split(self._kept, self._batch_size)
         else:
             yield from self._pass(split)
 
@@ -93,7 +93,7 @@ class FrozenFeatures:
         images = split_of(self._data, split)
         source = WholeImages(self._data, images, self._encoder.image_size, self._runtime.device)
         parts = []
-        for block in indices.split(self._batch_size):
+        for block in torch.split(indices, self._batch_size):
             batch = source.prepare(take(images, block.numpy(), self._runtime.device))
             parts.append(self._encode(batch)[:, 1:])
         return torch.cat(parts)
