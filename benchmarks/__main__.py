@@ -16,10 +16,10 @@ import torch
 from benchmarks import cell, commands, objectives, overhead, probe, report, scaling, step, thousand, views
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
-from cmae_ablate.cost import matmul_speed
-from cmae_ablate.hardware import device_name
-from cmae_ablate.registry import load_components
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.runner.hardware import device_name
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.training.cost import matmul_speed
 
 SECTIONS: dict[str, Callable[[Setting], Iterator[Comparison]]] = {
     "step": step.run,

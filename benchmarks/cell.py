@@ -12,14 +12,14 @@ from benchmarks.setting import Setting
 from benchmarks.size import Size
 from benchmarks.timing import Comparison, in_turns
 from benchmarks.views import cpu_scale, endless, per_sample, train_step
-from cmae_ablate.arrays import DataArrays
-from cmae_ablate.evaluations.features import FrozenFeatures
-from cmae_ablate.evaluations.linear_probe import LinearProbe
-from cmae_ablate.model import assemble
-from cmae_ablate.pretrain import training_views
+from cmae_ablate.components.evaluations.features import FrozenFeatures
+from cmae_ablate.components.evaluations.linear_probe import LinearProbe
+from cmae_ablate.components.protocols import EvaluationContext
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.slots import EvaluationContext
-from cmae_ablate.spec import TrialSpec
+from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.training.loop import training_views
+from cmae_ablate.training.model import assemble
 
 STEPS = 20
 """Of each training that a round times; the cell's own count is got by multiplying."""

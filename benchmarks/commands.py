@@ -18,11 +18,11 @@ import numpy as np
 
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, in_turns
-from cmae_ablate import design
-from cmae_ablate.launch.local import ALLOCATOR
-from cmae_ablate.options import Options
-from cmae_ablate.plan import plan_variants
+from cmae_ablate.cli.plan import plan_variants
+from cmae_ablate.runner.launch.local import ALLOCATOR
+from cmae_ablate.runner.options import Options
 from cmae_ablate.runtime import Runtime
+from cmae_ablate.study import design
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "studies" / "decoder_size.yaml"

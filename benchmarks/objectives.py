@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, compare
 from benchmarks.views import cpu_scale, train_step
-from cmae_ablate.cost import measure
+from cmae_ablate.training.cost import measure
 
 
 def run(setting: Setting) -> Iterator[Comparison]:

@@ -12,13 +12,13 @@ from torch import Tensor
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, compare
 from benchmarks.views import cpu_scale
-from cmae_ablate.arrays import DataArrays
-from cmae_ablate.data import WholeImages
-from cmae_ablate.evaluations.features import FrozenFeatures
-from cmae_ablate.evaluations.linear_probe import LinearProbe
-from cmae_ablate.model import assemble
+from cmae_ablate.components.evaluations.features import FrozenFeatures
+from cmae_ablate.components.evaluations.linear_probe import LinearProbe
+from cmae_ablate.components.protocols import Encoder, EvaluationContext
+from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.slots import Encoder, EvaluationContext
+from cmae_ablate.training.model import assemble
 
 EPOCHS = 90
 BATCH = 256

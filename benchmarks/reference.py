@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from benchmarks.plain import PlainMae
 from benchmarks.size import Size
-from cmae_ablate.interop import MaskedAutoencoder, load_mae_checkpoint
-from cmae_ablate.mae_layout import read_mae_state
-from cmae_ablate.mae_weights import decoder_name
-from cmae_ablate.model import MaskedImageModel
-from cmae_ablate.optim import parameter_groups
-from cmae_ablate.settings import apply, default_tree
-from cmae_ablate.slots import MASKINGS
-from cmae_ablate.spec import resolve
+from cmae_ablate.components.backbones.mae_encoder import decoder_name
+from cmae_ablate.components.backbones.mae_layout import read_mae_state
+from cmae_ablate.components.protocols import MASKINGS
+from cmae_ablate.study.settings import apply, default_tree
+from cmae_ablate.study.trial_spec import resolve
+from cmae_ablate.training.interop import MaskedAutoencoder, load_mae_checkpoint
+from cmae_ablate.training.model import MaskedImageModel
+from cmae_ablate.training.optimizer import parameter_groups
 
 RATE, BETAS, DECAY = 1e-4, (0.9, 0.95), 0.05
 

@@ -21,12 +21,12 @@ from benchmarks.commands import ROOT, cmae
 from benchmarks.curves import draw
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
-from cmae_ablate.arrays import DataArrays, Split
-from cmae_ablate.pretrain import pretrain
-from cmae_ablate.registry import load_components
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.runtime import Runtime, set_threads
-from cmae_ablate.settings import apply, default_tree
-from cmae_ablate.spec import resolve
+from cmae_ablate.study.settings import apply, default_tree
+from cmae_ablate.study.trial_spec import resolve
+from cmae_ablate.training.loop import pretrain
 from tests.queue.harness import server_programs
 
 IMAGES = (1_000, 10_000, 100_000)

@@ -12,11 +12,11 @@ from benchmarks.reference import BETAS, DECAY, RATE, Reference
 from benchmarks.setting import Setting
 from benchmarks.size import SIZES, TINY, Size
 from benchmarks.timing import Comparison, compare
-from cmae_ablate.cost import matmul_speed, profile
-from cmae_ablate.model import MaskedImageModel
-from cmae_ablate.optim import parameter_groups
 from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.tokens import PatchMask
+from cmae_ablate.training.cost import matmul_speed, profile
+from cmae_ablate.training.model import MaskedImageModel
+from cmae_ablate.training.optimizer import parameter_groups
 
 BATCH = 32
 GPU_BATCH = 512

@@ -16,14 +16,14 @@ from torchvision import transforms
 from benchmarks.setting import Setting
 from benchmarks.size import SIZES, TINY
 from benchmarks.timing import Comparison, compare
-from cmae_ablate import design, study_file
-from cmae_ablate.arrays import DataArrays, prepare
-from cmae_ablate.data import TrainingViews
-from cmae_ablate.model import assemble
-from cmae_ablate.optim import adamw
-from cmae_ablate.pretrain import training_views
+from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.runtime import Runtime, stream
-from cmae_ablate.spec import TrialSpec
+from cmae_ablate.study import design, loading
+from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.training.loop import training_views
+from cmae_ablate.training.model import assemble
+from cmae_ablate.training.optimizer import adamw
+from cmae_ablate.training.views import TrainingViews
 
 STUDY = Path(__file__).parents[1] / "studies" / "cmae_vs_mae.yaml"
 QUALITY = 90
@@ -35,7 +35,7 @@ FEW = ["dataset.num_train=64", "dataset.num_validation=32", "dataset.num_test=32
 
 def cpu_scale(quick: bool, *settings: str) -> tuple[dict[str, TrialSpec], DataArrays]:
     """The variants of the shipped study, with further settings, and their data."""
-    study = study_file.load(STUDY, settings=[*settings, *(FEW if quick else [])])
+    study = loading.load(STUDY, settings=[*settings, *(FEW if quick else [])])
     specs = {variant.label: variant.spec for variant in design.variants(study)}
     return specs, prepare(specs["MAE"]["dataset"].build())
 

@@ -15,14 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cmae_ablate import checkpoint
-from cmae_ablate.arrays import DataArrays, prepare
-from cmae_ablate.evaluations.features import FrozenFeatures
-from cmae_ablate.hardware import processor
-from cmae_ablate.pretrain import pretrain
-from cmae_ablate.registry import SLOTS, load_components
+from cmae_ablate.components.evaluations.features import FrozenFeatures
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.registry import SLOTS
+from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.runner.hardware import processor
 from cmae_ablate.runtime import Runtime, set_threads
-from cmae_ablate.settings import Tree, apply, default_tree
-from cmae_ablate.spec import TrialSpec, resolve
+from cmae_ablate.study.settings import Tree, apply, default_tree
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.loop import pretrain
 
 SMALL: Tree = {
     "dataset": {"name": "scenes", "num_train": 64, "num_validation": 32, "num_test": 32, "image_size": 32},

@@ -1,5 +1,5 @@
 """`python -m cmae_ablate`."""
 
-from cmae_ablate.cli import main
+from cmae_ablate.cli.app import main
 
 main()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cmae_ablate.disk import write_atomically
+from cmae_ablate.files import write_atomically
 
 __all__ = [
     "clear",

@@ -1,5 +1,7 @@
 """The ways this package stops on purpose."""
 
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """A mistake that the user can fix: place, value and remedy in one message, exit status 2."""
@@ -37,3 +39,9 @@ class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
 
 class Pruned(Exception):  # noqa: N818 - no error: a search does not need the rest
     """A tuning trial was stopped early; the message says why."""
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """Say which of `known` was probably meant, or list them all."""
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"choose from: {', '.join(known)}"

@@ -11,8 +11,8 @@ from typing import Literal
 
 import torch
 
+from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import UserError
-from cmae_ablate.ranks import Ranks
 
 Precision = Literal["fp32", "tf32", "bf16"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmae_ablate.arrays import DataArrays, prepare
-from cmae_ablate.registry import load_components
-from cmae_ablate.settings import apply, default_tree
-from cmae_ablate.spec import TrialSpec, resolve
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.study.settings import apply, default_tree
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
 
 

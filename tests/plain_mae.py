@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmae_ablate.interop import MaskedAutoencoder, load_mae_checkpoint
+from cmae_ablate.training.interop import MaskedAutoencoder, load_mae_checkpoint
 
 IMAGE, PATCH, DIM, DEPTH, HEADS = 32, 8, 32, 3, 4
 DECODER_DIM, DECODER_DEPTH, DECODER_HEADS = 16, 2, 2

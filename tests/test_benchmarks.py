@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import __main__ as bench
+from benchmarks import __main__ as cell_context
 from benchmarks import commands, crowd, reference, step, weights
 from benchmarks.plain import PlainMae
 from benchmarks.reference import Reference
@@ -79,7 +79,7 @@ def test_the_step_is_compared_on_equal_losses_and_gradients(
     pytest.importorskip("transformers", reason="transformers, the reference, is absent")
     arguments = ["benchmarks", "--only", "step,overhead", "--rounds", "1", "--quick", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
-    bench.main()
+    cell_context.main()
     rows = json.loads((tmp_path / "results.json").read_text())["step"]["rows"]
     assert len(rows) == 2
     assert all("loss and gradients equal to" in row["remark"] and row["ratio"] > 0 for row in rows)

@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 
 import pytest
 
-from cmae_ablate import cli, registry
+from cmae_ablate.cli import app
+from cmae_ablate.components import registry
 from cmae_ablate.errors import UserError
-from cmae_ablate.options import Options
-from cmae_ablate.run import run_study
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.run import run_study
 from tests.whole_study import quiet, said, write_study
 
 # MLflow's own dependencies warn about each other.
@@ -48,10 +49,10 @@ def test_an_exit_outside_of_cells_is_told_with_status_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("cmae_ablate.options.design.variants", leave)
+    monkeypatch.setattr("cmae_ablate.runner.options.design.variants", leave)
     monkeypatch.setattr(sys, "argv", ["cmae-ablate", *command, str(write_study(tmp_path))])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        app.main()
     assert ended.value.code == 2
     assert "tried to end the program (SystemExit: 0)" in capsys.readouterr().err
 

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmae_ablate import design, study_file
-from cmae_ablate.arrays import DataArrays
 from cmae_ablate.components.objectives.moco_v3 import MocoV3
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
-from cmae_ablate.model import MaskedImageModel, assemble
-from cmae_ablate.pretrain import training_views
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.spec import TrialSpec, resolve
+from cmae_ablate.study import design, loading
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.loop import training_views
+from cmae_ablate.training.model import MaskedImageModel, assemble
 from tests import plain_mae
 from tests.plain_mae import State, plain_block, plain_layer, plain_norm
 
@@ -36,7 +36,7 @@ BATCH = 3
 
 
 def later(scale: str | None = None, settings: Sequence[str] = ()) -> TrialSpec:
-    study = study_file.load(STUDIES / "cmae_presets.yaml", scale=scale, settings=settings)
+    study = loading.load(STUDIES / "cmae_presets.yaml", scale=scale, settings=settings)
     (found,) = [variant.spec for variant in design.variants(study) if variant.label == LATER]
     return found
 

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from cmae_ablate import checkpoint, registry
-from cmae_ablate.disk import is_full
+from cmae_ablate import checkpoint
+from cmae_ablate.components import registry
 from cmae_ablate.errors import UserError
-from cmae_ablate.launch.ray import _offer_token
-from cmae_ablate.options import Options
-from cmae_ablate.study_file import load
+from cmae_ablate.files import is_full
+from cmae_ablate.runner.launch.ray import _offer_token
+from cmae_ablate.runner.options import Options
+from cmae_ablate.study.loading import load
 
-PACKAGE = Path(registry.__file__).parent
+PACKAGE = Path(registry.__file__).parents[1]
 SECRET = "hunter2"
 
 
@@ -64,7 +65,7 @@ def test_nothing_in_the_package_reads_what_could_run() -> None:
 
 def test_modules_are_imported_by_entry_point_only() -> None:
     imports = {file for file, name, _ in calls() if "import_module" in name or name.endswith("point.load")}
-    assert imports == {"registry.py"}
+    assert imports == {"components/loading.py"}
     assert all(
         ":" in point.value or "." in point.value for point in entry_points(group="cmae_ablate.components")
     )

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from cmae_ablate import design, study_file
-from cmae_ablate.spec import TrialSpec
+from cmae_ablate.study import design, loading
+from cmae_ablate.study.trial_spec import TrialSpec
 
 STUDIES = Path(__file__).parents[1] / "studies"
 SCALES = ("cpu", "hour", "tiny", "gpu", "paper")
 
 
 def variants(study: str, scale: str) -> dict[str, TrialSpec]:
-    loaded = study_file.load(STUDIES / f"{study}.yaml", scale=scale)
+    loaded = loading.load(STUDIES / f"{study}.yaml", scale=scale)
     return {variant.label: variant.spec for variant in design.variants(loaded)}
 
 

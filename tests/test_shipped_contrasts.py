@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cmae_ablate import design
-from cmae_ablate.results import describe
-from cmae_ablate.study_file import load
+from cmae_ablate.runner.results import describe
+from cmae_ablate.study import design
+from cmae_ablate.study.loading import load
 
 STUDIES = Path(__file__).parents[1] / "studies"
 VIEWS, STRONG = "MAE with two views", "MAE with strong augmentation"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmae_ablate.campaign import Places
-from cmae_ablate.exhibits import exhibits
-from cmae_ablate.options import Options
-from cmae_ablate.reporting import open_queue
-from cmae_ablate.run import run_study
+from cmae_ablate.runner.artifacts import artifacts
+from cmae_ablate.runner.experiment import Places
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.reporting import open_queue
+from cmae_ablate.runner.run import run_study
 from tests.tiny import TINY_SCALE, TINY_STUDY
 from tests.whole_study import quiet, run, write_study
 
@@ -41,8 +41,8 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Options, pd.DataFr
 
 def right_predictions(options: Options) -> dict[tuple[str, int], float]:
     """Per cell the percentage of images that the kept predictions count as right."""
-    campaign = options.begin(options.load(), quiet())
-    found = exhibits(campaign, open_queue(campaign).status(), {}, "")
+    experiment = options.begin(options.load(), quiet())
+    found = artifacts(experiment, open_queue(experiment).status(), {}, "")
     return {cell: 100.0 * float(hits.mean()) for cell, hits in found.correct.items()}
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
-from cmae_ablate.campaign import Places
-from cmae_ablate.options import Options
-from cmae_ablate.run import run_study
+from cmae_ablate.runner.experiment import Places
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.run import run_study
 from tests.tiny import TINY_SCALE, TINY_STUDY
 
 ROOT = Path(__file__).parents[1]

@@ -19,18 +19,18 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from cmae_ablate import design, study_file
-from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.components.crop_sampling import CENTER, FULL
 from cmae_ablate.components.crops.boxes import box_areas, box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, border_distance, encoder_heatmap
 from cmae_ablate.components.crops.localisation import BORDER_THRESHOLD
-from cmae_ablate.components.crops.sampling import CENTER, FULL
-from cmae_ablate.data import WholeImages
-from cmae_ablate.model import assemble
+from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.images import WholeImages
+from cmae_ablate.runner.cell import CellContext, load_model, run_cell
 from cmae_ablate.runtime import Runtime, set_threads
-from cmae_ablate.slots import Encoder
-from cmae_ablate.spec import TrialSpec, resolve
-from cmae_ablate.trial import Bench, load_model, run_cell
+from cmae_ablate.study import design, loading
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.model import assemble
 
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "studies" / "cmae_vs_mae.yaml"
@@ -79,7 +79,7 @@ def updated(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
 def measure(name: str, settings: list[str]) -> Iterator[dict[str, object]]:
     """Every encoder, heat map and threshold on one data set."""
     schedule = [f"training.epochs={EPOCHS}", f"training.warmup_epochs={0.1 * EPOCHS}"]
-    study = study_file.load(STUDY, scale="hour", settings=[*settings, *schedule])
+    study = loading.load(STUDY, scale="hour", settings=[*settings, *schedule])
     specs = {
         variant.label: resolve(
             {**variant.spec.to_tree(), "crop": CROPS[variant.label], "evaluations": {}}, SEED
@@ -124,11 +124,13 @@ def measure(name: str, settings: list[str]) -> Iterator[dict[str, object]]:
 
 def encoders(specs: dict[str, TrialSpec], data: DataArrays) -> Iterator[tuple[str, Encoder]]:
     """The encoder before training, and after each pretraining."""
-    bench = Bench(data, Runtime(), Path(os.environ.get("CMAE_ABLATE_LOCALISATION", "runs/localisation")))
+    cell_context = CellContext(
+        data, Runtime(), Path(os.environ.get("CMAE_ABLATE_LOCALISATION", "runs/localisation"))
+    )
     yield "random init", assemble(specs["MAE"], data.image_size).eval().encoder
     for label, spec in specs.items():
         print(f"{data.name}: {label}", flush=True)
-        yield label, load_model(spec, bench, run_cell(spec, bench).folder).encoder
+        yield label, load_model(spec, cell_context, run_cell(spec, cell_context).folder).encoder
 
 
 def whole(data: DataArrays) -> WholeImages:

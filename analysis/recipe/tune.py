@@ -19,14 +19,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cmae_ablate import design, study_file
-from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.checkpoint import write_atomically
-from cmae_ablate.control_cells import untrained_control
-from cmae_ablate.pretrain import Hooks
+from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.runner.cell import CellContext, run_cell
+from cmae_ablate.runner.control_cells import untrained_control
 from cmae_ablate.runtime import Runtime, set_threads
-from cmae_ablate.spec import TrialSpec
-from cmae_ablate.trial import Bench, run_cell
+from cmae_ablate.study import design, loading
+from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.training.loop import Hooks
 
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "studies" / "cmae_vs_mae.yaml"
@@ -70,7 +70,7 @@ class Cell:
     def spec(self) -> TrialSpec:
         """The reference of the study under this setting."""
         settings = [*BASE, f"training.epochs={EPOCHS}", *SETTINGS[self.setting]]
-        study = study_file.load(STUDY, scale="hour", settings=settings)
+        study = loading.load(STUDY, scale="hour", settings=settings)
         label = design.reference_label(study)
         spec = next(v.spec for v in design.variants(study) if v.label == label)
         epochs = spec.training.epochs // (4 if self.role == "control" else 1)
@@ -107,13 +107,17 @@ def main() -> None:
             continue
         spec = cell.spec()
         set_threads(spec.training.threads)
-        bench = Bench(opened(spec), Runtime(), Path(os.environ.get("CMAE_ABLATE_TUNING", "runs/recipe")))
+        cell_context = CellContext(
+            opened(spec), Runtime(), Path(os.environ.get("CMAE_ABLATE_TUNING", "runs/recipe"))
+        )
         untrained = cell.role == "untrained"
-        seconds = 0.0 if untrained else trained(spec, bench)
+        seconds = 0.0 if untrained else trained(spec, cell_context)
         print(cell, f"{seconds:.0f} s", flush=True)
         if train_only:
             continue
-        evaluated = untrained_control(spec, bench, Hooks()) if untrained else run_cell(spec, bench)
+        evaluated = (
+            untrained_control(spec, cell_context, Hooks()) if untrained else run_cell(spec, cell_context)
+        )
         row = {"setting": cell.setting, "role": cell.role, "seed": cell.seed}
         row |= {"epochs": 0 if untrained else spec.training.epochs, "cpu_seconds": seconds}
         row |= {f"{name}.validation_top1": evaluated.metrics[f"{name}.validation_top1"] for name in METRICS}
@@ -127,16 +131,16 @@ def opened(spec: TrialSpec) -> DataArrays:
     return prepare(spec["dataset"].build())
 
 
-def trained(spec: TrialSpec, bench: Bench) -> float:
+def trained(spec: TrialSpec, cell_context: CellContext) -> float:
     """Pretrain, unless that is done; the processor seconds that it took, over all sittings."""
-    file = bench.folder(spec) / "cpu_seconds.json"
+    file = cell_context.folder(spec) / "cpu_seconds.json"
     before = float(json.loads(file.read_text())) if file.is_file() else 0.0
     started = time.process_time()
 
     def keep(epoch: int, metrics: Mapping[str, float]) -> None:
         write_atomically(file, json.dumps(before + time.process_time() - started).encode())
 
-    run_cell(replace(spec, evaluations={}), bench, Hooks(on_epoch=keep))
+    run_cell(replace(spec, evaluations={}), cell_context, Hooks(on_epoch=keep))
     return float(json.loads(file.read_text()))
 
 

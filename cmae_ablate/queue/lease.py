@@ -10,9 +10,9 @@ from types import TracebackType
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from sqlalchemy.exc import SQLAlchemyError
 
+from cmae_ablate.database import cause_of
 from cmae_ablate.queue.cells import PlannedCell
 from cmae_ablate.queue.proposals import Proposal
-from cmae_ablate.queue.storage import cause_of
 
 LOGGER = logging.getLogger(__name__)
 

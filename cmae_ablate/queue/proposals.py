@@ -21,7 +21,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cmae_ablate.queue.cells import JSON, PlannedCell, by_cell, complete_trial
-from cmae_ablate.search_keys import TRIAL_MARK, Interval, Search, Values
+from cmae_ablate.study.search import TRIAL_MARK, Interval, Search, Values
 
 Direction = Literal["maximize", "minimize"]
 Settings: TypeAlias = "Mapping[str, JSON]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,9 +19,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from cmae_ablate.database_url import hide_secrets_of, redact, without_secrets
-from cmae_ablate.disk import is_full
+from cmae_ablate.database import cause_of, hide_secrets_of, redact
 from cmae_ablate.errors import StorageError, UserError
+from cmae_ablate.files import create_private, is_full
 
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
@@ -175,14 +174,6 @@ def is_permanent(error: BaseException) -> bool:
     return any(words in said for words in _PERMANENT)
 
 
-def cause_of(error: BaseException) -> str:
-    """The driver's own words in one line: no SQL, no parameters, no URL."""
-    while isinstance(error, StorageInternalError) and error.__cause__ is not None:
-        error = error.__cause__
-    original = getattr(error, "orig", None) or error
-    return without_secrets(" ".join(str(original).split()))[:300] or type(original).__name__
-
-
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -202,21 +193,6 @@ def _parse(url: str) -> URL:
             f"--storage {redact(url)}: workers cannot share memory; name a file, sqlite:////path.db"
         )
     return parsed
-
-
-def create_private(path: Path) -> None:
-    """Create an empty file that only its owner may read, and its folder likewise; a no-op where it exists.
-
-    Raises:
-        UserError: It cannot be created or written.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be created or written ({error.strerror}); choose another --out or --storage"
-        ) from None
 
 
 def _engine_of_postgresql(url: URL) -> sqlalchemy.Engine:

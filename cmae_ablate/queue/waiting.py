@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from cmae_ablate.queue.core import Queue
+from cmae_ablate.queue.queue import Queue
 
 IDLE_SECONDS, CROWD = 0.5, 10
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.selection import consistent
 from cmae_ablate.report.trials import check_trials
 from cmae_ablate.report.wording import Metric, counted, listing, ratio, seed_ranges
-from cmae_ablate.selection import consistent
 
 COMPLETE = "COMPLETE"
 MACHINE_COLUMNS = ("hardware", "device")

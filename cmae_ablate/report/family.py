@@ -18,14 +18,7 @@ import pandas as pd
 from cmae_ablate.report.dunnett import critical_value, step_down
 from cmae_ablate.report.effect import DECLARED, REFERENCE, Effect
 from cmae_ablate.report.stats import ALPHA, Bounds, holm, t_interval, within
-from cmae_ablate.report.variance import (
-    MODERATED,
-    POOLED,
-    Prior,
-    modelled,
-    moderated_prior,
-    pooled_prior,
-)
+from cmae_ablate.report.variance import MODERATED, POOLED, Prior, modelled, moderated_prior, pooled_prior
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
 from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
+from cmae_ablate.report.selection import is_candidate
 from cmae_ablate.report.tables import (
     Table,
     family_sentence,
@@ -25,7 +26,6 @@ from cmae_ablate.report.tables import (
 )
 from cmae_ablate.report.verdict import phrase
 from cmae_ablate.report.wording import Metric, p_value, significant
-from cmae_ablate.selection import is_candidate
 
 LONG = 30
 LINKS = ("http://", "https://", "file://")

@@ -36,7 +36,7 @@ def write_report(
     controls: pd.DataFrame | None,
     out: Path,
     *,
-    artefacts: ReportExtras | None = None,
+    artifacts: ReportExtras | None = None,
 ) -> ReportFiles:
     """Write tables, figures and the page of one study.
 
@@ -45,7 +45,7 @@ def write_report(
         trials: One row a cell, as in `trials.csv`.
         controls: One row a control, as in `controls.csv`; shown below the table, compared with nothing.
         out: The folder to write into; made where it is missing, files of the same name are replaced.
-        artefacts: What a finished run can add; a report from a CSV alone has none.
+        artifacts: What a finished run can add; a report from a CSV alone has none.
 
     Returns:
         The paths, the answer, the rounded table and the notes.
@@ -53,7 +53,7 @@ def write_report(
     Raises:
         UserError: `trials` cannot be a table of cells, or `out` cannot be written.
     """
-    extras = artefacts or ReportExtras()
+    extras = artifacts or ReportExtras()
     found = find(description, trials, controls, extras)
     table = make_table(found.comparison, found.further, found.cells, controls, found.resolution)
     try:

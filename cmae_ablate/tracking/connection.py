@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmae_ablate.database_url import hide_secrets_of, redact, sqlite_url
+from cmae_ablate.database import hide_secrets_of, redact, sqlite_url
 from cmae_ablate.errors import UserError
 
 if TYPE_CHECKING:

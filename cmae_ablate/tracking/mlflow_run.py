@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from cmae_ablate.queue.storage import cause_of
+from cmae_ablate.database import cause_of
 from cmae_ablate.tracking.connection import is_hopeless
+from cmae_ablate.tracking.run_tree import RunTree
 from cmae_ablate.tracking.run_writer import RunWriter
 from cmae_ablate.tracking.spool import Entry, Kind, Spool
 from cmae_ablate.tracking.tracker import Status
-from cmae_ablate.tracking.tree import RunTree
 
 LOGGER = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0

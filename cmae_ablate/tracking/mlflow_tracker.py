@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
-from cmae_ablate.database_url import redact, sqlite_path
-from cmae_ablate.queue.storage import cause_of, create_private
+from cmae_ablate.database import cause_of, redact, sqlite_path
+from cmae_ablate.files import create_private
 from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, create_tables
 from cmae_ablate.tracking.mlflow_run import MlflowRun
+from cmae_ablate.tracking.run_tree import NOTE, RunTree
 from cmae_ablate.tracking.run_writer import legal_name, settle_run
 from cmae_ablate.tracking.spool import Entry, Spool, read_spool
 from cmae_ablate.tracking.tracker import CellId, CellKey, Status, TrackedCell
-from cmae_ablate.tracking.tree import NOTE, RunTree
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmae_ablate.selection import is_candidate
+from cmae_ablate.report.selection import is_candidate
+from cmae_ablate.tracking.run_tree import FINGERPRINT, RunTree
 from cmae_ablate.tracking.spool import Entry
-from cmae_ablate.tracking.tree import FINGERPRINT, RunTree
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import create_model
 
-from cmae_ablate.registry import ComponentSpec, Registry
+from cmae_ablate.components.registry import ComponentSpec, Registry
 
 
 def each(*registries: Registry[Any]) -> pytest.MarkDecorator:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmae_ablate.registry import ComponentSpec, load_components
-from cmae_ablate.slots import AUGMENTATIONS, Augmentation
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import AUGMENTATIONS, Augmentation
+from cmae_ablate.components.registry import ComponentSpec
 from tests.contracts.cases import each
 
 load_components()

@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from cmae_ablate.registry import ComponentSpec, load_components
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import BACKBONES, Encoder
+from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.runtime import seeded
-from cmae_ablate.slots import BACKBONES, Encoder
 from cmae_ablate.tokens import PatchMask
 from tests.contracts.cases import each
 

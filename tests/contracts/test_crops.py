@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import BACKBONES, CROPS, CropStrategy
+from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.components.vit_encoder import VitEncoder
-from cmae_ablate.registry import ComponentSpec, load_components
 from cmae_ablate.runtime import Precision, Runtime
-from cmae_ablate.slots import BACKBONES, CROPS, CropStrategy
 from tests.contracts.cases import each
 
 load_components()

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmae_ablate.arrays import SPLITS, ArrayWriter, DataArrays, Dataset, Split, prepare
-from cmae_ablate.registry import ComponentSpec, load_components
-from cmae_ablate.slots import DATASETS
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import DATASETS
+from cmae_ablate.components.registry import ComponentSpec
+from cmae_ablate.data.arrays import SPLITS, ArrayWriter, DataArrays, Dataset, Split, prepare
 from tests.components.datasets.test_cifar import cifar10, cifar100
 from tests.components.datasets.test_folder import fill
 from tests.components.datasets.test_stl10 import stl10

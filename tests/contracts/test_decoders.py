@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from cmae_ablate.registry import ComponentSpec, load_components
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import DECODERS, Decoder, View
+from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.runtime import seeded
-from cmae_ablate.slots import DECODERS, Decoder, View
 from cmae_ablate.tokens import PatchMask
 from tests.contracts.cases import each
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from cmae_ablate.components.evaluations.features import PixelFeatures
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import EVALUATIONS, Evaluation, EvaluationContext, EvaluationResult
+from cmae_ablate.components.registry import ComponentSpec, option_docs
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.evaluations.features import PixelFeatures
-from cmae_ablate.registry import ComponentSpec, load_components, option_docs
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.slots import EVALUATIONS, Evaluation, EvaluationContext, EvaluationResult
+from tests.components.evaluations.patterns import CLASSES, pattern_context, pattern_data, small_encoder
 from tests.contracts.cases import each
-from tests.evaluations.patterns import CLASSES, pattern_context, pattern_data, small_encoder
 
 load_components()
 Component = ComponentSpec[Evaluation]

@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import MASKINGS, Masking
+from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.errors import UserError
-from cmae_ablate.registry import ComponentSpec, load_components
-from cmae_ablate.slots import MASKINGS, Masking
 from cmae_ablate.tokens import PatchMask
 from tests.contracts.cases import each
 

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
-from cmae_ablate.registry import ComponentSpec, load_components
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import BACKBONES, CONTRASTIVE, POSITION, Encoder, Objective, View
+from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.runtime import seeded
-from cmae_ablate.slots import BACKBONES, CONTRASTIVE, POSITION, Encoder, Objective, View
 from cmae_ablate.tokens import PatchMask
 from tests.contracts.cases import each
 

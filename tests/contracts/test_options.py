@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cmae_ablate.registry import SLOTS, ComponentSpec, load_components, option_docs, split_source
-from cmae_ablate.spec import Training
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.registry import SLOTS, ComponentSpec, option_docs, split_source
+from cmae_ablate.study.trial_spec import Training
 
 load_components()
 LARGE = 10**12

@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from cmae_ablate.arrays import DataArrays
-from cmae_ablate.data import TrainingViews
-from cmae_ablate.model import MaskedImageModel, assemble
-from cmae_ablate.registry import SLOTS, ComponentSpec, load_components
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.registry import SLOTS, ComponentSpec
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runtime import stream
-from cmae_ablate.settings import apply
-from cmae_ablate.spec import TrialSpec, resolve
+from cmae_ablate.study.settings import apply
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.model import MaskedImageModel, assemble
+from cmae_ablate.training.views import TrainingViews
 
 load_components()
 SMALL = {"dim": 32, "depth": 1, "heads": 2, "patch": 8, "model": "test_vit"}

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from cmae_ablate.registry import ComponentSpec, load_components
-from cmae_ablate.slots import TARGETS, Target
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import TARGETS, Target
+from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.tokens import PatchMask, patchify
 from tests.contracts.cases import each
 

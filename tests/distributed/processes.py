@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import multiprocessing
 
-from cmae_ablate.ranks import Ranks, joined
+from cmae_ablate.distributed import Ranks, joined
 
 Work = Callable[[Ranks, Path], None]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from cmae_ablate.distributed import DISMISSED, Ranks, joined, own_device, rand, world
 from cmae_ablate.errors import Interrupted, RankError
-from cmae_ablate.ranks import DISMISSED, Ranks, joined, own_device, rand, world
 from tests.distributed.processes import Work, start
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from cmae_ablate.campaign import Places
+from cmae_ablate.runner.experiment import Places
 from tests.distributed.processes import free_port
 from tests.whole_study import LONGER, ROOT, optuna_trials, run, wait_for_a_checkpoint, write_study
 

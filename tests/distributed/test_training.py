@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from cmae_ablate.arrays import DataArrays, prepare
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import DivergedError, Interrupted
-from cmae_ablate.pretrain import Hooks, pretrain
-from cmae_ablate.ranks import Ranks
-from cmae_ablate.registry import load_components
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.settings import apply, default_tree
-from cmae_ablate.spec import TrialSpec, resolve
+from cmae_ablate.study.settings import apply, default_tree
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.loop import Hooks, pretrain
 from tests.distributed.processes import start
 from tests.tiny import TINY
 

@@ -12,7 +12,7 @@ import psutil
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
-from cmae_ablate.campaign import Places
+from cmae_ablate.runner.experiment import Places
 from tests.whole_study import control_trials, optuna_trials
 
 # What may differ between two runs on one machine.

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from cmae_ablate import checkpoint
-from cmae_ablate.arrays import DataArrays
 from cmae_ablate.checkpoint import weights_sha256
-from cmae_ablate.disk import is_full
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.pretrain import Hooks, Pretrained, pretrain
+from cmae_ablate.files import is_full
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.settings import apply
-from cmae_ablate.spec import TrialSpec, resolve
+from cmae_ablate.study.settings import apply
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.loop import Hooks, Pretrained, pretrain
 
 Training = Callable[[Path, Hooks], Pretrained]
 MEBIBYTE = 2**20

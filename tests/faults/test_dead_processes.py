@@ -12,9 +12,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from cmae_ablate import workforce
-from cmae_ablate.options import Options
-from cmae_ablate.run import run_study
+from cmae_ablate.runner import workers
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.run import run_study
 from tests.faults.aftermath import OF_THE_MOMENT, assert_as_undisturbed, read_until, workers_of
 from tests.whole_study import (
     LONGER,
@@ -87,7 +87,7 @@ def test_a_study_whose_every_worker_was_killed_says_so_and_goes_on(
 
 def test_dead_workers_are_told_from_a_finished_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
-    monkeypatch.setattr(workforce, "_launch", lambda *arguments: [137, 137])
+    monkeypatch.setattr(workers, "_launch", lambda *arguments: [137, 137])
     console = quiet()
     assert run_study(Options(study, workers=2, device="cpu", out=out), console) == 1
     assert "waiting: depth 1, seed 0" in said(console)

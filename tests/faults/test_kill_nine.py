@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from cmae_ablate.campaign import Places
+from cmae_ablate.runner.experiment import Places
 from tests.whole_study import LONGER, optuna_trials, run, start, wait_for_a_checkpoint, write_study
 
 # MLflow's own dependencies warn about each other.

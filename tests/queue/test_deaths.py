@@ -57,7 +57,7 @@ def test_three_deaths_in_a_row_fail_the_cell_and_name_the_cause(open_queue: Open
     assert status.reason is not None
     assert "process died: it crashed, was killed, or ran out of memory, 3 times" in status.reason
     assert queue.pending() == 0
-    queue.forgive()
+    queue.reset_failures()
     assert claimed(queue).cell.id == cells[0].id
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from optuna.trial import TrialState
 
 from cmae_ablate.queue import PlannedCell, Proposals, Queue
-from cmae_ablate.search_keys import Interval, Search
+from cmae_ablate.study.search import Interval, Search
 from tests.queue.harness import on_both
 
 RATE = Interval(1e-4, 1e-1, log=True)

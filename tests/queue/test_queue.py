@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import Claim, PlannedCell, Queue, ensure_storage, redact
-from cmae_ablate.queue.trials import Trials
+from cmae_ablate.queue.optuna_trials import Trials
 from tests.queue.harness import on_both, plan
 
 Open = Callable[..., Queue]
@@ -112,7 +112,7 @@ def test_a_failure_that_settings_decide_is_not_tried_again_unless_forgiven(open_
     (status,) = queue.status()
     assert (status.state, status.attempts, status.reason) == ("FAILED", 1, "loss is nan")
     assert queue.claim("tester") is None
-    queue.forgive()
+    queue.reset_failures()
     assert claimed(queue).attempt == 1
 
 
@@ -127,7 +127,7 @@ def test_forgiven_cells_get_all_their_attempts_again(open_queue: Open) -> None:
     queue = open_queue(plan(variants=1, seeds=1), max_attempts=1)
     queue.fail(claimed(queue), "no space left")
     assert queue.claim("tester") is None
-    queue.forgive()
+    queue.reset_failures()
     assert queue.status()[0].state == "WAITING"
     assert claimed(queue).attempt == 1
 

@@ -19,7 +19,7 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import compare
-from tests.test_cli import call
+from tests.cli.test_app import call
 
 TIGHT = {"rel": 1e-9, "abs": 1e-9, "nan_ok": True}
 VARIANTS = ("MAE", "small decoder", "contrastive", "CMAE")

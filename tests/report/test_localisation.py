@@ -88,7 +88,7 @@ def test_a_study_that_looks_for_no_boxes_has_no_such_table() -> None:
 
 def test_the_page_shows_the_numbers_beside_all_baselines_with_the_warning(tmp_path: Path) -> None:
     curves = logged("boxes", 0, 8, iou=0.2, box_area_p50=0.95)
-    files = write_report(STUDY, TRIALS, None, tmp_path, artefacts=ReportExtras(curves=curves))
+    files = write_report(STUDY, TRIALS, None, tmp_path, artifacts=ReportExtras(curves=curves))
     page = (tmp_path / "index.html").read_text()
     assert all(title in page for title in HEADER)
     assert all(number in page for number in ("0.200", "0.250", "0.360", "0.480", "0.460", "0.950"))

@@ -69,7 +69,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         git="abc123 (clean)",
     )
     controls = pd.DataFrame({"control": ["raw pixels"], "variant": [""], METRIC: [14.7]})
-    write_report(study, trials, controls, out, artefacts=extras)
+    write_report(study, trials, controls, out, artifacts=extras)
     return out / "index.html"
 
 

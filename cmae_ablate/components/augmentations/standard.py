@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cmae_ablate.components.augmentations import pixel_ops
 from cmae_ablate.components.augmentations.pixel_ops import change
-from cmae_ablate.ranks import rand
-from cmae_ablate.slots import AUGMENTATIONS
+from cmae_ablate.components.protocols import AUGMENTATIONS
+from cmae_ablate.distributed import rand
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Strength = Annotated[float, Field(ge=0, le=1)]

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from cmae_ablate.components.protocols import BACKBONES
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.components.vit_layers import initialise_as_mae
-from cmae_ablate.errors import UserError
-from cmae_ablate.registry import suggest
-from cmae_ablate.slots import BACKBONES
+from cmae_ablate.errors import UserError, suggest
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
+from cmae_ablate.components.protocols import BACKBONES
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.components.vit_layers import NORM_EPS, check_widths, initialise_as_mae, make_blocks
-from cmae_ablate.slots import BACKBONES
 
 
 @BACKBONES.register("vit", version=1)

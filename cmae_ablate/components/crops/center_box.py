@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.crops.sampling import CENTER, RATIO, SCALE, RatioRange, ScaleRange, sample_crops
-from cmae_ablate.slots import CROPS, Encoder, ImageSource
+from cmae_ablate.components.crop_sampling import CENTER, RATIO, SCALE, RatioRange, ScaleRange, sample_crops
+from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 
 
 @CROPS.register("center_box", version=1)

@@ -10,10 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.crops.boxes import boxes_from_heatmaps
-from cmae_ablate.components.crops.heatmaps import Heatmap
-from cmae_ablate.components.crops.localisation import area_metrics, iou_metrics, look
-from cmae_ablate.components.crops.sampling import (
+from cmae_ablate.components.crop_sampling import (
     RATIO,
     SCALE,
     RatioRange,
@@ -21,7 +18,10 @@ from cmae_ablate.components.crops.sampling import (
     sample_crops,
     sample_from_the_end_of_warmup,
 )
-from cmae_ablate.slots import CROPS, Encoder, ImageSource, Refresh
+from cmae_ablate.components.crops.boxes import boxes_from_heatmaps
+from cmae_ablate.components.crops.heatmaps import Heatmap
+from cmae_ablate.components.crops.localisation import area_metrics, iou_metrics, look
+from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource, Refresh
 
 __all__ = ["ContrastiveCrop", "boxes_from_heatmaps", "sample_crops"]
 

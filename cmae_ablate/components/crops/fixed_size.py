@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.slots import CROPS, Encoder, ImageSource
+from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 
 
 @CROPS.register("fixed_size", version=1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from cmae_ablate.slots import CROPS, Encoder, ImageSource
+from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 
 
 @CROPS.register("full", version=1)

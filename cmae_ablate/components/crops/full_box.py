@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.crops.sampling import (
+from cmae_ablate.components.crop_sampling import (
     FULL,
     RATIO,
     SCALE,
@@ -18,7 +18,7 @@ from cmae_ablate.components.crops.sampling import (
     ScaleRange,
     sample_from_the_end_of_warmup,
 )
-from cmae_ablate.slots import CROPS, Encoder, ImageSource
+from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 
 
 @CROPS.register("full_box", version=1)

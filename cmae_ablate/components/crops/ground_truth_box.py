@@ -9,16 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.crops.sampling import (
-    FULL,
-    RATIO,
-    SCALE,
-    RatioRange,
-    ScaleRange,
-    sample_crops,
-)
+from cmae_ablate.components.crop_sampling import FULL, RATIO, SCALE, RatioRange, ScaleRange, sample_crops
+from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import CROPS, Encoder, ImageSource
 
 
 @CROPS.register("ground_truth_box", version=1)

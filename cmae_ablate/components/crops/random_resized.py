@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from cmae_ablate.components.crops.sampling import (
+from cmae_ablate.components.crop_sampling import (
     RATIO,
     SCALE,
     RatioRange,
@@ -16,7 +16,7 @@ from cmae_ablate.components.crops.sampling import (
     crop_sizes,
     draw,
 )
-from cmae_ablate.slots import CROPS, Encoder, ImageSource
+from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 
 
 @CROPS.register("random_resized", version=1)

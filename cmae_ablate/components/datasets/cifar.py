@@ -10,7 +10,6 @@ from typing import Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.cifar_pickles import read_batch, read_names
 from cmae_ablate.components.datasets.file_tree import FileTree, open_tree, read_required
 from cmae_ablate.components.datasets.small_arrays import Labelled, official_size, write_labelled
@@ -21,8 +20,9 @@ from cmae_ablate.components.datasets.sources import (
     source_key,
     tell_named_files,
 )
+from cmae_ablate.components.protocols import DATASETS
+from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import DATASETS
 
 T = TypeVar("T")
 Fraction = Annotated[float, Field(gt=0, le=0.5)]

@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Protocol
 
 from cmae_ablate.components.datasets.tool_files import tool_reason
-from cmae_ablate.data_account import readable
+from cmae_ablate.data.account import readable
 from cmae_ablate.errors import UserError
 
 READ_ERRORS = (

@@ -10,7 +10,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.file_tree import FolderTree
 from cmae_ablate.components.datasets.folder_layout import REMEDY, Listing, check_classes, read_listing
 from cmae_ablate.components.datasets.holdout import hold_out
@@ -27,9 +26,10 @@ from cmae_ablate.components.datasets.image_files import (
 )
 from cmae_ablate.components.datasets.source_identity import files_identity
 from cmae_ablate.components.datasets.sources import find_source
-from cmae_ablate.data_account import readable
+from cmae_ablate.components.protocols import DATASETS
+from cmae_ablate.data.account import readable
+from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import DATASETS
 
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cmae_ablate.arrays import ArrayWriter, Progress, Split
 from cmae_ablate.components.datasets.file_tree import FileTree
 from cmae_ablate.components.datasets.image_decode import (
     DECODE_ERRORS,
@@ -21,7 +20,8 @@ from cmae_ablate.components.datasets.image_decode import (
     decode,
     without_warnings,
 )
-from cmae_ablate.data_account import readable
+from cmae_ablate.data.account import readable
+from cmae_ablate.data.arrays import ArrayWriter, Progress, Split
 from cmae_ablate.errors import UserError
 
 Box = tuple[float, float, float, float]

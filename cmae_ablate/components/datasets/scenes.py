@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.scenes_bank import load_bank
 from cmae_ablate.components.datasets.scenes_render import render
-from cmae_ablate.slots import DATASETS
+from cmae_ablate.components.protocols import DATASETS
+from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
 
 _REPORT_EVERY = 100
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmae_ablate.array_writer import SPLITS
 from cmae_ablate.components.datasets.scenes_bank import Bank, Panorama
+from cmae_ablate.data.writer import SPLITS
 
 FIELD_OF_VIEW = (40.0, 75.0)  # degrees
 PITCH = (-30.0, 25.0)  # degrees, positive looks up

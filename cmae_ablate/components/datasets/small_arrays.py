@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.holdout import hold_out
+from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.errors import UserError
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.file_tree import FileTree, open_tree, read_required
 from cmae_ablate.components.datasets.small_arrays import Labelled, official_size, write_labelled
 from cmae_ablate.components.datasets.sources import (
@@ -18,8 +17,9 @@ from cmae_ablate.components.datasets.sources import (
     source_key,
     tell_named_files,
 )
+from cmae_ablate.components.protocols import DATASETS
+from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import DATASETS
 
 ORIGIN = Origin(
     name="stl10",

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from cmae_ablate.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.components.datasets.file_tree import FileTree, FolderTree, open_tree
 from cmae_ablate.components.datasets.holdout import hold_out
 from cmae_ablate.components.datasets.image_files import Reading, counter, refuse_damaged, write_files
@@ -17,9 +16,10 @@ from cmae_ablate.components.datasets.small_arrays import official_size
 from cmae_ablate.components.datasets.source_identity import files_identity
 from cmae_ablate.components.datasets.sources import obtain, source_key
 from cmae_ablate.components.datasets.tiny_imagenet_layout import IMAGE_SIZE, ORIGIN, read_layout
-from cmae_ablate.data_account import readable
+from cmae_ablate.components.protocols import DATASETS
+from cmae_ablate.data.account import readable
+from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import DATASETS
 
 MAX_IMAGE_BYTES = 2**20
 """Of one image: the official ones have a few thousand."""

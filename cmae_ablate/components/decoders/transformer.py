@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cmae_ablate.components.protocols import DECODERS, View
 from cmae_ablate.components.vit_layers import (
     NORM_EPS,
     check_widths,
@@ -16,7 +17,6 @@ from cmae_ablate.components.vit_layers import (
     run_blocks,
     run_blocks_for,
 )
-from cmae_ablate.slots import DECODERS, View
 from cmae_ablate.tokens import gather_tokens, sincos_positions
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cmae_ablate.components.mask_ratio import count_visible
-from cmae_ablate.slots import MASKINGS
+from cmae_ablate.components.protocols import MASKINGS
 from cmae_ablate.tokens import PatchMask
 
 LARGEST_ASPECT = 1 / 0.3

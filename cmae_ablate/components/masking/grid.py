@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from cmae_ablate.components.protocols import MASKINGS
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import MASKINGS
 from cmae_ablate.tokens import PatchMask
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from cmae_ablate.components.mask_ratio import count_visible
-from cmae_ablate.slots import MASKINGS
+from cmae_ablate.components.protocols import MASKINGS
 from cmae_ablate.tokens import PatchMask
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from cmae_ablate.components.objectives.ema import follow, frozen_copy, frozen_encoder, momentum_at
 from cmae_ablate.components.objectives.heads import Feature, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import spread
-from cmae_ablate.slots import CONTRASTIVE, Encoder, Term, View
+from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Term, View
 
 
 @CONTRASTIVE.register("byol", version=1)

@@ -11,8 +11,8 @@ from torch import nn
 
 from cmae_ablate.components.objectives.heads import position_head
 from cmae_ablate.components.objectives.position_loss import PositionLoss, position_loss
-from cmae_ablate.ranks import rand
-from cmae_ablate.slots import POSITION, Encoder, Term, View
+from cmae_ablate.components.protocols import POSITION, Encoder, Term, View
+from cmae_ablate.distributed import rand
 from cmae_ablate.tokens import gather_tokens
 
 

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cmae_ablate.slots import Encoder
+from cmae_ablate.components.protocols import Encoder
 
 
 def frozen_copy(module: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from cmae_ablate.ranks import world
+from cmae_ablate.distributed import world
 
 
 class _GatherWithGradient(torch.autograd.Function):

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from cmae_ablate.components.objectives.gather import gather
 from cmae_ablate.components.vit_layers import NORM_EPS, initialise_as_mae, make_blocks, run_blocks
+from cmae_ablate.distributed import world
 from cmae_ablate.errors import UserError
-from cmae_ablate.ranks import world
 
 Feature = Literal["cls", "mean", "decoder"]
 """What of the visible tokens is projected."""

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from cmae_ablate.components.objectives.ema import follow, frozen_copy, frozen_encoder, momentum_at
 from cmae_ablate.components.objectives.heads import FeatureOrPrediction, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import info_nce, spread
+from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Term, View
 from cmae_ablate.components.vit_encoder import COLOURS
 from cmae_ablate.components.vit_layers import initialise_as_mae
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import CONTRASTIVE, Encoder, Term, View
 
 WIDENING = 16 / 3
 """SDMAE's hidden width of the heads over the encoder's, 4096 / 768."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from cmae_ablate.components.objectives.heads import Feature, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import nt_xent, spread
-from cmae_ablate.slots import CONTRASTIVE, Encoder, Term, View
+from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Term, View
 
 
 @CONTRASTIVE.register("simclr", version=1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cmae_ablate.components.objectives.gather import gather
-from cmae_ablate.ranks import world
+from cmae_ablate.distributed import world
 
 
 def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

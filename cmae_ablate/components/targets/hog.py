@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cmae_ablate.components.protocols import TARGETS
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import TARGETS
 from cmae_ablate.tokens import PatchMask, gather_tokens
 
 COLOURS = 3

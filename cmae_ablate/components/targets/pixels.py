@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cmae_ablate.slots import TARGETS
+from cmae_ablate.components.protocols import TARGETS
 from cmae_ablate.tokens import PatchMask, gather_tokens, patchify
 
 COLOURS = 3

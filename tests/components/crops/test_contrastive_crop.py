@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from cmae_ablate.components.crop_sampling import sample_crops
 from cmae_ablate.components.crops.center_box import CenterBoxCrop
 from cmae_ablate.components.crops.contrastive import ContrastiveCrop
 from cmae_ablate.components.crops.fixed_size import FixedSizeCrop
@@ -15,7 +16,6 @@ from cmae_ablate.components.crops.full import FullCrop
 from cmae_ablate.components.crops.full_box import FullBoxCrop
 from cmae_ablate.components.crops.ground_truth_box import GroundTruthBoxCrop
 from cmae_ablate.components.crops.random_resized import RandomResizedCrop
-from cmae_ablate.components.crops.sampling import sample_crops
 from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import PatchMask, patchify
 

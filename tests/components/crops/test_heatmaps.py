@@ -6,9 +6,9 @@ import torch
 from sklearn.decomposition import PCA
 
 from cmae_ablate.components.crops.heatmaps import border, border_distance, encoder_heatmap, first_component
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import BACKBONES
 from cmae_ablate.components.vit_encoder import VitEncoder
-from cmae_ablate.registry import load_components
-from cmae_ablate.slots import BACKBONES
 
 
 @pytest.fixture

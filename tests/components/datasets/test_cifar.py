@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.components.datasets.cifar import Cifar10, Cifar100
+from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
 
 PER_BATCH = 20

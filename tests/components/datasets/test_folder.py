@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.components.datasets.folder import Folder
+from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
 
 _next_color = iter(range(10_000_000))

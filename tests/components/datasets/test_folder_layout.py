@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cmae_ablate.arrays import DataArrays
+from cmae_ablate.data.arrays import DataArrays
 from tests.components.datasets.test_folder import fill, load, refusal, save, sizes
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from cmae_ablate.arrays import prepare
 from cmae_ablate.components.datasets import scenes_render
 from cmae_ablate.components.datasets.scenes import Scenes
 from cmae_ablate.components.datasets.scenes_bank import PANORAMAS, Bank, Panorama, load_bank
 from cmae_ablate.components.datasets.scenes_render import look_into, render, turn_hue, visible_box
-from cmae_ablate.slots import DATASETS
+from cmae_ablate.components.protocols import DATASETS
+from cmae_ablate.data.arrays import prepare
 
 
 def painted(bank: Bank, grey: int) -> Bank:

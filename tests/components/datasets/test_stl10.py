@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.components.datasets.stl10 import Stl10
+from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
 
 NAMES = ("airplane", "bird")

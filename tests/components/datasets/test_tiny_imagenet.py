@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmae_ablate.arrays import DataArrays, prepare
 from cmae_ablate.components.datasets.tiny_imagenet import TinyImageNet
+from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "tiny-imagenet-200.zip"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cmae_ablate.arrays import prepare
 from cmae_ablate.components.datasets.folder import Folder
+from cmae_ablate.data.arrays import prepare
 from tests.components.datasets.test_tiny_imagenet import (
     CLASSES,
     PER_CLASS,

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
+from cmae_ablate.components.protocols import View
 from cmae_ablate.errors import UserError
-from cmae_ablate.slots import View
 from cmae_ablate.tokens import PatchMask, sincos_positions
 
 GRID = (4, 3)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import BACKBONES, View
 from cmae_ablate.components.vit_encoder import VitEncoder
-from cmae_ablate.registry import load_components
 from cmae_ablate.runtime import seeded
-from cmae_ablate.slots import BACKBONES, View
 from cmae_ablate.tokens import PatchMask
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cmae_ablate.components.objectives.byol import Byol
+from cmae_ablate.components.protocols import View
 from cmae_ablate.components.vit_encoder import VitEncoder
-from cmae_ablate.slots import View
 
 MakeViews = Callable[[int], list[View]]
 

@@ -11,7 +11,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from cmae_ablate.components.objectives.gather import gather
 from cmae_ablate.components.objectives.similarity import info_nce, nt_xent
-from cmae_ablate.ranks import Ranks
+from cmae_ablate.distributed import Ranks
 
 RANKS = 2
 Loss = Callable[[nn.Linear, Tensor, Tensor], Tensor]

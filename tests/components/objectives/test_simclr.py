@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cmae_ablate.components.objectives.simclr import SimClr
+from cmae_ablate.components.protocols import View
 from cmae_ablate.components.vit_encoder import VitEncoder
-from cmae_ablate.slots import View
 
 MakeViews = Callable[[int], list[View]]
 

@@ -1,0 +1,60 @@
+"""The commands to begin with: what there is to choose from, a first study file, whether it works here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cmae_ablate.cli.shared import console
+
+app = typer.Typer()
+
+
+@app.command()
+def components(
+    name: Annotated[str | None, typer.Argument(help="A component, or a slot.", show_default=False)] = None,
+) -> None:
+    """List every component, or every option of one: type, range, default and source."""
+    from cmae_ablate.cli.catalogue import show_components
+
+    show_components(name, console())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    import json
+
+    from cmae_ablate.study.schema import study_schema
+
+    print(json.dumps(study_schema(), indent=2))
+
+
+@app.command()
+def init(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="The study: its name, or the file to write.")
+    ] = "my_study",
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A data set: folder, tiny_imagenet, ...")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="PATH", help="Where its files lie.")] = None,
+) -> None:
+    """Write a commented study file to begin with; nothing is overwritten."""
+    from cmae_ablate.cli.init import write_study
+
+    write_study(name, data, source, console())
+
+
+@app.command()
+def doctor(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where studies would keep their state.")] = Path(
+        "runs"
+    ),
+) -> None:
+    """Check versions, devices, write access, free disk, memory and threads, and say what to do."""
+    from cmae_ablate.cli.doctor import examine
+
+    raise typer.Exit(examine(out, console()))

@@ -1,0 +1,71 @@
+"""`init`: a commented study file to begin with."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from rich.console import Console
+
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.registry import SLOTS
+from cmae_ablate.errors import UserError, suggest
+
+OFF = """\
+#set:
+#  training: {epochs: 10}
+"""
+
+
+def write_study(name: str, data: str | None, source: str | None, console: Console) -> Path:
+    """Write a study file that `plan` accepts as it is, and say what comes next.
+
+    Args:
+        name: The file, or the study's name: then the file is NAME.yaml in the working directory.
+        data: A data set other than the scale's.
+        source: Its files.
+        console: Where to say it.
+
+    Raises:
+        UserError: The file exists or cannot be written, there is no such data set, or nothing at its source.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else Path(f"{name}.yaml")
+    dataset = _dataset(data, source)
+    text = Template((files("cmae_ablate") / "assets" / "study.yaml").read_text(encoding="utf-8"))
+    written = text.substitute(file=shlex.quote(str(path)), set=f"set:\n{dataset}" if dataset else OFF)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(written)
+    except FileExistsError as error:
+        raise UserError(f"init {name}: {path} exists and is left as it is; give another name") from error
+    except OSError as error:
+        raise UserError(
+            f"init {name}: {path} cannot be written ({error.strerror}); choose another"
+        ) from error
+    console.print(f"written: {path}; edit it, then", highlight=False, markup=False, soft_wrap=True)
+    for command in ("plan", "run"):
+        console.print(
+            f"  cmae-ablate {command} {shlex.quote(str(path))}", highlight=False, markup=False, soft_wrap=True
+        )
+    return path
+
+
+def _dataset(data: str | None, source: str | None) -> str:
+    """The lines that set the data; none where the scale's data stay."""
+    if data is None and source is None:
+        return ""
+    name = data or "folder"
+    load_components()
+    known = SLOTS["dataset"]
+    if name not in known:
+        raise UserError(f"init --data {name}: there is no such data set; {suggest(name, known.names)}")
+    if source is None:
+        return f"  dataset: {{name: {name}}}\n"
+    if not Path(source).expanduser().exists():
+        raise UserError(f"init --source {source}: there is nothing at this path; correct it")
+    # A JSON text is a YAML text, whatever is in it.
+    return f"  dataset: {{name: {name}, source: {json.dumps(source, ensure_ascii=False)}}}\n"

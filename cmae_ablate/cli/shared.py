@@ -1,0 +1,160 @@
+"""What several commands share: the console, and the options of the study commands."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_type_hints
+
+import typer
+from rich.console import Console
+
+from cmae_ablate.errors import UserError
+
+if TYPE_CHECKING:
+    from cmae_ablate.runner.options import Options
+
+LOG_COLUMNS = 160
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.", show_default=False)]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="A fixed change to every trial, as training.epochs=2."),
+]
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """The options that `run`, `plan`, `worker`, `status` and `report` share, as typed."""
+
+    scale: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Another scale: cpu, hour, tiny, gpu, paper, or a file."),
+    ] = None
+    settings: Settings = None
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Seeds 0 to N-1 instead of the study's number.")
+    ] = None
+    workers: Annotated[str, typer.Option(metavar="N|auto", help="Processes that train side by side.")] = (
+        "auto"
+    )
+    device: Device = "auto"
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Holds all state, tables and figures.")] = Path(
+        "runs"
+    )
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="CMAE_ABLATE_STORAGE", help="Optuna storage; SQLite in --out by default."
+        ),
+    ] = None
+    tracking: Annotated[
+        str | None,
+        typer.Option(
+            "--tracking-uri",
+            metavar="URI",
+            envvar="CMAE_ABLATE_TRACKING_URI",
+            help="MLflow store; SQLite in --out by default.",
+        ),
+    ] = None
+    launcher: Annotated[str, typer.Option(metavar="local|ray|slurm", help="Who starts the workers.")] = (
+        "local"
+    )
+    gpus_per_worker: Annotated[
+        float, typer.Option(metavar="G", help="With ray on GPUs: what a worker takes; 0.5 puts two on one.")
+    ] = 1.0
+
+    def of(self, study: Path) -> Options:
+        """Check the study with these options, before anything slow is imported or created.
+
+        Raises:
+            UserError: An option or the study is wrong.
+        """
+        from cmae_ablate.runner.launch import check_launcher
+        from cmae_ablate.runner.options import Options
+
+        check_device(self.device)
+        if self.workers != "auto" and (not self.workers.isdecimal() or int(self.workers) < 1):
+            raise UserError(f"--workers {self.workers}: a number from 1, or auto, is expected")
+        check_launcher(self.launcher)
+        if not 0 < self.gpus_per_worker <= 64:
+            raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
+        options = Options(
+            study,
+            self.scale,
+            tuple(self.settings or ()),
+            self.seeds,
+            None if self.workers == "auto" else int(self.workers),
+            self.device,
+            self.out,
+            self.storage,
+            self.tracking,
+            self.launcher,
+            self.gpus_per_worker,
+        )
+        options.check()
+        return options
+
+
+def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's parameter `shared` by the study options themselves, for typer to read."""
+    hints = get_type_hints(StudyOptions, include_extras=True)
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[name])
+        for name, field in StudyOptions.__dataclass_fields__.items()
+    ]
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in own
+        if parameter.name != "shared"
+    ]
+    # The study first, then what all commands share, then what this one adds.
+    ordered = [*parameters[:1], *options, *parameters[1:]]
+
+    def called(**values: object) -> None:
+        chosen = {name: values.pop(name) for name in hints}
+        command(shared=StudyOptions(**chosen), **values)  # type: ignore[arg-type]
+
+    called.__doc__, called.__name__ = command.__doc__, command.__name__
+    called.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
+    return called
+
+
+def keeping_the_exit_status(command: Callable[..., None] | None) -> Callable[..., None] | None:
+    """Let no component or plug-in end the command: commands themselves end by `typer.Exit` alone."""
+    if command is None:
+        return None
+
+    @functools.wraps(command)
+    def guarded(*arguments: object, **options: object) -> None:
+        try:
+            command(*arguments, **options)
+        except SystemExit as error:
+            raise UserError(
+                f"a component or plug-in tried to end the program (SystemExit: {error.code}); fix or "
+                "uninstall it"
+            ) from error
+
+    return guarded
+
+
+def check_device(device: str) -> None:
+    """Refuse what is no device.
+
+    Raises:
+        UserError: It is none.
+    """
+    if device not in {"auto", "cpu", "cuda"}:
+        raise UserError(f"--device {device}: choose auto, cpu or cuda")
+
+
+def console() -> Console:
+    """The standard output; a log file has no width of its own, and 80 columns would fold every table."""
+    return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)

@@ -1,0 +1,121 @@
+"""The commands that take a study file."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cmae_ablate.cli.shared import StudyFile, StudyOptions, console, with_study_options
+from cmae_ablate.errors import UserError
+
+if TYPE_CHECKING:
+    from cmae_ablate.runner.options import Options
+
+app = typer.Typer()
+
+
+@app.command()
+@with_study_options
+def run(
+    study: StudyFile,
+    shared: StudyOptions,
+    cell: Annotated[
+        str | None,
+        typer.Option(metavar="VARIANT:SEED", help="Repeat this cell alone and compare its weights."),
+    ] = None,
+    imported: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--import",
+            metavar="TRIALS.csv",
+            help="Count matching complete rows as done; several machines' too.",
+        ),
+    ] = None,
+) -> None:
+    """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
+    fresh = "torch" not in sys.modules
+    options = shared.of(study)
+    from cmae_ablate.runner.run import repeat_cell, run_study
+
+    if cell:
+        raise typer.Exit(repeat_cell(options, cell, console()))
+    with _workers_at_hand(options) if fresh else nullcontext():
+        raise typer.Exit(run_study(options, console(), imported or ()))
+
+
+def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
+    """Let workers be forked from this process, which has checked the study and so imported all components."""
+    from cmae_ablate.runner.launch.forking import ready_to_fork
+    from cmae_ablate.runner.launch.local import keep_memory
+    from cmae_ablate.tracking import load_mlflow
+
+    if options.workers == 1 or options.launcher != "local":
+        return nullcontext()
+    keep_memory()
+    load_mlflow(options.tracking or "sqlite:")
+    return ready_to_fork()
+
+
+@app.command()
+@with_study_options
+def plan(study: StudyFile, shared: StudyOptions) -> None:
+    """Check everything and list the cells with parameters, FLOPs, memory and hours; trains nothing."""
+    options = shared.of(study)
+    from cmae_ablate.cli.plan import show_plan
+
+    show_plan(options, console())
+
+
+@app.command()
+@with_study_options
+def worker(study: StudyFile, shared: StudyOptions) -> None:
+    """Join a study as one more worker, from any machine that reaches its storage.
+
+    One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY.yaml ...
+    """
+    options = shared.of(study)
+    from cmae_ablate.runner.worker import StopFlag, catching_signals
+    from cmae_ablate.runner.workers import work
+
+    flag = StopFlag()
+    with catching_signals(flag):
+        raise typer.Exit(work(options, console(), flag))
+
+
+@app.command()
+@with_study_options
+def status(study: StudyFile, shared: StudyOptions) -> None:
+    """Say where each cell stands: state, worker, failures and log."""
+    options = shared.of(study)
+    from cmae_ablate.cli.status import show_status
+
+    show_status(options, console())
+
+
+@app.command()
+@with_study_options
+def report(
+    studies: Annotated[
+        list[Path],
+        typer.Argument(metavar="STUDY.yaml...", help="A study, or several to sum up.", show_default=False),
+    ],
+    shared: StudyOptions,
+    trials: Annotated[
+        Path | None, typer.Option(metavar="TRIALS.csv", help="Report from this file alone, into --out.")
+    ] = None,
+) -> None:
+    """Write tables and figures again, from what is complete or from a CSV; or sum several studies up."""
+    if len(studies) > 1 and trials is not None:
+        raise UserError("report --trials: one study's CSV is expected; leave the other studies out")
+    options = [shared.of(study) for study in studies]
+    from cmae_ablate.runner.reporting import report_across, report_again, report_csv
+
+    if trials is not None:
+        raise typer.Exit(report_csv(options[0], trials, console()))
+    if len(options) > 1:
+        raise typer.Exit(report_across(options, console()))
+    raise typer.Exit(report_again(options[0], console()))

@@ -1,0 +1,101 @@
+"""`evaluate`: measure a checkpoint as a study would, without touching the study's cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from cmae_ablate.checkpoint import write_atomically
+from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
+from cmae_ablate.errors import UserError
+from cmae_ablate.runner import cell
+from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.training.collapse import collapse_warning
+
+SETTABLE = (("dataset",), ("evaluations",), ("training", "threads"), ("training", "precision"))
+
+
+def evaluate_checkpoint(
+    place: Path, settings: Sequence[str], device: str, out: Path | None, console: Console
+) -> dict[str, float]:
+    """Run a trial's evaluations on its weights, and say what came out.
+
+    With the recorded data, evaluations and threads the numbers are those that the study recorded.
+
+    Args:
+        place: A checkpoint.
+        settings: `PATH=VALUE` texts: `dataset`, `evaluations`, `training.threads`, `training.precision`.
+        device: `auto`, `cpu` or `cuda`.
+        out: JSON file to write.
+        console: Where to say it.
+
+    Returns:
+        Metrics as `<evaluation>.<name>`.
+
+    Raises:
+        UserError: The checkpoint, a setting, the device or `out` is wrong.
+    """
+    if out is not None:
+        check_target(out)
+    where = pick_device(device)
+    checkpoint = open_checkpoint(place, settings, SETTABLE)
+    spec = checkpoint.spec
+    if not spec.evaluations:
+        raise UserError(f"{place}: no evaluation is left; set one, as in --set evaluations.knn=knn")
+    data = open_data(checkpoint, console)
+    # The order of floating-point sums depends on threads, so they are part of the trial.
+    set_threads(spec.training.threads)
+    encoder = checkpoint.encoder
+    cast("nn.Module", encoder).to(where)
+    with TemporaryDirectory(prefix="cmae-ablate-") as aside:
+        cell_context = cell.CellContext(data, Runtime(where, spec.training.precision), Path(aside))
+        found = cell.evaluate(spec, encoder, cell_context, Path(aside))
+    _show(found, f"{data.name}, digest {data.digest[:12]}", console)
+    warning = collapse_warning(encoder, data, data.validation, where)
+    if warning:
+        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+    metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
+    if out is not None:
+        record = _record(checkpoint, data.name, data.digest, found, metrics)
+        write_atomically(out, json.dumps({**record, "warning": warning}, indent=1).encode())
+        console.print(f"written: {out}", highlight=False, markup=False, soft_wrap=True)
+    return metrics
+
+
+def _record(
+    checkpoint: Checkpoint,
+    data_name: str,
+    data_digest: str,
+    found: Mapping[str, Mapping[str, Any]],
+    metrics: Mapping[str, float],
+) -> dict[str, object]:
+    tree = checkpoint.spec.to_tree()
+    return {
+        "checkpoint": str(checkpoint.place),
+        "weights_sha256": checkpoint.sha256,
+        "seed": checkpoint.spec.seed,
+        "data": {"name": data_name, "digest": data_digest, "dataset": tree["dataset"]},
+        "evaluations": tree["evaluations"],
+        "metrics": dict(metrics),
+        "protocols": {label: result["protocol"] for label, result in found.items()},
+        "chosen": {label: result["chosen"] for label, result in found.items()},
+    }
+
+
+def _show(found: Mapping[str, Mapping[str, Any]], data: str, console: Console) -> None:
+    table = Table(title=data, title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for label, result in found.items():
+        for name, value in result["metrics"].items():
+            table.add_row(f"{label}.{name}", f"{value:#.4g}")
+    console.print(table, highlight=False)
+    for label, result in found.items():
+        console.print(f"{label}: {result['protocol']}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,89 @@
+"""`export`: weights for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from rich.console import Console
+from timm.models.vision_transformer import Block
+from torch import nn
+
+from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint
+from cmae_ablate.components.decoders.transformer import TransformerDecoder
+from cmae_ablate.components.targets.pixels import PixelTarget
+from cmae_ablate.components.vit_encoder import VitEncoder
+from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.training.interop import MaskedAutoencoder, export_encoder
+
+FORMATS = ("timm", "mae", "safetensors")
+
+
+def export_checkpoint(place: Path, settings: Sequence[str], form: str, out: Path, console: Console) -> None:
+    """Write a checkpoint in another program's layout, and say how to load it there.
+
+    Args:
+        place: A checkpoint.
+        settings: `PATH=VALUE` texts: the heads of an MAE file whose width does not tell them.
+        form: `timm`, `mae` (with the decoder where MAE's is one) or `safetensors`.
+        out: File to write.
+        console: Where to say it.
+
+    Raises:
+        UserError: The checkpoint, a setting, the format or `out` is wrong, or the encoder is no vision
+            transformer of this package.
+    """
+    if form not in FORMATS:
+        raise UserError(f"--format {form}: there is no such format; {suggest(form, list(FORMATS))}")
+    check_target(out)
+    checkpoint = open_checkpoint(place, settings, ())
+    encoder = checkpoint.encoder
+    if not isinstance(encoder, VitEncoder):
+        raise UserError(f"{place}: a {type(encoder).__name__} has no layout in {form}; only VitEncoders have")
+    whole = _as_mae(checkpoint, encoder)
+    export_encoder(whole, out, format=cast("Literal['timm', 'mae', 'safetensors']", form))
+    if form == "mae":
+        what = (
+            "encoder and decoder" if whole.decoder is not None else "encoder alone: the decoder is not MAE's"
+        )
+        hint = f"{what}; heads: encoder {_heads(encoder)}" + (
+            f", decoder {_heads(whole.decoder)}" if whole.decoder is not None else ""
+        )
+    else:
+        hint = f"encoder of {timm_model(encoder)}, with load_state_dict or timm.models.load_checkpoint"
+    console.print(f"written: {out} ({hint})", highlight=False, markup=False, soft_wrap=True)
+
+
+def timm_model(encoder: VitEncoder) -> str:
+    """The call that builds the empty timm model into which the exported weights go."""
+    block = encoder.blocks[0]
+    assert isinstance(block, Block)
+    sizes = {
+        "img_size": encoder.image_size,
+        "patch_size": encoder.patch_size,
+        "embed_dim": encoder.embed_dim,
+        "depth": len(encoder.blocks),
+        "num_heads": _heads(encoder),
+        "mlp_ratio": cast("nn.Linear", block.mlp.fc1).out_features / encoder.embed_dim,
+    }
+    return f"timm.models.VisionTransformer({', '.join(f'{k}={v}' for k, v in sizes.items())}, num_classes=0)"
+
+
+def _as_mae(checkpoint: Checkpoint, encoder: VitEncoder) -> MaskedAutoencoder:
+    model = checkpoint.model
+    # Another decoder, or another target, has no place in MAE's layout.
+    fits = (
+        model is not None
+        and type(model.decoder) is TransformerDecoder
+        and isinstance(model.target, PixelTarget)
+    )
+    decoder = cast("TransformerDecoder", model.decoder) if model is not None and fits else None
+    normalize = bool(checkpoint.spec["target"].options.get("normalize", True))
+    return MaskedAutoencoder(encoder, decoder, normalize).eval()
+
+
+def _heads(part: VitEncoder | TransformerDecoder) -> int:
+    block = part.blocks[0]
+    assert isinstance(block, Block)
+    return cast(int, block.attn.num_heads)

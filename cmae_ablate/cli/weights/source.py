@@ -1,0 +1,245 @@
+"""A checkpoint found on disk: a pretraining of ours, or a published MAE as if it were one."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor
+
+from cmae_ablate.checkpoint import weights_sha256
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.errors import UserError
+from cmae_ablate.records import DamagedError, read_record
+from cmae_ablate.runner.progress import preparation
+from cmae_ablate.study.assignments import read_assignment
+from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.interop import load_mae_checkpoint
+from cmae_ablate.training.model import MaskedImageModel, assemble
+
+Keys = tuple[str, ...]
+
+OF_FILES: tuple[Keys, ...] = (("backbone", "heads"), ("decoder", "heads"), ("target", "normalize"))
+"""What the weights of an MAE do not tell, so that `--set` may say it."""
+_WEIGHTS, _RECORD = "model.safetensors", "result.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Pretrained weights, and the trial that they are used in.
+
+    Attributes:
+        place: Folder or file, as given.
+        spec: The trial as recorded, or MAE's; with the changes of `--set`.
+        encoder: In eval mode, on the CPU, fp32.
+        model: Encoder and decoder; None where a file holds the encoder alone.
+        sha256: Of parameters and buffers.
+        fingerprint: Name of the pretraining's folder; None for a file of others.
+        recorded: The trial as it was pretrained; None for a file of others.
+    """
+
+    place: Path
+    spec: TrialSpec
+    encoder: Encoder
+    model: MaskedImageModel | None
+    sha256: str
+    fingerprint: str | None = None
+    recorded: TrialSpec | None = None
+
+
+def open_checkpoint(place: Path, settings: Sequence[str], allowed: Sequence[Keys]) -> Checkpoint:
+    """Load weights.
+
+    Args:
+        place: Folder of a finished pretraining, its `model.safetensors`, or an MAE's file.
+        settings: `PATH=VALUE` texts.
+        allowed: Keys of the trial that these may change; for files those of `OF_FILES` too.
+
+    Raises:
+        UserError: Nothing usable is there, or a setting is wrong or changes what is already trained.
+    """
+    load_components()
+    if not place.exists():
+        raise UserError(
+            f"{place}: there is no such file or folder; give a pretraining folder "
+            "(OUT/cache/pretrain/FINGERPRINT), its model.safetensors, or an MAE checkpoint"
+        )
+    if place.is_dir() or (place.name == _WEIGHTS and (place.parent / _RECORD).is_file()):
+        return _open_own(place, place if place.is_dir() else place.parent, settings, allowed)
+    return _open_file(place, settings, (*allowed, *OF_FILES))
+
+
+def open_data(checkpoint: Checkpoint, console: Console) -> DataArrays:
+    """Prepare the trial's data, normalised as the encoder expects it.
+
+    Raises:
+        UserError: The data are missing or damaged.
+    """
+
+    def note(text: str) -> None:
+        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    with preparation(console) as progress:
+        data = prepare(checkpoint.spec["dataset"].build(), progress=progress, notice=note)
+    if checkpoint.recorded is None:
+        # Not the data's own statistics: the released MAEs saw ImageNet's, whatever they are applied to.
+        note("images are normalised by ImageNet's mean and deviation, as for published MAEs")
+        return replace(data, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)
+    if checkpoint.recorded.pretrain_fingerprint(data.digest) != checkpoint.fingerprint:
+        note(
+            "these are not the data of the pretraining (or its folder was renamed, or a component's version "
+            "is another today); numbers may differ from the study's"
+        )
+    return data
+
+
+def check_target(path: Path, option: str = "--out") -> None:
+    """Refuse a file that could not be written at the end, before any work.
+
+    Raises:
+        UserError: Its folder is missing or closed, or it is a folder itself.
+    """
+    if path.is_dir():
+        raise UserError(f"{option} {path}: this is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{option} {path}: {path.parent} cannot be written to; choose another folder")
+
+
+def _open_own(place: Path, folder: Path, settings: Sequence[str], allowed: Sequence[Keys]) -> Checkpoint:
+    record = _read_record(folder)
+    try:
+        recorded = resolve(record["spec"], record["seed"])
+    except SpecError as error:
+        raise UserError(
+            f"{folder / _RECORD}: {'.'.join(error.path)}: {error.message}; use the version of this package, "
+            "and the plug-ins, that trained it"
+        ) from error
+    state = _read_weights(folder / _WEIGHTS)
+    if weights_sha256(state) != record["weights_sha256"]:
+        raise UserError(
+            f"{folder / _WEIGHTS}: the weights are not those recorded in {_RECORD}; remove the folder and "
+            "run the study again"
+        )
+    model = assemble(recorded, _image_size(recorded, state, folder))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(
+            f"{folder / _WEIGHTS}: does not fit the recorded trial ({_first_line(error)}); "
+            "use the version of this package, and of plug-ins, that trained it"
+        ) from error
+    spec = _changed(record["spec"], record["seed"], settings, allowed)
+    sha256 = str(record["weights_sha256"])
+    return Checkpoint(place, spec, model.eval().encoder, model, sha256, folder.resolve().name, recorded)
+
+
+def _open_file(place: Path, settings: Sequence[str], allowed: Sequence[Keys]) -> Checkpoint:
+    tree = default_tree()
+    spec = _changed(tree, 0, settings, allowed)
+    # Only what was said: a default of this package says nothing about the heads of a file.
+    said = {text.partition("=")[0].strip() for text in settings}
+    heads = [
+        spec[slot].options["heads"] if f"{slot}.heads" in said else None for slot in ("backbone", "decoder")
+    ]
+    try:
+        mae = load_mae_checkpoint(
+            place,
+            num_heads=heads[0],
+            decoder_num_heads=heads[1],
+            norm_pix=spec["target"].options["normalize"],
+        )
+    except UserError as error:
+        raise UserError(_in_words_of_the_command(str(error))) from error
+    encoder, decoder = mae.encoder, mae.decoder
+    model = None
+    if decoder is not None:
+        masking = spec["masking"].build(encoder.grid)
+        model = MaskedImageModel(encoder, decoder, masking, mae.target, {}, spec).eval()
+    return Checkpoint(place, spec, encoder, model, weights_sha256(mae.state_dict()))
+
+
+def _in_words_of_the_command(message: str) -> str:
+    for argument, slot in (("set decoder_num_heads", "decoder"), ("set num_heads", "backbone")):
+        message = message.replace(argument, f"--set {slot}.heads=N")
+    return message
+
+
+def _read_record(folder: Path) -> Mapping[str, Any]:
+    path = folder / _RECORD
+    if not path.is_file() or not (folder / _WEIGHTS).is_file():
+        raise UserError(
+            f"{folder}: no finished pretraining is here ({_RECORD} or {_WEIGHTS} is missing); let the study "
+            "finish it (cmae-ablate run), or give another folder"
+        )
+    try:
+        record = read_record(path)
+        wanted = {"spec": dict, "seed": int, "weights_sha256": str}
+        damaged = [key for key, kind in wanted.items() if not isinstance(record[key], kind)]
+    except DamagedError as error:
+        damaged = [error.reason]
+    except (KeyError, TypeError):
+        damaged = [_RECORD]
+    if damaged:
+        raise UserError(f"{path}: damaged ({damaged[0]}); remove the folder and run the study again")
+    found: Mapping[str, Any] = record
+    return found
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: no readable weights ({_first_line(error)}); remove the folder and run the study again"
+        ) from error
+
+
+def _image_size(spec: TrialSpec, state: Mapping[str, Tensor], folder: Path) -> int:
+    """Side of the encoder's input in pixels: weights tell, as the data's own size may be another today."""
+    positions, kernel = (state.get(f"encoder.{name}") for name in ("pos_embed", "patch_embed.proj.weight"))
+    if spec.training.image_size is not None:
+        return spec.training.image_size
+    if positions is not None and kernel is not None:
+        return math.isqrt(positions.shape[1] - 1) * int(kernel.shape[-1])
+    # A plug-in's backbone may name its tensors as it likes.
+    expected = spec["dataset"].build().expected_size()
+    if expected is None:
+        raise UserError(
+            f"{folder}: neither weights nor data set tell the image size; "
+            "pretrain with training.image_size set"
+        )
+    size: int = expected.image_size
+    return size
+
+
+def _changed(tree: Tree, seed: int, settings: Sequence[str], allowed: Sequence[Keys]) -> TrialSpec:
+    names = [".".join(keys) for keys in allowed]
+    for text in settings:
+        path, value = read_assignment(text, tree, example="evaluations.knn.k=5")
+        if not any(path[: len(keys)] == keys for keys in allowed):
+            choice = f"only {', '.join(names)} can be set here" if names else "nothing can be set here"
+            raise UserError(f"--set {text}: the weights are trained already; {choice}")
+        try:
+            tree = apply(tree, path, value)
+            resolve(tree, seed)
+        except SpecError as error:
+            inside = "" if error.path == path else f"{'.'.join(error.path)}: "
+            raise UserError(f"--set {text}: {inside}{error.message}") from error
+    return resolve(tree, seed)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

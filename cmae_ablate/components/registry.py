@@ -1,0 +1,152 @@
+"""Components by slot and name; their keyword-only parameters are the options a study may set."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from docstring_parser import parse as parse_docstring
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from cmae_ablate.errors import UserError, suggest
+
+T = TypeVar("T")
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+SLOTS: dict[str, Registry[Any]] = {}
+"""Every slot's registry by its path in a trial (`decoder`, `objectives.contrastive`, ...)."""
+
+
+@dataclass(frozen=True)
+class ComponentSpec(Generic[T]):
+    """One registered component: how to build it and what may be set.
+
+    Attributes:
+        files: Options that name files; a fingerprint covers what is in them, not where they lie.
+    """
+
+    slot: str
+    name: str
+    version: int
+    factory: Callable[..., T]
+    options: type[BaseModel]
+    files: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The first line of the component's docstring."""
+        return (inspect.getdoc(self.factory) or self.name).splitlines()[0]
+
+    def validate(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Fill in defaults and check types and ranges.
+
+        Raises:
+            pydantic.ValidationError: An option is unknown, of the wrong type, or out of range.
+        """
+        # Validated as JSON: strict about types ("8" is no integer), yet a list may fill a tuple.
+        return self.options.model_validate_json(json.dumps(dict(options))).model_dump(mode="json")
+
+    def build(self, options: Mapping[str, Any], *args: Any) -> T:
+        """Construct the component: `args` come from assembly, `options` from the trial."""
+        values = self.options.model_validate_json(json.dumps(dict(options)))
+        return self.factory(*args, **{key: getattr(values, key) for key in type(values).model_fields})
+
+
+class Registry(Generic[T]):
+    """The components of one slot.
+
+    Args:
+        slot: The slot's path in a trial, such as `decoder` or `objectives.position`.
+        optional: Whether `none` is a legal choice; an optional slot that is off is not built.
+    """
+
+    def __init__(self, slot: str, *, optional: bool = False) -> None:
+        assert slot not in SLOTS, f"slot {slot} is declared twice"
+        self.slot = slot
+        self.optional = optional
+        self._components: dict[str, ComponentSpec[T]] = {}
+        SLOTS[slot] = self
+
+    def register(
+        self, name: str, *, version: int = 1, files: tuple[str, ...] = ()
+    ) -> Callable[[Factory], Factory]:
+        """Class decorator that adds a component.
+
+        Args:
+            name: What a study file writes.
+            version: Part of each trial's fingerprint: raise it by hand when the component's numbers change.
+            files: Options that name files whose content decides the result. A backbone that has any is
+                taken as it is and never trained.
+
+        Raises:
+            UserError: The slot already has a component of that name.
+        """
+
+        def add(factory: Factory) -> Factory:
+            present = self._components.get(name)
+            if present is not None and present.factory is not factory:
+                raise UserError(
+                    f"{self.slot}: two components are called '{name}' "
+                    f"({_origin(present.factory)} and {_origin(factory)}); rename one"
+                )
+            options = _options_model(name, factory)
+            self._components[name] = ComponentSpec(self.slot, name, version, factory, options, files)
+            return factory
+
+        return add
+
+    def __iter__(self) -> Iterator[ComponentSpec[T]]:
+        return iter(sorted(self._components.values(), key=lambda component: component.name))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._components
+
+    def __getitem__(self, name: str) -> ComponentSpec[T]:
+        """Look a component up.
+
+        Raises:
+            KeyError: No such component; the message names the nearest ones.
+        """
+        if name not in self._components:
+            raise KeyError(f"no {self.slot} is called '{name}'; {suggest(name, self.names)}")
+        return self._components[name]
+
+    @property
+    def names(self) -> list[str]:
+        """The legal values of `name`, `none` among them where the slot is optional."""
+        return sorted(self._components) + (["none"] if self.optional else [])
+
+
+_SOURCE_MARK = "Source: "
+
+
+def split_source(description: str) -> tuple[str, str]:
+    """What an option means, and what its source says of it: all from the last `Source: ` on, if any."""
+    meaning, mark, source = description.rpartition(_SOURCE_MARK)
+    return (meaning.strip(), source.strip()) if mark else (source.strip(), "")
+
+
+def option_docs(component: ComponentSpec[Any]) -> dict[str, str]:
+    """Each option's description, from the `Args` section of the component's docstring."""
+    documented = parse_docstring(inspect.getdoc(component.factory) or "").params
+    return {param.arg_name: " ".join((param.description or "").split()) for param in documented}
+
+
+def _options_model(name: str, factory: Callable[..., Any]) -> type[BaseModel]:
+    constructor = factory.__init__ if inspect.isclass(factory) else factory
+    hints = get_type_hints(constructor, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(factory).parameters.values():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            required = parameter.default is inspect.Parameter.empty
+            default = Field() if required else parameter.default
+            fields[parameter.name] = (hints[parameter.name], default)
+    config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+    return create_model(f"{name}_options", __config__=config, **fields)
+
+
+def _origin(factory: Callable[..., Any]) -> str:
+    return f"{factory.__module__}.{getattr(factory, '__qualname__', '?')}"

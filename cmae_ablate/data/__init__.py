@@ -1,0 +1,1 @@
+"""Prepared arrays, and the pixels in them."""

@@ -1,0 +1,103 @@
+"""URLs of databases: built from paths, taken apart again, and shown without their secrets.
+
+A path is never pasted into a URL: `%41` in a folder's name would be read as `A`, and a `?` would end it.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from cmae_ablate.errors import UserError
+
+_SECRET_KEY = re.compile(r"(?i)pass|pwd|secret|token|key|credential|auth")
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*(?=://)")
+_IN_TEXT = re.compile(r"(?i)((?:pass\w*|pwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&,;]+)")
+HIDDEN = "***"
+_known_secrets: set[str] = set()
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of an SQLite file.
+
+    Raises:
+        UserError: No URL reads back as this path.
+    """
+    # Nothing is quoted without need, as SQLAlchemy would: MLflow creates a folder of the quoted name.
+    quoted = str(path).replace("%", "%25").replace("?", "%3F")
+    for database in (quoted, str(path)):  # SQLAlchemy unquotes from 2.1 on
+        url = f"sqlite:///{database}"
+        if sqlite_path(url) == path:
+            return url
+    raise UserError(f"{path}: no database can be in a folder of this name; choose another --out")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite URL; None for any other, and for a database in memory."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return None
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
+def redact(url: str) -> str:
+    """The URL without its password and other secrets, for logs and errors; never fails.
+
+    What is shown is put together again from the URL's parts. Where it cannot be taken apart, nothing but its
+    scheme is shown: nobody knows then which part is the password.
+    """
+    scheme = _SCHEME.match(url)
+    nothing = f"{scheme.group()}://{HIDDEN}" if scheme else HIDDEN if "@" in url else url
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return nothing
+    if parsed.get_backend_name() == "sqlite" and not parsed.query:
+        return url  # a file, as it was named
+    if not _is_plain(parsed):
+        return nothing
+    if parsed.password is None and parsed.drivername.startswith("http") and parsed.username:
+        parsed = parsed.set(username=HIDDEN)  # a token
+    query = {name: HIDDEN if _SECRET_KEY.search(name) else value for name, value in parsed.query.items()}
+    shown = parsed.set(query=query).render_as_string(hide_password=True)
+    return shown.replace(quote(HIDDEN), HIDDEN)
+
+
+def hide_secrets_of(url: str) -> None:
+    """From now on `without_secrets` knows the password of this URL."""
+    with suppress(ArgumentError, ValueError):
+        parsed = make_url(url)
+        found = [parsed.password, *(v for k, v in parsed.query.items() if _SECRET_KEY.search(k))]
+        for secret in (str(each) for each in found if each):
+            _known_secrets.update({secret, quote(secret), quote_plus(secret)})
+
+
+def without_secrets(text: str) -> str:
+    """What a driver or a server said, without any password that is known or looks like one."""
+    for secret in sorted(_known_secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return _IN_TEXT.sub(rf"\1{HIDDEN}", re.sub(r"://.*@", f"://{HIDDEN}@", text))
+
+
+def _is_plain(parsed: URL) -> bool:
+    """Whether no part can hold a piece of a password that was not quoted, as in `p@ss` or `p w`."""
+    shown = [value for name, value in parsed.query.items() if not _SECRET_KEY.search(name)]
+    parts = [parsed.username, parsed.host, parsed.database, *parsed.query, *shown]
+    return not any("@" in str(part) or " " in str(part) for part in parts if part is not None)
+
+
+def cause_of(error: BaseException) -> str:
+    """The driver's own words in one line: no SQL, no parameters, no URL."""
+    while isinstance(error, StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    original = getattr(error, "orig", None) or error
+    return without_secrets(" ".join(str(original).split()))[:300] or type(original).__name__

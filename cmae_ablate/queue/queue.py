@@ -1,0 +1,321 @@
+"""Claim, finish, fail: each one short transaction under the storage's lock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from optuna.trial import FrozenTrial, TrialState
+
+from cmae_ablate.queue.cells import (
+    DIED,
+    JSON,
+    LEASE_LOST,
+    CellStatus,
+    PlannedCell,
+    by_cell,
+    complete_trial,
+    deaths,
+    failures,
+    status_of,
+)
+from cmae_ablate.queue.csv_import import importable
+from cmae_ablate.queue.lease import Claim
+from cmae_ablate.queue.optuna_trials import Trials
+from cmae_ablate.queue.owner import Owner
+from cmae_ablate.queue.proposals import Direction, Proposals
+from cmae_ablate.queue.storage import Storage, patiently
+
+T = TypeVar("T")
+
+
+class Queue:
+    """A study's cells, shared by any number of workers through an Optuna study.
+
+    The plan stays out of the database: a trial is created, RUNNING, when its cell is claimed. A trial's user
+    attributes say which cell it is for, who runs it and when that worker last gave a sign of life. Trials of
+    cells that are not in `cells` (older settings, seeds no longer asked for) stay stored and are ignored.
+
+    Args:
+        storage_url: SQLite or PostgreSQL.
+        study_name: Of the Optuna study.
+        cells: The current design in the order of running, ids distinct.
+        lock_path: Lock file for SQLite; None puts it beside the database.
+        max_attempts: Raised errors after which a cell has failed for good.
+        lease_seconds: Silence after which a worker is taken for dead where its process cannot be looked at.
+        outage_seconds: How long to wait for a database that is away.
+        direction: Which way the study's metric is better.
+        proposals: What each cell is to try, where the cells are tuning trials of a search.
+
+    Raises:
+        UserError: The storage cannot be used.
+        StorageError: From any method, when the database stays away.
+    """
+
+    def __init__(
+        self,
+        storage_url: str,
+        study_name: str,
+        cells: Sequence[PlannedCell],
+        *,
+        lock_path: Path | None = None,
+        max_attempts: int = 3,
+        lease_seconds: float = 60,
+        outage_seconds: float = 600,
+        direction: Direction = "maximize",
+        proposals: Proposals | None = None,
+    ) -> None:
+        self.cells = tuple(cells)
+        assert len({cell.id for cell in self.cells}) == len(self.cells), "two cells have one id"
+        self._max_attempts = max_attempts
+        self._lease_seconds = lease_seconds
+        self._outage_seconds = outage_seconds
+        self._proposals = proposals
+        self._owner = Owner.current()
+        self._held: set[int] = set()
+        self._storage = Storage(storage_url, lock_path)
+        self._trials = self._locked(lambda _: Trials(self._storage, study_name, direction, self.cells))
+        self._patiently(self._trials.read)  # finished trials are cached from here on
+
+    def claim(self, worker: str, *, log: str = "") -> Claim | None:
+        """Take the first cell that is neither done, nor running, nor out of attempts.
+
+        Leases that are over are freed on the way.
+
+        Args:
+            worker: Name for people.
+            log: Path of the log that the attempt will write.
+
+        Returns:
+            None when there is nothing to take now; `pending` says whether there may be later.
+        """
+        return self._locked(lambda now: self._claim(worker, log, now))
+
+    def pending(self) -> int:
+        """Cells that are neither complete nor failed for good: running somewhere, or waiting for a try."""
+        return sum(status.state in ("RUNNING", "WAITING") for status in self.status())
+
+    def finish(self, claim: Claim, value: float, results: Mapping[str, JSON]) -> bool:
+        """Record a cell's result, unless somebody else has already done so.
+
+        A lost lease does not waste the work: the first result counts, whoever holds the lease.
+
+        Args:
+            claim: From `claim`.
+            value: The study's metric, not NaN.
+            results: Everything else worth keeping, as plain data.
+
+        Returns:
+            Whether this result is the one that counts.
+        """
+        if math.isnan(value):
+            raise ValueError(f"{claim.cell.id}: the study's metric is not a number")
+        claim.stop()
+        recorded = self._locked(lambda now: self._complete(claim, value, results, now))
+        self._held.discard(claim.trial)
+        return recorded
+
+    def fail(self, claim: Claim, reason: str, *, final: bool = False) -> None:
+        """The attempt raised an error: it counts, `reason` is kept; where `final`, no other is made."""
+        self._end(claim, reason, counts=True, final=final)
+
+    def report(self, claim: Claim, step: int, value: float) -> bool:
+        """Keep what a tuning trial found on the way.
+
+        Args:
+            claim: From `claim`.
+            step: Counts such reports; the same step of all trials is compared.
+            value: What was found; higher is better.
+
+        Returns:
+            Whether the trial should be pruned.
+        """
+        return self._locked(lambda _: self._report(claim, step, value))
+
+    def prune(self, claim: Claim, reason: str) -> None:
+        """A tuning trial was stopped early: it counts, and is not tried again."""
+        claim.stop()
+        self._locked(lambda _: self._trials.prune(claim.trial, reason))
+        self._held.discard(claim.trial)
+
+    def note(self, key: str, value: JSON) -> None:
+        """Keep something with the Optuna study, for people to see."""
+        self._locked(lambda _: self._trials.note(key, value))
+
+    def release(self, claim: Claim, reason: str = "interrupted") -> None:
+        """The attempt was interrupted: it does not count, and the cell is free at once."""
+        self._end(claim, reason, counts=False)
+
+    def reset_failures(self) -> None:
+        """Count no failure so far: cells that failed for good get all their attempts again."""
+        self._locked(lambda _: self._trials.reset_failures())
+
+    def discard(self, cells: Collection[str]) -> None:
+        """Count the results of complete cells no more: what they left on disk is damaged, and made again.
+
+        Args:
+            cells: Their ids.
+        """
+
+        def write(_: float) -> None:
+            grouped = self._grouped(self._trials.read())
+            done = [complete_trial(grouped.get(cell, [])) for cell in cells]
+            self._trials.discard(trial.number for trial in done if trial is not None)
+
+        self._locked(write)
+
+    def status(self) -> list[CellStatus]:
+        """Where each cell stands, in the design's order."""
+
+        def read() -> list[CellStatus]:
+            now = self._storage.now()
+            grouped, forgiven = self._grouped(self._trials.read()), self._trials.forgiven_before()
+            return [self._status(cell, grouped.get(cell.id, []), now, forgiven) for cell in self.cells]
+
+        return self._patiently(read)
+
+    def import_complete(self, rows: Iterable[Mapping[str, JSON]], metric: str) -> int:
+        """Count rows of a `trials.csv` as done where fingerprint and seed are those of a cell still open.
+
+        Args:
+            rows: By column name; texts are read as numbers where they spell one.
+            metric: The column with the study's metric.
+
+        Returns:
+            How many cells were completed.
+        """
+        count = 0
+        for cell, value, results in importable(rows, self.cells, metric):
+            count += self._locked(self._importing(cell, value, results))
+        return count
+
+    def close(self) -> None:
+        """Free the database's connections."""
+        self._storage.close()
+
+    def _claim(self, worker: str, log: str, now: float) -> Claim | None:
+        known = self._free_leases(now)
+        grouped, forgiven = self._grouped(known), self._trials.forgiven_before()
+        # What processes died on goes last: it may be what they died of, and the others are to be done.
+        deadly = {id_: deaths(trials, forgiven) > 0 for id_, trials in grouped.items()}
+        for cell in sorted(self.cells, key=lambda cell: deadly.get(cell.id, False)):
+            trials = grouped.get(cell.id, [])
+            if self._status(cell, trials, now, forgiven).state != "WAITING":
+                continue
+            attempt = len(failures(trials, forgiven)) + 1
+            attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
+            attrs |= {"attempt": attempt, "lease": now}
+            proposal = self._proposals.propose(cell, known) if self._proposals else None
+            number = self._trials.add(known, cell, TrialState.RUNNING, attrs, proposal=proposal)
+            self._held.add(number)
+            interval = self._lease_seconds / 6
+            return Claim(cell, number, attempt, renew=self._renew, interval=interval, proposal=proposal)
+        return None
+
+    def _free_leases(self, now: float) -> Sequence[FrozenTrial]:
+        """End what runs under a lease that is over; returns all trials."""
+        known = self._trials.read()
+        ours = (trial for trials in by_cell(known).values() for trial in trials)
+        stale = [trial for trial in ours if self._is_stale(trial, now)]
+        for trial in stale:
+            died = self._is_of_the_dead(trial)
+            self._trials.fail(trial.number, DIED if died else LEASE_LOST, counts=False, died=died)
+        return self._trials.read() if stale else known
+
+    def _report(self, claim: Claim, step: int, value: float) -> bool:
+        assert self._proposals is not None, "only the tuning trials of a search are pruned"
+        if self._trials.read()[claim.trial].state.is_finished():
+            return False  # the lease is lost; `claim.lost` will say so
+        self._trials.report(claim.trial, step, value)
+        return self._proposals.is_hopeless(claim.trial, claim.cell, self._trials.read())
+
+    def _complete(self, claim: Claim, value: float, results: Mapping[str, JSON], now: float) -> bool:
+        known = self._trials.read()
+        trials = self._grouped(known).get(claim.cell.id, [])
+        done = complete_trial(trials)
+        if done is None:
+            own = next(trial for trial in trials if trial.number == claim.trial)
+            if own.state == TrialState.RUNNING:
+                self._trials.complete(own.number, value, results)
+            else:
+                late = {key: own.user_attrs[key] for key in ("worker", "owner", "log", "attempt")}
+                late |= {"lease": now, "results": dict(results)}
+                self._trials.add(known, claim.cell, TrialState.COMPLETE, late, value, claim.proposal)
+        counting = claim.trial if done is None else done.number
+        for trial in trials:
+            if trial.state == TrialState.RUNNING and trial.number != counting:
+                self._trials.fail(trial.number, "completed by another worker", counts=False)
+        # A repeated call finds its own result of the time before.
+        return done is None or _owner_of(done).session == self._owner.session
+
+    def _importing(
+        self, cell: PlannedCell, value: float, results: Mapping[str, JSON]
+    ) -> Callable[[float], bool]:
+        def write(_: float) -> bool:
+            known = self._trials.read()
+            if complete_trial(self._grouped(known).get(cell.id, [])):
+                return False
+            attrs: dict[str, JSON] = {"worker": "import", "results": dict(results)}
+            self._trials.add(known, cell, TrialState.COMPLETE, attrs, value)
+            return True
+
+        return write
+
+    def _end(self, claim: Claim, reason: str, *, counts: bool, final: bool = False) -> None:
+        claim.stop()
+        self._locked(lambda _: self._trials.fail(claim.trial, reason, counts=counts, final=final))
+        self._held.discard(claim.trial)
+
+    def _renew(self, number: int, advanced: bool) -> None:
+        with self._storage.lock() as now:
+            self._trials.set(number, "lease", now)
+            if advanced:
+                self._trials.set(number, "advanced", True)
+
+    def _is_stale(self, trial: FrozenTrial, now: float) -> bool:
+        if trial.state != TrialState.RUNNING:
+            return False
+        owner = _owner_of(trial)
+        # A clock that was set back leaves leases in the future, which would never end.
+        if float(trial.user_attrs.get("lease", 0)) - now > self._lease_seconds:
+            return True
+        # An orphan was created by a call of ours whose answer was lost with the connection.
+        is_orphan = owner.session == self._owner.session and trial.number not in self._held
+        is_silent = now - float(trial.user_attrs.get("lease", 0)) > self._lease_seconds
+        return is_orphan or is_silent or owner.is_dead(self._owner)
+
+    def _is_of_the_dead(self, trial: FrozenTrial) -> bool:
+        """Whether a lease is over because its process ended, as far as can be seen from here."""
+        owner = _owner_of(trial)
+        return owner.session != self._owner.session and owner.is_dead(self._owner)
+
+    def _status(
+        self, cell: PlannedCell, trials: Sequence[FrozenTrial], now: float, forgiven: int
+    ) -> CellStatus:
+        return status_of(
+            cell,
+            trials,
+            now=now,
+            is_stale=bool(trials) and self._is_stale(trials[-1], now),
+            forgiven_before=forgiven,
+            max_attempts=self._max_attempts,
+        )
+
+    def _grouped(self, trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+        return by_cell(trials, self._trials.discarded())
+
+    def _locked(self, action: Callable[[float], T]) -> T:
+        def once() -> T:
+            with self._storage.lock() as now:
+                return action(now)
+
+        return self._patiently(once)
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        return patiently(action, self._storage.name, self._outage_seconds)
+
+
+def _owner_of(trial: FrozenTrial) -> Owner:
+    return Owner.from_json(trial.user_attrs.get("owner", {}))

@@ -1,0 +1,1 @@
+"""Who trains which cell, where; and what is made of the results."""

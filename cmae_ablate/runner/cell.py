@@ -1,0 +1,317 @@
+"""One cell from beginning to end: pretrain or reuse, evaluate or reuse, and say what it cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor
+
+from cmae_ablate import checkpoint
+from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
+from cmae_ablate.components.protocols import (
+    Encoder,
+    EvaluationContext,
+    EvaluationResult,
+    Features,
+    reads_tokens,
+)
+from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.errors import Interrupted
+from cmae_ablate.records import file_sha256, sealed
+from cmae_ablate.report.selection import candidate_metrics
+from cmae_ablate.runner.cache import LOCK
+from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, Warn, whole_evaluation, whole_pretraining
+from cmae_ablate.runner.hardware import device_name, peak_memory, watch_memory
+from cmae_ablate.runtime import Runtime, set_precision
+from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.training.collapse import collapse_warning
+from cmae_ablate.training.cost import count_parameters, measure
+from cmae_ablate.training.loop import Hooks, Pretrained, image_size_of, pretrain
+from cmae_ablate.training.model import MaskedImageModel, assemble
+
+WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one cell found.
+
+    Attributes:
+        metrics: `<evaluation>.<name>` at the cell's own best setting, and of every candidate under the names
+            of `selection`; `pretrain.loss`, `pretrain.<objective>.accuracy`, `params.*`,
+            `flops.*`, `seconds.pretrain`, `memory.pretrain` in bytes.
+        weights_sha256: Of the pretrained parameters and buffers.
+        device: What the pretraining ran on.
+        folder: Holds the weights, `result.json` and the test predictions.
+        history: Pretraining metrics by epoch.
+        protocols: One sentence an evaluation, by label.
+        reused: Whether the pretraining was found finished.
+    """
+
+    metrics: Mapping[str, float]
+    weights_sha256: str
+    device: str
+    folder: Path
+    history: list[dict[str, float]] = field(default_factory=list)
+    protocols: Mapping[str, str] = field(default_factory=dict)
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class CellContext:
+    """Where cells are run: data, machine, and the cache that is shared by all studies of an `--out`."""
+
+    data: DataArrays
+    runtime: Runtime
+    cache: Path
+    keep_state: bool = False
+    """Whether the last training state stays beside the finished weights: a study's `keep: all`."""
+
+    def normalised_for(self, spec: TrialSpec) -> CellContext:
+        """The same cell_context with images normalised as the trial's encoder expects them."""
+        if spec["backbone"].options.get("normalization", "data") == "data":
+            return self
+        data = replace(self.data, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)
+        return replace(self, data=data)
+
+    def folder(self, spec: TrialSpec) -> Path:
+        """The pretraining's folder in the content-addressed cache."""
+        return self.cache / "pretrain" / spec.pretrain_fingerprint(self.data.digest)
+
+
+def run_cell(spec: TrialSpec, cell_context: CellContext, hooks: Hooks | None = None) -> CellResult:
+    """Pretrain and evaluate one trial; whatever is already in the cache is not done again.
+
+    Raises:
+        Interrupted: The hooks asked to stop; the same call goes on later.
+        DivergedError: A loss is no longer finite.
+    """
+    hooks = hooks or Hooks()
+    cell_context = cell_context.normalised_for(spec)
+    folder = cell_context.folder(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Two variants may resolve to the same pretraining: one worker trains it, the other waits.
+    with alone_in(folder, hooks):
+        known = whole_pretraining(folder, hooks.warn)
+        record = _pretrain(spec, cell_context, folder, hooks) if known is None else known
+        model = load_model(spec, cell_context, folder)
+        weights = str(record["weights_sha256"])
+        found = evaluate(spec, model.encoder, cell_context, folder, weights=weights, hooks=hooks)
+    return CellResult(
+        {**flat(found), **record["metrics"]},
+        record["weights_sha256"],
+        str(record.get("device", "")),
+        folder,
+        record["history"],
+        {label: result["protocol"] for label, result in found.items()},
+        reused=known is not None,
+    )
+
+
+def follow_cell(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> None:
+    """The part of the ranks that do not lead: they train, and leave all else to rank 0's `run_cell`.
+
+    Raises:
+        Interrupted: A rank asked to stop.
+        DivergedError: A loss is no longer finite.
+        RankError: Another rank is gone.
+    """
+    cell_context = cell_context.normalised_for(spec)
+    pretrain(spec, cell_context.data, cell_context.runtime, cell_context.folder(spec), hooks)
+
+
+def load_model(spec: TrialSpec, cell_context: CellContext, folder: Path) -> MaskedImageModel:
+    """The pretrained model of a finished pretraining, in eval mode on the runtime's device."""
+    model = assemble(spec, image_size_of(spec, cell_context.data))
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    return model.to(cell_context.runtime.device).eval()
+
+
+def evaluate(
+    spec: TrialSpec,
+    encoder: Encoder | None,
+    cell_context: CellContext,
+    folder: Path,
+    *,
+    weights: str = "",
+    hooks: Hooks | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Run the trial's evaluations on an encoder, each once per folder.
+
+    Args:
+        spec: The trial.
+        encoder: In eval mode; None judges the pixels themselves.
+        cell_context: Data and machine.
+        folder: Where results and test predictions are kept.
+        weights: SHA-256 of the encoder's weights: results of others in the folder do not count.
+        hooks: Who hears of evaluations that train, and may stop them.
+
+    Returns:
+        Records by label: `metrics`, `protocol`, `chosen`, `candidates` (`selection`), names of files.
+    """
+    set_precision(cell_context.runtime)
+    features: Features = (
+        PixelFeatures(cell_context.data)
+        if encoder is None
+        else FrozenFeatures(encoder, cell_context.data, cell_context.runtime)
+    )
+    hooks = hooks or Hooks()
+    context = EvaluationContext(
+        encoder,
+        features,
+        cell_context.data,
+        cell_context.runtime,
+        spec.seed,
+        should_stop=hooks.should_stop,
+        on_step=hooks.on_evaluation,
+    )
+    wanted = {label: choice for label, choice in spec.evaluations.items()}
+    # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
+    order = sorted(wanted, key=lambda label: not reads_tokens(wanted[label].component.factory))
+    found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
+    return {label: found[label] for label in wanted}
+
+
+@contextmanager
+def alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
+    """Hold a pretraining's folder; whoever waits for it can still be told to stop.
+
+    Raises:
+        Interrupted: The hooks asked to stop while another worker held it.
+    """
+    lock = FileLock(folder / LOCK, mode=0o600)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=WAIT_SECONDS)
+        except Timeout:
+            if hooks.should_stop():
+                raise Interrupted from None
+    try:
+        checkpoint.sweep(folder)
+        os.utime(folder)  # when it was last of use, for `cache list`
+        yield
+    finally:
+        lock.release()
+
+
+def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: Hooks) -> dict[str, Any]:
+    image_size = image_size_of(spec, cell_context.data)
+    if spec.is_pretrained:
+        done = Pretrained(assemble(spec, image_size), 0.0, [])
+        encoder = cast("torch.nn.Module", done.model.encoder)
+        # What its pretraining cost, nobody said: the table leaves it open.
+        metrics = {"params.encoder": float(count_parameters(encoder))}
+    else:
+        watch_memory(cell_context.runtime.device)
+        done = pretrain(spec, cell_context.data, cell_context.runtime, folder, hooks)
+        peak = peak_memory(cell_context.runtime.device)
+        cost = measure(spec, image_size)
+        last = done.history[-1]
+        metrics = {
+            "pretrain.loss": last["loss"],
+            # How well the objectives' own tasks are solved, such as `pretrain.position.accuracy`.
+            **{f"pretrain.{name}": value for name, value in last.items() if name.endswith(".accuracy")},
+            "params.encoder": cost.params_encoder,
+            "params.decoder": cost.params_decoder,
+            "flops.pretrain_image": cost.flops_image,
+            "seconds.pretrain": done.seconds,
+            **({} if peak is None else {"memory.pretrain": float(peak)}),
+        }
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
+    checkpoint.write_atomically(folder / WEIGHTS, save(state))
+    files: dict[str, str] = {}
+    if done.crop:
+        learnt = {name: tensor.detach().cpu().contiguous() for name, tensor in done.crop.items()}
+        checkpoint.write_atomically(folder / CROP, save(learnt))
+        files[CROP] = file_sha256(folder / CROP)
+    done.model.eval()
+    warning = collapse_warning(
+        done.model.encoder, cell_context.data, cell_context.data.validation, cell_context.runtime.device
+    )
+    if warning:
+        hooks.warn(warning)
+    record = {
+        "metrics": metrics,
+        "warning": warning,
+        "weights_sha256": checkpoint.weights_sha256(state),
+        "device": device_name(cell_context.runtime.device, cell_context.runtime.ranks.count),
+        "image_size": image_size,
+        "history": done.history,
+        "spec": spec.to_tree(),
+        "seed": spec.seed,
+        "files": files,
+    }
+    checkpoint.write_atomically(folder / RESULT, sealed(record))
+    checkpoint.clear(folder, keep_last=cell_context.keep_state)
+    return record
+
+
+def _evaluated(
+    choice: Choice, label: str, context: EvaluationContext, folder: Path, weights: str, warn: Warn
+) -> dict[str, Any]:
+    path = evaluation_path(choice, folder)
+    stem = path.stem
+    known = whole_evaluation(path, weights, warn)
+    if known is not None:
+        return known
+    scratch = folder / f"{stem}.training"
+    result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
+    record = {
+        "label": label,
+        "metrics": dict(result.metrics),
+        "protocol": result.protocol,
+        "chosen": dict(result.chosen),
+        "weights_sha256": weights,
+        **_keep(result.predictions, folder_made(folder) / f"{stem}.npy"),
+        "candidates": [
+            {
+                "settings": dict(candidate.settings),
+                "metrics": dict(candidate.metrics),
+                **_keep(candidate.predictions, folder / f"{stem}.candidate-{place}.npy"),
+            }
+            for place, candidate in enumerate(result.candidates)
+        ],
+    }
+    checkpoint.write_atomically(folder_made(folder) / path.name, sealed(record))
+    shutil.rmtree(scratch, ignore_errors=True)
+    return record
+
+
+def _keep(predictions: Tensor | None, path: Path) -> dict[str, Any]:
+    """Write test predictions, and say in a record which file has them."""
+    if predictions is None:
+        return {"predictions": None}
+    np.save(path, predictions.cpu().numpy().astype(np.int16))
+    return {"predictions": path.name, "predictions_sha256": file_sha256(path)}
+
+
+def evaluation_path(choice: Choice, folder: Path) -> Path:
+    """The file that an evaluation's record has in a cell's folder."""
+    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
+    return folder / f"{choice.name}-{checkpoint.text_digest(identity)[:16]}.json"
+
+
+def folder_made(folder: Path) -> Path:
+    """The folder, created if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def flat(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """The metrics of several evaluations as `<evaluation>.<name>`, and those of their candidates."""
+    own = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
+    for label, record in found.items():
+        own |= candidate_metrics(label, record.get("candidates", ()))
+    return own

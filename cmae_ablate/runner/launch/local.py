@@ -1,0 +1,191 @@
+"""Workers as processes of this machine."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from cmae_ablate.runner.launch import forking
+from cmae_ablate.runner.launch.forking import ForkedProcess
+
+Process = subprocess.Popen[bytes] | ForkedProcess
+LOGGER = logging.getLogger(__name__)
+LOG_VARIABLE = "CMAE_ABLATE_LOG"
+"""Environment variable that tells a worker where its output goes, for `status`."""
+PARENT_VARIABLE = "CMAE_ABLATE_FOLLOW_PARENT"
+"""Set for workers whose standard input is a pipe that closes when the process that started them ends."""
+GRACE_SECONDS = 120.0
+POLL_SECONDS = 0.1
+_MEBIBYTE = 2**20
+# Large tensors come and go every step: handed back to the kernel each time, they cost thousands of page
+# faults a step. 32 MiB is the largest threshold that glibc accepts.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = 32 * _MEBIBYTE, 1024 * _MEBIBYTE
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(_MMAP_THRESHOLD),
+    "MALLOC_TRIM_THRESHOLD_": str(_TRIM_THRESHOLD),
+}
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1  # in glibc's malloc.h
+
+
+def run_workers(
+    command: Sequence[str],
+    workers: int,
+    *,
+    devices: Sequence[str] | None,
+    log_dir: Path,
+    environment: Mapping[str, str] | None = None,
+    grace_seconds: float = GRACE_SECONDS,
+) -> list[int]:
+    """Run the same command `workers` times at once and wait for all of them.
+
+    The first SIGINT or SIGTERM is passed on to every worker, which then has `grace_seconds` to write its
+    checkpoint; a second one, or the end of that time, kills. A worker that dies is not started again: the
+    others take over its cell. Inside `forking.ready_to_fork`, a Python module that computes on the CPU is
+    forked; CUDA is better off in a process of its own.
+
+    Args:
+        command: Program and arguments.
+        workers: At least 1.
+        devices: One entry a worker for `CUDA_VISIBLE_DEVICES`; None shares the CPU's cores among them.
+        log_dir: Gets `worker-0.log` and so on, appended to, readable by the owner only.
+        environment: Further variables of the workers: what arguments would show to every user.
+        grace_seconds: See above.
+
+    Returns:
+        Exit statuses in order; 128 + n for a worker that signal n ended.
+    """
+    assert workers >= 1
+    assert devices is None or len(devices) == workers
+    log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    processes: list[Process] = []
+    logs = [log_dir / f"worker-{index}.log" for index in range(workers)]
+    with _passing_on_signals(processes, grace_seconds) as kill_when_due:
+        try:
+            for index, log in enumerate(logs):
+                variables = {**_environment(index, workers, devices, log), **(environment or {})}
+                processes.append(_start(command, variables, log, fork=devices is None))
+            while any(process.poll() is None for process in processes):
+                kill_when_due()
+                time.sleep(POLL_SECONDS)
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+                if process.stdin is not None:
+                    process.stdin.close()
+    codes = [code if code >= 0 else 128 - code for code in (process.wait() for process in processes)]
+    for code, log in zip(codes, logs, strict=True):
+        if code not in (0, 130, 143):
+            LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, _last_line(log), log)
+    return codes
+
+
+def keep_memory() -> None:
+    """Give this process the allocator's thresholds that `run_workers` gives to workers.
+
+    What the environment says of them is left alone, and so is a C library that is not glibc.
+    """
+    if any(name in os.environ for name in ALLOCATOR):
+        return
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
+
+
+def follow_parent() -> None:
+    """In a worker of `run_workers`: behave as on SIGTERM when the process that started it is gone.
+
+    Elsewhere nothing happens.
+    """
+    if os.environ.get(PARENT_VARIABLE) != "1":
+        return
+
+    def wait() -> None:
+        # Nothing is ever written: reading returns when the other end closes.
+        os.read(sys.stdin.fileno(), 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="follow parent", daemon=True).start()
+
+
+def _start(command: Sequence[str], environment: dict[str, str], log: Path, *, fork: bool) -> Process:
+    # In this process's own group: whoever kills the whole group reaches the workers, too.
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        server = forking.server() if fork and list(command[:2]) == [sys.executable, "-m"] else None
+        if server is not None:
+            try:
+                return server.start(command, environment, output.fileno())
+            except OSError as error:
+                LOGGER.warning("%s; a new process is started instead", error)
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+
+
+def _environment(index: int, workers: int, devices: Sequence[str] | None, log: Path) -> dict[str, str]:
+    environment = {**ALLOCATOR, **os.environ, LOG_VARIABLE: str(log), PARENT_VARIABLE: "1"}
+    environment["PYTHONUNBUFFERED"] = "1"
+    if devices is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = devices[index]
+    # Before torch is loaded: pools of idle threads would fight over the cores.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))
+    return environment
+
+
+class _Stopping:
+    """Passes the first signal on; knows when patience ends."""
+
+    def __init__(self, processes: Sequence[Process], grace_seconds: float) -> None:
+        self._processes = processes
+        self._grace_seconds = grace_seconds
+        self._signal = 0
+        self._deadline = float("inf")
+        self._told: set[int] = set()
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler: does no more than take notice, for a handler may interrupt anything."""
+        now = time.monotonic()
+        self._deadline = now if self._signal else now + self._grace_seconds
+        self._signal = self._signal or number
+
+    def __call__(self) -> None:
+        if not self._signal:
+            return
+        for process in self._processes:
+            if process.pid not in self._told:
+                self._told.add(process.pid)
+                process.send_signal(self._signal)
+            elif time.monotonic() > self._deadline:
+                process.kill()
+
+
+@contextmanager
+def _passing_on_signals(processes: Sequence[Process], grace_seconds: float) -> Iterator[_Stopping]:
+    stopping = _Stopping(processes, grace_seconds)
+    before = {number: signal.signal(number, stopping.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _last_line(log: Path) -> str:
+    """What a worker said last, as far as it can be read."""
+    with log.open("rb") as output:
+        output.seek(max(0, log.stat().st_size - 4096))
+        lines = output.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

@@ -1,0 +1,128 @@
+"""The options that the study commands share, and the study that they name.
+
+Nothing heavy is imported here before `check` has found the study free of mistakes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cmae_ablate.study import design
+from cmae_ablate.study.controls import control_variants
+from cmae_ablate.study.loading import Study, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from cmae_ablate.runner.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line's options, as `run`, `plan`, `worker`, `status` and `report` share them.
+
+    Attributes:
+        study: The study file.
+        scale: Another scale than the study's.
+        settings: `--set` texts in order.
+        seeds: Another number of seeds.
+        workers: Processes; None is one a GPU, or as many as the cores bear.
+        device: `auto`, `cpu` or `cuda`.
+        out: Holds all state.
+        storage: Another Optuna storage than SQLite in `out`.
+        tracking: Another MLflow store than SQLite in `out`.
+        launcher: Who starts workers.
+        gpus_per_worker: What a Ray worker takes of the cluster's GPUs, where it trains on one.
+    """
+
+    study: Path
+    scale: str | None = None
+    settings: tuple[str, ...] = ()
+    seeds: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+    out: Path = Path("runs")
+    storage: str | None = None
+    tracking: str | None = None
+    launcher: str = "local"
+    gpus_per_worker: float = 1.0
+
+    def load(self) -> Study:
+        """The study with these options; the file is read once."""
+        return self._study
+
+    def check(self) -> None:
+        """Say what is wrong with the study, with any of its variants or with its positive control.
+
+        Raises:
+            UserError: Something is.
+        """
+        control_variants(self._study, design.variants(self._study))
+
+    def begin(
+        self,
+        study: Study,
+        console: Console,
+        *,
+        measure: bool = False,
+        check: Callable[[Experiment], None] = lambda experiment: None,
+    ) -> Experiment:
+        """Check the study, prepare its data, with a bar, and share out its budget.
+
+        Args:
+            study: The study.
+            console: Where to say things.
+            measure: Whether a study of equal time may be measured now, if it is not yet: only by commands
+                that train.
+            check: What else is to be checked before anything is measured.
+        """
+        from cmae_ablate.runner.budget import EPOCHS, TIME, budget_note
+        from cmae_ablate.runner.experiment import Places, begin, share_budget
+        from cmae_ablate.runner.progress import preparation
+        from cmae_ablate.runtime import Runtime, pick_device
+
+        def note(text: str) -> None:
+            console.print(f"note: {text}", highlight=False, markup=False)
+
+        with preparation(console) as progress:
+            places = Places.below(self.out, self.storage, self.tracking)
+            experiment = begin(study, places, progress, note)
+        check(experiment)
+        if study.budget == TIME and measure and not places.budget(study).is_file():
+            note("equal time: a few steps of each variant are timed first; leave the machine alone meanwhile")
+        experiment = share_budget(experiment, Runtime(pick_device(self.device)) if measure else None)
+        if study.budget != EPOCHS:
+            note(budget_note(study.budget, experiment.reference, experiment.shares))
+        return experiment
+
+    def arguments(self) -> list[str]:
+        """The options as the arguments of another command, without the URLs: see `environment`."""
+        found = [str(self.study), "--device", self.device, "--out", str(self.out)]
+        found += [text for setting in self.settings for text in ("--set", setting)]
+        for name, value in {"--scale": self.scale, "--seeds": self.seeds}.items():
+            found += [name, str(value)] if value is not None else []
+        return found
+
+    def environment(self) -> dict[str, str]:
+        """The URLs of the stores as environment variables: every user of a machine may read arguments."""
+        urls = {"CMAE_ABLATE_STORAGE": self.storage, "CMAE_ABLATE_TRACKING_URI": self.tracking}
+        return {name: url for name, url in urls.items() if url is not None}
+
+    @property
+    def command(self) -> str:
+        """The command line that runs the study with these options, without the passwords of its URLs."""
+        from cmae_ablate.queue import redact
+
+        urls = {"--storage": self.storage, "--tracking-uri": self.tracking}
+        shown = [text for name, url in urls.items() if url is not None for text in (name, redact(url))]
+        return shlex.join(["cmae-ablate", "run", *self.arguments(), *shown])
+
+    @cached_property
+    def _study(self) -> Study:
+        return load(self.study, scale=self.scale, settings=self.settings, seeds=self.seeds)

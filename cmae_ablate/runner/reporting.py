@@ -1,0 +1,290 @@
+"""From what the queue knows to tables, figures, MLflow summaries and the last lines on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from cmae_ablate.database import sqlite_path
+from cmae_ablate.errors import UserError
+from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
+from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
+from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
+from cmae_ablate.report.selection import choose, is_candidate, settle
+from cmae_ablate.report.terminal import show_table
+from cmae_ablate.runner import results
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
+from cmae_ablate.runner.artifacts import artifacts
+from cmae_ablate.runner.environment import describe_environment
+from cmae_ablate.runner.experiment import Experiment, Places, controls_of
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.provenance import of_other_options, settle_folder
+from cmae_ablate.runner.tuning import frozen, tuning_of, winners
+from cmae_ablate.study import design
+from cmae_ablate.study.loading import Study
+from cmae_ablate.tracking import Tracker
+from cmae_ablate.tracking.tracker import CellId, Status
+
+SUMMARY = "summary"
+
+
+def open_queue(experiment: Experiment) -> Queue:
+    """The study's queue; its storage is created if need be."""
+    direction: Direction = "minimize" if experiment.study.metric.endswith("loss") else "maximize"
+    search = experiment.study.search if experiment.is_tuning else None
+    return Queue(
+        experiment.places.storage,
+        experiment.study.name,
+        experiment.planned,
+        direction=direction,
+        proposals=Proposals(search, direction) if search else None,
+    )
+
+
+def settled(experiment: Experiment) -> Experiment:
+    """The study that its table is made of: of a search, with the winners' settings.
+
+    Raises:
+        UserError: The tuning is not over.
+    """
+    if experiment.study.search is None:
+        return experiment
+    statuses = open_queue(tuning_of(experiment)).status()
+    won = winners(experiment, statuses)
+    if won is None:
+        done = sum(status.is_done for status in statuses)
+        raise UserError(
+            f"{experiment.study.path}: the search is not over, {done} of {len(statuses)} trials are done "
+            "and the table begins with its winners: run the study first"
+        )
+    return frozen(experiment, won)
+
+
+def report_study(
+    experiment: Experiment, statuses: Sequence[CellStatus], apart: Sequence[CellStatus], options: Options
+) -> ReportFiles:
+    """Write `trials.csv`, `controls.csv` and the report from what the queues know; nothing is computed.
+
+    Args:
+        experiment: The study.
+        statuses: Its cells.
+        apart: Its controls.
+        options: The command line's.
+    """
+    trials = results.trials_frame(statuses)
+    controls = settle(results.controls_frame(experiment.variants, apart), choose(trials))
+    experiment.folder.mkdir(parents=True, exist_ok=True)
+    trials.to_csv(experiment.folder / "trials.csv", index=False)
+    controls.to_csv(experiment.folder / "controls.csv", index=False)
+    found = artifacts(experiment, statuses, describe_environment(), options.command)
+    return write_report(describe(experiment, statuses), trials, controls, experiment.folder, artifacts=found)
+
+
+def describe(experiment: Experiment, statuses: Sequence[CellStatus]) -> StudyDescription:
+    """The study in the report's words, with what its cells know."""
+    levels = {variant.label: variant.levels for variant in experiment.variants}
+    found = results.describe(
+        experiment.study, levels, experiment.reference, statuses, experiment.shares, experiment.notes
+    )
+    # How the test images came about belongs to what a table means.
+    notices = dict.fromkeys(text for data in experiment.data.values() for text in data.notices)
+    found = replace(found, notes=(*found.notes, *notices), trained_on=results.dataset_of(experiment.variants))
+    return with_plan(found, experiment.study, read_plan(experiment.folder / PLAN_FILE))
+
+
+def report_again(options: Options, console: Console) -> int:
+    """`report STUDY.yaml`: the report of whatever is complete.
+
+    Returns:
+        0 when every cell and every control is complete, else 1.
+    """
+    study = options.load()
+    if not has_state(options):
+        return _say_nothing_ran(study, options, console)
+    begun = options.begin(study, console)
+    if others := of_other_options(begun, options):
+        console.print(f"note: {others}", highlight=False, markup=False, soft_wrap=True)
+    experiment = settled(begun)
+    statuses, controls = open_queue(experiment).status(), open_queue(controls_of(experiment)).status()
+    if not any(status.state == "COMPLETE" for status in statuses):
+        say_failures(statuses, console)
+        return _say_nothing_ran(study, options, console)
+    for text in settle_folder(begun, options):
+        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+    files = report_study(experiment, statuses, controls, options)
+    say(files, study.question, experiment.folder, console)
+    return say_failures([*statuses, *controls], console)
+
+
+def report_csv(options: Options, trials: Path, console: Console) -> int:
+    """`report STUDY.yaml --trials CSV --out DIR`: tables and figures from a CSV alone, straight into DIR.
+
+    Raises:
+        UserError: The CSV is not what a study writes.
+    """
+    study = options.load()
+    description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
+    table = read_trials(trials, description)
+    controls, notes = read_controls_beside(trials, table, description)
+    extras = ReportExtras(notes=notes)
+    files = write_report(description, table, controls, options.out, artifacts=extras)
+    say(files, study.question, options.out, console)
+    return 0
+
+
+def report_across(studies: Sequence[Options], console: Console) -> int:
+    """`report A.yaml B.yaml ...`: one summary of several studies, in OUT/summary.
+
+    Each study's cells come from its queue; where there is none, as after copying results from another
+    machine, from OUT/STUDY/trials.csv.
+
+    Returns:
+        0 when every cell of every study is complete, else 1.
+
+    Raises:
+        UserError: A study has no results yet, or is given twice.
+    """
+    parts = [_part(options, console) for options in studies]
+    folder = studies[0].out / SUMMARY
+    files = combine(parts, folder)
+    say(files, "Which change earns its cost, and where?", folder, console)
+    return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
+
+
+def describe_unread(study: Study) -> StudyDescription:
+    """The study in the report's words, without its data and its cells."""
+    levels = {" + ".join(chosen.values()): chosen for chosen in design.combinations(study)}
+    return results.describe(study, levels, design.reference_label(study))
+
+
+def has_state(options: Options) -> bool:
+    """Whether anything can have run: a database that a server keeps is asked, not looked for."""
+    storage = Places.below(options.out, options.storage, options.tracking).storage
+    database = sqlite_path(storage)
+    return database is None or database.is_file()
+
+
+def _part(options: Options, console: Console) -> StudyPart:
+    study = options.load()
+    description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
+    controls: pd.DataFrame | None = None
+    if has_state(options):
+        experiment = settled(options.begin(study, console))
+        statuses = open_queue(experiment).status()
+        description, trials = describe(experiment, statuses), results.trials_frame(statuses)
+        variants = experiment.variants
+        controls = results.controls_frame(variants, open_queue(controls_of(experiment)).status())
+    copied = options.out / study.name / "trials.csv"
+    if not _any_complete(trials) and copied.is_file():
+        description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
+        trials = read_trials(copied, description)
+        controls, _ = read_controls_beside(copied, trials, description)
+    if not _any_complete(trials):
+        raise UserError(
+            f"{options.study}: nothing of {study.name} is complete in {options.out}; "
+            f"run it first: cmae-ablate run {options.study}"
+        )
+    return StudyPart(
+        description,
+        trials,
+        results.dataset_of(variants),
+        results.setting_of(variants),
+        results.roles_of(variants, description.reference),
+        controls,
+    )
+
+
+def _any_complete(trials: pd.DataFrame) -> bool:
+    return len(trials) > 0 and bool((trials["state"] == "COMPLETE").any())
+
+
+def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
+    console.print(
+        f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return 1
+
+
+def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> None:
+    """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so.
+
+    Runs of cells get what the study chose for all of them: see `selection`.
+    """
+    tracker.settle_cells(settled_numbers(trials))
+    complete = trials[trials["state"] == "COMPLETE"]
+    numbers = [
+        name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
+    ]
+    summary = {
+        str(variant): {
+            f"{name}.{kind}": float(value)
+            for name in numbers
+            for kind, value in rows[name].agg(["mean", "std", "count"]).rename({"count": "n"}).items()
+            if pd.notna(value)  # one seed has no standard deviation
+        }
+        for variant, rows in complete.groupby("variant", sort=False)
+    }
+    tracker.finish_study(summary, status)
+
+
+def settled_numbers(trials: pd.DataFrame) -> dict[CellId, dict[str, float]]:
+    """What cells with a choice of settings are read at, by variant, seed and fingerprint."""
+    labels = choose(trials)
+    names = [
+        str(name) for name in trials if str(name).rpartition(".")[0] in labels and not is_candidate(str(name))
+    ]
+    found = {}
+    for row in trials[trials["state"] == "COMPLETE"].to_dict("records") if names else ():
+        key = (str(row["variant"]), int(row["seed"]), str(row["fingerprint"]))
+        found[key] = {name: float(row[name]) for name in names if pd.notna(row[name])}
+    return found
+
+
+def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
+    """Give each imported cell a run of its own, as a cell that was trained here has."""
+    for status in statuses:
+        metrics = status.results.get("metrics")
+        if status.state != "COMPLETE" or "folder" in status.results or not isinstance(metrics, Mapping):
+            continue
+        cell = status.cell
+        tags = {"fingerprint": cell.fingerprint, "imported": "true"}
+        run = tracker.start_cell(cell.variant, cell.seed, dict(cell.levels), tags)
+        run.log_metrics(0, {name: float(str(value)) for name, value in metrics.items()})
+        run.finish("FINISHED")
+
+
+def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
+    """Print the table, the answer, and what a reader must know."""
+    show_table(files.table, question, console)
+    verdict, *lines = files.answer.split("\n")
+    console.print(verdict, highlight=False, markup=False, style="bold")
+    for text in (*lines, *(f"note: {note}" for note in files.notes)):
+        console.print(text, highlight=False, markup=False)
+    console.print(
+        f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True
+    )
+
+
+def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
+    """Name each cell that is not complete, with its reason and log.
+
+    Returns:
+        The exit status: 0 when there is none, else 1.
+    """
+    open_cells = [status for status in statuses if not status.is_done]
+    for status in open_cells:
+        why = f": {status.reason}; log: {status.log}" if status.reason else ""
+        console.print(
+            f"{status.state.lower()}: {status.cell.variant}, seed {status.cell.seed}{why}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    return 1 if open_cells else 0

@@ -1,0 +1,214 @@
+"""What a study has found so far, as the frames and the description that a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cmae_ablate.queue import CellStatus
+from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.selection import choose, is_candidate, settle
+from cmae_ablate.runner.budget import Share, budget_note
+from cmae_ablate.runner.tuning import tuning_note
+from cmae_ablate.study import design
+from cmae_ablate.study.controls import CONTROL, OWNER
+from cmae_ablate.study.design import RAW_PIXELS, Variant
+from cmae_ablate.study.loading import Study
+from cmae_ablate.study.settings import changes
+from cmae_ablate.study.trial_spec import TrialSpec
+
+
+def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
+    """`trials.csv`: one row a cell of the current design, in its order, with whatever is known of it.
+
+    Evaluations that offer a grid of settings are read at one setting in all cells: see `selection`.
+    """
+    rows = []
+    for status in statuses:
+        results = status.results
+        metrics = results.get("metrics", {})
+        row: dict[str, Any] = {
+            "variant": status.cell.variant,
+            "seed": status.cell.seed,
+            "state": status.state,
+        }
+        row |= dict(status.cell.levels)
+        row |= dict(metrics) if isinstance(metrics, Mapping) else {}
+        row |= {"device": results.get("device", ""), "fingerprint": status.cell.fingerprint}
+        row |= {"weights_sha256": results.get("weights_sha256", "")}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    last = ["device", "fingerprint", "weights_sha256"]
+    frame = frame[[column for column in frame if column not in last] + last]
+    return settle(frame, choose(frame))
+
+
+def describe(
+    study: Study,
+    variants: Mapping[str, Mapping[str, str]],
+    reference: str,
+    statuses: Iterable[CellStatus] = (),
+    shares: Sequence[Share] = (),
+    tuned: Sequence[str] = (),
+) -> StudyDescription:
+    """The study in the report's words.
+
+    Args:
+        study: The study.
+        variants: Level labels by factor, by variant, in table order.
+        reference: Label of the reference variant.
+        statuses: Its cells, if any: they know protocols, and fingerprints to compare a CSV's with.
+        shares: Each variant's part of a budget other than equal epochs, where it is known.
+        tuned: How a search chose each variant's settings, where it is known.
+    """
+    known = list(statuses)
+    if study.search is not None and not tuned:
+        tuned = (tuning_note(study.search),)
+    note = budget_note(study.budget, reference, shares)
+    return StudyDescription(
+        name=study.name,
+        question=study.question,
+        scale=study.scale,
+        variants=tuple(variants),
+        reference=reference,
+        factors={factor.name: tuple(factor.levels) for factor in study.factors},
+        levels=variants,
+        seeds=study.planned_seeds,
+        metric=study.metric,
+        report=study.report,
+        contrasts=design.contrasts(study),
+        equivalence_margin=study.equivalence_margin,
+        variance=study.variance,
+        notes=(note, *tuned, *design.contrasts_note(study)),
+        budget=study.budget,
+        budget_note=note,
+        positive_control=_made_worse(study),
+        protocols=protocols(known),
+        fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
+        asked=study.seeds if study.seeds < study.planned_seeds else None,
+    )
+
+
+def _made_worse(study: Study) -> str:
+    """What makes the positive control worse than the reference, in words; nothing where none is wanted."""
+    control = study.positive_control
+    if not control.is_wanted:
+        return ""
+    if control.changes is None:
+        return "a quarter of the epochs"
+    changed = (f"{'.'.join(path)} {value}" for path, value in changes((), control.changes))
+    return ", ".join(changed)
+
+
+def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) -> pd.DataFrame:
+    """`controls.csv`: one row a complete control and seed; raw pixels, which have no seed, have one.
+
+    A control that is an evaluation has its number a second time under the evaluation that it is the control
+    of: training from scratch stands under the fine-tuned accuracy that it is set against.
+
+    Args:
+        variants: Of the study.
+        statuses: Of its controls.
+    """
+    controlled = _controlled(variants)
+    done = [status for status in statuses if status.state == "COMPLETE"]
+    rows: list[dict[str, Any]] = []
+    for name in dict.fromkeys(status.cell.variant for status in done):
+        for status in (each for each in done if each.cell.variant == name):
+            levels, metrics = status.cell.levels, status.results.get("metrics")
+            row: dict[str, Any] = {"control": levels[CONTROL], "variant": levels[OWNER]}
+            row |= {"seed": None if levels[CONTROL] == RAW_PIXELS else status.cell.seed}
+            for metric, value in metrics.items() if isinstance(metrics, Mapping) else ():
+                label, _, kind = str(metric).rpartition(".")
+                row |= {str(metric): value}
+                row |= {f"{controlled[label]}.{kind}": value} if label in controlled else {}
+            row |= {"fingerprint": status.cell.fingerprint}
+            row |= {"weights_sha256": status.results.get("weights_sha256", "")}
+            rows.append(row)
+    first, last = ["control", "variant", "seed"], ["fingerprint", "weights_sha256"]
+    frame = pd.DataFrame(rows, columns=None if rows else first + last)
+    frame["seed"] = frame["seed"].astype("Int64")
+    return frame[[column for column in frame if column not in last] + last]
+
+
+def _controlled(variants: Sequence[Variant]) -> dict[str, str]:
+    """By label of an evaluation that is a control: that of the one whose control it is, where asked for."""
+    found: dict[str, str] = {}
+    for variant in variants:
+        labels = {choice.name: label for label, choice in variant.spec.evaluations.items()}
+        for label, choice in variant.spec.control_evaluations.items():
+            if choice.control_of in labels:
+                found.setdefault(label, labels[choice.control_of])
+    return found
+
+
+def dataset_of(variants: Sequence[Variant]) -> str:
+    """What the variants are trained on, in a word or two: `scenes`, `folder flowers`."""
+    found = []
+    for variant in variants:
+        choice = variant.spec["dataset"]
+        source = choice.options.get("source")
+        # Official data sets are known by name; what a folder holds only its own name can say.
+        found.append(
+            f"folder {Path(str(source)).name}" if choice.name == "folder" and source else choice.name
+        )
+    return ", ".join(dict.fromkeys(found))
+
+
+def setting_of(variants: Sequence[Variant]) -> str:
+    """Backbone, epochs and batch in one line; of the first variant, the rest is in the study's own report."""
+    spec = variants[0].spec
+    backbone = ", ".join(f"{name} {value}" for name, value in spec["backbone"].options.items())
+    epochs = dict.fromkeys(str(variant.spec.training.epochs) for variant in variants)
+    return (
+        f"backbone {spec['backbone'].name} ({backbone}); {', '.join(epochs)} epochs at batch "
+        f"{spec.training.batch_size}"
+    )
+
+
+def roles_of(variants: Sequence[Variant], reference: str) -> dict[str, str]:
+    """Which variants are the paper's MAE and CMAE; empty where not both are there.
+
+    MAE is a reference without any further objective, view or augmentation and with the plain crop; CMAE has
+    the contrastive and the position objective, ContrastiveCrop, and a decoder shallower than the reference's.
+    """
+    base = next((v for v in variants if v.label == reference and _is_mae(v.spec)), None)
+    if base is None:
+        return {}
+    found = [v.label for v in variants if _is_cmae(v.spec, base.spec)]
+    return {reference: "MAE", found[0]: "CMAE"} if len(found) == 1 else {}
+
+
+def _is_mae(spec: TrialSpec) -> bool:
+    one_weak_view = spec.training.num_views == 1 and not spec["augmentation"].options.get("strong_views")
+    return not spec.objectives and spec["crop"].name == "random_resized" and one_weak_view
+
+
+def _is_cmae(spec: TrialSpec, mae: TrialSpec) -> bool:
+    depth, of_mae = (each["decoder"].options.get("depth", 0) for each in (spec, mae))
+    has_tasks = {"contrastive", "position"} <= set(spec.objectives)
+    return has_tasks and spec["crop"].name == "contrastive" and depth < of_mae
+
+
+def protocols(statuses: Sequence[CellStatus]) -> dict[str, str]:
+    """The protocol of each evaluation, as the first complete cell tells it, by metric.
+
+    Where the study chose among settings, the sentence ends with the chosen one.
+    """
+    chosen = choose(trials_frame(statuses)) if statuses else {}
+    for status in statuses:
+        known = status.results.get("protocols")
+        metrics = status.results.get("metrics")
+        if isinstance(known, Mapping) and isinstance(metrics, Mapping):
+            labels = {metric: metric.split(".")[0] for metric in metrics if not is_candidate(metric)}
+            return {
+                metric: f"{known[label]} Chosen: {chosen[label].words}."
+                if label in chosen
+                else str(known[label])
+                for metric, label in labels.items()
+                if label in known
+            }
+    return {}

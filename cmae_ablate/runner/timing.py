@@ -1,0 +1,272 @@
+"""How fast this machine is at a study's own work: a few steps and passes on noise, timed.
+
+FLOPs alone predict hours badly: a small model reaches a third or two thirds of what large matrix products do,
+depending on its shape. So each kind of step is timed for a moment; nothing is trained, no data are read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+import numpy as np
+import torch
+
+from cmae_ablate.components.evaluations.features import FrozenFeatures
+from cmae_ablate.data.arrays import DataArrays, ExpectedSize, Split
+from cmae_ablate.errors import Interrupted
+from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.training.cost import ATTAINED, Cost, Estimate, evaluation_flops, pretraining_flops
+from cmae_ablate.training.loop import Hooks, pretrain, training_views
+from cmae_ablate.training.model import build_encoder
+
+SECONDS = 2.0
+"""About what all timings of a study take together."""
+MOST = 8
+"""Variants that are timed; the others are taken to be as fast as the one nearest in FLOPs."""
+WARM_STEPS, FEWEST_STEPS, TIMED_STEPS = 2, 3, 8
+LONGEST = 4.0
+"""Seconds that the fewest steps of one variant may take; a batch that needs more is cut."""
+ENCODED, PASSES = 64, 2
+COMPANY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A variant, or a control, as far as its speed depends on it.
+
+    Attributes:
+        spec: The trial.
+        size: Its data set's.
+        cost: Its parameters and FLOPs.
+        pretrains: False for a control that is evaluated without pretraining.
+    """
+
+    spec: TrialSpec
+    size: ExpectedSize
+    cost: Cost
+    pretrains: bool = True
+
+    @property
+    def image_size(self) -> int:
+        """Side of the encoder's input in pixels."""
+        return self.spec.training.image_size or self.size.image_size
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for workloads whose steps cost the same: seeds, rates and epochs play no part."""
+        tree = self.spec.to_tree()
+        free = {"epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2"}
+        training = {name: value for name, value in tree["training"].items() if name not in free}
+        kept = {**tree, "training": training, "dataset": self.size.image_size, "evaluations": None}
+        return json.dumps(kept, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one workload reaches on this machine.
+
+    Attributes:
+        training: FLOP/s of the training step with its views and its optimiser.
+        encoding: FLOP/s of encoding whole images.
+        measured: False where it was guessed from the speed of large matrix products.
+    """
+
+    training: float
+    encoding: float
+    measured: bool
+
+
+def calibrate(workloads: Sequence[Workload], matmul: float, runtime: Runtime, workers: int) -> list[Speed]:
+    """The speed of each workload, while `workers` processes work side by side.
+
+    Args:
+        workloads: The study's variants.
+        matmul: FLOP/s of a large matrix product.
+        runtime: Where cells will run; precision and compilation are each workload's own.
+        workers: Processes that train at once; they share caches and memory, and slow each other down.
+    """
+    kinds: dict[Hashable, Workload] = {}
+    for workload in sorted(workloads, key=lambda item: item.cost.flops_image):
+        kinds.setdefault(workload.kind, workload)
+    distinct = list(kinds.values())
+    places = np.linspace(0, len(distinct) - 1, min(MOST, len(distinct))).round().astype(int)
+    chosen = [distinct[place] for place in places]
+    allowed = SECONDS / len(chosen)
+    found: dict[Hashable, Speed] = {}
+    with _background_load(workers - 1, lambda: _time(chosen[-1], matmul, runtime, SECONDS)):
+        for workload in chosen:
+            found[workload.kind] = _time(workload, matmul, runtime, allowed)
+
+    def nearest(workload: Workload) -> Speed:
+        flops = workload.cost.flops_image
+        return found[min(chosen, key=lambda item: abs(item.cost.flops_image - flops)).kind]
+
+    return [found.get(workload.kind) or nearest(workload) for workload in workloads]
+
+
+def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
+    """Hours of one cell: pretraining, looks of the crop strategy, passes and trainings of the evaluations."""
+    spec, size, cost = workload.spec, workload.size, workload.cost
+    seconds = pretraining_flops(cost, spec, size.train) / speed.training if workload.pretrains else 0.0
+    if workload.pretrains and not spec.is_pretrained:
+        # Its own arithmetic is a twentieth of the pass through the encoder.
+        seconds += len(_refreshes(spec)) * size.train * cost.flops_encode / speed.encoding
+    for choice in _costly(spec):
+        trains = choice.trains_encoder
+        flops = evaluation_flops(cost, choice, size.train, size.held_out)
+        seconds += flops / (speed.training if trains else speed.encoding)
+    how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"
+    return Estimate(seconds / 3600.0, f"{how} on {machine}")
+
+
+def _costly(spec: TrialSpec) -> list[Choice]:
+    """The evaluations that pass images through the encoder: one pass serves all that read frozen features."""
+    frozen = [
+        choice
+        for choice in spec.evaluations.values()
+        if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]  # an Evaluation's class
+        and not choice.options.get("augmented", False)
+    ]
+    return [choice for choice in spec.evaluations.values() if choice not in frozen] + frozen[:1]
+
+
+def _refreshes(spec: TrialSpec) -> set[int]:
+    """Epochs before which the crop strategy looks at all images; before the first, to measure itself."""
+    options = spec["crop"].options
+    if not {"warmup_epochs", "interval"} <= set(options):
+        return set()
+    return {0, *range(options["warmup_epochs"], spec.training.epochs, options["interval"])}
+
+
+def _time(workload: Workload, matmul: float, runtime: Runtime, allowed: float) -> Speed:
+    spec, cost = workload.spec, workload.cost
+    assumed = ATTAINED * matmul
+    steps = WARM_STEPS + FEWEST_STEPS
+    fitting = int(LONGEST * assumed / (max(cost.flops_image, cost.flops_encode) * steps))
+    # Compiling takes minutes; a batch of one has no negatives and no variance.
+    if spec.training.compile or fitting < 2:
+        return Speed(assumed, assumed, measured=False)
+    if runtime.device.type == "cpu":
+        set_threads(spec.training.threads)
+    told = replace(runtime, precision=spec.training.precision)
+    encoding = cost.flops_encode / _encode_seconds(workload, min(ENCODED, fitting), told)
+    if spec.is_pretrained:
+        return Speed(encoding, encoding, measured=True)
+    batch = min(spec.training.batch_size, fitting)
+    step = _step_seconds(spec, batch, workload, told, allowed)
+    return Speed(cost.flops_image * batch / step, encoding, measured=True)
+
+
+def _encode_seconds(workload: Workload, count: int, runtime: Runtime) -> float:
+    """Seconds of encoding one whole image."""
+    encoder = build_encoder(workload.spec, workload.image_size)
+    cast("torch.nn.Module", encoder).to(runtime.device).eval()
+    data = _noise(workload, count)
+    times = []
+    for _ in range(PASSES + 1):
+        start = _clock(workload, runtime)
+        FrozenFeatures(encoder, data, runtime).get("test", "mean")
+        times.append(_clock(workload, runtime) - start)
+    return statistics.median(times[1:]) / count
+
+
+def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runtime, allowed: float) -> float:
+    """The median step of a training that ends before its first epoch does, and the views of a step."""
+    times: list[float] = []
+    started = 0.0
+
+    def on_step(done: int, total: int) -> None:
+        times.append(_clock(workload, runtime) - started)
+
+    def enough() -> bool:
+        nonlocal started
+        started = _clock(workload, runtime)
+        late = len(times) >= WARM_STEPS + FEWEST_STEPS and sum(times) > allowed
+        return late or len(times) >= WARM_STEPS + TIMED_STEPS
+
+    # A crop strategy that looks at the images before the first epoch is timed on its own.
+    crop = spec["crop"]
+    if "warmup_epochs" in crop.options:
+        crop = replace(crop, options={**crop.options, "warmup_epochs": 1})
+    training = spec.training.model_copy(update={"batch_size": batch, "epochs": 2, "warmup_epochs": 1.0})
+    short = replace(spec, components={**spec.components, "crop": crop}, training=training)
+    data = _noise(workload, batch * (WARM_STEPS + TIMED_STEPS + 2))
+    with TemporaryDirectory(prefix="cmae-ablate-") as folder, suppress(Interrupted):
+        pretrain(short, data, runtime, Path(folder), Hooks(on_step=on_step, should_stop=enough))
+    return statistics.median(times[WARM_STEPS:]) + _views_seconds(short, workload, data, runtime)
+
+
+def _views_seconds(spec: TrialSpec, workload: Workload, data: DataArrays, runtime: Runtime) -> float:
+    """Of one step; several steps' are made in a row, so that a step's own time holds all of them or none."""
+    batches, num_views = training_views(spec, data, runtime), workload.cost.num_views
+    start = _clock(workload, runtime)
+    made = list(itertools.islice(batches.epoch(0, 0, num_views), batches.steps_ahead(num_views)))
+    return (_clock(workload, runtime) - start) / len(made)
+
+
+def _noise(workload: Workload, count: int) -> DataArrays:
+    """`count` times one image of noise, in the memory of one."""
+    side, rng = workload.size.image_size, np.random.default_rng(0)
+    images = np.broadcast_to(rng.integers(0, 256, (3, side, side), np.uint8), (count, 3, side, side))
+    # A strategy that looks at the images would also measure itself against known boxes.
+    looks = "interval" in workload.spec["crop"].options
+    boxes = np.tile(np.array([0, 0, 1, 1], np.float32) * (np.nan if looks else 1), (count, 1))
+    split = Split(images, np.zeros(count, np.int64), boxes)
+    half = (0.5, 0.5, 0.5)
+    return DataArrays("noise", ("noise",), "noise", half, half, (), split, split, split)
+
+
+@contextmanager
+def _background_load(count: int, work: Callable[[], object]) -> Iterator[None]:
+    """Let `count` more processes repeat the work, as further workers would, until the block ends."""
+    children = []
+    for _ in range(count if hasattr(os, "fork") else 0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+            child = os.fork()
+        if child == 0:
+            _repeat(work)
+        children.append(child)
+    try:
+        yield
+    finally:
+        # A child that hangs on a lock that some thread held is no harm: it is killed like the others.
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _repeat(work: Callable[[], object]) -> None:
+    """In a child: work until killed, the parent is gone, or a minute has passed; never return."""
+    parent, end = os.getppid(), time.monotonic() + COMPANY_SECONDS
+    try:
+        while os.getppid() == parent and time.monotonic() < end:
+            work()
+    finally:
+        os._exit(0)
+
+
+def _clock(workload: Workload, runtime: Runtime) -> float:
+    """Seconds from some moment, with all work until now done.
+
+    One thread is timed by the time that it computes, so that what else the machine does has no part in it;
+    several wait for each other, and a GPU computes apart.
+    """
+    if runtime.device.type == "cuda":
+        torch.cuda.synchronize(runtime.device)
+    elif workload.spec.training.threads == 1:
+        return time.thread_time()
+    return time.perf_counter()

@@ -1,0 +1,76 @@
+"""A worker: claim a cell, run it, until nothing is left for anybody. Of several ranks, rank 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cmae_ablate.distributed import DISMISSED
+from cmae_ablate.queue import wait_for_a_cell
+from cmae_ablate.runner.attempt import Attempts, Job, StopFlag
+from cmae_ablate.runtime import Runtime
+
+__all__ = ["Job", "StopFlag", "Worker", "catching_signals"]
+
+
+@contextmanager
+def catching_signals(flag: StopFlag) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set the flag instead of ending the process at once."""
+    before = {number: signal.signal(number, flag.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker's tools.
+
+    Attributes:
+        jobs: Cells of the first are claimed before those of the next.
+        runtime: Device and ranks; precision and compilation are each cell's own.
+        stop: Asked between steps.
+        log: Path of this worker's log, for `status`.
+        tell: Writes a text to that log.
+    """
+
+    jobs: Sequence[Job]
+    runtime: Runtime
+    stop: StopFlag
+    log: str
+    tell: Callable[[str], None]
+
+    def run(self) -> int:
+        """Run cells until none is left for anybody, or until told to stop.
+
+        While others are at the last cells of a job, this one goes on to the next: a table's controls wait for
+        nobody. A cell of an earlier job that becomes free again comes first.
+
+        Returns:
+            0, or the flag's exit status: then the cell under way wrote a checkpoint and is free again; 1
+            where another rank was lost or a rank failed alone, so that those left cannot go on.
+        """
+        ranks = self.runtime.ranks
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        queues = [job.queue for job in self.jobs]
+        while not self.stop() and not ranks.broken:
+            if not self._claim_one(name) and not wait_for_a_cell(queues, self.stop):
+                break
+        return 1 if ranks.broken else ranks.exchange(self.stop.status, DISMISSED)[0]
+
+    def _claim_one(self, name: str) -> bool:
+        """Run the first cell that is free, if any is."""
+        for number, job in enumerate(self.jobs):
+            claim = job.queue.claim(name, log=self.log)
+            if claim is not None:
+                offset = sum(len(earlier.experiment.planned) for earlier in self.jobs[:number])
+                notes = self.jobs[0].experiment.folder / "progress"
+                Attempts(job, offset, notes, self.runtime, self.stop, self.tell).run(claim)
+                return True
+        return False

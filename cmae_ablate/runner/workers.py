@@ -1,0 +1,243 @@
+"""Who works through a study's cells: this process, local ones, Ray's, or the ranks that torchrun started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from cmae_ablate.distributed import joined, own_device
+from cmae_ablate.errors import RankError, StorageError, UserError
+from cmae_ablate.files import private_files
+from cmae_ablate.runner.cache import record_plan
+from cmae_ablate.runner.experiment import Experiment, controls_of
+from cmae_ablate.runner.launch.local import (
+    LOG_VARIABLE,
+    PARENT_VARIABLE,
+    follow_parent,
+    keep_memory,
+    run_workers,
+)
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.progress import Monitor
+from cmae_ablate.runner.rank_worker import check_ranks, follow
+from cmae_ablate.runner.reporting import open_queue, settled
+from cmae_ablate.runner.tuning import tuning_of
+from cmae_ablate.runner.worker import Job, StopFlag, Worker, catching_signals
+from cmae_ablate.runtime import Runtime, pick_device, worker_count
+from cmae_ablate.study.design import POSITIVE
+from cmae_ablate.tracking import MlflowTracker
+
+INTERRUPTED = (130, 143)
+SEARCH_ONLY = "CMAE_ABLATE_SEARCH_ONLY"
+"""Set for workers that a search's command starts: once the tuning is over, that command goes on."""
+
+
+@private_files()
+def work(options: Options, console: Console, stop: StopFlag) -> int:
+    """One worker in this process, or one rank of it where torchrun started several, until nothing is left.
+
+    Returns:
+        0, or 130 or 143 when interrupted, or 1 where another rank was lost.
+
+    Raises:
+        UserError: The study is wrong, or several ranks are to tune.
+    """
+    follow_parent()
+    keep_memory()  # nobody set the allocator's thresholds where a user started this process
+    device = own_device(pick_device(options.device))
+    try:
+        with joined(device) as ranks:
+            with ranks.leader_first():  # it prepares data, and measures where a study asks for equal time
+                heard = console if ranks.leads else Console(quiet=True)
+                experiment = options.begin(options.load(), heard, measure=ranks.leads)
+                make_places(experiment)
+            controls = controls_of(experiment)
+            for each in (experiment, controls):
+                check_ranks(each, ranks)
+            runtime = Runtime(device, ranks=ranks)
+            if not ranks.leads:
+                return follow((experiment, controls), runtime, lambda: stop.status)
+            if experiment.study.search is not None:
+                tuning = tuning_of(experiment)
+                make_places(tuning)
+                status = _lead((tuning,), runtime, stop)
+                if status or SEARCH_ONLY in os.environ:
+                    return status
+                experiment = settled(experiment)
+                controls = controls_of(experiment)
+            make_places(experiment, controls)
+            return _lead((experiment, controls), runtime, stop)
+    except RankError as error:
+        _say_now(str(error))
+        return 1
+
+
+def _lead(experiments: Sequence[Experiment], runtime: Runtime, stop: StopFlag) -> int:
+    """Claim cells until nothing is left."""
+    log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
+    jobs = [open_job(experiment) for experiment in experiments]
+    status = Worker(jobs, runtime, stop, log, _say_now).run()
+    if os.environ.get(PARENT_VARIABLE) != "1":
+        for job in jobs:
+            if not any(each.state == "RUNNING" for each in job.queue.status()):
+                end_runs(job)  # nobody else is there to do it
+    return status
+
+
+def make_places(experiment: Experiment, controls: Experiment | None = None) -> None:
+    """Create the folders of state, readable by the owner only.
+
+    Args:
+        experiment: A study, or the tuning of its search.
+        controls: The study's controls, once they are known: what they pretrain belongs to the study, too.
+
+    Raises:
+        UserError: They cannot be created.
+    """
+    for folder in (experiment.places.out, experiment.places.cache, experiment.folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise UserError(
+                f"--out {experiment.places.out}: cannot be made a folder ({error.strerror}); choose another"
+            ) from error
+    cells = [*experiment.cells, *(controls.cells if controls else ())]
+    needed = (
+        (experiment.pretraining(cell.spec), cell.variant.label, cell.seed)
+        for cell in cells
+        if cell.variant.control in (None, POSITIVE)
+    )
+    record_plan(experiment.folder, needed, experiment.study.path)
+
+
+def open_job(experiment: Experiment) -> Job:
+    """The experiment with its queue and its MLflow store, both created if need be."""
+    artifacts = experiment.places.out / "mlartifacts"
+    tracker = MlflowTracker(experiment.places.tracking, artifacts, experiment.study.name)
+    return Job(experiment, open_queue(experiment), tracker)
+
+
+def work_through(jobs: Sequence[Job], options: Options, console: Console) -> int:
+    """Train what is missing, and see to it that no run is left running.
+
+    Args:
+        jobs: A study's cells and its controls, or the tuning of its search.
+        options: The command line's.
+        console: Where to say things.
+
+    Returns:
+        0, whatever became of the cells; 130 or 143 when interrupted.
+    """
+    try:
+        status = _train(jobs, options, console)
+    except StorageError:
+        for job in jobs:
+            job.tracker.reconcile(())  # nobody can be asked what runs; without its database nothing does
+        raise
+    except BaseException:
+        for job in jobs:
+            end_runs(job)
+        raise
+    is_over = status in INTERRUPTED
+    for job in jobs:
+        end_runs(job, groups=is_over)
+    if is_over:
+        console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
+    return status
+
+
+def end_runs(job: Job, *, groups: bool = True) -> None:
+    """End every MLflow run whose cell is not running; `groups` as in `Tracker.reconcile`."""
+    states = {(each.cell.variant, each.cell.seed): each for each in job.queue.status()}
+    running = {key for key, each in states.items() if each.state == "RUNNING"}
+    job.tracker.reconcile(running, {key for key, each in states.items() if each.is_done}, groups=groups)
+
+
+def _train(jobs: Sequence[Job], options: Options, console: Console) -> int:
+    statuses = [job.queue.status() for job in jobs]
+    done = sum(status.is_done for each in statuses for status in each)
+    total = sum(len(each) for each in statuses)
+    for job, each in zip(jobs, statuses, strict=True):
+        if any(status.state == "FAILED" for status in each):
+            job.queue.reset_failures()  # the user runs the command again: what failed for good is tried again
+    experiment = jobs[0].experiment
+    counted = f"{total} cells" + (f" ({len(statuses[1])} of them controls)" if len(jobs) > 1 else "")
+    if done == total:
+        console.print(
+            f"all {counted} of {experiment.study.name} are complete; nothing to train", highlight=False
+        )
+        return 0
+    logs = experiment.folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    workers = min(options.workers or default_workers(experiment, options), total - done)
+    console.print(
+        f"{experiment.study.name}: {total - done} of {counted} to do, {workers} at a time; "
+        "a cell is a variant with a seed",
+        highlight=False,
+    )
+    with Monitor(experiment.folder / "progress", total, done, console):
+        if workers > 1 or options.launcher != "local":
+            codes = _launch(experiment, options, workers, logs)
+            if not any(job.queue.pending() for job in jobs):
+                return 0  # whatever ended some workers, the others did the rest
+            return next((code for code in codes if code in INTERRUPTED), 0)
+        stop, runtime = StopFlag(), Runtime(pick_device(options.device))
+        log = logs / "worker-0.log"
+        with catching_signals(stop):
+            return Worker(jobs, runtime, stop, str(log), partial(_append, log)).run()
+
+
+def _launch(experiment: Experiment, options: Options, workers: int, logs: Path) -> list[int]:
+    command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
+    environment = options.environment() | ({SEARCH_ONLY: "1"} if experiment.is_tuning else {})
+    if options.launcher == "ray":
+        from cmae_ablate.runner.launch import ray
+
+        threads, gpus = _threads(experiment), _gpus_per_worker(options)
+        return ray.run_workers(
+            command, workers, environment=environment, log_dir=logs, threads=threads, gpus=gpus
+        )
+    devices = _devices(options.device, workers)
+    return run_workers(command, workers, devices=devices, log_dir=logs, environment=environment)
+
+
+def default_workers(experiment: Experiment, options: Options) -> int:
+    """One worker a GPU; on CPUs as many as their cores bear at the threads a cell takes."""
+    threads = _threads(experiment)
+    if options.launcher == "ray":
+        from cmae_ablate.runner.launch import ray
+
+        return ray.worker_count(threads, _gpus_per_worker(options), experiment.folder / "logs")
+    return worker_count(pick_device(options.device), threads)
+
+
+def _threads(experiment: Experiment) -> int:
+    return max(variant.spec.training.threads for variant in experiment.variants)
+
+
+def _gpus_per_worker(options: Options) -> float:
+    return 0.0 if options.device == "cpu" else options.gpus_per_worker
+
+
+def _devices(device: str, workers: int) -> Sequence[str] | None:
+    import torch
+
+    if pick_device(device).type != "cuda":
+        return None
+    return [str(index % torch.cuda.device_count()) for index in range(workers)]
+
+
+def _say_now(text: str) -> None:
+    with suppress(OSError):  # as below
+        print(text, flush=True)
+
+
+def _append(log: Path, text: str) -> None:
+    with suppress(OSError), log.open("ab", buffering=0) as file:  # a full disk's log is not worth a training
+        file.write(f"{text}\n".encode())

@@ -1,0 +1,1 @@
+"""The question, as a value: study files, trials, designs, search spaces."""

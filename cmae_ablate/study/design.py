@@ -1,0 +1,282 @@
+"""Which trials a study consists of: levels to variants, variants and seeds to cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Final, Literal
+
+from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.study.keys import BUDGETS, Factor
+from cmae_ablate.study.loading import Study
+from cmae_ablate.study.search_space import check_space
+from cmae_ablate.study.settings import SpecError, apply, touches
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+
+Levels = dict[str, str]
+Contrast = tuple[str, str]
+"""A variant's label, and that of the one it is compared with."""
+ControlKind = Literal["random init", "raw pixels", "positive control", "evaluation"]
+"""What a control is; `evaluation` where an evaluation is itself one, as `from_scratch` is."""
+RANDOM_INIT: Final = "random init"
+RAW_PIXELS: Final = "raw pixels"
+POSITIVE: Final = "positive control"
+EVALUATION: Final = "evaluation"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table.
+
+    Attributes:
+        label: Its levels, joined with ` + `.
+        levels: Level label by factor.
+        spec: The trial with seed 0.
+        control: Which control it is a row of; None for a variant of the table.
+    """
+
+    label: str
+    levels: Mapping[str, str]
+    spec: TrialSpec
+    control: ControlKind | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant with one seed: one training."""
+
+    variant: Variant
+    seed: int
+
+    @property
+    def spec(self) -> TrialSpec:
+        """The trial."""
+        return self.variant.spec.with_seed(self.seed)
+
+
+def combinations(study: Study) -> list[Levels]:
+    """The level combinations of the study's designs, in table order, each once.
+
+    `one_factor` varies each factor alone around the reference; `grid` crosses all levels; with
+    two-level factors (off first), `add_one` is all off plus each one on, `leave_one_out` all on
+    plus each one off.
+
+    Raises:
+        UserError: A design needs two-level factors and there are others.
+    """
+    found: list[Levels] = []
+    for design in study.designs:
+        for levels in _ENUMERATE[design](study):
+            if levels not in found:
+                found.append(levels)
+    return found
+
+
+def variants(study: Study) -> list[Variant]:
+    """Resolve and check every variant.
+
+    Raises:
+        UserError: A level does not fit, the reference is no variant, two variants share a label,
+            the metric, the report or a contrast names what does not exist, or a search's space does not fit.
+    """
+    found = [Variant(_label(levels), levels, _resolve(study, levels)) for levels in combinations(study)]
+    labels = [variant.label for variant in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise study.error(("factors",), f"two variants are called '{label}'; rename a level")
+    if reference_label(study) not in labels:
+        label, design = reference_label(study), ", ".join(study.designs)
+        raise study.error(
+            ("reference",), f"'{label}' is no variant of design {design}; {suggest(label, labels)}"
+        )
+    for index, pair in enumerate(study.contrasts):
+        for label in pair:
+            if label not in labels:
+                raise study.error(
+                    ("contrasts", str(index)), f"no variant is called '{label}'; {suggest(label, labels)}"
+                )
+    for variant in found:
+        _check_metrics(study, variant)
+    _check_budget(study, found)
+    if study.search is not None:
+        check_space(study, {variant.label: variant.spec for variant in found})
+    return found
+
+
+def cells(study: Study, found: list[Variant]) -> list[Cell]:
+    """Every variant with every seed, seed-major: an interrupted study leaves complete paired blocks."""
+    seeds = range(study.first_seed, study.first_seed + study.seeds)
+    return [
+        Cell(variant, seed)
+        for seed in seeds
+        for variant in found
+        if variant.control != RAW_PIXELS or seed == study.first_seed  # pixels have no seed
+    ]
+
+
+def reference_label(study: Study) -> str:
+    """The label of the variant that all others are compared with."""
+    return _label(dict(study.reference))
+
+
+def contrasts(study: Study) -> tuple[Contrast, ...]:
+    """The (variant, against) pairs that the study's answer rests on: those declared, or its design's own.
+
+    By default `leave_one_out` compares each variant with *all on*. Together with `add_one`, the variants of
+    that are compared with *all off*, and so is all on. What other designs add is compared with the
+    reference.
+
+    Returns:
+        Empty where every variant is compared with the reference, and for a `grid`, whose main effects and
+        interactions answer it.
+    """
+    if study.contrasts:
+        return study.contrasts
+    if "leave_one_out" not in study.designs or "grid" in study.designs:
+        return ()
+    reference = reference_label(study)
+    found = _own_contrasts(study)
+    compared = {variant for variant, _ in found} | {_ends(study)[1]}
+    labels = [_label(levels) for levels in combinations(study)]
+    found += [(label, reference) for label in labels if label not in compared and label != reference]
+    to_reference = all(against == reference for _, against in found)
+    return () if to_reference and len(found) == len(labels) - 1 else tuple(found)
+
+
+def contrasts_note(study: Study) -> tuple[str, ...]:
+    """What is compared by default, for a caption; nothing where it is declared, or all variants alike."""
+    if study.contrasts or not contrasts(study):
+        return ()
+    off, on = _ends(study)
+    told = f"each variant of leave_one_out with all on ('{on}')"
+    if "add_one" in study.designs:
+        told = f"each variant of add_one, and all on, with all off ('{off}'); {told}"
+    return (f"No contrasts are declared, so the design's own are compared: {told}.",)
+
+
+def _ends(study: Study) -> tuple[str, str]:
+    """The labels of all off and all on."""
+    first, last = ({factor.name: list(factor.levels)[at] for factor in study.factors} for at in (0, -1))
+    return _label(first), _label(last)
+
+
+def _own_contrasts(study: Study) -> list[Contrast]:
+    """The comparisons of `leave_one_out`, and those of `add_one` where it is there, each pair once."""
+    off, on = _ends(study)
+    wanted: list[Contrast] = []
+    if "add_one" in study.designs:
+        wanted += [(_label(levels), off) for levels in _switched(study, "add_one", start=0)]
+        wanted.append((on, off))
+    wanted += [(_label(levels), on) for levels in _switched(study, "leave_one_out", start=1)]
+    found: dict[frozenset[str], Contrast] = {}
+    for pair in wanted:
+        if pair[0] != pair[1]:
+            found.setdefault(frozenset(pair), pair)
+    return list(found.values())
+
+
+def _label(levels: Levels) -> str:
+    return " + ".join(levels.values())
+
+
+def _grid(study: Study) -> Iterator[Levels]:
+    names = [factor.name for factor in study.factors]
+    for labels in product(*(factor.levels for factor in study.factors)):
+        yield dict(zip(names, labels, strict=True))
+
+
+def _one_factor(study: Study) -> Iterator[Levels]:
+    for factor in study.factors:
+        for label in factor.levels:
+            yield {**study.reference, factor.name: label}
+
+
+def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
+    for factor in study.factors:
+        if len(factor.levels) != 2:
+            raise study.error(
+                ("factors", factor.name),
+                f"{design} needs two levels, off and on; this factor has {len(factor.levels)}; "
+                "use one_factor or grid",
+            )
+    base = {factor.name: list(factor.levels)[start] for factor in study.factors}
+    yield base
+    for factor in study.factors:
+        yield {**base, factor.name: list(factor.levels)[1 - start]}
+
+
+_ENUMERATE: dict[str, Callable[[Study], Iterator[Levels]]] = {
+    "grid": _grid,
+    "one_factor": _one_factor,
+    "add_one": lambda study: _switched(study, "add_one", start=0),
+    "leave_one_out": lambda study: _switched(study, "leave_one_out", start=1),
+}
+
+
+def _resolve(study: Study, levels: Levels) -> TrialSpec:
+    tree = study.base
+    chosen = [(factor, levels[factor.name]) for factor in study.factors]
+    for factor, label in chosen:
+        try:
+            tree = apply(tree, factor.path, factor.levels[label])
+        except SpecError as error:
+            raise UserError(f"{_level_place(factor, label, error.path)}: {error.message}") from error
+    try:
+        return resolve(tree)
+    except SpecError as error:
+        raise UserError(f"{_place(study, chosen, error.path)}: {error.message}") from error
+
+
+def _level_place(factor: Factor, label: str, path: tuple[str, ...]) -> str:
+    return factor.origin.place((label, *path[len(factor.path) :]))
+
+
+def _place(study: Study, chosen: list[tuple[Factor, str]], path: tuple[str, ...]) -> str:
+    """Where the setting at `path` was made last: in a level, by `--set`, in the study, or in the scale."""
+    for factor, label in reversed(chosen):
+        if touches(factor.path, factor.levels[label], path):
+            return _level_place(factor, label, path)
+    for change in reversed(study.base_changes):
+        if touches(change.path, change.value, path):
+            return change.origin.place(path[len(change.path) :])
+    return f"{study.origin.place(())}: {'.'.join(path)}"
+
+
+def _check_budget(study: Study, found: list[Variant]) -> None:
+    if study.budget == BUDGETS[0]:
+        return
+    if len({variant.spec.training.epochs for variant in found}) > 1:
+        raise study.error(
+            ("budget",),
+            f"equal {study.budget} decides each variant's epochs, and so do levels of this study; "
+            "remove either",
+        )
+    if any(variant.spec.is_pretrained for variant in found if variant.label == reference_label(study)):
+        raise study.error(
+            ("budget",), "the reference's encoder comes from a file: it costs nothing to be equal to"
+        )
+
+
+def _check_metrics(study: Study, variant: Variant) -> None:
+    produced = [
+        f"{label}.{metric}"
+        for label, choice in variant.spec.evaluations.items()
+        for metric in choice.component.factory.metrics  # type: ignore[attr-defined]
+    ]
+    wanted: list[tuple[tuple[str, ...], str]] = [(("metric",), study.metric)]
+    wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]
+    wanted += [(("search", "metric"), study.search.metric)] if study.search else []
+    for path, metric in wanted:
+        label = metric.rpartition(".")[0]
+        control = variant.spec.control_evaluations.get(label)
+        if control is not None:
+            raise study.error(
+                path,
+                f"'{label}' is a control: it does not depend on the pretraining, so no variants differ in "
+                f"it, and its numbers stand in controls.csv; name a metric of {control.control_of} instead",
+            )
+        if metric not in produced and not (path[0] == "report" and metric == "pretrain.loss"):
+            raise study.error(
+                path, f"no evaluation of '{variant.label}' produces '{metric}'; {suggest(metric, produced)}"
+            )

@@ -1,0 +1,1 @@
+"""One pretraining: the model, its loop, its views, its cost."""

@@ -1,0 +1,266 @@
+"""What a trial costs: parameters, FLOPs, memory, and hours.
+
+Costs are counted with torch's fake tensors, which have shapes and types and no values: a paper-scale
+trial takes seconds to count, needs no memory, and gives the same numbers on every machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.runtime import Runtime, stream
+from cmae_ablate.study.trial_spec import Choice, Training, TrialSpec
+from cmae_ablate.training.model import MaskedImageModel, assemble
+
+_COUNTS_ALIKE = (
+    *("epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2", "grad_clip"),
+    "threads",
+)
+"""What a training may change without a step's cost changing."""
+
+ATTAINED = 0.4
+"""Share of a machine's matrix-multiplication speed that a training step is assumed to reach."""
+
+_BYTES_TRAINING = 12
+"""Gradient and AdamW's two moments of one trained parameter, fp32; its weight comes on top."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one forward and backward pass costs.
+
+    Attributes:
+        flops: Of matrix products and convolutions, two per multiply-add; the rest is not counted.
+        activation_bytes: Kept from the forward pass for the backward pass, parameters excluded.
+    """
+
+    flops: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What pretraining one trial costs.
+
+    Attributes:
+        num_views: Views of each image that a step needs.
+        params_encoder: Trained parameters of the encoder.
+        params_decoder: Trained parameters of the decoder.
+        params_objectives: Trained parameters of each further objective; moving averages are not trained.
+        flops_image: FLOPs of pretraining on one image: forward and backward over all of its views.
+        flops_encode: FLOPs of encoding one whole image, forward only.
+        flops_train_encoder: FLOPs of training the encoder on one whole image, as fine-tuning does.
+        memory_bytes: Estimated peak: weights, gradients, optimiser and activations of one batch, with fused
+            attention, in the trial's precision. Allocator and library overhead are not in it.
+    """
+
+    num_views: int
+    params_encoder: int
+    params_decoder: int
+    params_objectives: Mapping[str, int]
+    flops_image: float
+    flops_encode: float
+    flops_train_encoder: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hours, and what they rest on."""
+
+    hours: float
+    basis: str
+
+
+def measure(spec: TrialSpec, image_size: int) -> Cost:
+    """Count a trial's cost at its own batch size, without computing anything; the same for every seed.
+
+    Args:
+        spec: The trial.
+        image_size: Side of the encoder's input in pixels.
+
+    Raises:
+        UserError: The parts do not fit each other or the image.
+    """
+    # Variants that differ in a learning rate only are counted once: a study may have hundreds.
+    alike = {name: getattr(Training(), name) for name in _COUNTS_ALIKE}
+    training = spec.training.model_copy(update=alike)
+    return _measure(replace(spec, seed=0, evaluations={}, training=training), image_size)
+
+
+@lru_cache(maxsize=64)
+def _measure(spec: TrialSpec, image_size: int) -> Cost:
+    batch = spec.training.batch_size
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    model = _valueless_model(spec, image_size, fake)
+    masks = [model.masking.sample(batch, stream(0, "cost", view)) for view in range(model.num_views)]
+    rngs = {name: stream(0, "cost", name) for name in spec.objectives}
+    with fake, Runtime(precision=spec.training.precision).autocast():
+        images = [torch.empty(batch, 3, image_size, image_size) for _ in masks]
+        step = profile(lambda: model.total(model(images, masks, rngs)), model.parameters())
+    encode, whole = _encoder_flops(spec["backbone"], image_size)
+    return Cost(
+        num_views=model.num_views,
+        params_encoder=count_parameters(model.encoder),
+        params_decoder=count_parameters(model.decoder),
+        params_objectives={name: count_parameters(part) for name, part in model.objectives.items()},
+        flops_image=step.flops / batch,
+        flops_encode=encode,
+        flops_train_encoder=whole,
+        memory_bytes=_state_bytes(model) + step.activation_bytes,
+    )
+
+
+@lru_cache(maxsize=16)
+def _encoder_flops(backbone: Choice, image_size: int) -> tuple[float, float]:
+    """FLOPs of encoding one whole image, and of training on it: of all variants with this backbone."""
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with torch.device("meta"):
+        built: Encoder = backbone.build(image_size)
+    with fake:
+        module = cast("nn.Module", built).to_empty(device="cpu").train()
+        encoder, image = cast("Encoder", module), torch.empty(1, 3, image_size, image_size)
+        whole = profile(lambda: encoder.encode(image, None).sum(), module.parameters())
+        return float(forward_flops(lambda: encoder.encode(image, None))), float(whole.flops)
+
+
+def count_parameters(part: object) -> int:
+    """Trained parameters of a module; 0 of a part that is no module."""
+    parameters = part.parameters() if isinstance(part, nn.Module) else ()
+    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+
+
+def profile(loss: Callable[[], Tensor], parameters: Iterable[Tensor] = ()) -> StepCost:
+    """Count one forward and backward pass on the CPU, of real or fake tensors.
+
+    Attention counts as on paper, 2 products forward and 4 backward, whatever a kernel computes again to
+    save memory.
+
+    Args:
+        loss: Runs the forward pass and returns the scalar to differentiate.
+        parameters: Tensors that are kept anyway and are no activations.
+    """
+    known = {_storage(parameter) for parameter in parameters}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in known:
+            kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with _counter() as counter:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            value = loss()
+        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+    return StepCost(int(counter.get_total_flops()), sum(kept.values()))
+
+
+def forward_flops(forward: Callable[[], object]) -> int:
+    """FLOPs of a forward pass alone, on the CPU, of real or fake tensors."""
+    with torch.no_grad(), _counter() as counter:
+        forward()
+    return int(counter.get_total_flops())
+
+
+def pretraining_flops(cost: Cost, spec: TrialSpec, num_train: int) -> float:
+    """FLOPs of the whole pretraining on `num_train` images; none where the encoder comes from a file."""
+    if spec.is_pretrained:
+        return 0.0
+    return cost.flops_image * num_train * spec.training.epochs
+
+
+def evaluation_flops(cost: Cost, choice: Choice, num_train: int, num_held_out: int) -> float:
+    """FLOPs of one evaluation's passes through the encoder; classifiers on frozen features are left out.
+
+    Args:
+        cost: The trial's.
+        choice: The evaluation with its options.
+        num_train: Training images.
+        num_held_out: Validation and test images together.
+    """
+    epochs: int | None = choice.options.get("epochs")
+    reads = cost.flops_encode * (num_train + num_held_out)
+    if epochs is None:
+        return reads
+    if choice.trains_encoder:
+        return epochs * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
+    # Tokens are encoded once where they fit into memory; images that are augmented anew, in each epoch.
+    augmented = choice.options.get("augmented", False)
+    return reads + (epochs * num_train * cost.flops_encode if augmented else 0.0)
+
+
+def matmul_speed(runtime: Runtime, seconds: float = 0.3) -> float:
+    """FLOP/s of a large matrix product on this machine, in the runtime's precision.
+
+    Args:
+        runtime: Device and precision.
+        seconds: About how long to measure.
+    """
+    side = 4096 if runtime.device.type == "cuda" else 768
+    left, right = (torch.randn(side, side, device=runtime.device) for _ in range(2))
+    with torch.no_grad(), runtime.autocast():
+        _timed(lambda: left @ right, runtime.device)
+        once = _timed(lambda: left @ right, runtime.device)
+        rounds = max(1, min(1000, int(seconds / once)))
+        total = sum(_timed(lambda: left @ right, runtime.device) for _ in range(rounds))
+    return 2.0 * side**3 * rounds / total
+
+
+def _valueless_model(spec: TrialSpec, image_size: int, fake: FakeTensorMode) -> MaskedImageModel:
+    # By way of the meta device: modules that are copied while they are built cannot be built of fake tensors.
+    with torch.device("meta"):
+        model = assemble(spec, image_size)
+    with fake:
+        model = model.to_empty(device="cpu").train()
+    # These are no modules. Masks are drawn with values, as some samplers read what they drew.
+    model.masking = spec["masking"].build(model.encoder.grid)
+    model.target = spec["target"].build(model.encoder.patch_size)
+    return model
+
+
+def _state_bytes(model: nn.Module) -> int:
+    held = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+    return held + _BYTES_TRAINING * count_parameters(model)
+
+
+def _storage(tensor: Tensor) -> int:
+    # Fake storages have no address; the handle tells them apart, and views of one storage share it.
+    return cast("int", tensor.untyped_storage()._cdata)
+
+
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _counter() -> FlopCounterMode:
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    # torch has formulas for the CUDA kernels only: without these, attention on a CPU counts as free.
+    formulas = {attention: _attention_flops, backward: _attention_backward_flops}
+    return FlopCounterMode(display=False, custom_mapping=formulas)
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:
+    """Shapes of (B, heads, tokens, width) to FLOPs of the scores and of the weighted sum."""
+    batch, heads, queries, width = query
+    return int(2 * batch * heads * queries * key[2] * (width + value[3]))
+
+
+def _attention_backward_flops(
+    gradient: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any
+) -> int:
+    return 2 * _attention_flops(query, key, value)

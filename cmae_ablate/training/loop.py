@@ -1,0 +1,239 @@
+"""Pretraining of one trial: a loop that can be stopped after any step and go on as if it had not been."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from cmae_ablate import checkpoint
+from cmae_ablate.components.protocols import CropStrategy, Term
+from cmae_ablate.components.schedule import lr_at, set_lr
+from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.data.images import WholeImages
+from cmae_ablate.errors import Interrupted, UserError
+from cmae_ablate.runtime import Runtime, set_precision, stream
+from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.training.metrics import Meter
+from cmae_ablate.training.model import MaskedImageModel, assemble
+from cmae_ablate.training.optimizer import adamw, peak_lr
+from cmae_ablate.training.views import TrainingViews
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Who wants to hear of a training's progress.
+
+    Attributes:
+        on_epoch: Called with the number of epochs done and their metrics.
+        on_step: Called with steps done and steps in all, each step; must be quick.
+        on_evaluation: The same, of an evaluation that trains.
+        should_stop: Asked before each step, whose views are there.
+        warn: Told of what the user should know.
+        on_start: Called before a training is built, whether anew or from a checkpoint.
+    """
+
+    on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None
+    on_step: Callable[[int, int], None] = lambda done, total: None
+    on_evaluation: Callable[[int, int], None] = lambda done, total: None
+    should_stop: Callable[[], bool] = lambda: False
+    warn: Callable[[str], None] = print
+    on_start: Callable[[], None] = lambda: None
+
+
+@dataclass
+class Progress:
+    """How far a training is; all of it goes into a checkpoint beside the weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    history: list[Metrics] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A finished pretraining.
+
+    Attributes:
+        model: The trained model, on the runtime's device.
+        seconds: Time spent in training steps, over all sittings.
+        history: Metrics by epoch.
+        crop: What the crop strategy learnt, such as its boxes.
+    """
+
+    model: MaskedImageModel
+    seconds: float
+    history: list[Metrics]
+    crop: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def image_size_of(spec: TrialSpec, data: DataArrays) -> int:
+    """Side of the encoder's input in pixels."""
+    return spec.training.image_size or data.image_size
+
+
+def training_views(spec: TrialSpec, data: DataArrays, runtime: Runtime) -> TrainingViews:
+    """The batches of a trial."""
+    boxes = torch.from_numpy(data.train.boxes.copy())
+    crop: CropStrategy = spec["crop"].build(len(data.train), boxes)
+    return TrainingViews(
+        data,
+        crop,
+        spec["augmentation"].build(),
+        image_size_of(spec, data),
+        spec.training.batch_size,
+        spec.seed,
+        runtime.device,
+        runtime.ranks,
+    )
+
+
+def pretrain(
+    spec: TrialSpec, data: DataArrays, runtime: Runtime, folder: Path, hooks: Hooks | None = None
+) -> Pretrained:
+    """Train, or go on from the last checkpoint in `folder`.
+
+    Interrupted at any step and called again, it ends with the very weights of an undisturbed run. With
+    several ranks all call it at once; rank 0 alone writes.
+
+    Args:
+        spec: The trial.
+        data: Its prepared data.
+        runtime: Where to compute, and with whom.
+        folder: The pretraining's own folder, for checkpoints.
+        hooks: Who listens.
+
+    Raises:
+        Interrupted: `hooks.should_stop` said so; a checkpoint is written.
+        DivergedError: A loss term is no longer finite.
+        RankError: Another rank is gone.
+    """
+    hooks = hooks or Hooks()
+    hooks.on_start()
+    with runtime.ranks.together():
+        return _Training(spec, data, runtime, folder, hooks).run()
+
+
+class _Training:
+    def __init__(
+        self, spec: TrialSpec, data: DataArrays, runtime: Runtime, folder: Path, hooks: Hooks
+    ) -> None:
+        self.spec, self.data, self.runtime, self.folder, self.hooks = spec, data, runtime, folder, hooks
+        self.ranks = runtime.ranks
+        set_precision(runtime)
+        size = image_size_of(spec, data)
+        self.model = assemble(spec, size).to(runtime.device)
+        self.batches = training_views(spec, data, runtime)
+        self.crop = self.batches.crop
+        self.whole = WholeImages(data, data.train, size, runtime.device)
+        self.optimizer = adamw(self.model, spec.training, runtime.device)
+        forward = torch.compile(self.model, dynamic=False) if runtime.compile else self.model
+        self.forward = self.ranks.replicate(cast("torch.nn.Module", forward))
+        self.total = self.batches.steps * spec.training.epochs
+        self.progress = Progress()
+        self.meter = Meter(self.ranks)
+
+    def run(self) -> Pretrained:
+        self._restore()
+        self.model.train()
+        while self.progress.step < self.total:
+            self._epoch(self.progress.step // self.batches.steps)
+        learnt = dict(self.crop.state_dict())
+        return Pretrained(self.model, self.progress.seconds, self.progress.history, learnt)
+
+    def _epoch(self, epoch: int) -> None:
+        first = self.progress.step % self.batches.steps
+        started = time.perf_counter()
+        if first == 0:
+            self._refresh_crop(epoch)
+        views = self.batches.epoch(epoch, first, self.model.num_views)
+        for step, images in enumerate(views, start=first):
+            if self.ranks.any(self.hooks.should_stop()):
+                self._save(time.perf_counter() - started)
+                raise Interrupted
+            self._step(images, epoch, step)
+            self.hooks.on_step(self.progress.step, self.total)
+        self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
+        self._save(time.perf_counter() - started)
+        self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
+
+    def _step(self, images: list[Tensor], epoch: int, step: int) -> None:
+        spec, model, training = self.spec, self.model, self.spec.training
+        batch = self.batches.images_per_step
+        masks = [
+            mask.share(self.ranks.share(batch)).to(self.runtime.device)
+            for mask in model.sample_masks(batch, spec.seed, epoch, step)
+        ]
+        rngs = {name: stream(spec.seed, "objectives", name, epoch, step) for name in spec.objectives}
+        set_lr(
+            self.optimizer,
+            lr_at(
+                self.progress.step / self.batches.steps,
+                peak=peak_lr(training),
+                floor=training.min_lr,
+                warmup=training.warmup_epochs,
+                epochs=training.epochs,
+            ),
+        )
+        with self.runtime.autocast():
+            terms = cast("dict[str, Term]", self.forward(images, masks, rngs))
+            loss = model.total(terms)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if training.grad_clip > 0:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), training.grad_clip)
+        self.optimizer.step()
+        self.progress.step += 1
+        model.after_step(self.progress.step / self.total)
+        self.meter.add(loss, terms)
+
+    def _refresh_crop(self, epoch: int) -> None:
+        self.model.eval()
+        with torch.no_grad(), self.runtime.autocast():
+            found = self.crop.refresh(epoch, self.model.encoder, self.whole)
+        self.model.train()
+        if found is not None:
+            self.meter.note({f"crop.{name}": value for name, value in found.metrics.items()})
+
+    def _save(self, seconds: float) -> None:
+        self.progress.seconds += seconds
+        if not self.ranks.leads:
+            return
+        checkpoint.save(
+            self.folder,
+            self.progress.step,
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "crop": dict(self.crop.state_dict()),
+                "meter": self.meter.state(),
+                "step": self.progress.step,
+                "seconds": self.progress.seconds,
+                "history": self.progress.history,
+            },
+        )
+
+    def _restore(self) -> None:
+        state = checkpoint.load_latest(self.folder, self.hooks.warn)
+        if not self.ranks.same(0 if state is None else state["step"]):
+            raise UserError(
+                f"{self.folder}: the ranks find different checkpoints there; "
+                "let --out be one folder that all of them see"
+            )
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.crop.load_state_dict(state["crop"])
+        self.meter.load(state["meter"])
+        self.progress = Progress(state["step"], state["seconds"], state["history"])
+        # Told again: whoever listened to the sitting before may have been killed before it could pass it on.
+        for epoch, metrics in enumerate(self.progress.history, start=1):
+            self.hooks.on_epoch(epoch, metrics)

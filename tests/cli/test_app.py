@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cmae_ablate.cli.app import main
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ["run", "plan", "worker", "status", "report", "components", "schema", "init", "doctor", "evaluate"]
+COMMANDS += ["reconstruct", "export"]
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run a command in this process: exit status, output, errors."""
+    before = sys.argv
+    sys.argv = ["cmae-ablate", *map(str, arguments)]
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main()
+    finally:
+        sys.argv = before
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+def test_a_mistake_ends_in_seconds_with_status_2_one_line_and_nothing_created(tiny_study: Path) -> None:
+    tiny_study.write_text(tiny_study.read_text().replace("name: linear", "name: liner"))
+    out = tiny_study.parent / "runs"
+    command = [sys.executable, "-m", "cmae_ablate", "run", str(tiny_study), "--out", str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"{tiny_study}:9:16: factors.decoder.levels.linear.name: no decoder is called 'liner'; "
+        "did you mean 'linear'?\n"
+    )
+    assert "Traceback" not in done.stdout
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = call(capsys, name, "--help")
+    assert status == 0
+    assert "Usage" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--gpus-per-worker", "0"], "--gpus-per-worker 0: a number above 0"),
+        (["--launcher", "slurm"], "sbatch --array"),
+        (["--launcher", "moon"], "there is no such launcher"),
+        (["--device", "tpu"], "--device tpu: choose auto, cpu or cuda"),
+        (["--workers", "0"], "--workers 0: a number from 1"),
+        (["--set", "training.batch_size=65"], "exceeds the 64 training images"),
+        (["--out", __file__], "cannot be made a folder"),
+        (["--seeds", "0"], "--seeds: a number of seeds from 1"),
+        (["--scale", "tinny"], "did you mean 'tiny'?"),
+        (["--cell", "linear:7"], "the study has no such cell"),
+        (["--import", "absent.csv"], "absent.csv"),
+        (["--storage", "mysql://user:hunter2@host/db"], "mysql"),
+        (["--set", "dataset.name=tiny_imagenet"], "tiny-imagenet-200.zip"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(
+    arguments: list[str], words: str, tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = call(capsys, "run", tiny_study, "--out", tiny_study.parent / "runs", *arguments)
+    assert status == 2
+    assert words in err
+    assert "hunter2" not in err
+    assert len(err.strip().splitlines()) <= 3
+
+
+def test_plan_trains_nothing_and_creates_nothing(
+    tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tiny_study.parent / "runs"
+    status, text, _ = call(capsys, "plan", tiny_study, "--out", out, "--device", "cpu")
+    assert status == 0
+    assert "4 cells (2 variants x 2 seeds)" in text
+    assert "64 training images" in text
+    assert not out.exists()
+
+
+def test_plan_lists_the_papers_setting_without_its_data(capsys: pytest.CaptureFixture[str]) -> None:
+    study = ROOT / "studies" / "cmae_vs_mae.yaml"
+    status, text, _ = call(capsys, "plan", study, "--scale", "paper", "--device", "cpu")
+    assert status == 0
+    words = ["tiny_imagenet", "200 classes", "at 224 pixels", "dim 768, depth 12, heads 12, patch 16"]
+    words += ["300 epochs", "100 epochs", "85.65 M", "MAE (reference)", "CMAE"]
+    assert [word for word in words if word not in text] == []
+
+
+def test_status_of_a_study_that_never_ran_creates_nothing(
+    tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tiny_study.parent / "runs"
+    status, text, _ = call(capsys, "status", tiny_study, "--out", out)
+    assert status == 0
+    assert "nothing has run yet" in text
+    assert not out.exists()
+
+
+def test_components_say_type_range_default_and_meaning_of_every_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from cmae_ablate.components.loading import load_components
+    from cmae_ablate.components.registry import SLOTS, option_docs
+
+    load_components()
+    for registry in SLOTS.values():
+        for component in registry:
+            documented = option_docs(component)
+            assert set(component.options.model_fields) <= set(documented), component
+            assert all(documented.values()), component
+    status, text, _ = call(capsys, "components", "moco_v3")
+    assert status == 0
+    assert "temperature" in text
+    assert "> 0" in text
+    assert "Source: MoCo v3, 0.2 for ViTs; SDMAE, 1." in " ".join(text.replace("│", " ").split())
+
+
+def test_components_show_ranges_of_lists_and_defaults_as_a_study_writes_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    _, text, _ = call(capsys, "components", "contrastive")
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells[2:5]]
+        for line in text.splitlines()
+        if len(cells := line.split("│")) == 7
+    }
+    assert rows["scale"] == ["list of numbers", "2, each > 0, ≤ 1", "[0.2, 1]"]
+    assert rows["norm"] == ["boolean", "true, false", "false"]
+    assert rows["threshold"] == ["number", "≥ 0, < 1", "0.1"]
+
+
+def test_every_component_names_its_source_and_where_it_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    from cmae_ablate.components.loading import load_components
+    from cmae_ablate.components.registry import SLOTS
+
+    load_components()
+    silent = [
+        f"{slot}: {component.name}"
+        for slot, registry in SLOTS.items()
+        for component in registry
+        for text in [" ".join((component.factory.__doc__ or "").split())]
+        if "Source: " not in text or "Different here: " not in text
+    ]
+    assert silent == []
+    _, text, _ = call(capsys, "components", "block")
+    assert "BEiT, arXiv 2106.08254" in " ".join(text.split())
+
+
+def test_the_schema_accepts_shipped_studies_and_refuses_a_misspelt_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, text, _ = call(capsys, "schema")
+    schema = json.loads(text)
+    assert schema["required"] == ["question", "scale", "design", "factors", "reference", "seeds", "metric"]
+    assert schema["additionalProperties"] is False
+    assert "vit" in json.dumps(schema["properties"]["set"]["properties"]["backbone"])
+
+
+def test_a_report_needs_a_csv_alone(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        (variant, seed, "COMPLETE", 20 + seed + (variant == "linear"))
+        for seed in (0, 1)
+        for variant in ("depth 1", "linear")
+    ]
+    csv = tiny_study.parent / "mine.csv"
+    pd.DataFrame(rows, columns=["variant", "seed", "state", "knn.top1"]).to_csv(csv, index=False)
+    out = tiny_study.parent / "report"
+    status, _, _ = call(capsys, "report", tiny_study, "--trials", csv, "--out", out)
+    assert status == 0
+    effects = pd.read_csv(out / "effects.csv").set_index("variant")
+    assert list(effects.columns[:9]) == [
+        "n",
+        "mean",
+        "std",
+        "delta",
+        "ci_low",
+        "ci_high",
+        "p",
+        "p_holm",
+        "dz",
+    ]
+    assert effects.loc["linear", "delta"] == 1.0
+    assert (out / "index.html").is_file()
+
+
+def test_doctor_looks_at_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text, _ = call(capsys, "doctor")
+    assert status in {0, 1}
+    assert "torch" in text
+    assert "data cache" in text

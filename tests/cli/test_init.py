@@ -1,0 +1,81 @@
+"""`init`: the file it writes is a study, with everything that it offers switched on, too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cmae_ablate.study import design
+from cmae_ablate.study.loading import load
+from tests.cli.test_app import call
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_written_study_passes_plan_and_the_next_command_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, out, _ = call(capsys, "init")
+    assert status == 0
+    assert "cmae-ablate plan my_study.yaml" in out
+    status, out, _ = call(capsys, "plan", "my_study.yaml", "--device", "cpu")
+    assert status == 0
+    assert "9 cells (3 variants x 3 seeds)" in out
+
+
+def test_every_setting_that_is_off_can_be_switched_on(capsys: pytest.CaptureFixture[str]) -> None:
+    call(capsys, "init", "mine.yaml")
+    text = Path("mine.yaml").read_text()
+    Path("mine.yaml").write_text(re.sub(r"^#(?=\S|  \S)", "", text, flags=re.MULTILINE))
+    study = load(Path("mine.yaml"))
+    assert [variant.spec.training.epochs for variant in design.variants(study)] == [10, 10, 10]
+    assert (study.contrasts, study.equivalence_margin, study.budget) == (
+        (("depth 1", "depth 4"),),
+        1.0,
+        "flops",
+    )
+
+
+def test_a_folder_of_images_is_set_whatever_its_path_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path("my 'own': photos # \u00e9")
+    for name in ("bird", "cat"):
+        (source / "train" / name).mkdir(parents=True)
+        for index in range(6):
+            Image.new("RGB", (20, 20), (40 * index, 0, 0)).save(source / "train" / name / f"{index}.png")
+    assert call(capsys, "init", "studies/own", "--data", "folder", "--source", source)[0] == 0
+    [spec, *_] = [variant.spec for variant in design.variants(load(Path("studies/own.yaml")))]
+    assert spec["dataset"].options["source"] == str(source)
+    status, _, err = call(capsys, "plan", "studies/own.yaml")
+    assert status == 2
+    assert "exceeds the 8 training images; lower it: --set training.batch_size=4" in err
+
+
+def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("precious")
+    status, _, err = call(capsys, "init", "mine")
+    assert status == 2
+    assert "mine.yaml exists and is left as it is" in err
+    assert Path("mine.yaml").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "foldr"], "did you mean 'folder'?"),
+        (["--source", "nowhere"], "init --source nowhere: there is nothing at this path"),
+        (["/proc/mine.yaml"], "/proc/mine.yaml cannot be written"),
+    ],
+)
+def test_wrong_options_of_init_are_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = call(capsys, "init", *arguments)
+    assert status == 2
+    assert words in err
+    assert not Path("my_study.yaml").exists()

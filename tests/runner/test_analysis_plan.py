@@ -1,0 +1,151 @@
+"""The recorded plan, and what is said where a study has changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.runner import results
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, record_plan, with_plan
+from cmae_ablate.study import design
+from cmae_ablate.study.loading import Study, load
+
+STUDY = """\
+question: How small can the decoder be?
+scale: tiny
+design: one_factor
+factors:
+  decoder:
+    path: decoder
+    levels: {depth 2: {depth: 2}, depth 1: {depth: 1}, narrow: {dim: 32}}
+reference: {decoder: depth 2}
+seeds: 3
+metric: knn.top1
+"""
+
+
+@pytest.fixture
+def study(tiny_study: Path) -> Study:
+    path = tiny_study.parent / "decoder_size.yaml"
+    path.write_text(STUDY)
+    return load(path)
+
+
+def described(study: Study) -> StudyDescription:
+    levels = {variant.label: variant.levels for variant in design.variants(study)}
+    return results.describe(study, levels, design.reference_label(study))
+
+
+def changed(study: Study, folder: Path, **changes: object) -> StudyDescription:
+    """The study with other keys, in the light of the plan of what it was."""
+    record_plan(study, described(study), folder)
+    other = replace(study, **changes)
+    return with_plan(described(other), other, read_plan(folder / PLAN_FILE))
+
+
+def test_the_plan_holds_what_the_contract_lists(study: Study, tmp_path: Path) -> None:
+    record_plan(study, described(study), tmp_path)
+    plan = json.loads((tmp_path / "analysis_plan.json").read_text())
+    assert plan["question"] == "How small can the decoder be?"
+    assert plan["metric"] == "knn.top1"
+    assert plan["reference"] == "depth 2"
+    assert plan["contrasts"] == [["depth 1", "depth 2"], ["narrow", "depth 2"]]
+    assert (plan["margin"], plan["seeds"], plan["positive_control"]) == (None, 3, None)
+    assert plan["time"].endswith("+00:00")
+    text = json.dumps(plan["study"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert plan["study_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_recorded_plan_is_never_written_anew(study: Study, tmp_path: Path) -> None:
+    record_plan(study, described(study), tmp_path)
+    before = (tmp_path / PLAN_FILE).read_bytes()
+    later = replace(study, planned_seeds=9)
+    record_plan(later, described(later), tmp_path)
+    assert (tmp_path / PLAN_FILE).read_bytes() == before
+
+
+def test_an_unchanged_study_has_no_changes(study: Study, tmp_path: Path) -> None:
+    found = changed(study, tmp_path)
+    assert found.plan is not None
+    assert found.plan.changes == ()
+    assert found.family == (("depth 1", "depth 2"), ("narrow", "depth 2"))
+
+
+def test_a_contrast_declared_after_looking_is_exploratory_and_leaves_the_family(
+    study: Study, tmp_path: Path
+) -> None:
+    found = changed(study, tmp_path, contrasts=(("narrow", "depth 1"),))
+    assert found.family == (("depth 1", "depth 2"), ("narrow", "depth 2"))
+    assert found.added_contrasts == (("narrow", "depth 1"),)
+    assert found.plan is not None
+    added, removed = found.plan.changes
+    assert (
+        added == "contrasts added, and therefore exploratory: \u2018narrow\u2019 against \u2018depth 1\u2019"
+    )
+    assert removed.startswith("contrasts no longer declared, though still counted: ")
+
+
+def test_narrowing_the_family_after_looking_changes_no_correction(study: Study, tmp_path: Path) -> None:
+    # Two comparisons planned; declaring only the better one must not halve its p.
+    found = changed(study, tmp_path, contrasts=(("narrow", "depth 2"),))
+    assert len(found.family) == 2
+    assert found.added_contrasts == ()
+
+
+def test_editing_seeds_does_not_erase_the_mark_of_those_added_later(study: Study, tmp_path: Path) -> None:
+    found = changed(study, tmp_path, planned_seeds=6, seeds=6)
+    assert found.seeds == 3
+    assert found.plan is not None
+    assert found.plan.changes == ("3 seeds planned, now 6",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"metric": "linear_probe.top1"},
+            "the metric was \u2018knn.top1\u2019 and is \u2018linear_probe.top1\u2019",
+        ),
+        ({"equivalence_margin": 2.0}, "the margin of equivalence was none and is 2.0"),
+        (
+            {"question": "Why?"},
+            "the question was \u2018How small can the decoder be?\u2019 and is \u2018Why?\u2019",
+        ),
+    ],
+)
+def test_what_decides_an_answer_is_said_where_it_changed(
+    changes: dict[str, object], said: str, study: Study, tmp_path: Path
+) -> None:
+    record_plan(study, described(study), tmp_path)
+    other = replace(study, **changes)
+    found = with_plan(replace(described(study)), other, read_plan(tmp_path / PLAN_FILE))
+    assert found.plan is not None
+    assert said in found.plan.changes
+
+
+def test_another_setting_is_named(study: Study, tmp_path: Path) -> None:
+    record_plan(study, described(study), tmp_path)
+    other = load(study.path, settings=["training.base_lr=0.002"])
+    found = with_plan(described(other), other, read_plan(tmp_path / PLAN_FILE))
+    assert found.plan is not None
+    [change] = found.plan.changes
+    assert change.startswith("settings: training.base_lr was ")
+
+
+def test_without_a_plan_nothing_is_known_of_one(study: Study, tmp_path: Path) -> None:
+    assert read_plan(tmp_path / PLAN_FILE) is None
+    assert with_plan(described(study), study, None).plan is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"question": 3}', "\x00", '{"seeds": NaN}'])
+def test_a_file_that_is_no_plan_is_refused_with_what_to_do(text: str, tmp_path: Path) -> None:
+    path = tmp_path / PLAN_FILE
+    path.write_text(text)
+    with pytest.raises(UserError, match="delete it"):
+        read_plan(path)

@@ -1,0 +1,186 @@
+"""A finished cell whose files were damaged since: each one is named, set aside and made again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.runner.cell import CellContext, CellResult, run_cell
+from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.study.settings import apply
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.loop import Hooks
+
+Damage = Callable[[Path], None]
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def fill_with_garbage(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 8)
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+
+
+def make_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def write_another_shape(path: Path) -> None:
+    path.write_text('{"metrics": [1, 2], "weights_sha256": 5}')
+
+
+def raise_a_metric(path: Path) -> None:
+    record = json.loads(path.read_text())
+    name = next(iter(record["metrics"]))
+    record["metrics"][name] += 1.0
+    path.write_text(json.dumps(record))
+
+
+def add_noise(path: Path) -> None:
+    state = load_file(path)
+    name = next(key for key, tensor in state.items() if tensor.is_floating_point())
+    save_file({**state, name: state[name] + 0.01}, path)
+
+
+ANY = [truncate, empty, fill_with_garbage, flip_a_byte, make_a_folder]
+OF_JSON = [*ANY, write_another_shape, raise_a_metric]
+
+
+@pytest.fixture(scope="module")
+def spec(tiny_spec: TrialSpec) -> TrialSpec:
+    """With a crop that learns something, from the first epoch on."""
+    crop = {"name": "contrastive", "warmup_epochs": 1, "interval": 1}
+    return resolve(apply(tiny_spec.to_tree(), ("crop",), crop))
+
+
+@pytest.fixture(scope="module")
+def done(spec: TrialSpec, tiny_data: DataArrays, tmp_path_factory: pytest.TempPathFactory) -> CellResult:
+    return run_cell(spec, CellContext(tiny_data, Runtime(), tmp_path_factory.mktemp("done")))
+
+
+def again(
+    spec: TrialSpec, data: DataArrays, done: CellResult, cache: Path, name: str, damage: Damage
+) -> tuple[CellResult, list[str], Path]:
+    """Damage a file in a copy of the finished cell, and run it: the result, what was told, and the file."""
+    folder = cache / "pretrain" / done.folder.name
+    shutil.copytree(done.folder, folder)
+    path = next(folder.glob(name))
+    damage(path)
+    told: list[str] = []
+    return run_cell(spec, CellContext(data, Runtime(), cache), Hooks(warn=told.append)), told, path
+
+
+CASES = [
+    *(("result.json", damage) for damage in OF_JSON),
+    *(("model.safetensors", damage) for damage in [*ANY, add_noise, Path.unlink]),
+    *(("crop.safetensors", damage) for damage in [*ANY, Path.unlink]),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), CASES)
+def test_a_damaged_pretraining_is_named_set_aside_and_trained_again(
+    name: str, damage: Damage, spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+) -> None:
+    found, told, path = again(spec, tiny_data, done, tmp_path, name, damage)
+    assert not found.reused
+    assert [text.partition(":")[0] for text in told] == [str(path)]
+    assert "damaged" in told[0]
+    if damage is not Path.unlink:
+        assert path.with_name(f"{path.name}.damaged-1").exists()
+    assert path.is_file()
+    assert found.weights_sha256 == done.weights_sha256
+    assert found.metrics["knn.top1"] == done.metrics["knn.top1"]
+
+
+CASES_OF_EVALUATIONS = [
+    *(("knn-*.json", damage) for damage in OF_JSON),
+    *(("knn-*.npy", damage) for damage in [*ANY, Path.unlink]),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), CASES_OF_EVALUATIONS)
+def test_a_damaged_evaluation_is_named_set_aside_and_made_again_without_training(
+    name: str, damage: Damage, spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+) -> None:
+    found, told, path = again(spec, tiny_data, done, tmp_path, name, damage)
+    assert found.reused
+    assert [text.partition(":")[0] for text in told] == [str(path)]
+    assert path.is_file()
+    assert found.metrics == done.metrics
+    predicted = np.load(next(found.folder.glob("knn-*.npy")))
+    np.testing.assert_array_equal(predicted, np.load(next(done.folder.glob("knn-*.npy"))))
+
+
+def test_an_undamaged_cell_is_told_nothing_of_and_not_trained(
+    spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+) -> None:
+    found, told, _ = again(spec, tiny_data, done, tmp_path, "result.json", lambda path: None)
+    assert found.reused
+    assert told == []
+    assert found.metrics == done.metrics
+
+
+def test_evaluations_of_other_weights_in_the_folder_do_not_count(
+    spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+) -> None:
+    def make_it_of_other_weights(path: Path) -> None:
+        record = json.loads(path.read_text())
+        del record["record_sha256"]
+        record |= {"weights_sha256": "0" * 64, "metrics": {"top1": -1.0}}
+        path.write_text(json.dumps(record))
+
+    found, told, _ = again(spec, tiny_data, done, tmp_path, "knn-*.json", make_it_of_other_weights)
+    assert told == []
+    assert found.metrics == done.metrics
+
+
+@pytest.mark.parametrize("damage", OF_JSON)
+def test_a_damaged_control_is_named_set_aside_and_made_again(
+    damage: Damage, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    cell_context = CellContext(tiny_data, Runtime(), tmp_path)
+
+    def measured(hooks: Hooks) -> list[dict[str, float]]:
+        found = [
+            control(tiny_spec, cell_context, hooks) for control in (untrained_control, raw_pixel_control)
+        ]
+        return [dict(each.metrics) for each in found]
+
+    before = measured(Hooks())
+    paths = sorted(tmp_path.glob("controls/*/knn-*.json"))
+    assert len(paths) == 2
+    for path in paths:
+        damage(path)
+    told: list[str] = []
+    assert measured(Hooks(warn=told.append)) == before
+    assert {text.partition(":")[0] for text in told} == {str(path) for path in paths}
+
+
+def test_weights_are_compared_by_content_not_by_file(
+    spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+) -> None:
+    def write_otherwise(path: Path) -> None:
+        save_file(load_file(path), path, metadata={"written": "by another program"})
+
+    found, told, _ = again(spec, tiny_data, done, tmp_path, "model.safetensors", write_otherwise)
+    assert (found.reused, told) == (True, [])

@@ -1,0 +1,150 @@
+"""Predicted hours: what they are made of. How near they come is measured by `make bench`, not here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cmae_ablate.data.arrays import ExpectedSize
+from cmae_ablate.runner import timing
+from cmae_ablate.runner.timing import Speed, Workload, calibrate, estimate
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.study.settings import apply
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.training.cost import measure
+
+SIZE = ExpectedSize(100, 30, 32, 32, "made up")
+
+
+def _workload(spec: TrialSpec, **changes: Any) -> Workload:
+    tree = spec.to_tree()
+    for path, value in changes.items():
+        tree = apply(tree, tuple(path.split("__")), value)
+    changed = resolve(tree)
+    return Workload(changed, SIZE, measure(changed, 32))
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "SECONDS", 0.2)
+
+
+def test_hours_are_training_over_its_speed_and_passes_over_theirs(tiny_spec: TrialSpec) -> None:
+    work = _workload(tiny_spec, training={"epochs": 4})
+    trained, passed = 4 * 100 * work.cost.flops_image, 130 * work.cost.flops_encode
+    found = estimate(work, Speed(2e9, 5e9, measured=True), "a machine")
+    assert found.hours * 3600 == pytest.approx(trained / 2e9 + passed / 5e9)
+    assert found.basis.endswith("on a machine")
+
+
+def test_looks_of_the_crop_strategy_are_passes_over_train(tiny_spec: TrialSpec) -> None:
+    crop = {"name": "contrastive", "warmup_epochs": 2, "interval": 2}
+    plain, contrastive = (
+        _workload(tiny_spec, training={"epochs": 6}, **more) for more in ({}, {"crop": crop})
+    )
+    speed = Speed(1e9, 1e9, measured=True)
+    more = estimate(contrastive, speed, "").hours - estimate(plain, speed, "").hours
+    # Before epochs 0, 2 and 4.
+    assert more * 3600 == pytest.approx(3 * 100 * plain.cost.flops_encode / 1e9)
+
+
+def test_fine_tuning_goes_at_the_speed_of_training(tiny_spec: TrialSpec) -> None:
+    work = _workload(tiny_spec, evaluations={"fine_tune": {"name": "fine_tune", "epochs": 5}})
+    slow, fast = (estimate(work, Speed(speed, 1e9, measured=True), "").hours for speed in (1e9, 2e9))
+    both = work.cost.flops_image * tiny_spec.training.epochs * 100
+    both += work.cost.flops_train_encoder * 500 + work.cost.flops_encode * 30
+    assert (slow - fast) * 3600 == pytest.approx(both / 1e9 - both / 2e9)
+
+
+def test_what_no_step_depends_on_is_timed_once(tiny_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = []
+
+    def time(work: Workload, *_: object) -> Speed:
+        timed.append(work)
+        return Speed(1.0 + len(timed), 1.0, measured=True)
+
+    monkeypatch.setattr(timing, "_time", time)
+    rates = [_workload(tiny_spec, training={"base_lr": rate, "epochs": 3}) for rate in (1e-3, 2e-3)]
+    other = _workload(tiny_spec, decoder={"name": "linear"})
+    speeds = calibrate([*rates, other], 1e9, Runtime(), workers=1)
+    assert len(timed) == 2
+    assert speeds[0] == speeds[1] != speeds[2]
+
+
+def test_of_many_kinds_a_few_are_timed_and_the_others_are_as_fast_as_the_nearest(
+    tiny_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "MOST", 2)
+    monkeypatch.setattr(timing, "_time", lambda work, *_: Speed(work.cost.flops_image, 1.0, measured=True))
+    works = [_workload(tiny_spec, decoder={"depth": depth}) for depth in (1, 2, 9, 10)]
+    speeds = [speed.training for speed in calibrate(works, 1e9, Runtime(), workers=1)]
+    assert speeds[0] == speeds[1] == works[0].cost.flops_image
+    assert speeds[2] == speeds[3] == works[3].cost.flops_image
+
+
+@pytest.mark.parametrize("crop", ["random_resized", "contrastive", "ground_truth_box"])
+def test_a_speed_is_found_by_steps_on_noise(crop: str, tiny_spec: TrialSpec) -> None:
+    work = _workload(tiny_spec, crop={"name": crop}, objectives__contrastive={"name": "moco_v3"})
+    speed = calibrate([work], 1e12, Runtime(), workers=1)[0]
+    assert speed.measured
+    assert 1e5 < speed.training < 1e13
+    assert 1e5 < speed.encoding < 1e13
+
+
+def test_what_would_take_long_is_said_to_be_unmeasured(tiny_spec: TrialSpec) -> None:
+    work = _workload(tiny_spec)
+    speed = calibrate([work], 1e6, Runtime(), workers=1)[0]
+    assert not speed.measured
+    assert "unmeasured" in estimate(work, speed, "cpu").basis
+
+
+def test_steps_are_timed_at_the_batch_that_trains(
+    tiny_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = []
+
+    def step(spec: TrialSpec, batch: int, *_: object) -> float:
+        batches.append(batch)
+        return 1.0
+
+    monkeypatch.setattr(timing, "_step_seconds", step)
+    works = [_workload(tiny_spec, decoder={"depth": depth}) for depth in range(1, 7)]
+    # At the speed of a slow machine, however many variants share the seconds.
+    calibrate(works, 2e10, Runtime(), workers=1)
+    assert set(batches) == {16}
+
+
+@pytest.mark.distributed
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no further processes without fork")
+def test_the_company_works_and_is_gone_afterwards(tmp_path: Path) -> None:
+    def work() -> None:
+        (tmp_path / str(os.getpid())).touch()
+
+    with timing._background_load(2, work):
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        assert str(os.getpid()) not in {path.name for path in tmp_path.iterdir()}
+    for path in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.name), 0)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    import time
+
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_calibration_leaves_the_random_generator_alone(tiny_spec: TrialSpec) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    calibrate([_workload(tiny_spec)], 1e12, Runtime(), workers=1)
+    assert torch.equal(torch.rand(4), expected)

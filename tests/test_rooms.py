@@ -1,0 +1,70 @@
+"""The house as `ls` shows it; `make check` holds the layers themselves (import-linter, pyproject.toml)."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "cmae_ablate"
+MOST_ROOMS, MOST_FILES = 10, 12
+
+
+def layers() -> set[str]:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    of_rooms = next(contract for contract in contracts if contract["type"] == "layers")
+    assert of_rooms["exhaustive"], "a new room must take its place among the layers"
+    return {name.strip() for layer in of_rooms["layers"] for name in layer.split("|")}
+
+
+def rooms() -> set[str]:
+    return {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+
+
+def test_the_package_is_a_few_rooms_and_a_small_ground_floor() -> None:
+    assert len(rooms()) <= MOST_ROOMS
+    assert len(list(PACKAGE.glob("*.py"))) <= MOST_FILES
+
+
+def test_every_room_and_ground_module_has_its_layer() -> None:
+    ground = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert layers() == (rooms() - {"assets"}) | ground
+
+
+def test_contributing_shows_every_room_and_every_module_it_names_exists() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    table = dict(re.findall(r"^\| `(\w+)/` \| .*?\| (.*) \|$", page, flags=re.MULTILINE))
+    assert set(table) == rooms() - {"assets"}
+    for room, modules in table.items():
+        for name in re.findall(r"`([\w/]+)`", modules):
+            path = PACKAGE / room / name
+            assert path.is_dir() or path.with_suffix(".py").is_file(), path
+
+
+def test_modules_are_loaded_by_name_in_one_place_only() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if called in {"__import__", "import_module", "importlib.import_module", "plugin.load"}:
+                found.add(path.relative_to(PACKAGE).as_posix())
+    assert found == {"components/loading.py"}
+
+
+def test_components_import_no_registered_component() -> None:
+    files = sorted((PACKAGE / "components").rglob("*.py"))
+    registered = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in files
+        if ".register(" in path.read_text() and path.name not in {"registry.py", "protocols.py"}
+    }
+    assert len(registered) > 10
+    for path in files:
+        imported = {
+            node.module or ""
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+        }
+        assert not imported & registered, path
