@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from cmae_ablate.cli import app
-from cmae_ablate.components import registry
+from cmae_ablate.components import loading
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.run import run_study
@@ -58,10 +58,10 @@ def test_an_exit_outside_of_cells_is_told_with_status_2(
 
 
 def test_a_plug_in_that_exits_at_its_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = EntryPoint("leaver", "leaving_package", registry.PLUGIN_GROUP)
+    plugin = EntryPoint("leaver", "leaving_package", loading.PLUGIN_GROUP)
     monkeypatch.setattr(EntryPoint, "load", leave)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [plugin])
+    monkeypatch.setattr(loading, "entry_points", lambda group: [plugin])
     with pytest.raises(
         UserError, match=r"plug-in 'leaver' \(leaving_package\) cannot be loaded: SystemExit: 0"
     ):
-        registry.load_components.__wrapped__()
+        loading.load_components.__wrapped__()

@@ -191,10 +191,9 @@ def test_run_worker_status_and_report_agree_on_the_epochs_of_equal_time(
     )
     said += "\u2018depth 1\u2019 2 epochs (1.00\u00d7); \u2018linear\u2019 6 epochs (1.00\u00d7)."
     folder = out / "tiny_study"
-    assert said in (folder / "table.md").read_text()
-    assert said in (folder / "index.html").read_text()
+    # Not the caption: it says what the cells really took, and these seconds are made up.
+    assert said in " ".join(capsys.readouterr().out.split())
     trained = pd.read_csv(folder / "trials.csv")
-    capsys.readouterr()
     assert command(monkeypatch, "status", timed_study, *common) == 0
     assert "2 of 2 cells complete" in capsys.readouterr().out
     assert command(monkeypatch, "worker", timed_study, *common) == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cmae_ablate.records import read_record, sealed
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.reporting import report_again
@@ -77,13 +78,15 @@ def test_trials_have_a_row_a_cell_with_the_columns_of_the_contract(finished: tup
 
 def test_the_report_names_a_cell_whose_encoder_collapsed(finished: tuple[Path, Path]) -> None:
     study, out = finished
-    path = min((out / "cache" / "pretrain").glob("*/result.json"))
-    before = path.read_text()
-    path.write_text(json.dumps({**json.loads(before), "warning": "features have collapsed"}))
+    weights = pd.read_csv(out / "study" / "trials.csv")["weights_sha256"][0]
+    records = {path: read_record(path) for path in (out / "cache" / "pretrain").glob("*/result.json")}
+    path = next(path for path, record in records.items() if record["weights_sha256"] == weights)
+    before = path.read_bytes()
+    path.write_bytes(sealed({**records[path], "warning": "features have collapsed"}))
     try:
         assert report_again(Options(study, device="cpu", out=out), quiet()) == 0
     finally:
-        path.write_text(before)
+        path.write_bytes(before)
     page = (out / "study" / "index.html").read_text()
     assert len(re.findall(r"seed \d: features have collapsed", page)) == 1
 
