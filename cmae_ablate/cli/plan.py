@@ -209,7 +209,7 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
         highlight=False,
     )
     for label, choice in {**spec.evaluations, **spec.control_evaluations}.items():
-        epochs = f", {choice.options['epochs']} epochs" if "epochs" in choice.options else ""
+        epochs = f", {choice.epochs} epochs" if choice.epochs else ""
         console.print(f"evaluation: {label} ({choice.name}{epochs})", highlight=False)
 
 
