@@ -94,7 +94,7 @@ def test_two_identical_methods_differ_in_five_percent_where_each_seed_is_tuned_a
         told[repeat] = sum(tuned.rejects(rng) for _ in range(STUDIES))
     low, high = binom.interval(0.99, STUDIES, 0.05)
     assert low <= told[True] <= high
-    # One tuning for all seeds: that two methods were given different rates by chance is taken for a difference.
+    # One tuning for all seeds: that chance gave two methods different rates is taken for a difference.
     assert told[False] > 1.5 * 0.05 * STUDIES > high
 
 
