@@ -166,10 +166,12 @@ def _show_tuning(
     search = study.search
     assert search is not None
     tuned = [replace(plan.variant, spec=for_tuning(plan.variant.spec, search.metric)) for plan in plans]
-    trainings = search.trials * search.seeds
+    tunings = search.tunings(study.seeds)
+    trainings = search.trials * search.seeds * tunings
     timed = plan_variants(options, tuned, trainings, sizes, runtime)
     hours = sum(plan.hours.hours for plan in timed) * trainings
     seeds = f"{search.seeds} seed{'' if search.seeds == 1 else 's'} from {TUNING_SEED} on"
+    seeds += f", for each of {study.seeds} seeds of the table" if search.repeat else ""
     console.print(
         f"before them {len(plans) * trainings} trainings to tune "
         f"({len(plans)} variants x {search.trials} trials x {seeds}) for {search.metric} "
@@ -209,7 +211,7 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
         highlight=False,
     )
     for label, choice in {**spec.evaluations, **spec.control_evaluations}.items():
-        epochs = f", {choice.options['epochs']} epochs" if "epochs" in choice.options else ""
+        epochs = f", {choice.epochs} epochs" if choice.epochs else ""
         console.print(f"evaluation: {label} ({choice.name}{epochs})", highlight=False)
 
 

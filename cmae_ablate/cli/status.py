@@ -15,7 +15,8 @@ from cmae_ablate.runner.housekeeping import cache_line
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import of_other_options
 from cmae_ablate.runner.reporting import has_state, open_queue
-from cmae_ablate.runner.tuning import frozen, tuning_of, winners
+from cmae_ablate.runner.tuning import frozen, tuning_of
+from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
 

@@ -210,6 +210,32 @@ class CropStrategy(Protocol):
         ...
 
 
+@runtime_checkable
+class LooksAgain(Protocol):
+    """A crop strategy whose `refresh` takes all training images through the encoder in some epochs."""
+
+    def refresh_epochs(self, epochs: int) -> Sequence[int]:
+        """Before which of a training's `epochs` it may look, from 0: what a look costs is planned for."""
+        ...
+
+
+@runtime_checkable
+class Localiser(Protocol):
+    """A crop strategy that draws boxes around what a heat map of the encoder shows.
+
+    Attributes:
+        heatmap_name: What the map is, in a word or two, for the title of a picture.
+        threshold: What of the map, scaled to [0, 1], is inside the box.
+    """
+
+    heatmap_name: str
+    threshold: float
+
+    def heatmap(self, encoder: Encoder, images: Tensor) -> Tensor:
+        """Raw maps (B, h, w) of whole normalised images (B, C, S, S)."""
+        ...
+
+
 class ImageSource(Protocol):
     """Training images for a look by a crop strategy: whole, uncropped, normalised, on the device."""
 
@@ -335,6 +361,21 @@ class Evaluation(Protocol):
 
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train on `train`, choose on `validation`, report on `test`."""
+        ...
+
+
+@runtime_checkable
+class EncodesAgain(Protocol):
+    """An evaluation that takes images through the encoder itself, besides or instead of frozen features.
+
+    Without this method it is planned for as one that reads frozen features, which all share.
+    """
+
+    def encoder_passes(self) -> int:
+        """How often it takes all training images through the encoder, with its options; 0 if not at all.
+
+        With gradients where `trains_encoder`, else forward alone.
+        """
         ...
 
 

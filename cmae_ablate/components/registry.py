@@ -26,6 +26,9 @@ class ComponentSpec(Generic[T]):
 
     Attributes:
         files: Options that name files; a fingerprint covers what is in them, not where they lie.
+        epochs: The option that says for how many epochs an evaluation trains.
+        warmup: The option that says how many epochs pass before an evaluation's or a crop's schedule begins.
+        normalization: The option that says which mean and deviation a backbone's weights expect.
     """
 
     slot: str
@@ -34,6 +37,18 @@ class ComponentSpec(Generic[T]):
     factory: Callable[..., T]
     options: type[BaseModel]
     files: tuple[str, ...] = ()
+    epochs: str | None = None
+    warmup: str | None = None
+    normalization: str | None = None
+
+    def __post_init__(self) -> None:
+        roles = (*self.files, self.epochs, self.warmup, self.normalization)
+        for role in filter(None, roles):
+            if role not in self.options.model_fields:
+                raise UserError(
+                    f"{self.slot}: '{self.name}' is registered with the option '{role}', which its "
+                    f"constructor does not have; {suggest(role, list(self.options.model_fields))}"
+                )
 
     @property
     def summary(self) -> str:
@@ -71,18 +86,32 @@ class Registry(Generic[T]):
         SLOTS[slot] = self
 
     def register(
-        self, name: str, *, version: int = 1, files: tuple[str, ...] = ()
+        self,
+        name: str,
+        *,
+        version: int = 1,
+        files: tuple[str, ...] = (),
+        epochs: str | None = None,
+        warmup: str | None = None,
+        normalization: str | None = None,
     ) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
+
+        What an option means is said here, as its name says nothing to the rest of the package.
 
         Args:
             name: What a study file writes.
             version: Part of each trial's fingerprint: raise it by hand when the component's numbers change.
             files: Options that name files whose content decides the result. A backbone that has any is
                 taken as it is and never trained.
+            epochs: Of an evaluation: the option that is its number of epochs.
+            warmup: Of a crop or an evaluation: the option that is its warm-up in epochs. It is clipped where
+                it does not fit the training's epochs (the evaluation's own), and shared out by a budget.
+            normalization: Of a backbone: the option that says which mean and deviation its weights expect,
+                `imagenet` or `data`; without any it is the data's.
 
         Raises:
-            UserError: The slot already has a component of that name.
+            UserError: The slot already has a component of that name, or the component no such option.
         """
 
         def add(factory: Factory) -> Factory:
@@ -93,7 +122,9 @@ class Registry(Generic[T]):
                     f"({_origin(present.factory)} and {_origin(factory)}); rename one"
                 )
             options = _options_model(name, factory)
-            self._components[name] = ComponentSpec(self.slot, name, version, factory, options, files)
+            self._components[name] = ComponentSpec(
+                self.slot, name, version, factory, options, files, epochs, warmup, normalization
+            )
             return factory
 
         return add

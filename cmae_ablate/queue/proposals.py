@@ -53,7 +53,8 @@ class Proposals:
 
     Trial `n` of every variant, with every seed, tries point `n`: a sequence that follows from the search
     alone, whoever claims what when. Sharing it takes the luck of the draw out of the comparison: tuned by a
-    sampler of its own, each of two identical methods may find the better corner.
+    sampler of its own, each of two identical methods may find the better corner. Where each seed of the table
+    is tuned anew the sequence follows from that seed, too: the luck of the draw is noise between seeds then.
 
     Args:
         search: What is tuned.
@@ -62,12 +63,13 @@ class Proposals:
 
     def __init__(self, search: Search, direction: Direction = "maximize") -> None:
         self.prunes = search.prune
+        self._search = search
         self._direction = direction
         self._identity = search.identity
         self._space = {".".join(path): values for path, values in search.space.items()}
         self._distributions = {name: _distribution(values) for name, values in self._space.items()}
         self._is_finite = search.points < float("inf")
-        self._drawn: list[dict[str, JSON]] = []
+        self._drawn: dict[int, list[dict[str, JSON]]] = {}
 
     def propose(self, cell: PlannedCell, trials: Sequence[FrozenTrial]) -> Proposal:
         """Settings for a cell; to be called under the lock, like everything that adds trials.
@@ -81,14 +83,22 @@ class Proposals:
             if attempts[-1].user_attrs["cell"] == cell.id:
                 for trial in attempts:
                     reported |= trial.intermediate_values
-        settings = self.point(int(cell.variant.rpartition(TRIAL_MARK)[2]))
+        number = int(cell.variant.rpartition(TRIAL_MARK)[2])
+        settings = self.point(number, self._search.table_seed(cell.seed))
         return Proposal(settings, self._params(settings), self._distributions, reported)
 
-    def point(self, number: int) -> dict[str, JSON]:
-        """The settings of every variant's trial `number`, from 0; no two trials have the same."""
-        while len(self._drawn) <= number:
-            self._drawn.append(self._next_point())
-        return self._drawn[number]
+    def point(self, number: int, table_seed: int = 0) -> dict[str, JSON]:
+        """The settings of every variant's trial `number`, from 0; no two trials of a tuning have the same.
+
+        Args:
+            number: Of the trial.
+            table_seed: Which seed of the table is tuned; 0 where one tuning serves all.
+        """
+        drawn = self._drawn.setdefault(table_seed, [])
+        stream = f"{self._identity} seed {table_seed}" if self._search.repeat else self._identity
+        while len(drawn) <= number:
+            drawn.append(self._next_point(stream, drawn))
+        return drawn[number]
 
     def is_hopeless(self, number: int, cell: PlannedCell, trials: Sequence[FrozenTrial]) -> bool:
         """Whether a trial's last report lies below the median of the variant's complete ones at that step."""
@@ -97,10 +107,10 @@ class Proposals:
         judged = self._copy(trials[number], TrialState.RUNNING)
         return self.prunes and MedianPruner(n_startup_trials=UNPRUNED_TRIALS).prune(study, judged)
 
-    def _next_point(self) -> dict[str, JSON]:
-        tried = {_text(point) for point in self._drawn}
+    def _next_point(self, stream: str, known: Sequence[Settings]) -> dict[str, JSON]:
+        tried = {_text(point) for point in known}
         for draw in range(DRAWS):
-            seed = _seed_of(f"{self._identity} {len(self._drawn)} {draw}")
+            seed = _seed_of(f"{stream} {len(known)} {draw}")
             study = optuna.create_study(sampler=RandomSampler(seed))
             drawn = self._settings(study.ask(dict(self._distributions)).params)
             if _text(drawn) not in tried:

@@ -22,7 +22,6 @@ from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.records import DamagedError, read_record, sealed
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study.design import Variant
-from cmae_ablate.study.settings import Tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training.cost import measure
 from cmae_ablate.training.loop import Hooks, pretrain
@@ -85,14 +84,10 @@ def with_epochs(spec: TrialSpec, epochs: int) -> TrialSpec:
     tree = spec.to_tree()
     training = {**tree["training"], "epochs": epochs}
     training["warmup_epochs"] = spec.training.warmup_epochs * epochs / before
-    return resolve({**tree, "training": training, "crop": _warmed(tree["crop"], epochs / before)}, spec.seed)
-
-
-def _warmed(crop: Tree, factor: float) -> Tree:
-    warmup = crop.get("warmup_epochs")
-    if not warmup:
-        return crop
-    return {**crop, "warmup_epochs": max(1, round(warmup * factor))}
+    crop = spec["crop"]
+    if crop.warmup:
+        crop = crop.with_warmup(max(1, round(crop.warmup * epochs / before)))
+    return resolve({**tree, "training": training, "crop": crop.to_tree()}, spec.seed)
 
 
 def flops_per_epoch(spec: TrialSpec, image_size: int, num_train: int) -> float:

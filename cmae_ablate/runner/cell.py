@@ -81,7 +81,7 @@ class CellContext:
 
     def normalised_for(self, spec: TrialSpec) -> CellContext:
         """The same cell_context with images normalised as the trial's encoder expects them."""
-        if spec["backbone"].options.get("normalization", "data") == "data":
+        if spec["backbone"].normalization == "data":
             return self
         data = replace(self.data, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)
         return replace(self, data=data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ class Experiment:
         is_tuning: Whether the variants are the tuning trials of the study's search, each to be given what it
             tries when its cell is claimed.
         notes: What the report says of how the variants came by their settings.
+        own_specs: The trials, with seed 0, of cells whose settings are their seed's own, by label and seed.
     """
 
     study: Study
@@ -92,6 +93,7 @@ class Experiment:
     shares: tuple[Share, ...] = ()
     is_tuning: bool = False
     notes: tuple[str, ...] = ()
+    own_specs: Mapping[tuple[str, int], TrialSpec] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -118,7 +120,19 @@ class Experiment:
     @cached_property
     def cells(self) -> list[Cell]:
         """Every variant with every seed, seed-major."""
-        return list(cells(self.study, self.variants))
+        own = self.own_specs
+        return [
+            replace(cell, variant=replace(cell.variant, spec=own[key])) if key in own else cell
+            for cell in cells(self.study, self.variants)
+            for key in [(cell.variant.label, cell.seed)]
+        ]
+
+    def variants_of(self, seed: int) -> list[Variant]:
+        """The variants as a seed of the table trains them."""
+        return [
+            replace(variant, spec=self.own_specs.get((variant.label, seed), variant.spec))
+            for variant in self.variants
+        ]
 
     @cached_property
     def planned(self) -> list[PlannedCell]:
@@ -191,9 +205,17 @@ def controls_of(experiment: Experiment) -> Experiment:
     Raises:
         UserError: The study's positive control does not fit.
     """
-    found = control_variants(experiment.study, experiment.variants)
     study = replace(experiment.study, name=f"{experiment.study.name}/controls", report=(), search=None)
-    return Experiment(study, list(found.variants), experiment.data, experiment.places, notes=found.notes)
+    seeds = sorted({seed for _, seed in experiment.own_specs})
+    if not seeds:
+        found = control_variants(experiment.study, experiment.variants)
+        return Experiment(study, list(found.variants), experiment.data, experiment.places, notes=found.notes)
+    # The positive control is the reference made worse, whose settings are the seed's own.
+    by_seed = {seed: control_variants(experiment.study, experiment.variants_of(seed)) for seed in seeds}
+    notes = dict.fromkeys(note for each in by_seed.values() for note in each.notes)
+    own = {(each.label, seed): each.spec for seed in seeds for each in by_seed[seed].variants}
+    kept = [each for each in by_seed[seeds[0]].variants if all((each.label, seed) in own for seed in seeds)]
+    return Experiment(study, kept, experiment.data, experiment.places, notes=tuple(notes), own_specs=own)
 
 
 def check_batch(study: Study, variant: Variant, images: int) -> None:

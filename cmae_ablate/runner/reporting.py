@@ -23,7 +23,8 @@ from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
-from cmae_ablate.runner.tuning import frozen, tuning_of, winners
+from cmae_ablate.runner.tuning import frozen, tuning_of
+from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
 from cmae_ablate.tracking import Tracker

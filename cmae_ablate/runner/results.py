@@ -12,7 +12,7 @@ from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.selection import choose, is_candidate, settle
 from cmae_ablate.runner.budget import Share, budget_note
-from cmae_ablate.runner.tuning import tuning_note
+from cmae_ablate.runner.tuning_notes import tuning_note
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import CONTROL, OWNER
 from cmae_ablate.study.design import RAW_PIXELS, Variant

@@ -36,13 +36,13 @@ from cmae_ablate.runner.reporting import (
 )
 from cmae_ablate.runner.tuning import (
     SEARCH_CSV,
-    few_images_note,
     frozen,
     search_frame,
     tuning_of,
-    winners,
     with_corners,
 )
+from cmae_ablate.runner.tuning_notes import few_images_note
+from cmae_ablate.runner.winners import search_of, winners
 from cmae_ablate.runner.worker import Job
 from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
@@ -194,7 +194,9 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
             soft_wrap=True,
         )
         return None, 1
-    job.queue.note("winners", {label: dict(each.settings) for label, each in won.items()})
+    chosen = {label: [dict(winner.settings) for winner in each] for label, each in won.items()}
+    repeats = search_of(experiment).repeat
+    job.queue.note("winners", chosen if repeats else {label: each[0] for label, each in chosen.items()})
     found = frozen(experiment, won)
     for note in found.notes:
         console.print(f"search: {note}", highlight=False, markup=False)

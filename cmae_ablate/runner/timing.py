@@ -24,13 +24,22 @@ import numpy as np
 import torch
 
 from cmae_ablate.components.evaluations.features import FrozenFeatures
+from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import DataArrays, ExpectedSize, Split
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study.trial_spec import Choice, TrialSpec
-from cmae_ablate.training.cost import ATTAINED, Cost, Estimate, evaluation_flops, pretraining_flops
+from cmae_ablate.training.cost import (
+    ATTAINED,
+    Cost,
+    Estimate,
+    encoder_passes,
+    evaluation_flops,
+    pretraining_flops,
+)
 from cmae_ablate.training.loop import Hooks, pretrain, training_views
 from cmae_ablate.training.model import build_encoder
+from cmae_ablate.training.views import crop_to_ask
 
 SECONDS = 2.0
 """About what all timings of a study take together."""
@@ -137,18 +146,15 @@ def _costly(spec: TrialSpec) -> list[Choice]:
     frozen = [
         choice
         for choice in spec.evaluations.values()
-        if not choice.component.factory.trains_encoder  # type: ignore[attr-defined]  # an Evaluation's class
-        and not choice.options.get("augmented", False)
+        if not choice.trains_encoder and not encoder_passes(choice)
     ]
     return [choice for choice in spec.evaluations.values() if choice not in frozen] + frozen[:1]
 
 
-def _refreshes(spec: TrialSpec) -> set[int]:
-    """Epochs before which the crop strategy looks at all images; before the first, to measure itself."""
-    options = spec["crop"].options
-    if not {"warmup_epochs", "interval"} <= set(options):
-        return set()
-    return {0, *range(options["warmup_epochs"], spec.training.epochs, options["interval"])}
+def _refreshes(spec: TrialSpec) -> Sequence[int]:
+    """Epochs before which the crop strategy looks at all images."""
+    crop = crop_to_ask(spec["crop"])
+    return crop.refresh_epochs(spec.training.epochs) if isinstance(crop, LooksAgain) else ()
 
 
 def _time(workload: Workload, matmul: float, runtime: Runtime, allowed: float) -> Speed:
@@ -198,9 +204,7 @@ def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runt
         return late or len(times) >= WARM_STEPS + TIMED_STEPS
 
     # A crop strategy that looks at the images before the first epoch is timed on its own.
-    crop = spec["crop"]
-    if "warmup_epochs" in crop.options:
-        crop = replace(crop, options={**crop.options, "warmup_epochs": 1})
+    crop = spec["crop"].with_warmup(1)
     training = spec.training.model_copy(update={"batch_size": batch, "epochs": 2, "warmup_epochs": 1.0})
     short = replace(spec, components={**spec.components, "crop": crop}, training=training)
     data = _noise(workload, batch * (WARM_STEPS + TIMED_STEPS + 2))
@@ -222,7 +226,7 @@ def _noise(workload: Workload, count: int) -> DataArrays:
     side, rng = workload.size.image_size, np.random.default_rng(0)
     images = np.broadcast_to(rng.integers(0, 256, (3, side, side), np.uint8), (count, 3, side, side))
     # A strategy that looks at the images would also measure itself against known boxes.
-    looks = "interval" in workload.spec["crop"].options
+    looks = isinstance(crop_to_ask(workload.spec["crop"]), LooksAgain)
     boxes = np.tile(np.array([0, 0, 1, 1], np.float32) * (np.nan if looks else 1), (count, 1))
     split = Split(images, np.zeros(count, np.int64), boxes)
     half = (0.5, 0.5, 0.5)

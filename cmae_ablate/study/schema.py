@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.study.keys import BUDGETS, DESIGNS, KEEPS, MAX_SEEDS, REQUIRED_KEYS, SEARCH, VARIANCES
+from cmae_ablate.study.search import MAX_TUNING_SEEDS
 from cmae_ablate.study.trial_spec import Training
 
 
@@ -39,9 +40,11 @@ def study_schema() -> dict[str, Any]:
     search = _object(
         {
             "trials": {"type": "integer", "minimum": 1},
+            "seeds": {"type": "integer", "minimum": 1, "maximum": MAX_TUNING_SEEDS},
             "metric": {"type": "string"},
             "space": space,
             "prune": {"type": "boolean"},
+            "repeat": {"type": "boolean"},
         },
         ["space"],
     )

@@ -16,7 +16,7 @@ TUNING_SEED = MAX_SEEDS
 """The first of every tuning trial. Tables have the seeds below it: none of them has ever been tuned on."""
 TRIAL_MARK = ", trial "
 """Between a variant's label and the number of a tuning trial, in the trial's label."""
-SEARCH_KEYS = ("trials", "seeds", "metric", "space", "prune")
+SEARCH_KEYS = ("trials", "seeds", "metric", "space", "prune", "repeat")
 DEFAULT_TRIALS, DEFAULT_METRIC = 10, "linear_probe.validation_top1"
 DEFAULT_SEEDS = 3
 MAX_TUNING_SEEDS = 100
@@ -49,12 +49,18 @@ class Search:
     All variants try the same settings, drawn at random once: what differs between their winners is then not
     the luck of the draw. Each trial is trained with several seeds, and judged by their mean.
 
+    One tuning serves all seeds of the table, whose intervals then hold given what it chose; or, with
+    `repeat`, each seed has a tuning of its own, so that a pair of a variant and a seed is a tuning and a
+    training, and the intervals over seeds hold the noise of both.
+
     Attributes:
         trials: Tuning trials of each variant, the same for all; those that are pruned count.
-        seeds: Trainings of each trial, from `TUNING_SEED` on.
+        seeds: Trainings of each trial, from `TUNING_SEED` on; with `repeat` these are the first table seed's,
+            the next are the next one's, and so on.
         metric: What is tuned: a metric on validation data.
         space: Choices, or an interval, by key of the trial.
         prune: Whether trials whose validation accuracy lies below the median on the way are stopped early.
+        repeat: Whether each seed of the table is tuned anew, with points and tuning seeds of its own.
     """
 
     trials: int
@@ -62,6 +68,15 @@ class Search:
     space: Mapping[KeyPath, Values]
     prune: bool = False
     seeds: int = DEFAULT_SEEDS
+    repeat: bool = False
+
+    def tunings(self, table_seeds: int) -> int:
+        """How often a variant is tuned for a table of so many seeds."""
+        return table_seeds if self.repeat else 1
+
+    def table_seed(self, tuning_seed: int) -> int:
+        """The seed of the table that a tuning seed's training belongs to; 0 where one tuning serves all."""
+        return (tuning_seed - TUNING_SEED) // self.seeds if self.repeat else 0
 
     @property
     def points(self) -> float:
@@ -72,7 +87,9 @@ class Search:
     def identity(self) -> str:
         """Tells searches apart whose trials must not be taken for each other's; more trials only add."""
         space = {".".join(path): _plain(values) for path, values in self.space.items()}
-        return json.dumps([self.metric, self.prune, space, _DRAWN], sort_keys=True)
+        # Where tunings repeat, the number of seeds decides whose seed is whose.
+        repeated = [f"a tuning of {self.seeds} for each seed"] if self.repeat else []
+        return json.dumps([self.metric, self.prune, space, _DRAWN, *repeated], sort_keys=True)
 
 
 def read_search(keys: StudyKeys) -> Search | None:
@@ -102,13 +119,13 @@ def read_search(keys: StudyKeys) -> Search | None:
             (SEARCH, "metric"),
             f"a metric on validation data is expected, such as {DEFAULT_METRIC}: tables keep the test data",
         )
-    prune = node.get("prune", False)
-    if not isinstance(prune, bool):
-        raise keys.error((SEARCH, "prune"), "true or false is expected")
+    for name in ("prune", "repeat"):
+        if not isinstance(node.get(name, False), bool):
+            raise keys.error((SEARCH, name), "true or false is expected")
     read = {tuple(name.split(".")): _values(keys, value, name) for name, value in space.items()}
     trials = _count_of(keys, node, "trials", DEFAULT_TRIALS, 100_000)
     seeds = _count_of(keys, node, "seeds", DEFAULT_SEEDS, MAX_TUNING_SEEDS)
-    search = Search(trials, metric, read, prune, seeds)
+    search = Search(trials, metric, read, node.get("prune", False), seeds, node.get("repeat", False))
     if search.trials > search.points:
         raise keys.error(
             (SEARCH, "trials"),

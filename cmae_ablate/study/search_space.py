@@ -10,13 +10,16 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search import Interval, Search, Values
 from cmae_ablate.study.settings import SpecError, apply, brief, changes, touches
-from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.study.trial_spec import EVALUATED_WITH, TrialSpec, resolve
 from cmae_ablate.study.yaml_source import KeyPath, TextOrigin
 
 KEPT = {
     "dataset": "all trials are tuned on the same images",
     "evaluations": "tuning must not change how a trial is measured",
 }
+
+OF_CONTROLS: tuple[KeyPath, ...] = (("backbone",), *(("training", name) for name in EVALUATED_WITH))
+"""What controls that are not pretrained depend on."""
 
 
 def check_space(study: Study, specs: Mapping[str, TrialSpec]) -> None:
@@ -77,6 +80,15 @@ def _check_key(study: Study, path: KeyPath) -> None:
     if path[0] in KEPT:
         raise _error(study, path, f"{KEPT[path[0]]}; remove the key")
     assert study.search is not None
+    if study.search.repeat and any(
+        path[: len(key)] == key or key[: len(path)] == path for key in OF_CONTROLS
+    ):
+        raise _error(
+            study,
+            path,
+            "with repeat it would differ from seed to seed, and untrained encoders, which the table is held "
+            "against, are the same for all; remove the key, or repeat",
+        )
     for other in study.search.space:
         if len(other) < len(path) and path[: len(other)] == other:
             raise _error(study, path, f"it lies inside {'.'.join(other)}, which is tuned too; remove one")

@@ -94,6 +94,34 @@ class Choice:
         """Of an evaluation: whether it trains an encoder's weights."""
         return bool(self.component.factory.trains_encoder)  # type: ignore[attr-defined]  # an Evaluation's class
 
+    @property
+    def epochs(self) -> int | None:
+        """Of an evaluation: for how many epochs it trains; None where it does not say."""
+        found: int | None = self._role(self.component.epochs)
+        return found
+
+    @property
+    def warmup(self) -> float | None:
+        """Epochs before its schedule begins; None where it has none."""
+        found: float | None = self._role(self.component.warmup)
+        return found
+
+    @property
+    def normalization(self) -> str:
+        """Of a backbone: whose mean and deviation its weights expect, `imagenet` or `data`."""
+        return str(self._role(self.component.normalization) or "data")
+
+    def with_warmup(self, epochs: float) -> Choice:
+        """The same with another warm-up, in the number type that its option has; itself without any."""
+        name = self.component.warmup
+        if name is None:
+            return self
+        kind = type(self.options[name])
+        return replace(self, options={**self.options, name: kind(epochs)})
+
+    def _role(self, name: str | None) -> Any:
+        return None if name is None else self.options[name]
+
     def to_tree(self) -> Tree:
         """As a study file would write it."""
         return {"name": self.name, **self.options}
@@ -202,7 +230,7 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
     }
     components["crop"] = _clip_schedule(components["crop"], training.epochs, "crop", notices)
     evaluations = {
-        label: _clip_schedule(choice, choice.options.get("epochs"), f"evaluations.{label}", notices)
+        label: _clip_schedule(choice, choice.epochs, f"evaluations.{label}", notices)
         for label, choice in evaluations.items()
     }
     controls = {label: choice for label, choice in evaluations.items() if choice.control_of}
@@ -257,13 +285,14 @@ def _clip_training(training: Training, notices: list[str]) -> Training:
 
 
 def _clip_schedule(choice: Choice, epochs: int | None, path: str, notices: list[str]) -> Choice:
-    warmup = choice.options.get("warmup_epochs")
+    warmup = choice.warmup
     if epochs is None or warmup is None or warmup < epochs:
         return choice
     # At least the last epoch runs as scheduled after the warm-up.
     clipped = epochs - 1
-    notices.append(f"{path}.warmup_epochs {warmup:g} does not fit {epochs} epochs; clipped to {clipped}")
-    return replace(choice, options={**choice.options, "warmup_epochs": type(warmup)(clipped)})
+    name = choice.component.warmup
+    notices.append(f"{path}.{name} {warmup:g} does not fit {epochs} epochs; clipped to {clipped}")
+    return choice.with_warmup(clipped)
 
 
 def _identity(choice: Choice) -> Tree:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.protocols import Encoder, EncodesAgain
 from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.study.trial_spec import Choice, Training, TrialSpec
 from cmae_ablate.training.model import MaskedImageModel, assemble
@@ -188,15 +188,17 @@ def evaluation_flops(cost: Cost, choice: Choice, num_train: int, num_held_out: i
         num_train: Training images.
         num_held_out: Validation and test images together.
     """
-    epochs: int | None = choice.options.get("epochs")
-    reads = cost.flops_encode * (num_train + num_held_out)
-    if epochs is None:
-        return reads
-    if choice.trains_encoder:
-        return epochs * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
+    passes = encoder_passes(choice)
+    if choice.trains_encoder and passes:
+        return passes * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
     # Tokens are encoded once where they fit into memory; images that are augmented anew, in each epoch.
-    augmented = choice.options.get("augmented", False)
-    return reads + (epochs * num_train * cost.flops_encode if augmented else 0.0)
+    return cost.flops_encode * (num_train + num_held_out) + passes * num_train * cost.flops_encode
+
+
+def encoder_passes(choice: Choice) -> int:
+    """How often an evaluation takes all training images through the encoder, frozen features aside."""
+    evaluation = choice.build()
+    return evaluation.encoder_passes() if isinstance(evaluation, EncodesAgain) else 0
 
 
 def matmul_speed(runtime: Runtime, seconds: float = 0.3) -> float:

@@ -16,6 +16,7 @@ from cmae_ablate.data.images import normalise_, take, to_unit, upload
 from cmae_ablate.data.resize import crop_resize
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.runtime import stream
+from cmae_ablate.study.trial_spec import Choice
 
 FLOAT_BYTES = 4
 
@@ -35,6 +36,13 @@ def _parts(steps: range, length: int) -> Iterator[range]:
 def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """Training steps of an epoch: the last images, which fill no batch, are left out."""
     return max(1, num_images // batch_size)
+
+
+def crop_to_ask(choice: Choice) -> CropStrategy:
+    """A crop strategy with its options and no data set: to ask when it looks and what its heat map is."""
+    # One image that is all object: strategies may refuse a data set without any known box.
+    crop: CropStrategy = choice.build(1, torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
+    return crop
 
 
 @dataclass(frozen=True)

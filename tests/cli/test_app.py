@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from cmae_ablate.cli.app import main
+from cmae_ablate.study.search import SEARCH_KEYS
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["run", "plan", "worker", "status", "report", "components", "schema", "init", "doctor", "evaluate"]
@@ -168,6 +169,7 @@ def test_the_schema_accepts_shipped_studies_and_refuses_a_misspelt_key(
     assert schema["required"] == ["question", "scale", "design", "factors", "reference", "seeds", "metric"]
     assert schema["additionalProperties"] is False
     assert "vit" in json.dumps(schema["properties"]["set"]["properties"]["backbone"])
+    assert set(schema["properties"]["search"]["properties"]) == set(SEARCH_KEYS)
 
 
 def test_a_report_needs_a_csv_alone(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:

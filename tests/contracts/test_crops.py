@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import BACKBONES, CROPS, CropStrategy
+from cmae_ablate.components.protocols import BACKBONES, CROPS, CropStrategy, LooksAgain
 from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.runtime import Precision, Runtime
@@ -63,6 +63,29 @@ def test_crops_are_whole_pixels_inside_the_image(
     top, left, crop_height, crop_width = crops.unbind(dim=1)
     assert bool(((crop_height >= 1) & (crop_width >= 1) & (top >= 0) & (left >= 0)).all())
     assert bool(((top + crop_height <= height) & (left + crop_width <= width)).all())
+
+
+class Counted(Noise):
+    """Counts who looks."""
+
+    looks = 0
+
+    def batches(self, batch_size: int) -> Iterator[Tensor]:
+        self.looks += 1
+        yield from super().batches(batch_size)
+
+
+@EVERY
+def test_it_looks_at_the_images_only_when_it_says_so(component: ComponentSpec[CropStrategy]) -> None:
+    strategy, images, epochs = build(component), Counted(), 210
+    encoder = BACKBONES["vit"].build({"dim": 16, "depth": 1, "heads": 2, "patch": 8}, 32)
+    looked = []
+    for epoch in range(epochs):
+        before = images.looks
+        strategy.refresh(epoch, encoder, images)
+        looked += [epoch] * (images.looks > before)
+    told = strategy.refresh_epochs(epochs) if isinstance(strategy, LooksAgain) else ()
+    assert set(looked) <= set(told) <= set(range(epochs))
 
 
 @EVERY

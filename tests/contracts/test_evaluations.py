@@ -14,7 +14,13 @@ import torch
 
 from cmae_ablate.components.evaluations.features import PixelFeatures
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import EVALUATIONS, Evaluation, EvaluationContext, EvaluationResult
+from cmae_ablate.components.protocols import (
+    EVALUATIONS,
+    EncodesAgain,
+    Evaluation,
+    EvaluationContext,
+    EvaluationResult,
+)
 from cmae_ablate.components.registry import ComponentSpec, option_docs
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.runtime import Runtime
@@ -38,6 +44,13 @@ def test_it_returns_the_metrics_that_it_announces(component: Component) -> None:
     result = _run(component, pattern_context())
     assert set(result.metrics) == set(component.factory.metrics)
     assert all(np.isfinite(value) for value in result.metrics.values())
+
+
+@every_evaluation
+def test_one_that_trains_the_encoder_says_how_often_it_passes_images_through_it(component: Component) -> None:
+    evaluation = component.build({})
+    if evaluation.trains_encoder:
+        assert isinstance(evaluation, EncodesAgain) and evaluation.encoder_passes() > 0
 
 
 @every_evaluation

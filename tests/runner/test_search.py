@@ -17,15 +17,15 @@ from cmae_ablate.cli.plan import show_plan
 from cmae_ablate.cli.status import show_status
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner.experiment import Experiment, Places
+from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.reporting import open_queue, settled
 from cmae_ablate.runner.run import run_search, run_study
-from cmae_ablate.runner.tuning import Winner, edge_notes, tuning_of, without_test
+from cmae_ablate.runner.tuning import tuning_of, without_test
 from cmae_ablate.study import design
 from cmae_ablate.study.keys import MAX_SEEDS
 from cmae_ablate.study.loading import load
-from cmae_ablate.study.search import TUNING_SEED, Interval, Search
+from cmae_ablate.study.search import TUNING_SEED
 from tests.tiny import TINY_STUDY
 from tests.whole_study import quiet, run, start, wait_for_a_checkpoint, write_study
 
@@ -293,31 +293,86 @@ def test_three_seeds_are_the_default_and_more_seeds_only_add(tmp_path: Path) -> 
     assert two < three
 
 
-EDGES: list[tuple[Interval | tuple[object, ...], object, str]] = [
-    (Interval(1.0, 11.0), 1.9, "lower end"),
-    (Interval(1.0, 11.0), 2.1, ""),
-    (Interval(1.0, 11.0), 10.5, "upper end"),
-    (Interval(1e-4, 1e-1, log=True), 1.9e-4, "lower end"),
-    (Interval(1e-4, 1e-1, log=True), 3e-3, ""),
-    (Interval(1e-4, 1e-1, log=True), 6e-2, "upper end"),
-    ((0.1, 0.2, 0.3), 0.3, "upper end"),
-    ((0.1, 0.2, 0.3), 0.2, ""),
-    (("full", "center_box"), "full", ""),
-    ((True, False), True, ""),
-]
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A search study whose two seeds are each tuned anew, run undisturbed."""
+    folder = tmp_path_factory.mktemp("repeated")
+    study = search_study(folder, more="  repeat: true\n")
+    study.write_text(study.read_text().replace("seeds: 1\nmetric", "seeds: 2\nmetric"))
+    assert run(study, folder / "runs") == 0
+    return study, folder / "runs"
 
 
-@pytest.mark.parametrize(("values", "value", "edge"), EDGES)
-def test_a_winner_at_the_edge_of_a_range_is_named(
-    values: Interval | tuple[object, ...], value: object, edge: str
+def test_each_seed_of_the_table_has_points_tuning_seeds_and_winners_of_its_own(
+    repeated: tuple[Path, Path],
 ) -> None:
-    search = Search(2, METRIC, {("training", "base_lr"): values})
-    winner = Winner(0, {"training.base_lr": value}, 1.0)  # type: ignore[dict-item]
-    notes = edge_notes(search, {"linear": winner})
-    assert len(notes) == bool(edge)
-    assert all(
-        f"At the {edge} of training.base_lr: the winner of \u2018linear\u2019" in each for each in notes
-    )
+    found = searched(repeated[1])
+    assert found.groupby("table_seed")["seed"].unique().apply(list).to_dict() == {0: [1000], 1: [1001]}
+    rates = found.groupby(["table_seed", "trial"])["training.base_lr"].unique()
+    assert rates.apply(len).tolist() == [1] * 4  # shared by the variants
+    assert len({float(each[0]) for each in rates}) == 4  # and no point is tried twice
+    assert found.groupby(["variant", "table_seed"])["wins"].sum().tolist() == [1] * 4
+    best = found.groupby(["variant", "table_seed"])[METRIC].max()
+    assert found[found["wins"]].set_index(["variant", "table_seed"])[METRIC].to_dict() == best.to_dict()
+
+
+def test_each_cell_of_the_table_is_trained_with_what_its_own_tuning_chose(
+    repeated: tuple[Path, Path],
+) -> None:
+    study, out = repeated
+    options = Options(study, device="cpu", out=out)
+    experiment = settled(options.begin(options.load(), quiet()))
+    won = searched(out)[searched(out)["wins"]].set_index(["variant", "table_seed"])["training.base_lr"]
+    trained = {
+        (cell.variant, cell.seed): experiment.cell(cell).spec.training.base_lr for cell in experiment.planned
+    }
+    assert trained == won.to_dict()
+    trials = pd.read_csv(out / "study" / "trials.csv")
+    assert list(trials["fingerprint"]) == [cell.fingerprint for cell in experiment.planned]
+    assert set(trials["state"]) == {"COMPLETE"}
+    # Made worse from the reference as that seed has it; what is not trained is the same for all.
+    controls = controls_of(experiment)
+    positive = [controls.cell(cell) for cell in controls.planned if cell.variant == "positive control"]
+    assert [cell.spec.training.base_lr for cell in positive] == [won["depth 1", seed] for seed in (0, 1)]
+    plain = controls_of(options.begin(options.load(), quiet()))
+    of_encoders = [cell.id for cell in controls.planned if cell.variant == "random init"]
+    assert of_encoders == [cell.id for cell in plain.planned if cell.variant == "random init"]
+    assert len(of_encoders) == 2
+
+
+def test_the_caption_says_that_intervals_include_the_tuning(repeated: tuple[Path, Path]) -> None:
+    page = " ".join((repeated[1] / "study" / "index.html").read_text().split())
+    assert "Each seed has a tuning of its own" in page
+    assert "intervals include the tuning" in page
+    assert "hold given these tuned settings" not in page
+
+
+def test_plan_prices_each_seeds_tuning_and_status_counts_them(
+    repeated: tuple[Path, Path], tmp_path: Path
+) -> None:
+    study, out = repeated
+    told = said(study, tmp_path, show_plan)
+    assert "8 trainings to tune (2 variants x 2 trials x 1 seed" in told
+    assert "for each of 2 seeds of the table" in told
+    assert "8 of 8 trainings to tune done" in said(study, out, show_status)
+
+
+def test_a_further_seed_adds_a_tuning_and_leaves_the_others(
+    repeated: tuple[Path, Path], tmp_path: Path
+) -> None:
+    before = set(tuning_cells(repeated[0], tmp_path)[1])
+    more = search_study(tmp_path, more="  repeat: true\n")
+    more.write_text(more.read_text().replace("seeds: 1\nmetric", "seeds: 3\nmetric"))
+    after = set(tuning_cells(more, tmp_path)[1])
+    assert (len(before), len(after)) == (8, 12)
+    assert before < after
+
+
+def test_what_untrained_encoders_depend_on_cannot_differ_from_seed_to_seed(tmp_path: Path) -> None:
+    space = "backbone.mlp_ratio: [2.0, 4.0]"
+    design.variants(load(search_study(tmp_path / "once", space=space)))
+    with pytest.raises(UserError, match=r"backbone.mlp_ratio.*differ from seed to seed"):
+        design.variants(load(search_study(tmp_path / "each", space=space, more="  repeat: true\n")))
 
 
 def differ_in_tuning_alone(rng: np.random.Generator, *, shared: bool, seeds: int) -> bool:

@@ -78,9 +78,10 @@ def _as_mae(checkpoint: Checkpoint, encoder: VitEncoder) -> MaskedAutoencoder:
         and type(model.decoder) is TransformerDecoder
         and isinstance(model.target, PixelTarget)
     )
-    decoder = cast("TransformerDecoder", model.decoder) if model is not None and fits else None
-    normalize = bool(checkpoint.spec["target"].options.get("normalize", True))
-    return MaskedAutoencoder(encoder, decoder, normalize).eval()
+    if model is None or not fits:
+        return MaskedAutoencoder(encoder, None, norm_pix=True).eval()
+    target, decoder = cast("PixelTarget", model.target), cast("TransformerDecoder", model.decoder)
+    return MaskedAutoencoder(encoder, decoder, target.normalize).eval()
 
 
 def _heads(part: VitEncoder | TransformerDecoder) -> int:

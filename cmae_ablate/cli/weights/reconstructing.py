@@ -14,9 +14,9 @@ from torch.nn import functional
 from cmae_ablate.cli.weights.drawing import HeatRow, save_with_boxes
 from cmae_ablate.cli.weights.source import check_target, open_checkpoint, open_data
 from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
-from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap
+from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.evaluations.features import split_of
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.protocols import Encoder, Localiser
 from cmae_ablate.data.arrays import SPLITS, DataArrays, Split
 from cmae_ablate.data.images import WholeImages, take
 from cmae_ablate.errors import UserError, suggest
@@ -24,11 +24,14 @@ from cmae_ablate.runtime import set_threads
 from cmae_ablate.study.trial_spec import Choice
 from cmae_ablate.training.collapse import collapse_warning
 from cmae_ablate.training.pictures import reconstructions, save_reconstructions
+from cmae_ablate.training.views import crop_to_ask
 
 SETTABLE = (("dataset",), ("masking",), ("crop",))
 MAX_COUNT = 64
 THRESHOLD = 0.1
 """Of heat maps, where the trial's crop has none of its own."""
+SHOWN: tuple[Heatmap, ...] = ("channel_sum", "class_attention")
+"""Heat maps that are drawn of every checkpoint; the first is the published one."""
 _CPU = torch.device("cpu")
 
 
@@ -94,21 +97,20 @@ def heat_rows(encoder: Encoder, data: DataArrays, split: Split, count: int, crop
     images = whole.prepare(take(split, np.arange(count), _CPU))
     size = (encoder.image_size, encoder.image_size)
     known = torch.from_numpy(np.array(split.boxes[:count], dtype=np.float32))
-    kinds: list[tuple[Heatmap, bool]] = [("channel_sum", False), ("class_attention", False)]
-    own: tuple[Heatmap, bool] | None = None
-    if "heatmap" in crop.options:
-        kind: Heatmap = crop.options["heatmap"]
-        # Attention is taken before any final norm: the option says nothing about it.
-        own = (kind, crop.options["norm"] and kind != "class_attention")
-        kinds += [own] if own not in kinds else []
+    maps_by_name = {
+        heatmap_words(kind, norm=False): encoder_heatmap(encoder, images, kind, norm=False) for kind in SHOWN
+    }
+    strategy = crop_to_ask(crop)
+    own = strategy if isinstance(strategy, Localiser) else None
+    if own and own.heatmap_name not in maps_by_name:
+        with torch.no_grad():
+            maps_by_name[own.heatmap_name] = own.heatmap(encoder, images)
     rows = []
-    for kind, norm in kinds:
-        maps = encoder_heatmap(encoder, images, kind, norm=norm)
-        found = boxes_from_heatmaps(maps, size, crop.options.get("threshold", THRESHOLD))
+    for name, maps in maps_by_name.items():
+        found = boxes_from_heatmaps(maps, size, own.threshold if own else THRESHOLD)
         # The published box ends at its last pixel's near side; what it covers ends at the far one.
         covered = (found + torch.tensor([0.0, 0.0, 1 / size[0], 1 / size[1]])).clamp(max=1.0)
-        title = kind.replace("_", " ") + (" after norm" if norm else "")
-        title += "\n(the trial's)" if (kind, norm) == own else ""
+        title = f"{name}\n(the trial's)" if own and name == own.heatmap_name else name
         rows.append(HeatRow(title, _scaled(maps, size), covered.numpy(), box_ious(known, covered).numpy()))
     return rows
 

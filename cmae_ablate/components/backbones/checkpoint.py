@@ -16,7 +16,7 @@ _OWN = "encoder."
 """How this package's own `model.safetensors` calls the encoder's tensors."""
 
 
-@BACKBONES.register("checkpoint", version=1, files=("path",))
+@BACKBONES.register("checkpoint", version=1, files=("path",), normalization="normalization")
 def checkpoint_encoder(
     image_size: int,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -19,14 +19,14 @@ from cmae_ablate.components.crop_sampling import (
     sample_from_the_end_of_warmup,
 )
 from cmae_ablate.components.crops.boxes import boxes_from_heatmaps
-from cmae_ablate.components.crops.heatmaps import Heatmap
+from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.crops.localisation import area_metrics, iou_metrics, look
 from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource, Refresh
 
 __all__ = ["ContrastiveCrop", "boxes_from_heatmaps", "sample_crops"]
 
 
-@CROPS.register("contrastive", version=1)
+@CROPS.register("contrastive", version=1, warmup="warmup_epochs")
 class ContrastiveCrop:
     """ContrastiveCrop: crops centred in a box that the encoder's own heat map draws around the object.
 
@@ -78,9 +78,10 @@ class ContrastiveCrop:
         ratio: RatioRange = RATIO,
     ) -> None:
         self._true_boxes = true_boxes.float()
-        self._heatmap: Heatmap = heatmap
+        self._kind: Heatmap = heatmap
+        self.heatmap_name = heatmap_words(heatmap, norm=norm)
         self._norm = norm
-        self._threshold = threshold
+        self.threshold = threshold
         self._warmup_epochs = warmup_epochs
         self._interval = interval
         self._crops = partial(sample_from_the_end_of_warmup, alpha=alpha, scale=scale, ratio=ratio)
@@ -98,7 +99,7 @@ class ContrastiveCrop:
         measured = epoch == 0 and not bool(self._true_boxes.isnan().any(dim=1).all())
         if not (due or measured):
             return None
-        found = look(encoder, images, self._heatmap, self._threshold, norm=self._norm)
+        found = look(encoder, images, self._kind, self.threshold, norm=self._norm)
         assert len(found.boxes) == len(self._boxes), "the image source is not the training set"
         # Before the first step the encoder is the random one, whether or not its boxes serve.
         names = (["iou"] if due else []) + (["iou_random_init"] if epoch == 0 else [])
@@ -108,6 +109,14 @@ class ContrastiveCrop:
             self._boxes = found.boxes
             metrics |= area_metrics(found.regions)
         return Refresh(metrics)
+
+    def refresh_epochs(self, epochs: int) -> Sequence[int]:
+        """Before the first, to measure the random encoder, and whenever boxes are computed."""
+        return sorted({0, *range(self._warmup_epochs, epochs, self._interval)})
+
+    def heatmap(self, encoder: Encoder, images: Tensor) -> Tensor:
+        """The maps that boxes are drawn around."""
+        return encoder_heatmap(encoder, images, self._kind, norm=self._norm)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The boxes, NaN before the warm-up's end."""

@@ -21,7 +21,7 @@ from cmae_ablate.components.crop_sampling import (
 from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 
 
-@CROPS.register("full_box", version=1)
+@CROPS.register("full_box", version=1, warmup="warmup_epochs")
 class FullBoxCrop:
     """ContrastiveCrop with the whole image as every box: its sampling, nothing found.
 

@@ -47,6 +47,11 @@ def encoder_heatmap(encoder: Encoder, images: Tensor, kind: Heatmap, *, norm: bo
     return flat.reshape(-1, *encoder.grid)
 
 
+def heatmap_words(kind: Heatmap, *, norm: bool) -> str:
+    """What a map is, in words: `feature norm after norm`. Attention is taken before any final norm."""
+    return kind.replace("_", " ") + (" after norm" if norm and kind != "class_attention" else "")
+
+
 def first_component(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     """Projection of each image's tokens on their first principal component.
 

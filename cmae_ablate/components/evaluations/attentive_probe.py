@@ -44,7 +44,7 @@ class Setting:
     weight_decay: float
 
 
-@EVALUATIONS.register(_NAME, version=1)
+@EVALUATIONS.register(_NAME, version=1, epochs="epochs", warmup="warmup_epochs")
 class AttentiveProbe:
     """Learned queries attend to the frozen patch tokens, and a linear layer classifies what they pooled.
 

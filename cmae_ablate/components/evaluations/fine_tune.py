@@ -20,7 +20,7 @@ from cmae_ablate.components.evaluations.supervised import (
 from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 
 
-@EVALUATIONS.register("fine_tune", version=1)
+@EVALUATIONS.register("fine_tune", version=1, epochs="epochs", warmup="warmup_epochs")
 class FineTune:
     """Fine-tuning of all weights, mean-pooled; test accuracy of the last epoch's model.
 
@@ -80,6 +80,10 @@ class FineTune:
             cutmix=cutmix,
             random_erasing=random_erasing,
         )
+
+    def encoder_passes(self) -> int:
+        """One an epoch."""
+        return self.recipe.epochs
 
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train a copy of the encoder on `train`, report on `test`."""

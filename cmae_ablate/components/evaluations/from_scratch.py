@@ -21,7 +21,7 @@ from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, Eva
 from cmae_ablate.runtime import seeded
 
 
-@EVALUATIONS.register("from_scratch", version=2)
+@EVALUATIONS.register("from_scratch", version=2, epochs="epochs", warmup="warmup_epochs")
 class FromScratch:
     """The encoder's architecture trained with labels from a fresh initialisation; the control of `fine_tune`.
 
@@ -82,6 +82,10 @@ class FromScratch:
             cutmix=cutmix,
             random_erasing=random_erasing,
         )
+
+    def encoder_passes(self) -> int:
+        """One an epoch."""
+        return self.recipe.epochs
 
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train a fresh encoder on `train`, report on `test`."""

@@ -26,7 +26,7 @@ _NORM_EPS = 1e-6
 _MOMENTUM = 0.9
 
 
-@EVALUATIONS.register(_NAME, version=1)
+@EVALUATIONS.register(_NAME, version=1, epochs="epochs", warmup="warmup_epochs")
 class LinearProbeSgd:
     """MAE's probe: BatchNorm without affine and a linear layer, trained for 90 epochs by SGD or LARS.
 
@@ -75,6 +75,10 @@ class LinearProbeSgd:
         self.base_lr = base_lr
         self.warmup_epochs = warmup_epochs if warmup_epochs < epochs else epochs / 2
         self.weight_decay = weight_decay
+
+    def encoder_passes(self) -> int:
+        """One an epoch where images are augmented anew; else the shared features serve."""
+        return self.epochs if self.augmented else 0
 
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train the layer on `train`, report the last epoch's accuracy on `validation` and `test`."""

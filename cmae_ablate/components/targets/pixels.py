@@ -28,7 +28,7 @@ class PixelTarget:
 
     def __init__(self, patch_size: int, *, normalize: bool = True) -> None:
         self._patch_size = patch_size
-        self._normalize = normalize
+        self.normalize = normalize
 
     def dim(self) -> int:
         """P * P * 3."""
@@ -37,14 +37,14 @@ class PixelTarget:
     def __call__(self, images: Tensor, mask: PatchMask) -> Tensor:
         """Targets of hidden patches in MAE's pixel order (row, column, channel), (B, M, Q)."""
         patches = self._hidden_patches(images, mask)
-        if not self._normalize:
+        if not self.normalize:
             return patches
         mean, std = _moments(patches)
         return (patches - mean) / std
 
     def to_pixels(self, predictions: Tensor, images: Tensor, mask: PatchMask) -> Tensor:
         """Undo the normalisation with the *true* patch's mean and deviation, as MAE's pictures do."""
-        if not self._normalize:
+        if not self.normalize:
             return predictions
         mean, std = _moments(self._hidden_patches(images, mask))
         return predictions * std + mean
