@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import console
+from cmae_ablate.cli.shared import complete_study, console
 
 app = typer.Typer()
 
@@ -20,6 +20,22 @@ def components(
     from cmae_ablate.cli.catalogue import show_components
 
     show_components(name, console())
+
+
+@app.command()
+def studies(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A study, to print its file.", show_default=False, autocompletion=complete_study),
+    ] = None,
+) -> None:
+    """List the studies that can be called by name, with question and cost; or print one's file."""
+    from cmae_ablate.cli.listing import print_study, show_studies
+
+    if name is None:
+        show_studies(console())
+    else:
+        print_study(name)
 
 
 @app.command()

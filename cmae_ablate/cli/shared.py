@@ -14,13 +14,24 @@ import typer
 from rich.console import Console
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.study.finding import find_study, study_names
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
 
 LOG_COLUMNS = 160
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.", show_default=False)]
+
+def complete_study(incomplete: str) -> list[str]:
+    """The studies whose names begin so, for the shell; paths are completed by the shell itself."""
+    return [name for name in study_names() if name.startswith(incomplete)]
+
+
+STUDY_HELP = "A study file, or the name of one: see `cmae-ablate studies`."
+StudyFile = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY", help=STUDY_HELP, show_default=False, autocompletion=complete_study),
+]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")]
 Settings = Annotated[
     list[str] | None,
@@ -85,7 +96,7 @@ class StudyOptions:
         if not 0 < self.gpus_per_worker <= 64:
             raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
         options = Options(
-            study,
+            find_study(study),
             self.scale,
             tuple(self.settings or ()),
             self.seeds,

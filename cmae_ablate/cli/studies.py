@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import StudyFile, StudyOptions, console, with_study_options
+from cmae_ablate.cli.shared import StudyFile, StudyOptions, complete_study, console, with_study_options
 from cmae_ablate.errors import UserError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plan(study: StudyFile, shared: StudyOptions) -> None:
 def worker(study: StudyFile, shared: StudyOptions) -> None:
     """Join a study as one more worker, from any machine that reaches its storage.
 
-    One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY.yaml ...
+    One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY ...
     """
     options = shared.of(study)
     from cmae_ablate.runner.worker import StopFlag, catching_signals
@@ -101,7 +101,12 @@ def status(study: StudyFile, shared: StudyOptions) -> None:
 def report(
     studies: Annotated[
         list[Path],
-        typer.Argument(metavar="STUDY.yaml...", help="A study, or several to sum up.", show_default=False),
+        typer.Argument(
+            metavar="STUDY...",
+            help="A study, or several to sum up; files or names.",
+            show_default=False,
+            autocompletion=complete_study,
+        ),
     ],
     shared: StudyOptions,
     trials: Annotated[
