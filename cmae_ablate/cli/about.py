@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import complete_study, console
+from cmae_ablate.cli.shared import AsJson, complete_study, console, print_json
 
 app = typer.Typer()
 
@@ -15,11 +16,15 @@ app = typer.Typer()
 @app.command()
 def components(
     name: Annotated[str | None, typer.Argument(help="A component, or a slot.", show_default=False)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List every component, or every option of one: type, range, default and source."""
-    from cmae_ablate.cli.catalogue import show_components
+    from cmae_ablate.cli.catalogue import option_rows, show_components
 
-    show_components(name, console())
+    if as_json:
+        print_json([asdict(row) for row in option_rows(name)])
+    else:
+        show_components(name, console())
 
 
 @app.command()
@@ -41,11 +46,9 @@ def studies(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
-    import json
-
     from cmae_ablate.study.schema import study_schema
 
-    print(json.dumps(study_schema(), indent=2))
+    print_json(study_schema())
 
 
 @app.command()

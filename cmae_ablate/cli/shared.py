@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to com
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="A fixed change to every trial, as training.epochs=2."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON for programs; what is said beside it goes to stderr.")
 ]
 
 
@@ -148,12 +152,16 @@ def keeping_the_exit_status(command: Callable[..., None] | None) -> Callable[...
         try:
             command(*arguments, **options)
         except SystemExit as error:
-            raise UserError(
-                f"a component or plug-in tried to end the program (SystemExit: {error.code}); fix or "
-                "uninstall it"
-            ) from error
+            raise ended(error) from error
 
     return guarded
+
+
+def ended(error: SystemExit) -> UserError:
+    """What to say of a component or plug-in that tried to end the program."""
+    return UserError(
+        f"a component or plug-in tried to end the program (SystemExit: {error.code}); fix or uninstall it"
+    )
 
 
 def check_device(device: str) -> None:
@@ -169,3 +177,8 @@ def check_device(device: str) -> None:
 def console() -> Console:
     """The standard output; a log file has no width of its own, and 80 columns would fold every table."""
     return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, and nothing else, to the standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
