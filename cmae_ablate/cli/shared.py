@@ -181,4 +181,4 @@ def console() -> Console:
 
 def print_json(value: object) -> None:
     """Print a value as JSON, and nothing else, to the standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(value, indent=2, allow_nan=False))

@@ -13,7 +13,7 @@ from cmae_ablate.cli.app import main
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["run", "plan", "worker", "status", "report", "components", "schema", "init", "doctor", "evaluate"]
-COMMANDS += ["reconstruct", "export"]
+COMMANDS += ["reconstruct", "export", "studies"]
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
