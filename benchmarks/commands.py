@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, in_turns
-from cmae_ablate.cli.plan import plan_variants
+from cmae_ablate.cli.planning import plan_variants
 from cmae_ablate.runner.launch.local import ALLOCATOR
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runtime import Runtime

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import console
+from cmae_ablate.cli.shared import AsJson, complete_study, console, print_json
 
 app = typer.Typer()
 
@@ -15,21 +16,39 @@ app = typer.Typer()
 @app.command()
 def components(
     name: Annotated[str | None, typer.Argument(help="A component, or a slot.", show_default=False)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List every component, or every option of one: type, range, default and source."""
-    from cmae_ablate.cli.catalogue import show_components
+    from cmae_ablate.cli.catalogue import option_rows, show_components
 
-    show_components(name, console())
+    if as_json:
+        print_json([asdict(row) for row in option_rows(name)])
+    else:
+        show_components(name, console())
+
+
+@app.command()
+def studies(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A study, to print its file.", show_default=False, autocompletion=complete_study),
+    ] = None,
+) -> None:
+    """List the studies that can be called by name, with question and cost; or print one's file."""
+    from cmae_ablate.cli.listing import print_study, show_studies
+
+    if name is None:
+        show_studies(console())
+    else:
+        print_study(name)
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
-    import json
-
     from cmae_ablate.study.schema import study_schema
 
-    print(json.dumps(study_schema(), indent=2))
+    print_json(study_schema())
 
 
 @app.command()

@@ -20,7 +20,7 @@ app = typer.Typer(
     help="Paired ablation studies of masked image modelling: which of CMAE's changes to MAE earns its cost?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(studies.app)
 app.add_typer(about.app)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +15,48 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, option_docs, split_source
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.trial_spec import Training
+
+TRAINING = "training"
+REQUIRED = "required"
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One option of one component, or a component that has none.
+
+    Attributes:
+        slot: Where in a trial, such as `objectives.contrastive`; `training` for how variants are pretrained.
+        name: The component.
+        option: What a study sets; None where the component has no options.
+        type: `integer`, `number`, `choice`, `list of ...` and the like.
+        default: As in a study file; `required` where there is none.
+        range: Limits or choices.
+        source: What the source has, and why ours differs.
+        meaning: What it does.
+    """
+
+    slot: str
+    name: str
+    option: str | None = None
+    type: str = ""
+    default: Any = None
+    range: str = ""
+    source: str = ""
+    meaning: str = ""
+
+
+def option_rows(name: str | None = None) -> list[OptionRow]:
+    """Every option of every component, or of those that are called so, or stand in the slot of that name.
+
+    Raises:
+        UserError: There is no such slot or component.
+    """
+    load_components()
+    if name is None:
+        return [*(row for slot in SLOTS for row in option_rows(slot)), *_training_rows()]
+    if name == TRAINING:
+        return _training_rows()
+    return [row for component in _found(name) for row in _rows(component) or [_bare(component)]]
 
 
 def show_components(name: str | None, console: Console) -> None:
@@ -24,19 +68,23 @@ def show_components(name: str | None, console: Console) -> None:
     load_components()
     if name is None:
         _show_slots(console)
-    elif name == "training":
-        console.print("[bold]training[/]: how every variant is pretrained", highlight=False)
-        _show_options(Training.model_json_schema()["properties"], {}, console)
-    elif name in SLOTS:
-        for component in SLOTS[name]:
-            _show_component(component, console)
+    elif name == TRAINING:
+        console.print(f"[bold]{TRAINING}[/]: how every variant is pretrained", highlight=False)
+        _show_options(_training_rows(), console)
     else:
-        found = [component for registry in SLOTS.values() for component in registry if component.name == name]
-        if not found:
-            known = [*SLOTS, *(component.name for registry in SLOTS.values() for component in registry)]
-            raise UserError(f"components {name}: there is no such component; {suggest(name, known)}")
-        for component in found:
+        for component in _found(name):
             _show_component(component, console)
+
+
+def _found(name: str) -> list[ComponentSpec[Any]]:
+    if name in SLOTS:
+        return list(SLOTS[name])
+    components = [component for registry in SLOTS.values() for component in registry]
+    found = [component for component in components if component.name == name]
+    if not found:
+        known = [*SLOTS, TRAINING, *(component.name for component in components)]
+        raise UserError(f"components {name}: there is no such component; {suggest(name, known)}")
+    return found
 
 
 def _show_slots(console: Console) -> None:
@@ -49,7 +97,7 @@ def _show_slots(console: Console) -> None:
         if registry.optional:
             table.add_row("", "none", "Off: not built at all.")
         table.add_section()
-    table.add_row("training", "", "How every variant is pretrained.")
+    table.add_row(TRAINING, "", "How every variant is pretrained.")
     console.print(table)
 
 
@@ -59,22 +107,42 @@ def _show_component(component: ComponentSpec[Any], console: Console) -> None:
     )
     text = inspect.getdoc(component.factory) or ""
     console.print(text.partition("\nArgs:")[0].strip(), highlight=False, markup=False)
-    _show_options(component.options.model_json_schema()["properties"], option_docs(component), console)
+    _show_options(_rows(component), console)
 
 
-def _show_options(properties: dict[str, Any], docs: dict[str, str], console: Console) -> None:
-    if not properties:
+def _show_options(rows: Sequence[OptionRow], console: Console) -> None:
+    if not rows:
         console.print("No options.\n")
         return
     table = Table("option", "type", "range", "default", "meaning, and what the source has", show_lines=True)
-    for name, entry in properties.items():
-        kind, limits = _type_and_range(entry)
-        default = "required" if "default" not in entry else _shown(entry["default"])
-        meaning, source = split_source(docs.get(name, entry.get("description", "")))
-        told = f"{meaning}\n[italic]Source:[/] {source}" if source else meaning
-        table.add_row(name, kind, limits, default, told)
+    for row in rows:
+        told = f"{row.meaning}\n[italic]Source:[/] {row.source}" if row.source else row.meaning
+        table.add_row(row.option, row.type, row.range, _shown(row.default), told)
     console.print(table)
     console.print()
+
+
+def _bare(component: ComponentSpec[Any]) -> OptionRow:
+    return OptionRow(component.slot, component.name)
+
+
+def _training_rows() -> list[OptionRow]:
+    properties = Training.model_json_schema()["properties"]
+    return [_row(TRAINING, TRAINING, option, entry, "") for option, entry in properties.items()]
+
+
+def _rows(component: ComponentSpec[Any]) -> list[OptionRow]:
+    docs, properties = option_docs(component), component.options.model_json_schema()["properties"]
+    return [
+        _row(component.slot, component.name, option, entry, docs.get(option, ""))
+        for option, entry in properties.items()
+    ]
+
+
+def _row(slot: str, name: str, option: str, entry: dict[str, Any], documented: str) -> OptionRow:
+    kind, limits = _type_and_range(entry)
+    meaning, source = split_source(documented or " ".join(entry.get("description", "").split()))
+    return OptionRow(slot, name, option, kind, entry.get("default", REQUIRED), limits, source, meaning)
 
 
 _LIMITS = {

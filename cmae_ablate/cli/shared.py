@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +15,31 @@ import typer
 from rich.console import Console
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.study.finding import find_study, study_names
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
 
 LOG_COLUMNS = 160
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.", show_default=False)]
+
+def complete_study(incomplete: str) -> list[str]:
+    """The studies whose names begin so, for the shell; paths are completed by the shell itself."""
+    return [name for name in study_names() if name.startswith(incomplete)]
+
+
+STUDY_HELP = "A study file, or the name of one: see `cmae-ablate studies`."
+StudyFile = Annotated[
+    Path,
+    typer.Argument(metavar="STUDY", help=STUDY_HELP, show_default=False, autocompletion=complete_study),
+]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="A fixed change to every trial, as training.epochs=2."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON for programs; what is said beside it goes to stderr.")
 ]
 
 
@@ -85,7 +100,7 @@ class StudyOptions:
         if not 0 < self.gpus_per_worker <= 64:
             raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
         options = Options(
-            study,
+            find_study(study),
             self.scale,
             tuple(self.settings or ()),
             self.seeds,
@@ -137,12 +152,16 @@ def keeping_the_exit_status(command: Callable[..., None] | None) -> Callable[...
         try:
             command(*arguments, **options)
         except SystemExit as error:
-            raise UserError(
-                f"a component or plug-in tried to end the program (SystemExit: {error.code}); fix or "
-                "uninstall it"
-            ) from error
+            raise ended(error) from error
 
     return guarded
+
+
+def ended(error: SystemExit) -> UserError:
+    """What to say of a component or plug-in that tried to end the program."""
+    return UserError(
+        f"a component or plug-in tried to end the program (SystemExit: {error.code}); fix or uninstall it"
+    )
 
 
 def check_device(device: str) -> None:
@@ -158,3 +177,8 @@ def check_device(device: str) -> None:
 def console() -> Console:
     """The standard output; a log file has no width of its own, and 80 columns would fold every table."""
     return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, and nothing else, to the standard output."""
+    print(json.dumps(value, indent=2, allow_nan=False))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
 from cmae_ablate.cli.plan import duration
 from cmae_ablate.queue import CellStatus
+from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.housekeeping import cache_line
 from cmae_ablate.runner.options import Options
@@ -20,56 +23,140 @@ from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
 
+OPEN = ("RUNNING", "WAITING")
+REFRESH_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a study stands.
+
+    Attributes:
+        tuning: The trials of its search, if it has one.
+        cells: The table's cells; empty while a search has no winners yet.
+        controls: The cells of its controls; empty likewise.
+        has_table: Whether the table's cells are known.
+        notes: What the search chose.
+    """
+
+    tuning: Sequence[CellStatus]
+    cells: Sequence[CellStatus]
+    controls: Sequence[CellStatus]
+    has_table: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> list[CellStatus]:
+        """Every cell of every kind."""
+        return [*self.tuning, *self.cells, *self.controls]
+
+    @property
+    def left(self) -> int:
+        """How many of the cells that are known are still to be done."""
+        return sum(each.state in OPEN for each in self.all)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left that any worker would take."""
+        return not self.left and (self.has_table or any(each.state == "FAILED" for each in self.tuning))
+
 
 def show_status(options: Options, console: Console) -> None:
     """Print where each cell stands, with log and failures, and the space that the cache takes."""
+    experiment = begun(options, console)
+    if experiment is not None:
+        _show(look(experiment), experiment, options, console)
+
+
+def watch_status(
+    options: Options, console: Console, *, pause: Callable[[float], object] = time.sleep
+) -> None:
+    """Print where each cell stands until nothing is left.
+
+    A terminal is refreshed; elsewhere everything is printed again when the state of a cell has changed.
+    """
+    experiment: Experiment | None = None
+    told, before = "", None
+    while True:
+        if experiment is None:
+            with console.capture() as said:
+                experiment = begun(options, console)
+            if said.get() != told:
+                told = said.get()
+                console.print(told, end="", highlight=False, markup=False, soft_wrap=True)
+        if experiment is not None:
+            found = look(experiment)
+            states = [each.state for each in found.all]
+            if console.is_terminal or states != before:
+                console.clear()  # of a terminal alone
+                _show(found, experiment, options, console)
+            if found.is_over:
+                return
+            before = states
+            if experiment.study.budget == TIME and not experiment.shares:
+                experiment = None  # its cells are known once the time is measured
+        pause(REFRESH_SECONDS)
+
+
+def begun(options: Options, console: Console) -> Experiment | None:
+    """The study with its data; None, and a word about it, where nothing can have run yet."""
     study = options.load()
     design.variants(study)
-    if not has_state(options):
-        console.print(f"{study.name}: nothing has run yet in {options.out.resolve()}", highlight=False)
-        return
-    experiment = options.begin(study, console)
+    if has_state(options):
+        return options.begin(study, console)
+    console.print(f"{study.name}: nothing has run yet in {options.out.resolve()}", highlight=False)
+    return None
+
+
+def look(experiment: Experiment) -> Standing:
+    """Ask the queues where the study stands."""
+    tuning: Sequence[CellStatus] = ()
+    if experiment.study.search is not None:
+        tuning = open_queue(tuning_of(experiment)).status()
+        won = winners(experiment, tuning)
+        if won is None:
+            return Standing(tuning, (), (), has_table=False)
+        experiment = frozen(experiment, won)
+    controls = open_queue(controls_of(experiment)).status()
+    return Standing(tuning, open_queue(experiment).status(), controls, notes=experiment.notes)
+
+
+def _show(found: Standing, experiment: Experiment, options: Options, console: Console) -> None:
     others = of_other_options(experiment, options)
     if others:
         console.print(others, highlight=False, markup=False, soft_wrap=True)
+    study = experiment.study
     if study.search is not None:
-        found = _show_search(experiment, study.search, console)
-        if found is None:
+        _show_search(found, study.search, console)
+        if not found.has_table:
             return
-        experiment = found
-    statuses = open_queue(experiment).status()
-    if others and all(status.trial is None for status in statuses):
+    if others and all(status.trial is None for status in found.cells):
         console.print("nothing has run with the options given now", highlight=False)
         return
-    controls = open_queue(controls_of(experiment)).status()
-    _show_cells([*statuses, *controls], study.metric, console)
-    done = [status for status in statuses if status.state == "COMPLETE"]
+    _show_cells([*found.cells, *found.controls], study.metric, console)
+    done = [status for status in found.cells if status.state == "COMPLETE"]
     reused = sum(bool(status.results.get("reused")) for status in done)
     console.print(
-        f"{len(done)} of {len(statuses)} cells complete, {reused} with reused pretraining; "
-        f"{sum(status.is_done for status in controls)} of {len(controls)} controls complete",
+        f"{len(done)} of {len(found.cells)} cells complete, {reused} with reused pretraining; "
+        f"{sum(status.is_done for status in found.controls)} of {len(found.controls)} controls complete",
         highlight=False,
         soft_wrap=True,
     )
     console.print(cache_line(experiment.places.out, study.name), highlight=False, soft_wrap=True)
-    console.print(_time_left(statuses, controls), highlight=False)
+    console.print(_time_left(found.cells, found.controls), highlight=False)
 
 
-def _show_search(experiment: Experiment, search: Search, console: Console) -> Experiment | None:
-    """Print where each tuning trial stands; the study with its winners, once there are any."""
-    trials = open_queue(tuning_of(experiment)).status()
+def _show_search(found: Standing, search: Search, console: Console) -> None:
+    """Print where each tuning trial stands, and what the winners are once there are any."""
+    trials = found.tuning
     _show_cells(trials, search.metric, console)
     done = sum(status.is_done for status in trials)
     pruned = sum(status.state == "PRUNED" for status in trials)
     console.print(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", highlight=False)
-    won = winners(experiment, trials)
-    if won is None:
+    if not found.has_table:
         console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
-        return None
-    found = frozen(experiment, won)
     for note in found.notes:
         console.print(f"search: {note}", highlight=False, markup=False)
-    return found
 
 
 def _show_cells(statuses: Sequence[CellStatus], metric: str, console: Console) -> None:
@@ -93,18 +180,24 @@ def _status_row(status: CellStatus) -> list[str]:
 
 
 def _time_left(*groups: Sequence[CellStatus]) -> str:
-    """What is left of the cells and of the controls, each as long as those of its kind that are complete."""
-    lefts = [sum(each.state in {"RUNNING", "WAITING"} for each in group) for group in groups]
-    known = [[_seconds(each) for each in group if each.state == "COMPLETE"] for group in groups]
-    left, all_known = sum(lefts), [seconds for found in known for seconds in found]
+    left = sum(each.state in OPEN for group in groups for each in group)
+    hours = hours_left(*groups)
     if not left:
         return "nothing is left to train"
-    if not all_known:
+    if hours is None:
         return f"{left} cells left; the first finished cell will tell how long they take"
-    seconds = sum(
-        count * statistics.mean(found or all_known) for count, found in zip(lefts, known, strict=True)
-    )
-    return f"{left} cells left, about {duration(seconds / 3600)} of pretraining"
+    return f"{left} cells left, about {duration(hours)} of pretraining"
+
+
+def hours_left(*groups: Sequence[CellStatus]) -> float | None:
+    """What is left of each group, each cell as long as the complete ones of its kind; None if none is."""
+    lefts = [sum(each.state in OPEN for each in group) for group in groups]
+    known = [[_seconds(each) for each in group if each.state == "COMPLETE"] for group in groups]
+    all_known = [seconds for found in known for seconds in found]
+    if not all_known:
+        return None if any(lefts) else 0.0
+    means = [statistics.mean(found or all_known) for found in known]
+    return sum(count * mean for count, mean in zip(lefts, means, strict=True)) / 3600
 
 
 def _seconds(status: CellStatus) -> float:

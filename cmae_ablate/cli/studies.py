@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
-from cmae_ablate.cli.shared import StudyFile, StudyOptions, console, with_study_options
+from cmae_ablate.cli.shared import (
+    AsJson,
+    StudyFile,
+    StudyOptions,
+    complete_study,
+    console,
+    print_json,
+    with_study_options,
+)
 from cmae_ablate.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,9 +71,14 @@ def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
 
 @app.command()
 @with_study_options
-def plan(study: StudyFile, shared: StudyOptions) -> None:
+def plan(study: StudyFile, shared: StudyOptions, as_json: AsJson = False) -> None:
     """Check everything and list the cells with parameters, FLOPs, memory and hours; trains nothing."""
     options = shared.of(study)
+    if as_json:
+        from cmae_ablate.cli.as_json import plan_record
+
+        print_json(plan_record(options, Console(stderr=True)))
+        return
     from cmae_ablate.cli.plan import show_plan
 
     show_plan(options, console())
@@ -75,7 +89,7 @@ def plan(study: StudyFile, shared: StudyOptions) -> None:
 def worker(study: StudyFile, shared: StudyOptions) -> None:
     """Join a study as one more worker, from any machine that reaches its storage.
 
-    One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY.yaml ...
+    One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY ...
     """
     options = shared.of(study)
     from cmae_ablate.runner.worker import StopFlag, catching_signals
@@ -88,12 +102,29 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
 
 @app.command()
 @with_study_options
-def status(study: StudyFile, shared: StudyOptions) -> None:
+def status(
+    study: StudyFile,
+    shared: StudyOptions,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on until nothing is left; Ctrl-C ends it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say where each cell stands: state, worker, failures and log."""
+    if watch and as_json:
+        raise UserError("status --watch --json: only one of them; call it with --json as often as you like")
     options = shared.of(study)
-    from cmae_ablate.cli.status import show_status
+    if as_json:
+        from cmae_ablate.cli.as_json import status_record
 
-    show_status(options, console())
+        print_json(status_record(options, Console(stderr=True)))
+        return
+    from cmae_ablate.cli.status import show_status, watch_status
+
+    try:
+        (watch_status if watch else show_status)(options, console())
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None  # nothing was interrupted but the looking
 
 
 @app.command()
@@ -101,7 +132,12 @@ def status(study: StudyFile, shared: StudyOptions) -> None:
 def report(
     studies: Annotated[
         list[Path],
-        typer.Argument(metavar="STUDY.yaml...", help="A study, or several to sum up.", show_default=False),
+        typer.Argument(
+            metavar="STUDY...",
+            help="A study, or several to sum up; files or names.",
+            show_default=False,
+            autocompletion=complete_study,
+        ),
     ],
     shared: StudyOptions,
     trials: Annotated[

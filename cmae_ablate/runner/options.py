@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
+from cmae_ablate.study.finding import typed
 from cmae_ablate.study.loading import Study, load
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Options:
 
         urls = {"--storage": self.storage, "--tracking-uri": self.tracking}
         shown = [text for name, url in urls.items() if url is not None for text in (name, redact(url))]
-        return shlex.join(["cmae-ablate", "run", *self.arguments(), *shown])
+        return shlex.join(["cmae-ablate", "run", typed(self.study), *self.arguments()[1:], *shown])
 
     @cached_property
     def _study(self) -> Study:

@@ -24,6 +24,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+NOTES = "progress"
+"""Below a study's folder, where its workers leave their notes."""
 WRITE_SECONDS = 0.5
 SHOW_SECONDS = 0.5
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cmae_ablate.distributed import DISMISSED
 from cmae_ablate.queue import wait_for_a_cell
 from cmae_ablate.runner.attempt import Attempts, Job, StopFlag
+from cmae_ablate.runner.progress import NOTES
 from cmae_ablate.runtime import Runtime
 
 __all__ = ["Job", "StopFlag", "Worker", "catching_signals"]
@@ -70,7 +71,7 @@ class Worker:
             claim = job.queue.claim(name, log=self.log)
             if claim is not None:
                 offset = sum(len(earlier.experiment.planned) for earlier in self.jobs[:number])
-                notes = self.jobs[0].experiment.folder / "progress"
+                notes = self.jobs[0].experiment.folder / NOTES
                 Attempts(job, offset, notes, self.runtime, self.stop, self.tell).run(claim)
                 return True
         return False

@@ -24,7 +24,7 @@ from cmae_ablate.runner.launch.local import (
     run_workers,
 )
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.progress import Monitor
+from cmae_ablate.runner.progress import NOTES, Monitor
 from cmae_ablate.runner.rank_worker import check_ranks, follow
 from cmae_ablate.runner.reporting import open_queue, settled
 from cmae_ablate.runner.tuning import tuning_of
@@ -181,7 +181,7 @@ def _train(jobs: Sequence[Job], options: Options, console: Console) -> int:
         "a cell is a variant with a seed",
         highlight=False,
     )
-    with Monitor(experiment.folder / "progress", total, done, console):
+    with Monitor(experiment.folder / NOTES, total, done, console):
         if workers > 1 or options.launcher != "local":
             codes = _launch(experiment, options, workers, logs)
             if not any(job.queue.pending() for job in jobs):

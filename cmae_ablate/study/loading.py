@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.errors import UserError
 from cmae_ablate.study.assignments import read_assignment
+from cmae_ablate.study.finding import find_scale
 from cmae_ablate.study.keys import BUDGETS, KEEPS, VARIANCES, Factor, PositiveControl, StudyKeys, check_seeds
 from cmae_ablate.study.search import Search, read_search
 from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree, touches
 from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
-
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -145,24 +144,6 @@ def _check_together(keys: StudyKeys) -> None:
             ("budget",),
             "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
         )
-
-
-def find_scale(scale: str, study: Path) -> Path:
-    """The file of a scale: beside the study, in the working directory, among those packaged, or a path.
-
-    Raises:
-        FileNotFoundError: There is none; the message lists where it was looked for.
-    """
-    if scale.endswith((".yaml", ".yml")) or "/" in scale:
-        candidates = [study.parent / scale, Path(scale)]
-    else:
-        folders = [study.parent, Path("studies"), _PACKAGE / "studies", _PACKAGE.parent / "studies"]
-        candidates = [folder / "scales" / f"{scale}.yaml" for folder in folders]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    known = sorted({file.stem for candidate in candidates for file in candidate.parent.glob("*.yaml")})
-    raise FileNotFoundError(suggest(scale, known) if known else f"looked for {candidates[0]}")
 
 
 def _scale_changes(scale: str, study: Path, place: str) -> list[Change]:

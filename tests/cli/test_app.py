@@ -14,7 +14,7 @@ from cmae_ablate.study.search import SEARCH_KEYS
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["run", "plan", "worker", "status", "report", "components", "schema", "init", "doctor", "evaluate"]
-COMMANDS += ["reconstruct", "export"]
+COMMANDS += ["reconstruct", "export", "studies"]
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

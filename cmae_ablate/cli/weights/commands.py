@@ -33,7 +33,7 @@ def evaluate(
 ) -> None:
     """Evaluate pretrained weights: by their own trial's evaluations, or those set. No cache is written."""
     check_device(device)
-    from cmae_ablate.cli.weights import evaluate_checkpoint
+    from cmae_ablate.cli.weights.evaluating import evaluate_checkpoint
 
     evaluate_checkpoint(checkpoint, settings or [], device, out, console())
 
@@ -53,7 +53,7 @@ def reconstruct(
     out: Annotated[Path, typer.Option(metavar="PNG", help="Where to draw.")] = Path("reconstructions.png"),
 ) -> None:
     """Draw images as they are, masked, and reconstructed; warn of features that collapsed."""
-    from cmae_ablate.cli.weights import reconstruct_checkpoint
+    from cmae_ablate.cli.weights.reconstructing import reconstruct_checkpoint
 
     reconstruct_checkpoint(checkpoint, settings or [], count, split, boxes, out, console())
 
@@ -72,6 +72,6 @@ def export(
     ] = None,
 ) -> None:
     """Write pretrained weights for other programs."""
-    from cmae_ablate.cli.weights import export_checkpoint
+    from cmae_ablate.cli.weights.exporting import export_checkpoint
 
     export_checkpoint(checkpoint, settings or [], form, out, console())

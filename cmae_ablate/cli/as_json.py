@@ -1,0 +1,94 @@
+"""`plan --json` and `status --json`: the same numbers as on the screen, unrounded, for programs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rich.console import Console
+
+from cmae_ablate.cli.planning import VariantPlan, plan_study
+from cmae_ablate.cli.status import begun, hours_left, look
+from cmae_ablate.queue import CellStatus
+from cmae_ablate.runner.options import Options
+from cmae_ablate.study import design
+from cmae_ablate.study.design import POSITIVE
+
+
+def plan_record(options: Options, console: Console) -> dict[str, Any]:
+    """What a study will cost.
+
+    Args:
+        options: The command line's.
+        console: Gets what is said beside it.
+
+    Raises:
+        UserError: The study is wrong.
+    """
+    plan = plan_study(options, console)
+    study = plan.study
+    return {
+        "study": study.name,
+        "question": study.question,
+        "scale": study.scale,
+        "reference": design.reference_label(study),
+        "seeds": study.seeds,
+        "metric": study.metric,
+        "variants": [_variant(each, study.seeds) for each in plan.table],
+        "controls": [_variant(each, study.seeds) for each in plan.controls],
+        "cells": len(plan.table) * study.seeds,
+        "control_cells": sum(each.cells(study.seeds) for each in plan.controls),
+        "hours": plan.hours,
+        "tuning": {"trainings": plan.tuning.trainings, "hours": plan.tuning.hours} if plan.tuning else None,
+        "basis": plan.table[0].hours.basis,
+        "notes": list(plan.notes),
+    }
+
+
+def status_record(options: Options, console: Console) -> dict[str, Any]:
+    """Where a study stands: as `plan_record`. Before anything has run there are no cells."""
+    study, experiment = options.load(), begun(options, console)
+    found = look(experiment) if experiment else None
+    kinds = {"tuning": found.tuning, "cell": found.cells, "control": found.controls} if found else {}
+    return {
+        "study": study.name,
+        "question": study.question,
+        "metric": study.metric,
+        "has_run": found is not None and any(each.trial is not None for each in found.all),
+        "is_over": found is not None and found.is_over,
+        "left": found.left if found else None,
+        "hours_left": hours_left(*kinds.values()) if found else None,
+        "cells": [_cell(each, kind) for kind, group in kinds.items() for each in group],
+    }
+
+
+def _variant(plan: VariantPlan, seeds: int) -> dict[str, Any]:
+    trained = plan.variant.control in (None, POSITIVE)
+    cost = plan.cost
+    return {
+        "variant": plan.variant.label,
+        "cells": plan.cells(seeds),
+        "hours": plan.hours.hours,
+        "epochs": plan.variant.spec.training.epochs if trained else None,
+        "params_encoder": cost.params_encoder if trained else None,
+        "params_decoder": cost.params_decoder if trained else None,
+        "params_objectives": sum(cost.params_objectives.values()) if trained else None,
+        "flops_image": cost.flops_image if trained else None,
+        "memory_bytes": cost.memory_bytes if trained else None,
+    }
+
+
+def _cell(status: CellStatus, kind: str) -> dict[str, Any]:
+    value = status.value
+    return {
+        "kind": kind,
+        "variant": status.cell.variant,
+        "seed": status.cell.seed,
+        "state": status.state.lower(),
+        "value": value if value is not None and math.isfinite(value) else None,
+        "attempts": status.attempts,
+        "worker": status.worker,
+        "heartbeat_seconds": status.lease_age,
+        "reason": status.reason,
+        "log": status.log or None,
+    }

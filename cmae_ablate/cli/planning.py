@@ -1,0 +1,209 @@
+"""What a study will cost: parameters, FLOPs, memory and hours of every variant. Nothing is trained here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+
+from cmae_ablate.data.arrays import ExpectedSize, prepare
+from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
+from cmae_ablate.runner.experiment import Places, check_batch
+from cmae_ablate.runner.launch.local import keep_memory
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.progress import preparation
+from cmae_ablate.runner.timing import Speed, Workload, calibrate, estimate
+from cmae_ablate.runtime import Runtime, pick_device, set_threads, worker_count
+from cmae_ablate.study import design
+from cmae_ablate.study.controls import control_variants
+from cmae_ablate.study.design import POSITIVE, RAW_PIXELS, Variant
+from cmae_ablate.study.loading import Study
+from cmae_ablate.study.search import Search
+from cmae_ablate.study.search_space import for_tuning
+from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.training import cost as costs
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """The cost of one variant, or of one control.
+
+    Attributes:
+        variant: The variant or the control.
+        size: Its data set's expected size.
+        cost: Parameters, FLOPs and memory.
+        hours: Of one cell, pretraining and evaluations.
+    """
+
+    variant: Variant
+    size: ExpectedSize
+    cost: costs.Cost
+    hours: costs.Estimate
+
+    def cells(self, seeds: int) -> int:
+        """How many cells it has."""
+        return 1 if self.variant.control == RAW_PIXELS else seeds
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search costs beforehand, at most.
+
+    Attributes:
+        trainings: How many trainings there are.
+        hours: Of all of them, at the study's own settings.
+    """
+
+    trainings: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study will cost.
+
+    Attributes:
+        study: The study.
+        table: Its variants.
+        controls: What is trained and evaluated beside them.
+        notes: What the user should know.
+        tuning: Of a search, what comes first.
+    """
+
+    study: Study
+    table: Sequence[VariantPlan]
+    controls: Sequence[VariantPlan]
+    notes: tuple[str, ...]
+    tuning: Tuning | None
+
+    @property
+    def all(self) -> list[VariantPlan]:
+        """Variants and controls."""
+        return [*self.table, *self.controls]
+
+    @property
+    def hours(self) -> float:
+        """Of all cells and controls, without the tuning."""
+        return sum(plan.hours.hours * plan.cells(self.study.seeds) for plan in self.all)
+
+
+def plan_study(options: Options, console: Console) -> StudyPlan:
+    """Check the study and find every variant's cost; trains nothing, creates nothing in `--out`.
+
+    Raises:
+        UserError: The study is wrong.
+    """
+    study = options.load()
+    variants = design.variants(study)
+    device = pick_device(options.device)
+    keep_memory()
+    sizes = {variant.label: _size(variant.spec, console) for variant in variants}
+    for variant in variants:
+        check_batch(study, variant, sizes[variant.label].train)
+    shared = _shared(options, study, variants, sizes, console)
+    controls = control_variants(study, shared)
+    for control in controls.variants:
+        if control.control == POSITIVE:
+            check_batch(study, control, sizes[design.reference_label(study)].train)
+    of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
+    sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
+    plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, Runtime(device))
+    table, apart = plans[: len(shared)], plans[len(shared) :]
+    notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
+    tuning = (
+        _tuning(options, study.search, study.seeds, table, sizes, Runtime(device)) if study.search else None
+    )
+    return StudyPlan(study, table, apart, (*notices, *controls.notes), tuning)
+
+
+def _shared(
+    options: Options,
+    study: Study,
+    variants: list[Variant],
+    sizes: Mapping[str, ExpectedSize],
+    console: Console,
+) -> list[Variant]:
+    """The variants with the epochs that the budget leaves them; equal time only as far as it was measured."""
+    if study.budget == EPOCHS:
+        return variants
+    if study.budget == TIME:
+        # Where seconds were measured the data are prepared, too.
+        measured = Places.below(options.out).budget(study).is_file()
+        experiment = options.begin(study, console) if measured else None
+        if experiment is not None and experiment.shares:
+            return experiment.variants
+        console.print("note: the time is estimated from FLOPs; `run` measures it first", highlight=False)
+    costs = {
+        v.label: flops_per_epoch(
+            v.spec, v.spec.training.image_size or sizes[v.label].image_size, sizes[v.label].train
+        )
+        for v in variants
+        if not v.spec.is_pretrained
+    }
+    reference = design.reference_label(study)
+    shared, shares = apply_budget(variants, reference, costs)
+    console.print(f"note: {budget_note(study.budget, reference, shares)}", highlight=False, markup=False)
+    return shared
+
+
+def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
+    dataset = spec["dataset"].build()
+    known: ExpectedSize | None = dataset.expected_size()
+    if known is not None:
+        return known
+    # A named source is read: whatever is wrong with it is said now, not at hour zero.
+    with preparation(console) as progress:
+        data = prepare(
+            dataset, progress=progress, notice=lambda text: console.print(f"note: {text}", markup=False)
+        )
+    held_out = len(data.validation) + len(data.test)
+    return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
+
+
+def plan_variants(
+    options: Options,
+    variants: Sequence[Variant],
+    seeds: int,
+    sizes: Mapping[str, ExpectedSize],
+    runtime: Runtime,
+) -> list[VariantPlan]:
+    """Every variant's and control's cost, and its hours at the speed that a moment's work shows."""
+    threads = max(variant.spec.training.threads for variant in variants)
+    workers = min(options.workers or worker_count(runtime.device, threads), len(variants) * seeds)
+    set_threads(threads if runtime.device.type == "cpu" else 1)
+    matmul = costs.matmul_speed(runtime)
+    work = [_workload(variant, sizes[variant.label]) for variant in variants]
+    counted = f"{threads} thread{'' if threads == 1 else 's'} a cell"
+    machine = f"this {runtime.device.type} with {counted}, {matmul / 1e9:,.0f} GFLOP/s at best"
+    speeds: list[Speed] = calibrate(work, matmul, runtime, workers if runtime.device.type == "cpu" else 1)
+    return [
+        VariantPlan(variant, item.size, item.cost, estimate(item, speed, machine))
+        for variant, item, speed in zip(variants, work, speeds, strict=True)
+    ]
+
+
+def _tuning(
+    options: Options,
+    search: Search,
+    seeds: int,
+    plans: Sequence[VariantPlan],
+    sizes: Mapping[str, ExpectedSize],
+    runtime: Runtime,
+) -> Tuning:
+    tuned = [replace(plan.variant, spec=for_tuning(plan.variant.spec, search.metric)) for plan in plans]
+    trainings = search.trials * search.seeds * search.tunings(seeds)
+    timed = plan_variants(options, tuned, trainings, sizes, runtime)
+    return Tuning(len(plans) * trainings, sum(plan.hours.hours for plan in timed) * trainings)
+
+
+def _workload(variant: Variant, size: ExpectedSize) -> Workload:
+    # Classifiers on raw pixels pass nothing through an encoder; like those on features they are left out.
+    spec = replace(variant.spec, evaluations={}) if variant.control == RAW_PIXELS else variant.spec
+    cost = costs.measure(spec, spec.training.image_size or size.image_size)
+    return Workload(spec, size, cost, pretrains=variant.control in (None, POSITIVE))
+
+
+def _dataset(spec: TrialSpec) -> str:
+    return json.dumps(spec["dataset"].to_tree(), sort_keys=True)

@@ -1,0 +1,149 @@
+"""`plan` and `status` for programs, and `status` that goes on looking."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cmae_ablate.cli import status
+from cmae_ablate.runner.options import Options
+from tests.cli.test_app import call
+from tests.whole_study import run, write_study
+
+# MLflow's own dependencies warn about each other.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+ROOT = Path(__file__).parents[2]
+SHORT = ("training.epochs=1",)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A study and where all of it has run."""
+    folder = tmp_path_factory.mktemp("finished")
+    study, out = write_study(folder), folder / "runs"
+    assert run(study, out, settings=SHORT, seeds=1) == 0
+    return study, out
+
+
+def record(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    code, out, _ = call(capsys, *arguments, "--device", "cpu", "--json")
+    assert code == 0
+    return json.loads(out)
+
+
+def test_plan_as_json_holds_every_variant_with_its_cost(
+    tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = record(capsys, "plan", tiny_study, "--out", tiny_study.parent / "runs")
+    assert not (tiny_study.parent / "runs").exists()
+    assert (plan["study"], plan["seeds"], plan["cells"], plan["reference"]) == ("tiny_study", 2, 4, "depth 1")
+    assert [each["variant"] for each in plan["variants"]] == ["depth 1", "linear"]
+    # A linear decoder: from 32 to the 8 x 8 x 3 pixels of a patch.
+    assert plan["variants"][1]["params_decoder"] >= 32 * 192 + 192
+    parts = [*plan["variants"], *plan["controls"]]
+    assert plan["hours"] == pytest.approx(sum(each["cells"] * each["hours"] for each in parts))
+    assert plan["control_cells"] == sum(each["cells"] for each in plan["controls"])
+    assert plan["tuning"] is None
+
+
+def test_status_as_json_before_anything_ran(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = record(capsys, "status", tiny_study, "--out", tiny_study.parent / "runs")
+    assert (found["has_run"], found["is_over"], found["cells"]) == (False, False, [])
+    assert not (tiny_study.parent / "runs").exists()
+
+
+def test_status_as_json_holds_cells_and_controls(
+    finished: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = finished
+    found = record(capsys, "status", study, "--out", out, "--set", SHORT[0], "--seeds", 1)
+    assert (found["has_run"], found["is_over"], found["left"], found["hours_left"]) == (True, True, 0, 0.0)
+    cells = [each for each in found["cells"] if each["kind"] == "cell"]
+    assert [(each["variant"], each["seed"], each["state"]) for each in cells] == [
+        ("depth 1", 0, "complete"),
+        ("linear", 0, "complete"),
+    ]
+    assert all(0 <= each["value"] <= 100 for each in cells)
+    assert {each["variant"] for each in found["cells"] if each["kind"] == "control"} >= {"random init"}
+    more = record(capsys, "status", study, "--out", out, "--set", SHORT[0], "--seeds", 3)
+    assert (more["is_over"], [each["state"] for each in more["cells"]].count("waiting")) == (
+        False,
+        more["left"],
+    )
+
+
+def test_watching_what_is_over_ends_at_once(finished: tuple[Path, Path]) -> None:
+    study, out = finished
+    console = Console(file=io.StringIO(), width=140)
+    status.watch_status(
+        Options(study, device="cpu", out=out, settings=SHORT, seeds=1), console, pause=pytest.fail
+    )
+    assert isinstance(console.file, io.StringIO)
+    assert "2 of 2 cells complete" in console.file.getvalue()
+
+
+def test_watching_tells_what_changes_until_all_is_done(finished: tuple[Path, Path]) -> None:
+    study, out = finished
+    looks = 0
+
+    def meanwhile(seconds: float) -> None:
+        """Two looks at the same; then the second seed is trained."""
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            assert run(study, out, settings=SHORT, seeds=2) == 0
+
+    console = Console(file=io.StringIO(), width=140)
+    status.watch_status(
+        Options(study, device="cpu", out=out, settings=SHORT, seeds=2), console, pause=meanwhile
+    )
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert looks == 3
+    assert [text.count(words) for words in ("2 of 4 cells complete", "4 of 4 cells complete")] == [1, 1]
+
+
+def test_ctrl_c_ends_watching_with_130_and_no_traceback(tiny_study: Path) -> None:
+    command = [sys.executable, "-u", "-m", "cmae_ablate", "status", str(tiny_study), "--watch"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command,
+        cwd=tiny_study.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "nothing has run yet" in process.stdout.readline()
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_watch_and_json_do_not_go_together(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = call(capsys, "status", tiny_study, "--watch", "--json")
+    assert code == 2
+    assert "only one of them" in err
+
+
+def test_components_as_json_hold_defaults_as_values(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "components", "moco_v3", "--json")
+    assert code == 0
+    rows = {row["option"]: row for row in json.loads(out)}
+    assert (rows["temperature"]["slot"], rows["temperature"]["default"]) == ("objectives.contrastive", 0.2)
+    _, out, _ = call(capsys, "components", "--json")
+    assert {"crop", "decoder", "training", "evaluations"} <= {row["slot"] for row in json.loads(out)}
