@@ -105,7 +105,7 @@ def test_two_studies_at_once_share_their_pretraining(tmp_path: Path) -> None:
     both = [start(each, out) for each in (study, twin)]
     outputs = [process.communicate(timeout=900)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
-    assert len(pretrained(out)) == 4
+    assert len(pretrained(out)) == 6  # two variants and the positive control, with two seeds each
     counts = []
     for each in (study, twin):
         told = told_by_status(each, out, settings=LONGER)
