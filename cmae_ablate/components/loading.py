@@ -7,12 +7,10 @@ import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
 
+from cmae_ablate import components
 from cmae_ablate.errors import UserError
 
 PLUGIN_GROUP = "cmae_ablate.components"
-
-
-_BUILT_IN = ("cmae_ablate.components",)
 
 
 @cache
@@ -22,10 +20,8 @@ def load_components() -> None:
     Raises:
         UserError: A plug-in fails to import.
     """
-    for package_name in _BUILT_IN:
-        package = importlib.import_module(package_name)
-        for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package_name}."):
-            importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(components.__path__, f"{components.__name__}."):
+        importlib.import_module(module.name)
     for plugin in entry_points(group=PLUGIN_GROUP):
         try:
             plugin.load()

@@ -80,7 +80,7 @@ class CellContext:
     """Whether the last training state stays beside the finished weights: a study's `keep: all`."""
 
     def normalised_for(self, spec: TrialSpec) -> CellContext:
-        """The same cell_context with images normalised as the trial's encoder expects them."""
+        """The same context with images normalised as the trial's encoder expects them."""
         if spec["backbone"].normalization == "data":
             return self
         data = replace(self.data, mean=IMAGENET_DEFAULT_MEAN, std=IMAGENET_DEFAULT_STD)
@@ -177,7 +177,7 @@ def evaluate(
         should_stop=hooks.should_stop,
         on_step=hooks.on_evaluation,
     )
-    wanted = {label: choice for label, choice in spec.evaluations.items()}
+    wanted = spec.evaluations
     # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
     order = sorted(wanted, key=lambda label: not reads_tokens(wanted[label].component.factory))
     found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}

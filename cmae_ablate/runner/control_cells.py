@@ -11,7 +11,6 @@ from cmae_ablate import checkpoint
 from cmae_ablate.components.protocols import Encoder
 from cmae_ablate.runner.cell import CellContext, CellResult, alone_in, evaluate, flat, run_cell
 from cmae_ablate.runner.hardware import device_name
-from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Cell
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.loop import Hooks, image_size_of
@@ -63,7 +62,7 @@ def _evaluated_alone(
     return CellResult(
         flat(found),
         weights,
-        device_name(cell_context.runtime.device, Runtime().ranks.count),
+        device_name(cell_context.runtime.device),
         folder,
         protocols={label: result["protocol"] for label, result in found.items()},
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cmae_ablate.components.evaluations.scoring import feature_words, top1
+from cmae_ablate.components.evaluations.scoring import accuracies, feature_words
 from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 
 _CHUNK_NUMBERS = 2**24
@@ -63,10 +63,7 @@ class KNearestNeighbours:
             for split in ("validation", "test")
         }
         return EvaluationResult(
-            metrics={
-                "top1": top1(predictions["test"], data.test.labels),
-                "validation_top1": top1(predictions["validation"], data.validation.labels),
-            },
+            metrics=accuracies(predictions, data),
             predictions=predictions["test"],
             protocol=(
                 f"{min(self.k, len(bank))}-NN by cosine similarity, votes weighted by "

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from cmae_ablate.components.evaluations.augment import AugmentedTrain, even_batch_size
 from cmae_ablate.components.evaluations.features import evaluating, pool
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
-from cmae_ablate.components.evaluations.scoring import feature_words, top1
+from cmae_ablate.components.evaluations.scoring import accuracies, feature_words
 from cmae_ablate.components.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
 from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
@@ -92,10 +92,7 @@ class LinearProbeSgd:
             predictions[split] = logits.argmax(dim=1).cpu()
         seen = "augmented" if self.augmented and context.encoder is not None else "whole"
         return EvaluationResult(
-            metrics={
-                "top1": top1(predictions["test"], data.test.labels),
-                "validation_top1": top1(predictions["validation"], data.validation.labels),
-            },
+            metrics=accuracies(predictions, data),
             predictions=predictions["test"],
             protocol=(
                 f"Linear layer after affine-free BatchNorm, {self.epochs} epochs of {self.optimizer.upper()} "

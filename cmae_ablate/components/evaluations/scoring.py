@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from cmae_ablate.data.arrays import DataArrays
 
 FEATURE_WORDS = {"mean": "mean patch token", "cls": "class token"}
 
@@ -15,6 +19,19 @@ def top1(predictions: Tensor, labels: NDArray[np.int64]) -> float:
     truth = torch.from_numpy(np.asarray(labels))
     assert predictions.shape == truth.shape, (predictions.shape, truth.shape)
     return 100.0 * (predictions.cpu() == truth).double().mean().item()
+
+
+def accuracies(predictions: Mapping[str, Tensor], data: DataArrays) -> dict[str, float]:
+    """`top1` on test and `validation_top1`, in percent.
+
+    Args:
+        predictions: Classes by part, `validation` and `test`, each (n,).
+        data: Its parts' labels are the truth.
+    """
+    return {
+        "top1": top1(predictions["test"], data.test.labels),
+        "validation_top1": top1(predictions["validation"], data.validation.labels),
+    }
 
 
 def feature_words(pooling: str) -> str:

@@ -18,7 +18,7 @@ from cmae_ablate.components.evaluations.classifier import (
     set_drop_path,
 )
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
-from cmae_ablate.components.evaluations.scoring import top1
+from cmae_ablate.components.evaluations.scoring import accuracies
 from cmae_ablate.components.protocols import Encoder, EvaluationContext, EvaluationResult
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
@@ -85,10 +85,7 @@ def train_and_test(
         split: predict(classifier, data, getattr(data, split), runtime) for split in ("validation", "test")
     }
     return EvaluationResult(
-        metrics={
-            "top1": top1(predictions["test"], data.test.labels),
-            "validation_top1": top1(predictions["validation"], data.validation.labels),
-        },
+        metrics=accuracies(predictions, data),
         predictions=predictions["test"],
         protocol=_protocol(recipe),
     )

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cmae_ablate.components.datasets.folder import Folder
@@ -127,7 +128,8 @@ def test_an_annotation_without_a_class_is_named(official: Path, tmp_path: Path) 
 
 def test_a_number_of_six_thousand_digits_is_an_unknown_box(official: Path, tmp_path: Path) -> None:
     (official / "train" / "n01" / "n01_boxes.txt").write_text(f"n01_0.JPEG\t{'9' * 6000}\t0\t10\t63\n")
-    load(official, tmp_path / "cache")
+    data = load(official, tmp_path / "cache")
+    assert np.isnan(data.train.boxes[data.train.labels == 0]).all()
 
 
 def reorganised(official: Path) -> Path:
