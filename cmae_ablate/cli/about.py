@@ -44,11 +44,21 @@ def studies(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of study files, for editors."""
-    from cmae_ablate.study.schema import study_schema
+def schema(
+    scale: Annotated[bool, typer.Option("--scale", help="Of scales instead of studies.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it here, beside the studies whose first line names it."),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of study files, for editors, with all components that are installed."""
+    from cmae_ablate.study.schema import scale_schema, study_schema, write_schema
 
-    print_json(study_schema())
+    found = scale_schema() if scale else study_schema()
+    if out is None:
+        print_json(found)
+    else:
+        write_schema(found, out)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`init`: a commented study file to begin with."""
+"""`init`: a commented study file to begin with, and what an editor completes and checks it by."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.study.schema import STUDY_SCHEMA, study_schema, write_schema
 
 OFF = """\
 #set:
@@ -35,11 +36,19 @@ def write_study(name: str, data: str | None, source: str | None, console: Consol
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path(f"{name}.yaml")
     dataset = _dataset(data, source)
     text = Template((files("cmae_ablate") / "assets" / "study.yaml").read_text(encoding="utf-8"))
-    written = text.substitute(file=shlex.quote(str(path)), set=f"set:\n{dataset}" if dataset else OFF)
+    schema = path.with_name(STUDY_SCHEMA)
+    written = text.substitute(
+        file=shlex.quote(str(path)),
+        set=f"set:\n{dataset}" if dataset else OFF,
+        schema=STUDY_SCHEMA,
+        schema_file=shlex.quote(str(schema)),
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(written)
+        if not schema.exists():
+            write_schema(study_schema(), schema)
     except FileExistsError as error:
         raise UserError(f"init {name}: {path} exists and is left as it is; give another name") from error
     except OSError as error:

@@ -17,7 +17,8 @@ from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.tuning_notes import edge_notes, few_images_note, in_line, tuning_note
 from cmae_ablate.runner.winners import Winners, by_trial, search_of, winners
 from cmae_ablate.study.design import Variant
-from cmae_ablate.study.search import ON_VALIDATION, TRIAL_MARK, TUNING_SEED
+from cmae_ablate.study.search import TRIAL_MARK, TUNING_SEED
+from cmae_ablate.study.search_file import ON_VALIDATION
 from cmae_ablate.study.search_space import corners, for_tuning, with_settings
 from cmae_ablate.study.settings import brief
 

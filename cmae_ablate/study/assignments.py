@@ -9,12 +9,12 @@ from pydantic import BaseModel
 
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError
-from cmae_ablate.study.settings import Path, Tree, slot_of
+from cmae_ablate.study.settings import Tree, slot_of
 from cmae_ablate.study.trial_spec import Training
-from cmae_ablate.study.yaml_source import parse_value
+from cmae_ablate.study.yaml_source import KeyPath, parse_value
 
 
-def read_assignment(text: str, tree: Tree, *, prefix: Path = (), example: str) -> tuple[Path, Any]:
+def read_assignment(text: str, tree: Tree, *, prefix: KeyPath = (), example: str) -> tuple[KeyPath, Any]:
     """Take `PATH=VALUE` apart.
 
     A text option takes everything behind the first `=`, character for character. All other values are YAML;
@@ -40,7 +40,7 @@ def read_assignment(text: str, tree: Tree, *, prefix: Path = (), example: str) -
     return path, parse_value(value, f"--set {text}: {name.strip()}")
 
 
-def is_text(tree: Tree, path: Path) -> bool:
+def is_text(tree: Tree, path: KeyPath) -> bool:
     """Whether the key at `path` of a trial takes a text and nothing else.
 
     Args:

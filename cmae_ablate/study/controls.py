@@ -19,7 +19,6 @@ from cmae_ablate.study.design import (
     Variant,
     reference_label,
 )
-from cmae_ablate.study.keys import POSITIVE_CONTROL
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import SpecError, apply, touches
 from cmae_ablate.study.trial_spec import EVALUATED_WITH, Choice, TrialSpec, resolve
@@ -27,6 +26,7 @@ from cmae_ablate.study.trial_spec import EVALUATED_WITH, Choice, TrialSpec, reso
 CONTROL, OWNER = "control", "owner"
 """What a control's cell has for factors; the owner is the variant whose encoder it is, where named."""
 EPOCHS = ("training", "epochs")
+POSITIVE_CONTROL = "positive_control"
 PARTS = 4
 """The positive control trains for one of so many parts of the reference's epochs, unless the study says."""
 

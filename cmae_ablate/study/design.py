@@ -8,8 +8,7 @@ from itertools import product
 from typing import Final, Literal
 
 from cmae_ablate.errors import UserError, suggest
-from cmae_ablate.study.keys import BUDGETS, Factor
-from cmae_ablate.study.loading import Study
+from cmae_ablate.study.loading import Factor, Study
 from cmae_ablate.study.search_space import check_space
 from cmae_ablate.study.settings import SpecError, apply, touches
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
@@ -244,7 +243,7 @@ def _place(study: Study, chosen: list[tuple[Factor, str]], path: tuple[str, ...]
 
 
 def _check_budget(study: Study, found: list[Variant]) -> None:
-    if study.budget == BUDGETS[0]:
+    if study.budget == "epochs":
         return
     if len({variant.spec.training.epochs for variant in found}) > 1:
         raise study.error(

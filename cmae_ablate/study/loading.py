@@ -7,14 +7,46 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cmae_ablate.components.loading import load_components
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.assignments import read_assignment
+from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
-from cmae_ablate.study.keys import BUDGETS, KEEPS, VARIANCES, Factor, PositiveControl, StudyKeys, check_seeds
+from cmae_ablate.study.names import check_spellings, listed, nearest
 from cmae_ablate.study.search import Search, read_search
 from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree, touches
+from cmae_ablate.study.study_file import MAX_SEEDS, RESERVED, SEEDS_EXPECTED, StudyFile
+from cmae_ablate.study.trial_keys import Changes
 from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What is varied.
+
+    Attributes:
+        name: As the study calls it.
+        path: Where in the trial; empty for sets of changes.
+        levels: Changes by label, in the file's order.
+        origin: Where the levels stand, for errors.
+    """
+
+    name: str
+    path: KeyPath
+    levels: Mapping[str, Any]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class PositiveControl:
+    """What makes the reference known to be worse, so that a table shows whether it could tell.
+
+    Attributes:
+        changes: Laid over the reference as a level of path `.` is; None is a quarter of its epochs.
+        is_wanted: Whether there is to be one.
+    """
+
+    changes: Mapping[str, Any] | None = None
+    is_wanted: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,7 +102,7 @@ class Study:
 
     def error(self, path: KeyPath, message: str) -> UserError:
         """A mistake at a key of the study file."""
-        return UserError(f"{self.origin.place(path)}: {message}")
+        return self.origin.error(path, message)
 
 
 def load(
@@ -88,62 +120,122 @@ def load(
         UserError: Anything in the file, the scale or the settings is wrong.
     """
     data, origin = load_yaml(path)
-    keys = StudyKeys(data, origin)
-    keys.check()
-    _check_together(keys)
-    load_components()  # imports torch; a file that is no study is refused before
-    factors = keys.factors()
-    own_scale = keys.text("scale")
-    planned = keys.seeds()
+    file: StudyFile = read_as(StudyFile, data, origin)
+    _check_together(file, origin)
+    factors = _factors(file, origin)
     place = origin.place(("scale",)) if scale is None else "--scale"
-    changes_made = [
-        *_scale_changes(scale or own_scale, path, place),
-        *(Change((), node, origin.below("set")) for node in [data.get("set")] if node is not None),
-    ]
+    own_scale, scale = file.scale.strip(), scale or file.scale.strip()
+    changes_made = _scale_changes(scale, path, place)
+    if file.set is not None:
+        changes_made.append(Change((), file.set, origin.below("set")))
     base = default_tree()
     for change in changes_made:
         base = _applied(base, change)
     for text in settings:
         changes_made.append(_setting(text, factors, base))
         base = _applied(base, changes_made[-1])
-    renamed = scale is not None and scale != own_scale
+    renamed = scale != own_scale
     return Study(
-        name=f"{path.stem}-{Path(scale or own_scale).stem}" if renamed else path.stem,
+        name=f"{path.stem}-{Path(scale).stem}" if renamed else path.stem,
         path=path,
         origin=origin,
-        question=keys.text("question"),
-        scale=Path(scale or own_scale).stem,
-        designs=keys.designs(),
+        question=file.question.strip(),
+        scale=Path(scale).stem,
+        designs=_designs(file),
         factors=factors,
-        reference=keys.reference(factors),
-        seeds=planned if seeds is None else check_seeds(seeds, "--seeds"),
-        planned_seeds=planned,
-        metric=keys.text("metric"),
-        report=keys.texts(data.get("report", []), "report"),
-        contrasts=keys.contrasts(),
-        equivalence_margin=keys.margin(),
-        variance=keys.one_of("variance", VARIANCES),
-        budget=keys.one_of("budget", BUDGETS),
-        keep=keys.one_of("keep", KEEPS),
-        search=read_search(keys),
+        reference=_reference(file, origin, factors),
+        seeds=file.seeds if seeds is None else check_seeds(seeds, "--seeds"),
+        planned_seeds=file.seeds,
+        metric=file.metric.strip(),
+        report=tuple(origin.text("report", str(at)) for at in range(len(file.report))),
+        contrasts=tuple(_pair(origin, at) for at in range(len(file.contrasts))),
+        equivalence_margin=file.equivalence_margin,
+        variance=file.variance,
+        budget=file.budget,
+        keep=file.keep,
+        search=read_search(file.search, origin),
         base=base,
         base_changes=tuple(changes_made),
-        positive_control=keys.positive_control(),
+        positive_control=_positive_control(file),
         is_rescaled=renamed or any(_sets_epochs(change) for change in changes_made),
     )
+
+
+def check_seeds(value: int, place: str) -> int:
+    """A number of seeds.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not 1 <= value <= MAX_SEEDS:
+        raise UserError(f"{place}: {SEEDS_EXPECTED}")
+    return value
+
+
+def _check_together(file: StudyFile, origin: YamlOrigin) -> None:
+    if ("search" in file.design) != (file.search is not None):
+        raise origin.error(
+            ("design",), "design search and the key search, which says what is tuned, go together"
+        )
+    if file.search is not None and file.budget != "epochs":
+        raise origin.error(
+            ("budget",),
+            "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
+        )
+
+
+def _factors(file: StudyFile, origin: YamlOrigin) -> tuple[Factor, ...]:
+    if not file.factors:
+        raise origin.error(("factors",), "no factor is given; name at least one with its levels")
+    check_spellings(origin, file.factors, "factors")
+    found = []
+    for name, each in file.factors.items():
+        place = ("factors", name, "levels")
+        if name in RESERVED:
+            raise origin.error(place[:2], "a column of trials.csv has this name; call the factor otherwise")
+        levels = listed(origin, each.levels, *place) if isinstance(each.levels, list) else each.levels
+        check_spellings(origin, levels, *place)
+        found.append(Factor(name, each.keys, levels, origin.below(*place)))
+    return tuple(found)
+
+
+def _reference(file: StudyFile, origin: YamlOrigin, factors: Sequence[Factor]) -> dict[str, str]:
+    known = {factor.name: list(factor.levels) for factor in factors}
+    given = {name: origin.text("reference", name) for name in file.reference}
+    for name, level in given.items():
+        place = ("reference", name)
+        if name not in known:
+            raise origin.error(place, f"no factor is called '{name}'; {suggest(name, list(known))}")
+        if level not in known[name]:
+            raise origin.error(
+                place, f"factor '{name}' has no level '{level}'; {nearest(level, known[name])}"
+            )
+    for name in known:
+        if name not in given:
+            raise origin.error(("reference",), f"say which level of factor '{name}' is the reference")
+    return {name: given[name] for name in known}
+
+
+def _designs(file: StudyFile) -> tuple[str, ...]:
+    """Without `search`, which says only that the variants the others name are tuned first."""
+    names = [file.design] if isinstance(file.design, str) else file.design
+    return tuple(dict.fromkeys(name for name in names if name != "search")) or ("one_factor",)
+
+
+def _pair(origin: YamlOrigin, index: int) -> tuple[str, str]:
+    return origin.text("contrasts", str(index), "0"), origin.text("contrasts", str(index), "1")
+
+
+def _positive_control(file: StudyFile) -> PositiveControl:
+    if "positive_control" not in file.model_fields_set:
+        return PositiveControl()
+    changes = file.positive_control
+    return PositiveControl(changes) if isinstance(changes, dict) else PositiveControl(is_wanted=False)
 
 
 def _sets_epochs(change: Change) -> bool:
     of_command_line = isinstance(change.origin, TextOrigin)
     return of_command_line and touches(change.path, change.value, ("training", "epochs"))
-
-
-def _check_together(keys: StudyKeys) -> None:
-    if keys.one_of("budget", BUDGETS) != BUDGETS[0] and "search" in keys.data:
-        raise keys.error(
-            ("budget",),
-            "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
-        )
 
 
 def _scale_changes(scale: str, study: Path, place: str) -> list[Change]:
@@ -152,7 +244,7 @@ def _scale_changes(scale: str, study: Path, place: str) -> list[Change]:
     except FileNotFoundError as error:
         raise UserError(f"{place}: no scale is called '{scale}'; {error}") from error
     data, origin = load_yaml(path)
-    return [Change((), data, origin)]
+    return [Change((), read_as(Changes, data, origin), origin)]
 
 
 def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:

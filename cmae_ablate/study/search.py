@@ -8,21 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from cmae_ablate.errors import suggest
-from cmae_ablate.study.keys import MAX_SEEDS, SEARCH, StudyKeys
-from cmae_ablate.study.yaml_source import KeyPath
+from cmae_ablate.study.search_file import DEFAULT_SEEDS, SearchFile
+from cmae_ablate.study.study_file import MAX_SEEDS
+from cmae_ablate.study.yaml_source import KeyPath, YamlOrigin
 
 TUNING_SEED = MAX_SEEDS
 """The first of every tuning trial. Tables have the seeds below it: none of them has ever been tuned on."""
 TRIAL_MARK = ", trial "
 """Between a variant's label and the number of a tuning trial, in the trial's label."""
-SEARCH_KEYS = ("trials", "seeds", "metric", "space", "prune", "repeat")
-DEFAULT_TRIALS, DEFAULT_METRIC = 10, "linear_probe.validation_top1"
-DEFAULT_SEEDS = 3
-MAX_TUNING_SEEDS = 100
 _DRAWN = "points shared by all variants, at random"
-ON_VALIDATION = "validation_"
-"""How the metrics that evaluations compute on validation images begin, after the evaluation's label."""
 
 
 @dataclass(frozen=True)
@@ -92,74 +86,31 @@ class Search:
         return json.dumps([self.metric, self.prune, space, _DRAWN, *repeated], sort_keys=True)
 
 
-def read_search(keys: StudyKeys) -> Search | None:
+def read_search(file: SearchFile | None, origin: YamlOrigin) -> Search | None:
     """What is tuned, if anything.
 
+    Args:
+        file: The key `search`, checked.
+        origin: Where the study stands.
+
     Raises:
-        UserError: The key is there and wrong.
+        UserError: There are fewer settings than trials.
     """
-    if SEARCH not in keys.data:
+    if file is None:
         return None
-    node = keys.mapping(SEARCH)
-    for key in node:
-        if key not in SEARCH_KEYS:
-            raise keys.error((SEARCH, key), f"a search has no such key; {suggest(key, list(SEARCH_KEYS))}")
-    if keys.data.get("budget", "epochs") != "epochs":
-        raise keys.error(
-            ("budget",), "a search is for equal epochs, the same for every trial; remove the key"
-        )
-    space = node.get("space")
-    if not isinstance(space, dict) or not space:
-        raise keys.error(
-            (SEARCH,), "space is expected: the keys to tune, each with low and high or a list of choices"
-        )
-    metric = node.get("metric", DEFAULT_METRIC)
-    if not isinstance(metric, str) or not metric.rpartition(".")[2].startswith(ON_VALIDATION):
-        raise keys.error(
-            (SEARCH, "metric"),
-            f"a metric on validation data is expected, such as {DEFAULT_METRIC}: tables keep the test data",
-        )
-    for name in ("prune", "repeat"):
-        if not isinstance(node.get(name, False), bool):
-            raise keys.error((SEARCH, name), "true or false is expected")
-    read = {tuple(name.split(".")): _values(keys, value, name) for name, value in space.items()}
-    trials = _count_of(keys, node, "trials", DEFAULT_TRIALS, 100_000)
-    seeds = _count_of(keys, node, "seeds", DEFAULT_SEEDS, MAX_TUNING_SEEDS)
-    search = Search(trials, metric, read, node.get("prune", False), seeds, node.get("repeat", False))
+    space = {tuple(name.split(".")): _values(tried) for name, tried in file.space.items()}
+    search = Search(file.trials, file.metric, space, file.prune, file.seeds, file.repeat)
     if search.trials > search.points:
-        raise keys.error(
-            (SEARCH, "trials"),
+        raise origin.error(
+            ("search", "trials"),
             f"{search.trials} trials, but the space holds {search.points:g} different settings; "
             "ask for no more trials than that",
         )
     return search
 
 
-def _count_of(keys: StudyKeys, node: Mapping[str, Any], name: str, default: int, most: int) -> int:
-    value = node.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise keys.error((SEARCH, name), f"a whole number from 1 to {most} is expected")
-    return value
-
-
-def _values(keys: StudyKeys, value: Any, name: str) -> Values:
-    place = (SEARCH, "space", name)
-    if isinstance(value, list) and value:
-        if len({json.dumps(choice, default=str) for choice in value}) < len(value):
-            raise keys.error(place, "a choice stands there twice; remove one")
-        return tuple(value)
-    if not isinstance(value, Mapping) or not {"low", "high"} <= set(value) <= {"low", "high", "log"}:
-        raise keys.error(place, "a list of choices, or {low: ..., high: ..., log: true|false}, is expected")
-    low, high, log = value["low"], value["high"], value.get("log", False)
-    if isinstance(low, bool) or isinstance(high, bool) or not isinstance(log, bool):
-        raise keys.error(place, "low and high are numbers, log is true or false")
-    if not isinstance(low, int | float) or not isinstance(high, int | float) or not low < high:
-        raise keys.error(place, "low must be a number below high")
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise keys.error(place, "low and high must be finite")
-    if log and low <= 0:
-        raise keys.error(place, "low must be above 0 on a logarithmic scale")
-    return Interval(low, high, log)
+def _values(tried: Any) -> Values:
+    return Interval(**tried) if isinstance(tried, Mapping) else tuple(tried)
 
 
 def _plain(values: Values) -> Any:

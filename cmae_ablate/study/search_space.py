@@ -13,11 +13,6 @@ from cmae_ablate.study.settings import SpecError, apply, brief, changes, touches
 from cmae_ablate.study.trial_spec import EVALUATED_WITH, TrialSpec, resolve
 from cmae_ablate.study.yaml_source import KeyPath, TextOrigin
 
-KEPT = {
-    "dataset": "all trials are tuned on the same images",
-    "evaluations": "tuning must not change how a trial is measured",
-}
-
 OF_CONTROLS: tuple[KeyPath, ...] = (("backbone",), *(("training", name) for name in EVALUATED_WITH))
 """What controls that are not pretrained depend on."""
 
@@ -77,8 +72,6 @@ def in_words(search: Search) -> str:
 
 
 def _check_key(study: Study, path: KeyPath) -> None:
-    if path[0] in KEPT:
-        raise _error(study, path, f"{KEPT[path[0]]}; remove the key")
     assert study.search is not None
     if study.search.repeat and any(
         path[: len(key)] == key or key[: len(path)] == path for key in OF_CONTROLS

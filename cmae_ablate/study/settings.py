@@ -8,18 +8,20 @@ from typing import Any
 
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import suggest
+from cmae_ablate.study.yaml_source import KeyPath
 
-Path = tuple[str, ...]
 Tree = dict[str, Any]
 
 REQUIRED_SLOTS = ("dataset", "backbone", "masking", "decoder", "target", "crop", "augmentation")
 TRIAL_KEYS = (*REQUIRED_SLOTS, "objectives", "training", "evaluations")
+GROUPS: tuple[KeyPath, ...] = ((), ("objectives",), ("training",), ("evaluations",))
+"""Where no setting stands but a mapping of settings, whose keys may be dotted."""
 
 
 class SpecError(ValueError):
     """A setting that makes no trial: where in the trial, what is wrong, what to do."""
 
-    def __init__(self, path: Path, message: str) -> None:
+    def __init__(self, path: KeyPath, message: str) -> None:
         super().__init__(message)
         self.path = path
         self.message = message
@@ -41,7 +43,7 @@ def default_tree() -> Tree:
     }
 
 
-def slot_of(path: Path) -> str | None:
+def slot_of(path: KeyPath) -> str | None:
     """The slot whose component stands at `path` in a trial; None where none does."""
     if len(path) == 2 and path[0] == "evaluations":
         return "evaluations"
@@ -49,7 +51,20 @@ def slot_of(path: Path) -> str | None:
     return dotted if dotted in SLOTS and dotted != "evaluations" else None
 
 
-def changes(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+def component_path(path: KeyPath) -> KeyPath | None:
+    """The path of the component that stands at `path` or has its option there; None where none does."""
+    return next((path[:length] for length in (1, 2) if slot_of(path[:length]) and len(path) >= length), None)
+
+
+def no_component(slot: str, name: Any) -> str:
+    """What is wrong with a component's name, and what to choose."""
+    if not isinstance(name, str):
+        return f"a component's name is a word, not {brief(name)}"
+    kind = slot.rsplit(".", maxsplit=1)[-1].removesuffix("s")
+    return f"no {kind} is called '{name}'; {suggest(name, SLOTS[slot].names)}"
+
+
+def changes(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
     """Take a change apart into components and single settings, each with its path.
 
     Args:
@@ -59,9 +74,14 @@ def changes(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
     Raises:
         SpecError: The path leads nowhere in a trial.
     """
-    if _component_path(path) is not None or (len(path) == 2 and path[0] == "training"):
+    place = component_path(path) or (("training",) if path[:1] == ("training",) != path else None)
+    if place is not None:
+        option = path[len(place) :]
+        if len(option) > 1:
+            whole = ".".join((*place, option[0]))
+            raise SpecError(path, f"options have no parts of their own; set {whole} whole")
         yield path, value
-    elif not path or path in {("objectives",), ("training",), ("evaluations",)}:
+    elif path in GROUPS:
         if not isinstance(value, Mapping):
             raise SpecError(path, f"a mapping of settings is expected, not {brief(value)}")
         for key, inner in value.items():
@@ -70,7 +90,7 @@ def changes(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
         raise SpecError(path, f"a trial has no such key; {suggest(path[0], _known(path))}")
 
 
-def apply(tree: Tree, path: Path, value: Any) -> Tree:
+def apply(tree: Tree, path: KeyPath, value: Any) -> Tree:
     """A copy of `tree` with the change made.
 
     Where the component there keeps its name, options merge; another name replaces the component.
@@ -81,7 +101,7 @@ def apply(tree: Tree, path: Path, value: Any) -> Tree:
     return result
 
 
-def touches(path: Path, value: Any, wanted: Path) -> bool:
+def touches(path: KeyPath, value: Any, wanted: KeyPath) -> bool:
     """Whether a change decides the setting at `wanted`.
 
     Args:
@@ -104,15 +124,11 @@ def brief(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _put(tree: Tree, path: Path, value: Any) -> Tree:
-    place = _component_path(path)
+def _put(tree: Tree, path: KeyPath, value: Any) -> Tree:
+    place = component_path(path)
     if place is None:
         return {**tree, "training": {**tree["training"], path[1]: value}}
     option = path[len(place) :]
-    if len(option) > 1:
-        raise SpecError(
-            path, f"options have no parts of their own; set {'.'.join((*place, option[0]))} whole"
-        )
     present: Any = tree
     for key in place:
         present = present.get(key, {})
@@ -122,7 +138,7 @@ def _put(tree: Tree, path: Path, value: Any) -> Tree:
     return {**tree, place[0]: {**tree[place[0]], place[1]: node}}
 
 
-def _component_node(path: Path, present: Tree, value: Any) -> Tree:
+def _component_node(path: KeyPath, present: Tree, value: Any) -> Tree:
     if value is None or isinstance(value, str):
         value = {"name": value or "none"}
     if not isinstance(value, Mapping):
@@ -139,11 +155,7 @@ def _component_node(path: Path, present: Tree, value: Any) -> Tree:
     return {**kept, **value, "name": name}
 
 
-def _component_path(path: Path) -> Path | None:
-    return next((path[:length] for length in (1, 2) if slot_of(path[:length]) and len(path) >= length), None)
-
-
-def _known(path: Path) -> list[str]:
+def _known(path: KeyPath) -> list[str]:
     if len(path) > 1 and path[0] == "objectives":
         return [slot.removeprefix("objectives.") for slot in SLOTS if slot.startswith("objectives.")]
     return list(TRIAL_KEYS)

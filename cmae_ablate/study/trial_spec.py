@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
-from cmae_ablate.errors import UserError, suggest
-from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, brief
-from cmae_ablate.study.settings import Path as KeyPath
+from cmae_ablate.errors import suggest
+from cmae_ablate.study.file_model import complaint
+from cmae_ablate.study.fingerprints import digest, file_digest
+from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, no_component
+from cmae_ablate.study.yaml_source import KeyPath
 
 
 class Training(BaseModel):
@@ -126,6 +125,11 @@ class Choice:
         """As a study file would write it."""
         return {"name": self.name, **self.options}
 
+    def identity(self) -> Tree:
+        """What of it a fingerprint covers: with its version, and files by their content."""
+        files = {name: file_digest(self.options[name]) for name in self.component.files}
+        return {"name": self.name, "version": self.version, "options": {**self.options, **files}}
+
 
 @dataclass(frozen=True)
 class TrialSpec:
@@ -162,10 +166,6 @@ class TrialSpec:
         """The same trial with other random streams."""
         return replace(self, seed=seed)
 
-    def with_objectives(self, objectives: Mapping[str, Mapping[str, Any]]) -> TrialSpec:
-        """The same trial with these objectives and no others."""
-        return resolve({**self.to_tree(), "objectives": dict(objectives)}, self.seed)
-
     def to_tree(self) -> Tree:
         """The resolved configuration as plain data, as a study file would write it."""
         return {
@@ -180,30 +180,30 @@ class TrialSpec:
 
     def pretrain_fingerprint(self, data_digest: str) -> str:
         """Names the pretrained weights: seed, components with versions, training, data by content."""
-        content = {slot: _identity(choice) for slot, choice in self.components.items() if slot != "dataset"}
-        return _digest(
+        content = {slot: choice.identity() for slot, choice in self.components.items() if slot != "dataset"}
+        return digest(
             {
                 "seed": self.seed,
                 "data": data_digest,
                 "components": content,
-                "objectives": {name: _identity(choice) for name, choice in self.objectives.items()},
+                "objectives": {name: choice.identity() for name, choice in self.objectives.items()},
                 "training": self.training.model_dump(mode="json"),
             }
         )
 
     def fingerprint(self, data_digest: str) -> str:
         """Names the whole trial: its pretraining and its evaluations."""
-        evaluations = {label: _identity(choice) for label, choice in self.evaluations.items()}
-        return _digest({"pretrain": self.pretrain_fingerprint(data_digest), "evaluations": evaluations})
+        evaluations = {label: choice.identity() for label, choice in self.evaluations.items()}
+        return digest({"pretrain": self.pretrain_fingerprint(data_digest), "evaluations": evaluations})
 
     def untrained_fingerprint(self, data_digest: str) -> str:
         """Names what the evaluations find without any pretraining: seed, backbone, evaluations, data."""
-        return _digest(
+        return digest(
             {
                 "seed": self.seed,
                 "data": data_digest,
-                "backbone": _identity(self["backbone"]),
-                "evaluations": {label: _identity(choice) for label, choice in self.evaluations.items()},
+                "backbone": self["backbone"].identity(),
+                "evaluations": {label: choice.identity() for label, choice in self.evaluations.items()},
                 "training": self.training.model_dump(mode="json", include=set(EVALUATED_WITH)),
             }
         )
@@ -242,35 +242,33 @@ def _training(node: Tree) -> Training:
     try:
         return Training.model_validate_json(json.dumps(node))
     except (ValidationError, TypeError) as error:
-        raise _spec_error(("training",), error, list(Training.model_fields)) from error
+        raise _spec_error(("training",), error, list(Training.model_fields), "training") from error
 
 
 def _choice(slot: str, path: KeyPath, node: Tree) -> Choice:
     registry = SLOTS[slot]
     name = node["name"]
     if name not in registry:
-        kind = slot.rsplit(".", maxsplit=1)[-1]
-        raise SpecError((*path, "name"), f"no {kind} is called '{name}'; {suggest(name, registry.names)}")
+        raise SpecError((*path, "name"), no_component(slot, name))
     component = registry[name]
     try:
         options = component.validate({key: value for key, value in node.items() if key != "name"})
     except (ValidationError, TypeError) as error:
-        raise _spec_error(path, error, list(component.options.model_fields), name) from error
+        raise _spec_error(path, error, list(component.options.model_fields), f"'{name}'") from error
     return Choice(slot, name, component.version, options)
 
 
-def _spec_error(path: KeyPath, error: Exception, known: list[str], owner: str = "") -> SpecError:
+def _spec_error(path: KeyPath, error: Exception, known: list[str], owner: str) -> SpecError:
     if not isinstance(error, ValidationError):
         return SpecError(path, f"a value is no plain number, word or list: {error}")
-    # Only the first complaint, and never str(error): it repeats the whole input.
-    first = error.errors(include_url=False, include_input=True)[0]
+    first = error.errors(include_url=False)[0]
     place = (*path, *(str(key) for key in first["loc"][:1]))
     if first["type"] == "extra_forbidden":
-        whose = f"'{owner}'" if owner else "training"
-        return SpecError(place, f"{whose} has no such option; {suggest(place[-1], known)}")
-    if first["type"] == "missing":
-        return SpecError(place, f"'{owner}' needs this option; set {'.'.join(place)}")
-    return SpecError(place, f"{brief(first['input'])} does not fit: {_lower(first['msg'])}")
+        return SpecError(place, f"{owner} has no such option; {suggest(place[-1], known)}")
+    if first["type"] == "missing" and len(first["loc"]) == 1:
+        return SpecError(place, f"{owner} needs this option; set {'.'.join(place)}")
+    below, message = complaint(error)
+    return SpecError((*path, *below), message)
 
 
 def _clip_training(training: Training, notices: list[str]) -> Training:
@@ -293,33 +291,3 @@ def _clip_schedule(choice: Choice, epochs: int | None, path: str, notices: list[
     name = choice.component.warmup
     notices.append(f"{path}.{name} {warmup:g} does not fit {epochs} epochs; clipped to {clipped}")
     return choice.with_warmup(clipped)
-
-
-def _identity(choice: Choice) -> Tree:
-    options = dict(choice.options)
-    for name in choice.component.files:
-        options[name] = _file_digest(Path(options[name]))
-    return {"name": choice.name, "version": choice.version, "options": options}
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        state = path.stat()
-        return _content_digest(path, state.st_size, state.st_mtime_ns)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); correct the path") from error
-
-
-@lru_cache(maxsize=64)
-def _content_digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(content: Tree) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from cmae_ablate.errors import UserError
@@ -41,30 +41,46 @@ class TextOrigin:
 
 @dataclass(frozen=True)
 class YamlOrigin:
-    """A value in a file, or in the part of it below `prefix`."""
+    """A value in a file, or in the part of it below `prefix`.
+
+    Attributes:
+        file: The file's name.
+        marks: Line and column by dotted path, so that `{set: {training.epochs: 3}}` is found like
+            `{set: {training: {epochs: 3}}}`.
+        prefix: Where the part begins.
+        texts: What plain values are spelt like, by dotted path.
+    """
 
     file: str
-    marks: dict[KeyPath, tuple[int, int]]
+    marks: dict[str, tuple[int, int]]
     prefix: KeyPath = ()
-    texts: dict[KeyPath, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
     def below(self, *keys: str) -> YamlOrigin:
         """The same file, with paths taken relative to `keys`."""
         return replace(self, prefix=(*self.prefix, *keys))
 
-    def text(self, path: KeyPath) -> str | None:
-        """A plain value as the file spells it, `1.10` or `yes`, whatever YAML makes of it; else None."""
-        return self.texts.get((*self.prefix, *path))
+    def text(self, *path: str) -> str:
+        """The plain value at a path as the file spells it, `1.10` or `yes`, whatever YAML makes of it."""
+        return self.texts[_dotted((*self.prefix, *path))]
 
     def place(self, path: KeyPath) -> str:
         """`FILE:LINE:COLUMN: key.path` of the value, or of the nearest enclosing one."""
         full = (*self.prefix, *path)
         known = full
-        while known and known not in self.marks:
+        while known and _dotted(known) not in self.marks:
             known = known[:-1]
-        line, column = self.marks.get(known, (1, 1))
-        key = f": {'.'.join(full)}" if full else ""
+        line, column = self.marks.get(_dotted(known), (1, 1))
+        key = f": {_dotted(full)}" if full else ""
         return f"{self.file}:{line}:{column}{key}"
+
+    def error(self, path: KeyPath, message: str) -> UserError:
+        """A mistake in the value at `path`."""
+        return UserError(f"{self.place(path)}: {message}")
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(path)
 
 
 def load_yaml(path: Path) -> tuple[dict[str, Any], YamlOrigin]:
@@ -90,8 +106,8 @@ def load_yaml(path: Path) -> tuple[dict[str, Any], YamlOrigin]:
         ) from error
     if not isinstance(node, MappingNode):
         raise UserError(f"{file}:1:1: a mapping of keys to values is expected; see studies/ for examples")
-    marks: dict[KeyPath, tuple[int, int]] = {}
-    texts: dict[KeyPath, str] = {}
+    marks: dict[str, tuple[int, int]] = {}
+    texts: dict[str, str] = {}
     value = _plain(node, (), marks, texts, file)
     assert isinstance(value, dict)
     return value, YamlOrigin(file, marks, texts=texts)
@@ -165,6 +181,9 @@ def _read(path: Path) -> str:
         raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def _check_events(text: str, file: str, *, tags: bool = True) -> None:
     # On the event stream, before any tree is built: neither depth nor aliases can exhaust anything here.
     depth = 0
@@ -174,6 +193,10 @@ def _check_events(text: str, file: str, *, tags: bool = True) -> None:
             raise UserError(f"{file}:{line}:{column}: aliases (*name) are not allowed; write the value out")
         if not tags and any(getattr(event, name, None) is not None for name in ("tag", "anchor")):
             raise UserError(f"{file}: tags and anchors (!name, &name) are not allowed; write a plain value")
+        if isinstance(event, ScalarEvent) and not event.value.isascii() and _HALF.search(event.value):
+            raise UserError(
+                f"{file}:{line}:{column}: half of a character (\\ud800 to \\udfff); write it whole"
+            )
         if isinstance(event, CollectionStartEvent):
             depth += 1
         elif isinstance(event, CollectionEndEvent):
@@ -185,14 +208,14 @@ def _check_events(text: str, file: str, *, tags: bool = True) -> None:
 def _plain(
     node: Node,
     path: KeyPath,
-    marks: dict[KeyPath, tuple[int, int]],
-    texts: dict[KeyPath, str],
+    marks: dict[str, tuple[int, int]],
+    texts: dict[str, str],
     file: str,
 ) -> Any:
     line, column = node.start_mark.line + 1, node.start_mark.column + 1
-    marks.setdefault(path, (line, column))
+    marks.setdefault(_dotted(path), (line, column))
     if isinstance(node, ScalarNode):
-        texts[path] = str(node.value)
+        texts[_dotted(path)] = str(node.value)
         return _scalar(node, f"{file}:{line}:{column}")
     if isinstance(node, SequenceNode):
         return [_plain(item, (*path, str(i)), marks, texts, file) for i, item in enumerate(node.value)]
@@ -205,9 +228,9 @@ def _plain(
         key = str(key_node.value)
         if key in result:
             raise UserError(
-                f"{file}:{line}:{column}: {'.'.join((*path, key))}: the key stands twice; remove one"
+                f"{file}:{line}:{column}: {_dotted((*path, key))}: the key stands twice; remove one"
             )
-        marks[(*path, key)] = (line, column)
+        marks[_dotted((*path, key))] = (line, column)
         result[key] = _plain(value_node, (*path, key), marks, texts, file)
     return result
 

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from cmae_ablate.cli.app import main
-from cmae_ablate.study.search import SEARCH_KEYS
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["run", "plan", "worker", "status", "report", "components", "schema", "init", "doctor", "evaluate"]
@@ -161,15 +160,16 @@ def test_every_component_names_its_source_and_where_it_differs(capsys: pytest.Ca
     assert "BEiT, arXiv 2106.08254" in " ".join(text.split())
 
 
-def test_the_schema_accepts_shipped_studies_and_refuses_a_misspelt_key(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(("options", "name"), [([], "study"), (["--scale"], "scale")])
+def test_the_schema_is_printed_or_written(
+    options: list[str], name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    _, text, _ = call(capsys, "schema")
-    schema = json.loads(text)
-    assert schema["required"] == ["question", "scale", "design", "factors", "reference", "seeds", "metric"]
-    assert schema["additionalProperties"] is False
-    assert "vit" in json.dumps(schema["properties"]["set"]["properties"]["backbone"])
-    assert set(schema["properties"]["search"]["properties"]) == set(SEARCH_KEYS)
+    status, printed, _ = call(capsys, "schema", *options)
+    assert (status, json.loads(printed)["title"]) == (0, f"cmae-ablate {name}")
+    status, text, _ = call(capsys, "schema", *options, "--out", tmp_path / "a.json")
+    assert (status, text, (tmp_path / "a.json").read_text()) == (0, "", printed)
+    status, _, err = call(capsys, "schema", "--out", tmp_path)
+    assert (status, "cannot be written" in err) == (2, True)
 
 
 def test_a_report_needs_a_csv_alone(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:

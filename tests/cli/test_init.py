@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
+from ruamel.yaml import YAML
 
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import load
@@ -27,6 +30,18 @@ def test_the_written_study_passes_plan_and_the_next_command_is_said(
     status, out, _ = call(capsys, "plan", "my_study.yaml", "--device", "cpu")
     assert status == 0
     assert "9 cells (3 variants x 3 seeds)" in out
+
+
+def test_an_editor_finds_the_schema_beside_the_study_and_accepts_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call(capsys, "init", "studies/own")
+    first, *_ = Path("studies/own.yaml").read_text().splitlines()
+    assert first == "# yaml-language-server: $schema=study.schema.json"
+    schema = json.loads(Path("studies/study.schema.json").read_text())
+    study = YAML(typ="safe", pure=True).load(Path("studies/own.yaml"))
+    assert list(Draft202012Validator(schema).iter_errors(study)) == []
+    assert list(Draft202012Validator(schema).iter_errors({**study, "seeds": 0})) != []
 
 
 def test_every_setting_that_is_off_can_be_switched_on(capsys: pytest.CaptureFixture[str]) -> None:

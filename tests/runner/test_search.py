@@ -23,9 +23,9 @@ from cmae_ablate.runner.reporting import open_queue, settled
 from cmae_ablate.runner.run import run_search, run_study
 from cmae_ablate.runner.tuning import tuning_of, without_test
 from cmae_ablate.study import design
-from cmae_ablate.study.keys import MAX_SEEDS
 from cmae_ablate.study.loading import load
 from cmae_ablate.study.search import TUNING_SEED
+from cmae_ablate.study.study_file import MAX_SEEDS
 from tests.tiny import TINY_STUDY
 from tests.whole_study import quiet, run, start, wait_for_a_checkpoint, write_study
 
@@ -213,7 +213,7 @@ def test_without_a_winner_there_is_no_table(tmp_path: Path) -> None:
 
 MISTAKES: Mapping[str, tuple[str, str, str]] = {
     "a key that leads nowhere": ("{training.base_lr: [1.0e-3", "{trainin.base_lr: [1.0e-3", "'training'"),
-    "a value out of range": ("[1.0e-3", "[-1.0", "variant 'depth 1'"),
+    "a value out of range": ("[1.0e-3", "[-1.0", "greater than 0"),
     "a key that a level sets": ("training.base_lr: [1.0e-3", "decoder.depth: [1", "sets it in level"),
     "a key that one variant lacks": ("training.base_lr: [1.0e-3", "decoder.heads: [2", "variant 'linear'"),
     "the data": ("training.base_lr: [1.0e-3", "dataset.num_train: [64", "same images"),
