@@ -107,7 +107,8 @@ def _component_type(slot: str, named: Mapping[str, Kind], options: Mapping[str, 
         alone: Annotated[_words(slot, None), expected(wrong)],
     }
     if SLOTS[slot].optional:
-        members[off] = _mapping(off, "Not built at all.", {"name": Required[Literal[_OFF]], **options})
+        name = Annotated[Literal[_OFF], Field(description="Off.")]
+        members[off] = _mapping(off, "Not built at all.", {"name": Required[name], **options})
     return one_of_kinds(choose, members)
 
 

@@ -74,7 +74,8 @@ class _Tried:
         kind = schema_of(self.kind, handler)
         choices = {"type": "array", "items": kind, "minItems": 1, "uniqueItems": True}
         ends = {"properties": {"low": kind, "high": kind}}
-        return {"anyOf": [choices, {**schema_of(IntervalFile, handler), **ends}]}
+        tried = [choices, {**schema_of(IntervalFile, handler), **ends}]
+        return {"description": "What is tried: choices, or an interval.", "anyOf": tried}
 
 
 @cache
