@@ -20,6 +20,7 @@ from cmae_ablate.report.selection import Chosen, choose, key_of
 from cmae_ablate.runner.cell import evaluation_path
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_files, check_predictions, check_record
+from cmae_ablate.runner.probing import progress_rows
 from cmae_ablate.runner.results import trials_frame
 from cmae_ablate.tracking.connection import UI_ADDRESS, connect, ui_command
 from cmae_ablate.tracking.run_tree import FINGERPRINT, KIND, SEED, VARIANT
@@ -76,7 +77,10 @@ def artifacts(
             correct[cell] = hits
             clusters = image_clusters(experiment.data_of(experiment.cell(status.cell).spec).test)
     links = run_links(experiment, statuses)
+    progress, notes = progress_rows(experiment, statuses)
     return ReportExtras(
+        progress=progress,
+        notes=notes,
         curves=pd.DataFrame(curves, columns=list(CURVES)) if curves else None,
         reconstructions=pictures,
         crop_boxes=crops,

@@ -27,6 +27,7 @@ from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import whole_picture
 from cmae_ablate.runner.memory import device_bytes, out_of_memory
+from cmae_ablate.runner.probing import probe
 from cmae_ablate.runner.progress import CellNote, NoteWriter
 from cmae_ablate.runner.pruning import MedianPruner
 from cmae_ablate.runner.tuning import on_validation
@@ -221,6 +222,8 @@ class Attempts:
         )
         try:
             result = run_any(cell, cell_context, hooks)
+            for epoch, found in probe(cell.spec, cell_context, hooks).items():
+                run.log_metrics(epoch, found)
         except Interrupted:
             if rungs is not None and rungs.is_hopeless:
                 rungs.forget()

@@ -14,6 +14,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
 from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
+from cmae_ablate.report.progress_csv import read_progress_beside
 from cmae_ablate.report.selection import choose, is_candidate, settle
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner import results
@@ -131,7 +132,8 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
     controls, notes = read_controls_beside(trials, table, description)
-    extras = ReportExtras(notes=notes)
+    progress, more = read_progress_beside(trials, description)
+    extras = ReportExtras(progress=progress, notes=(*notes, *more))
     files = write_report(description, table, controls, options.out, artifacts=extras)
     say(files, study.question, options.out, console)
     return 0

@@ -28,7 +28,7 @@ from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import DataArrays, ExpectedSize, Split
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.runtime import Runtime, set_threads
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.study.trial_spec import PROBING, Choice, TrialSpec
 from cmae_ablate.training.cost import (
     ATTAINED,
     Cost,
@@ -77,7 +77,7 @@ class Workload:
     def kind(self) -> Hashable:
         """Equal for workloads whose steps cost the same: seeds, rates and epochs play no part."""
         tree = self.spec.to_tree()
-        free = {"epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2"}
+        free = {"epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2", *PROBING}
         training = {name: value for name, value in tree["training"].items() if name not in free}
         kept = {**tree, "training": training, "dataset": self.size.image_size, "evaluations": None}
         return json.dumps(kept, sort_keys=True)
@@ -137,6 +137,10 @@ def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
         trains = choice.trains_encoder
         flops = evaluation_flops(cost, choice, size.train, size.held_out)
         seconds += flops / (speed.training if trains else speed.encoding)
+    if workload.pretrains and not spec.is_pretrained:
+        for choice in _probes(spec):
+            flops = evaluation_flops(cost, choice, size.train, size.held_out)
+            seconds += flops / (speed.training if choice.trains_encoder else speed.encoding)
     how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"
     return Estimate(seconds / 3600.0, f"{how} on {machine}")
 
@@ -149,6 +153,11 @@ def _costly(spec: TrialSpec) -> list[Choice]:
         if not choice.trains_encoder and not encoder_passes(choice)
     ]
     return [choice for choice in spec.evaluations.values() if choice not in frozen] + frozen[:1]
+
+
+def _probes(spec: TrialSpec) -> list[Choice]:
+    """The evaluation that judges encoders on the way, once an epoch that it does so after."""
+    return [spec.evaluations[spec.training.probe_with] for _ in spec.training.probed]
 
 
 def _refreshes(spec: TrialSpec) -> Sequence[int]:
