@@ -7,8 +7,8 @@ Run:   python -m analysis.simulation.two_way_rules            (about two minutes
 - `report`: what reports have: that, and never narrower than the plain t interval over seeds or clusters where
   these differ at all (`cmae_ablate/report/two_way.py`).
 - `where half`: the same, only where the seeds or the clusters make up at least half of the variance.
-- `generalised`: the generalised interval (Weerahandi 1993, 'Generalized confidence intervals'; Hannig, Iyer and
-  Patterson 2006, 'Fiducial generalized confidence intervals'), negative variances as 0.
+- `generalised`: the generalised interval (Weerahandi 1993, 'Generalized confidence intervals'; Hannig, Iyer
+  and Patterson 2006, 'Fiducial generalized confidence intervals'), negative variances as 0.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ RULES: dict[str, Callable[[float, float, float, float, int], float]] = {
 
 
 def cell(seeds: int, sampled: str, seed_sd: float, studies: int = STUDIES) -> dict[str, dict[str, float]]:
-    """By rule: the share of studies whose interval holds the truth, 0, and the median half-width in points."""
+    """By rule: the share of studies whose interval holds the truth, 0, and the median half-width."""
     rng = np.random.default_rng(zlib.crc32(f"{seeds} {sampled} {seed_sd}".encode()))
     clusters = CLUSTERS[sampled]
     held: dict[str, list[tuple[bool, float]]] = {name: [] for name in (*RULES, "report")}
