@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -85,15 +86,22 @@ def where_half(seed: float, unit: float, rest: float, units_df: float, seeds: in
 
 def generalised(seed: float, unit: float, rest: float, units_df: float, seeds: int) -> float:
     """Half the interval's width: the 95 % quantile of the generalised pivotal quantity, by bisection."""
-    uniform = np.clip(stats.qmc.Sobol(3, seed=1).random(DRAWS), 1e-9, 1 - 1e-9)
-    dfs = np.array([seeds - 1.0, units_df, (seeds - 1.0) * units_df])
-    of_seed, of_unit, of_rest = (dfs * np.array([seed, unit, rest]) / stats.chi2.ppf(uniform, dfs)).T
+    of_seed, of_unit, of_rest = (np.array([seed, unit, rest]) / _shares(seeds - 1.0, units_df)).T
     deviation = np.sqrt(np.maximum(of_seed + of_unit - of_rest, 1e-12))
     low, high = 0.0, 50 * float(np.sqrt(seed + unit + rest))
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if 2 * special.ndtr(-middle / deviation).mean() > 0.05 else (low, middle)
     return high
+
+
+@lru_cache
+def _shares(seeds_df: float, units_df: float) -> Array:
+    """Mean squares over what they estimate, where draws are even: (DRAWS, 3)."""
+    uniform = np.clip(stats.qmc.Sobol(3, seed=1).random(DRAWS), 1e-9, 1 - 1e-9)
+    dfs = np.array([seeds_df, units_df, seeds_df * units_df])
+    shares: Array = stats.chi2.ppf(uniform, dfs) / dfs
+    return shares
 
 
 def half_width(variance: float, df: float) -> float:
