@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import UserError
 
+if TYPE_CHECKING:
+    import torch  # imported where it is used: who only reads a study's state must not wait for it
+
 Precision = Literal["fp32", "tf32", "bf16"]
+
+
+def _cpu() -> torch.device:
+    import torch
+
+    return torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Runtime:
         ranks: The processes that train the cell together.
     """
 
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = field(default_factory=_cpu)
     precision: Precision = "fp32"
     compile: bool = False
     ranks: Ranks = field(default_factory=Ranks, compare=False)
@@ -38,7 +46,18 @@ class Runtime:
         """Autocast to bf16 where the precision says so; parameters and losses stay fp32."""
         if self.precision != "bf16":
             return nullcontext()
+        import torch
+
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+_GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+"""Where a process on Linux can reach a GPU one of these is there: NVIDIA's, AMD's, that of WSL's host."""
+
+
+def may_have_gpu() -> bool:
+    """False only where torch, were it imported, could find no GPU."""
+    return "torch" in sys.modules or sys.platform != "linux" or any(map(os.path.exists, _GPU_FILES))
 
 
 def pick_device(wish: str) -> torch.device:
@@ -47,6 +66,8 @@ def pick_device(wish: str) -> torch.device:
     Raises:
         UserError: CUDA was asked for and there is none.
     """
+    import torch
+
     if wish == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is visible to torch; use --device cpu or auto")
     if wish == "auto":
@@ -56,6 +77,8 @@ def pick_device(wish: str) -> torch.device:
 
 def set_threads(threads: int) -> None:
     """Fix the CPU threads of this process: the order of floating-point sums depends on them."""
+    import torch
+
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
 
@@ -65,6 +88,8 @@ def set_precision(runtime: Runtime) -> None:
 
     With bf16 what autocast leaves in fp32, such as contrastive logits, stays exact.
     """
+    import torch
+
     if runtime.device.type == "cuda":
         torch.set_float32_matmul_precision("high" if runtime.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = runtime.precision == "tf32"
@@ -73,6 +98,8 @@ def set_precision(runtime: Runtime) -> None:
 def worker_count(device: torch.device, threads: int) -> int:
     """How many cells a machine trains side by side: one a GPU, or as many as its cores bear."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.device_count()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
@@ -86,6 +113,8 @@ def stream_seed(seed: int, *name: object) -> int:
 
 def stream(seed: int, *name: object) -> torch.Generator:
     """A CPU generator of its own for each name: adding a component draws from no other's stream."""
+    import torch
+
     return torch.Generator().manual_seed(stream_seed(seed, *name))
 
 
@@ -95,6 +124,8 @@ def seeded(seed: int, *name: object) -> Iterator[None]:
 
     For code that knows only the global generator: initialisation of modules, dropout, drop path.
     """
+    import torch
+
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(stream_seed(seed, *name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,8 +104,7 @@ def _show_component(component: ComponentSpec[Any], console: Console) -> None:
     console.print(
         f"[bold]{component.slot}: {component.name}[/] (version {component.version})", highlight=False
     )
-    text = inspect.getdoc(component.factory) or ""
-    console.print(text.partition("\nArgs:")[0].strip(), highlight=False, markup=False)
+    console.print(component.facts.doc.partition("\nArgs:")[0].strip(), highlight=False, markup=False)
     _show_options(_rows(component), console)
 
 

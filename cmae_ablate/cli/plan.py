@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from cmae_ablate.cli.planning import Tuning, VariantPlan, plan_study
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
 
+if TYPE_CHECKING:
+    from cmae_ablate.cli.planning import Tuning, VariantPlan  # torch; `status` imports this module, too
+
 
 def show_plan(options: Options, console: Console) -> None:
     """Print what the study will cost; see `plan_study`."""
+    from cmae_ablate.cli.planning import plan_study
+
     plan = plan_study(options, console)
     study = plan.study
     console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)

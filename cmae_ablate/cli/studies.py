@@ -57,13 +57,15 @@ def run(
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
-    """Let workers be forked from this process, which has checked the study and so imported all components."""
+    """Let workers be forked from this process, once it has imported all that they need."""
+    from cmae_ablate.components.loading import import_components
     from cmae_ablate.runner.launch.forking import ready_to_fork
     from cmae_ablate.runner.launch.local import keep_memory
     from cmae_ablate.tracking import load_mlflow
 
     if options.workers == 1 or options.launcher != "local":
         return nullcontext()
+    import_components()
     keep_memory()
     load_mlflow(options.tracking or "sqlite:")
     return ready_to_fork()

@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.wording import Metric, listing
+
+if TYPE_CHECKING:
+    import pandas as pd  # a file that is no table is refused before
 
 LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device")
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
@@ -183,6 +185,8 @@ def _no_column(column: str, header: Sequence[str]) -> str:
 def _typed(
     path: Path, header: list[str], rows: list[tuple[int, list[str]]], *, text: set[str], numeric: set[str]
 ) -> pd.DataFrame:
+    import pandas as pd
+
     columns: dict[str, pd.Series] = {}
     for index, name in enumerate(header):
         fields = [(line, row[index]) for line, row in rows]
@@ -250,6 +254,8 @@ def _number(path: Path, line: int, column: str, field: str) -> float:
 
 
 def _number_if_possible(fields: list[str]) -> pd.Series:
+    import pandas as pd
+
     values = [_value(f) if f.strip() else math.nan for f in fields]
     if any(value is None for value in values):
         return pd.Series(fields, dtype="object")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,14 +24,21 @@ from cmae_ablate.components.protocols import (
     EvaluationContext,
     EvaluationResult,
     Features,
-    reads_tokens,
 )
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.records import file_sha256, sealed
 from cmae_ablate.report.selection import candidate_metrics
 from cmae_ablate.runner.cache import LOCK
-from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, Warn, whole_evaluation, whole_pretraining
+from cmae_ablate.runner.finished import (
+    CROP,
+    RESULT,
+    WEIGHTS,
+    Warn,
+    evaluation_path,
+    whole_evaluation,
+    whole_pretraining,
+)
 from cmae_ablate.runner.hardware import device_name, peak_memory, watch_memory
 from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.study.trial_spec import Choice, TrialSpec
@@ -179,7 +185,7 @@ def evaluate(
     )
     wanted = spec.evaluations
     # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
-    order = sorted(wanted, key=lambda label: not reads_tokens(wanted[label].component.factory))
+    order = sorted(wanted, key=lambda label: not wanted[label].component.facts.reads_tokens)
     found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
     return {label: found[label] for label in wanted}
 
@@ -295,12 +301,6 @@ def _keep(predictions: Tensor | None, path: Path) -> dict[str, Any]:
         return {"predictions": None}
     np.save(path, predictions.cpu().numpy().astype(np.int16))
     return {"predictions": path.name, "predictions_sha256": file_sha256(path)}
-
-
-def evaluation_path(choice: Choice, folder: Path) -> Path:
-    """The file that an evaluation's record has in a cell's folder."""
-    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
-    return folder / f"{choice.name}-{checkpoint.text_digest(identity)[:16]}.json"
 
 
 def folder_made(folder: Path) -> Path:

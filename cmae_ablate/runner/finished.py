@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from cmae_ablate.checkpoint import weights_sha256
+from cmae_ablate.checkpoint import text_digest, weights_sha256
 from cmae_ablate.records import DamagedError, file_sha256, is_numbers, read_record, set_aside
+from cmae_ablate.study.trial_spec import Choice
 
 RESULT, WEIGHTS, CROP = "result.json", "model.safetensors", "crop.safetensors"
 Warn = Callable[[str], None]
@@ -86,6 +86,12 @@ def whole_pretraining(folder: Path, warn: Warn) -> dict[str, Any] | None:
         places = [set_aside(path) for path in (error.path, folder / RESULT) if path.exists()]
         warn(f"{error}; kept as {' and '.join(each.name for each in places)}, trained again")
         return None
+
+
+def evaluation_path(choice: Choice, folder: Path) -> Path:
+    """The file that an evaluation's record has in a cell's folder."""
+    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
+    return folder / f"{choice.name}-{text_digest(identity)[:16]}.json"
 
 
 def check_evaluation(path: Path, weights: str) -> dict[str, Any] | None:
@@ -172,6 +178,9 @@ def whole_picture(path: Path, warn: Warn) -> bool:
 
 
 def _weights_of(path: Path) -> str:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     if not path.exists():
         raise DamagedError(path, "missing")
     try:

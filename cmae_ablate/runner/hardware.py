@@ -6,8 +6,10 @@ import platform
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -19,6 +21,9 @@ def device_name(device: torch.device, count: int = 1) -> str:
         device: Of this process.
         count: How many processes have one like it and share the work.
     """
+    if device.type == "cuda":
+        import torch
+
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu: {processor()}"
     return name if count == 1 else f"{count} x {name}"
 
@@ -29,6 +34,17 @@ def processor() -> str:
 
     Two processors of one name here add floating-point numbers up in the same order.
     """
+    model = processor_model()
+    if model in (platform.processor(), platform.machine()):
+        return model
+    import torch
+
+    return f"{model} {torch.backends.cpu.get_cpu_capability()}"
+
+
+@cache
+def processor_model() -> str:
+    """The processor's name and numbers, as far as the system tells them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -40,12 +56,14 @@ def processor() -> str:
     if "model name" not in told:
         return platform.processor() or platform.machine()
     numbers = "/".join(told.get(name, "?") for name in ("cpu family", "model", "stepping"))
-    return f"{told['model name']} {numbers} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{told['model name']} {numbers}"
 
 
 def watch_memory(device: torch.device) -> None:
     """From now on, `peak_memory` counts anew."""
     if device.type == "cuda":
+        import torch
+
         torch.cuda.reset_peak_memory_stats(device)
         return
     with suppress(OSError):  # elsewhere than on Linux the peak is that of the process's whole life
@@ -59,6 +77,8 @@ def peak_memory(device: torch.device) -> int | None:
         None where the system does not tell.
     """
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device)
     try:
         lines = _STATUS.read_text(encoding="utf-8").splitlines()

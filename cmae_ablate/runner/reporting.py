@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
-from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
+from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.selection import choose, is_candidate, settle
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
-from cmae_ablate.runner.artifacts import artifacts
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
@@ -29,6 +28,11 @@ from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Status
+
+if TYPE_CHECKING:  # imported where a report is written: `status` is here, too, for the queues
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
 
 SUMMARY = "summary"
 
@@ -76,6 +80,9 @@ def report_study(
         apart: Its controls.
         options: The command line's.
     """
+    from cmae_ablate.report import write_report
+    from cmae_ablate.runner.artifacts import artifacts
+
     trials = results.trials_frame(statuses)
     controls = settle(results.controls_frame(experiment.variants, apart), choose(trials))
     experiment.folder.mkdir(parents=True, exist_ok=True)
@@ -127,6 +134,8 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     Raises:
         UserError: The CSV is not what a study writes.
     """
+    from cmae_ablate.report import write_report
+
     study = options.load()
     description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
@@ -149,6 +158,8 @@ def report_across(studies: Sequence[Options], console: Console) -> int:
     Raises:
         UserError: A study has no results yet, or is given twice.
     """
+    from cmae_ablate.report import combine
+
     parts = [_part(options, console) for options in studies]
     folder = studies[0].out / SUMMARY
     files = combine(parts, folder)
@@ -170,6 +181,10 @@ def has_state(options: Options) -> bool:
 
 
 def _part(options: Options, console: Console) -> StudyPart:
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
+
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     controls: pd.DataFrame | None = None
@@ -218,6 +233,8 @@ def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> Non
 
     Runs of cells get what the study chose for all of them: see `selection`.
     """
+    import pandas as pd
+
     tracker.settle_cells(settled_numbers(trials))
     complete = trials[trials["state"] == "COMPLETE"]
     numbers = [
@@ -237,6 +254,8 @@ def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> Non
 
 def settled_numbers(trials: pd.DataFrame) -> dict[CellId, dict[str, float]]:
     """What cells with a choice of settings are read at, by variant, seed and fingerprint."""
+    import pandas as pd
+
     labels = choose(trials)
     names = [
         str(name) for name in trials if str(name).rpartition(".")[0] in labels and not is_candidate(str(name))

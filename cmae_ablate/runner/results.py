@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import StudyDescription
@@ -20,12 +18,17 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
 from cmae_ablate.study.trial_spec import TrialSpec
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
     """`trials.csv`: one row a cell of the current design, in its order, with whatever is known of it.
 
     Evaluations that offer a grid of settings are read at one setting in all cells: see `selection`.
     """
+    import pandas as pd
+
     rows = []
     for status in statuses:
         results = status.results
@@ -113,6 +116,8 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
         variants: Of the study.
         statuses: Of its controls.
     """
+    import pandas as pd
+
     controlled = _controlled(variants)
     done = [status for status in statuses if status.state == "COMPLETE"]
     rows: list[dict[str, Any]] = []

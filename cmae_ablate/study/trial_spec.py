@@ -86,13 +86,12 @@ class Choice:
     @property
     def control_of(self) -> str | None:
         """Of an evaluation: the name of the one whose control it is; None where it measures a pretraining."""
-        found: str | None = getattr(self.component.factory, "control_of", None)
-        return found
+        return self.component.facts.control_of
 
     @property
     def trains_encoder(self) -> bool:
         """Of an evaluation: whether it trains an encoder's weights."""
-        return bool(self.component.factory.trains_encoder)  # type: ignore[attr-defined]  # an Evaluation's class
+        return self.component.facts.trains_encoder
 
     @property
     def epochs(self) -> int | None:
