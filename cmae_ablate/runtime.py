@@ -95,12 +95,26 @@ def set_precision(runtime: Runtime) -> None:
         torch.backends.cudnn.allow_tf32 = runtime.precision == "tf32"
 
 
+def device_type(wish: str) -> str:
+    """As `pick_device`, the kind alone, `cpu` or `cuda`: torch is asked only where there may be a GPU.
+
+    Raises:
+        UserError: CUDA was asked for and there is none.
+    """
+    return "cpu" if wish == "cpu" or (wish == "auto" and not may_have_gpu()) else pick_device(wish).type
+
+
 def worker_count(device: torch.device, threads: int) -> int:
     """How many cells a machine trains side by side: one a GPU, or as many as its cores bear."""
     if device.type == "cuda":
         import torch
 
         return torch.cuda.device_count()
+    return cpu_workers(threads)
+
+
+def cpu_workers(threads: int) -> int:
+    """How many cells of so many threads this process's cores bear."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
 

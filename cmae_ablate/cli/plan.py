@@ -15,7 +15,7 @@ from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
 
 if TYPE_CHECKING:
-    from cmae_ablate.cli.planning import Tuning, VariantPlan  # torch; `status` imports this module, too
+    from cmae_ablate.cli.planning import Tuning, VariantPlan
 
 
 def show_plan(options: Options, console: Console) -> None:

@@ -7,11 +7,13 @@ imported for it is the very file it was then; else the components are imported, 
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -33,6 +35,7 @@ from cmae_ablate.files import cache_root, write_atomically
 from cmae_ablate.records import DamagedError, read_record, sealed
 
 FORMAT = 1
+LIBRARIES = ("torch", "torchvision", "timm", "numpy")
 CERTAIN = 2.0
 """Seconds by which a process must be younger than a file to have imported what lies there: the system tells
 the start of a process only roughly."""
@@ -99,6 +102,20 @@ class Catalogue:
         except (DamagedError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
             _log.info("%s: not used, and written anew (%s)", self.path, error)
             return None
+
+    def digest(self) -> str | None:
+        """Of all files and versions that it stands for; None where it is not what is registered now."""
+        try:
+            record = read_record(self.path)
+            known = {(each["slot"], each["name"], each["module"]) for each in record["components"]}
+            current = record["made_with"] == self._made_with() and _unchanged(record["files"])
+        except (FileNotFoundError, DamagedError, OSError, LookupError, TypeError):
+            return None
+        registered = {(slot, component.name, component.module) for slot in SLOTS for component in SLOTS[slot]}
+        if not current or known != registered:
+            return None
+        versions = [version(library) for library in LIBRARIES]
+        return text_digest(json.dumps([record["made_with"], record["files"], versions], sort_keys=True))
 
     def write(self, modules: Iterable[str]) -> None:
         """Keep what is registered now, if it can be kept; nothing is said where it cannot.

@@ -60,6 +60,15 @@ def import_components() -> None:
     Catalogue.of(_plugins()).write(sorted(set(sys.modules) - before))
 
 
+def code_digest() -> str | None:
+    """Changes with every file of this package and of its plug-ins, and with the libraries that compute.
+
+    Returns:
+        None where it is not known which files those are.
+    """
+    return Catalogue.of(_plugins()).digest()
+
+
 def _plugins() -> tuple[Plugin, ...]:
     found = entry_points(group=PLUGIN_GROUP)
     versions = {each: each.dist.version if each.dist else "" for each in found}

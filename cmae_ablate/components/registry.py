@@ -105,6 +105,11 @@ class ComponentSpec(Generic[T]):
                 )
 
     @property
+    def module(self) -> str:
+        """The module that registers it."""
+        return self.factory.module if isinstance(self.factory, Deferred) else self.factory.__module__
+
+    @property
     def facts(self) -> Facts:
         """What it says of itself."""
         return self.factory.facts if isinstance(self.factory, Deferred) else Facts.of(self.factory)
