@@ -51,6 +51,7 @@ class Runtime:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 
+_NO_GPU = "--device cuda: no CUDA device is visible to torch; use --device cpu or auto"
 _GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 """Where a process on Linux can reach a GPU one of these is there: NVIDIA's, AMD's, that of WSL's host."""
 
@@ -66,10 +67,12 @@ def pick_device(wish: str) -> torch.device:
     Raises:
         UserError: CUDA was asked for and there is none.
     """
+    if wish == "cuda" and not may_have_gpu():
+        raise UserError(_NO_GPU)
     import torch
 
     if wish == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA device is visible to torch; use --device cpu or auto")
+        raise UserError(_NO_GPU)
     if wish == "auto":
         wish = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wish)

@@ -174,6 +174,19 @@ def check_device(device: str) -> None:
         raise UserError(f"--device {device}: choose auto, cpu or cuda")
 
 
+def require_device(device: str) -> None:
+    """Refuse, of a command that computes, a GPU that is not there: before anything slow is imported.
+
+    Raises:
+        UserError: It is not there, or is no device.
+    """
+    check_device(device)
+    if device == "cuda":
+        from cmae_ablate.runtime import pick_device
+
+        pick_device(device)
+
+
 def console() -> Console:
     """The standard output; a log file has no width of its own, and 80 columns would fold every table."""
     return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)

@@ -47,6 +47,16 @@ def read_trials(path: Path, description: StudyDescription) -> pd.DataFrame:
     return _typed(path, header, rows, text=text, numeric={description.metric, *description.report})
 
 
+def check_trials_file(path: Path) -> None:
+    """Refuse what is no table of cells, before anything slow is imported to read it.
+
+    Raises:
+        UserError: The file is missing, no CSV, or has no column of variants, seeds and states.
+    """
+    header, _ = _fields(path)
+    _need(path, header, ("variant", "seed", "state"))
+
+
 def read_controls(path: Path, description: StudyDescription) -> pd.DataFrame:
     """The controls of a study: `control, variant, seed` and metrics. Raises as `read_trials` does."""
     header, rows = _fields(path)
