@@ -23,6 +23,7 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search import Search
 from cmae_ablate.study.search_space import for_tuning
 from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.terminal import say
 from cmae_ablate.training import cost as costs
 
 
@@ -134,7 +135,7 @@ def _shared(
         experiment = options.begin(study, console) if measured else None
         if experiment is not None and experiment.shares:
             return experiment.variants
-        console.print("note: the time is estimated from FLOPs; `run` measures it first", highlight=False)
+        say("note: the time is estimated from FLOPs; `run` measures it first", console)
     costs = {
         v.label: flops_per_epoch(
             v.spec, v.spec.training.image_size or sizes[v.label].image_size, sizes[v.label].train
@@ -144,7 +145,7 @@ def _shared(
     }
     reference = design.reference_label(study)
     shared, shares = apply_budget(variants, reference, costs)
-    console.print(f"note: {budget_note(study.budget, reference, shares)}", highlight=False, markup=False)
+    say(f"note: {budget_note(study.budget, reference, shares)}", console)
     return shared
 
 
@@ -155,9 +156,7 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
         return known
     # A named source is read: whatever is wrong with it is said now, not at hour zero.
     with preparation(console) as progress:
-        data = prepare(
-            dataset, progress=progress, notice=lambda text: console.print(f"note: {text}", markup=False)
-        )
+        data = prepare(dataset, progress=progress, notice=lambda text: say(f"note: {text}", console))
     held_out = len(data.validation) + len(data.test)
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 

@@ -14,12 +14,13 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from cmae_ablate.cli.catalogue import OptionRow, option_rows
-from cmae_ablate.cli.shared import StudyOptions, console, ended
+from cmae_ablate.cli.shared import StudyOptions, ended
 from cmae_ablate.errors import DivergedError, Interrupted, NoRoomError, StorageError, UserError, suggest
 from cmae_ablate.report.trials import LABELS
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, read_notes
 from cmae_ablate.study.finding import ENDINGS
+from cmae_ablate.terminal import open_console
 
 CSVS = ("trials", "effects", "controls")
 ANSWER = "answer.json"
@@ -154,7 +155,7 @@ def _run(options: Options) -> int:
     from cmae_ablate.runner.run import run_study
 
     try:
-        return run_study(options, console())
+        return run_study(options, open_console())
     except SystemExit as error:
         raise ended(error) from error
     except (DivergedError, NoRoomError, StorageError) as error:

@@ -13,6 +13,7 @@ import pandas as pd
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.wording import Metric, listing
+from cmae_ablate.text import is_formula
 
 LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device")
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
@@ -193,6 +194,7 @@ def _typed(
         elif name == "seed":
             columns[name] = pd.Series([_seed(path, line, field) for line, field in fields], dtype="int64")
         elif name in text:
+            _refuse_formulas(path, name, fields)
             columns[name] = pd.Series([field for _, field in fields], dtype="object")
         elif name in numeric or Metric.named(name).is_accuracy:
             columns[name] = pd.Series(
@@ -204,6 +206,16 @@ def _typed(
         _refuse_twice(path, rows, columns["variant"], columns["seed"])
         _refuse_fractions(path, [line for line, _ in rows], columns)
     return pd.DataFrame(columns, columns=header)
+
+
+def _refuse_formulas(path: Path, column: str, fields: Iterable[tuple[int, str]]) -> None:
+    """Refuse labels that a spreadsheet would compute: tables written from this file would hold them, too."""
+    for line, field in fields:
+        if is_formula(field):
+            raise UserError(
+                f"{path}:{line}: a spreadsheet would compute the {column} '{field[:40]}'; begin it with a "
+                "letter"
+            )
 
 
 def _refuse_twice(

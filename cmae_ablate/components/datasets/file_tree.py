@@ -20,8 +20,8 @@ from threading import Lock
 from typing import Protocol
 
 from cmae_ablate.components.datasets.tool_files import tool_reason
-from cmae_ablate.data.account import readable
 from cmae_ablate.errors import UserError
+from cmae_ablate.text import readable
 
 READ_ERRORS = (
     *(OSError, LookupError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),
