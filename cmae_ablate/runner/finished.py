@@ -172,8 +172,8 @@ def whole_picture(path: Path, warn: Warn) -> bool:
 
 
 def _weights_of(path: Path) -> str:
-    if not path.exists():
-        raise DamagedError(path, "missing")
+    if not path.is_file():
+        raise DamagedError(path, "missing, or no file")
     try:
         return weights_sha256(load_file(path))
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:

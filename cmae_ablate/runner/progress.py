@@ -23,11 +23,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cmae_ablate.files import read_regular
 from cmae_ablate.terminal import PlainColumn, say
 from cmae_ablate.text import readable
 
 NOTES = "progress"
 """Below a study's folder, where its workers leave their notes."""
+NOTE_BYTES = 2**20
 WRITE_SECONDS = 0.5
 SHOW_SECONDS = 0.5
 
@@ -90,8 +92,8 @@ def read_notes(folder: Path) -> list[CellNote]:
     notes = []
     for path in sorted(folder.glob("*.json")):
         try:
-            notes.append(CellNote(**json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError):
+            notes.append(CellNote(**json.loads(read_regular(path, NOTE_BYTES))))
+        except (OSError, ValueError, TypeError, RecursionError):
             continue  # being replaced this moment: the next look will see it
     return notes
 
