@@ -2,9 +2,18 @@
 
 from difflib import get_close_matches
 
+from cmae_ablate.text import readable
+
 
 class UserError(Exception):
-    """A mistake that the user can fix: place, value and remedy in one message, exit status 2."""
+    """A mistake that the user can fix: place, value and remedy in one line, exit status 2.
+
+    Args:
+        message: What stands in it may come from a stranger's file; control characters become escapes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(readable(message))
 
 
 class DivergedError(RuntimeError):

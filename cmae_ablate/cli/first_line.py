@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from cmae_ablate.terminal import open_console, say
 
 WORDS = {
     "run": "checking the study",
@@ -47,11 +48,8 @@ def announced(command: Callable[..., None] | None, name: str) -> Callable[..., N
     def called(*arguments: object, **options: object) -> None:
         is_data = name in PRINTS_DATA or bool(options.get("as_json"))
         is_data |= name == "studies" and options.get("name") is not None  # a file, to be redirected
-        print(
-            f"{' '.join([name, *_subjects(options)])}: {WORDS.get(name, 'at work')} ...",
-            file=sys.stderr if is_data else sys.stdout,
-            flush=True,
-        )
+        title = " ".join([name, *_subjects(options)])
+        say(f"{title}: {WORDS.get(name, 'at work')} ...", open_console(stderr=is_data))
         command(*arguments, **options)
 
     return called

@@ -25,6 +25,7 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search import Search
 from cmae_ablate.study.search_space import for_tuning
 from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.terminal import say
 from cmae_ablate.training.flops import Cost
 
 
@@ -100,7 +101,7 @@ def plan_study(options: Options, console: Console) -> StudyPlan:
     study = options.load()
     variants = design.variants(study)
     device = device_type(options.device)
-    kept = Kept.of_this_code(lambda text: console.print(f"note: {text}", highlight=False, markup=False))
+    kept = Kept.of_this_code(lambda text: say(f"note: {text}", console))
     sizes = {variant.label: _size(variant.spec, console) for variant in variants}
     for variant in variants:
         check_batch(study, variant, sizes[variant.label].train)
@@ -136,7 +137,7 @@ def _shared(
         experiment = options.begin(study, console) if measured else None
         if experiment is not None and experiment.shares:
             return experiment.variants
-        console.print("note: the time is estimated from FLOPs; `run` measures it first", highlight=False)
+        say("note: the time is estimated from FLOPs; `run` measures it first", console)
     costs = {
         v.label: _workload(v, sizes[v.label], kept).cost.flops_image * sizes[v.label].train
         for v in variants
@@ -144,7 +145,7 @@ def _shared(
     }
     reference = design.reference_label(study)
     shared, shares = apply_budget(variants, reference, costs)
-    console.print(f"note: {budget_note(study.budget, reference, shares)}", highlight=False, markup=False)
+    say(f"note: {budget_note(study.budget, reference, shares)}", console)
     return shared
 
 
@@ -155,9 +156,7 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
         return known
     # A named source is read: whatever is wrong with it is said now, not at hour zero.
     with preparation(console) as progress:
-        data = prepare(
-            dataset, progress=progress, notice=lambda text: console.print(f"note: {text}", markup=False)
-        )
+        data = prepare(dataset, progress=progress, notice=lambda text: say(f"note: {text}", console))
     held_out = len(data.validation) + len(data.test)
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 

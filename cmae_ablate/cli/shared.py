@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
-from rich.console import Console
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.study.finding import find_study, study_names
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
-
-LOG_COLUMNS = 160
 
 
 def complete_study(incomplete: str) -> list[str]:
@@ -185,13 +180,3 @@ def require_device(device: str) -> None:
         from cmae_ablate.runtime import pick_device
 
         pick_device(device)
-
-
-def console() -> Console:
-    """The standard output; a log file has no width of its own, and 80 columns would fold every table."""
-    return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)
-
-
-def print_json(value: object) -> None:
-    """Print a value as JSON, and nothing else, to the standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False))

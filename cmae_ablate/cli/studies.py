@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from cmae_ablate.cli.shared import (
     AsJson,
     StudyFile,
     StudyOptions,
     complete_study,
-    console,
-    print_json,
     require_device,
     with_study_options,
 )
 from cmae_ablate.errors import UserError
+from cmae_ablate.terminal import open_console, say_json
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
@@ -54,9 +52,9 @@ def run(
     from cmae_ablate.runner.run import repeat_cell, run_study
 
     if cell:
-        raise typer.Exit(repeat_cell(options, cell, console()))
+        raise typer.Exit(repeat_cell(options, cell, open_console()))
     with _workers_at_hand(options) if fresh else nullcontext():
-        raise typer.Exit(run_study(options, console(), imported or ()))
+        raise typer.Exit(run_study(options, open_console(), imported or ()))
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
@@ -91,11 +89,11 @@ def plan(study: StudyFile, shared: StudyOptions, as_json: AsJson = False) -> Non
     if as_json:
         from cmae_ablate.cli.as_json import plan_record
 
-        print_json(plan_record(options, Console(stderr=True)))
+        say_json(plan_record(options, open_console(stderr=True)))
         return
     from cmae_ablate.cli.plan import show_plan
 
-    show_plan(options, console())
+    show_plan(options, open_console())
 
 
 @app.command()
@@ -112,7 +110,7 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
 
     flag = StopFlag()
     with catching_signals(flag):
-        raise typer.Exit(work(options, console(), flag))
+        raise typer.Exit(work(options, open_console(), flag))
 
 
 @app.command()
@@ -132,12 +130,12 @@ def status(
     if as_json:
         from cmae_ablate.cli.as_json import status_record
 
-        print_json(status_record(options, Console(stderr=True)))
+        say_json(status_record(options, open_console(stderr=True)))
         return
     from cmae_ablate.cli.status import show_status, watch_status
 
     try:
-        (watch_status if watch else show_status)(options, console())
+        (watch_status if watch else show_status)(options, open_console())
     except KeyboardInterrupt:
         raise typer.Exit(130) from None  # nothing was interrupted but the looking
 
@@ -167,7 +165,7 @@ def report(
     from cmae_ablate.runner.reporting import report_across, report_again, report_csv
 
     if trials is not None:
-        raise typer.Exit(report_csv(options[0], trials, console()))
+        raise typer.Exit(report_csv(options[0], trials, open_console()))
     if len(options) > 1:
-        raise typer.Exit(report_across(options, console()))
-    raise typer.Exit(report_again(options[0], console()))
+        raise typer.Exit(report_across(options, open_console()))
+    raise typer.Exit(report_again(options[0], open_console()))

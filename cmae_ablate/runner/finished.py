@@ -181,8 +181,8 @@ def _weights_of(path: Path) -> str:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not path.exists():
-        raise DamagedError(path, "missing")
+    if not path.is_file():
+        raise DamagedError(path, "missing, or no file")
     try:
         return weights_sha256(load_file(path))
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:

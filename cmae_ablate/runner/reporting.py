@@ -26,6 +26,7 @@ from cmae_ablate.runner.tuning import frozen, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
+from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Status
 
@@ -115,16 +116,16 @@ def report_again(options: Options, console: Console) -> int:
         return _say_nothing_ran(study, options, console)
     begun = options.begin(study, console)
     if others := of_other_options(begun, options):
-        console.print(f"note: {others}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {others}", console)
     experiment = settled(begun)
     statuses, controls = open_queue(experiment).status(), open_queue(controls_of(experiment)).status()
     if not any(status.state == "COMPLETE" for status in statuses):
         say_failures(statuses, console)
         return _say_nothing_ran(study, options, console)
     for text in settle_folder(begun, options):
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     files = report_study(experiment, statuses, controls, options)
-    say(files, study.question, experiment.folder, console)
+    say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)
 
 
@@ -142,7 +143,7 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     controls, notes = read_controls_beside(trials, table, description)
     extras = ReportExtras(notes=notes)
     files = write_report(description, table, controls, options.out, artifacts=extras)
-    say(files, study.question, options.out, console)
+    say_report(files, study.question, options.out, console)
     return 0
 
 
@@ -163,7 +164,7 @@ def report_across(studies: Sequence[Options], console: Console) -> int:
     parts = [_part(options, console) for options in studies]
     folder = studies[0].out / SUMMARY
     files = combine(parts, folder)
-    say(files, "Which change earns its cost, and where?", folder, console)
+    say_report(files, "Which change earns its cost, and where?", folder, console)
     return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
 
 
@@ -219,12 +220,7 @@ def _any_complete(trials: pd.DataFrame) -> bool:
 
 
 def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
-    console.print(
-        f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}", console)
     return 1
 
 
@@ -280,16 +276,14 @@ def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
         run.finish("FINISHED")
 
 
-def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
+def say_report(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     show_table(files.table, question, console)
     verdict, *lines = files.answer.split("\n")
-    console.print(verdict, highlight=False, markup=False, style="bold")
+    say(verdict, console, style="bold")
     for text in (*lines, *(f"note: {note}" for note in files.notes)):
-        console.print(text, highlight=False, markup=False)
-    console.print(
-        f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True
-    )
+        say(text, console)
+    say(f"tables and figures: {folder / 'index.html'}", console)
 
 
 def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
@@ -301,10 +295,5 @@ def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
     open_cells = [status for status in statuses if not status.is_done]
     for status in open_cells:
         why = f": {status.reason}; log: {status.log}" if status.reason else ""
-        console.print(
-            f"{status.state.lower()}: {status.cell.variant}, seed {status.cell.seed}{why}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{status.state.lower()}: {status.cell.variant}, seed {status.cell.seed}{why}", console)
     return 1 if open_cells else 0

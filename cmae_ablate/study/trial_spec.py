@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_regular
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, brief
 from cmae_ablate.study.settings import Path as KeyPath
 
@@ -303,6 +304,7 @@ def _identity(choice: Choice) -> Tree:
 
 def _file_digest(path: Path) -> str:
     try:
+        check_regular(path, MAX_WEIGHTS)
         state = path.stat()
         return _content_digest(path, state.st_size, state.st_mtime_ns)
     except OSError as error:
@@ -311,7 +313,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from cmae_ablate.checkpoint import write_atomically
@@ -17,6 +16,7 @@ from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkp
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner import cell
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.terminal import Column, say, say_table
 from cmae_ablate.training.collapse import collapse_warning
 
 SETTABLE = (("dataset",), ("evaluations",), ("training", "threads"), ("training", "precision"))
@@ -60,12 +60,12 @@ def evaluate_checkpoint(
     _show(found, f"{data.name}, digest {data.digest[:12]}", console)
     warning = collapse_warning(encoder, data, data.validation, where)
     if warning:
-        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+        say(f"warning: {warning}", console)
     metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
     if out is not None:
         record = _record(checkpoint, data.name, data.digest, found, metrics)
         write_atomically(out, json.dumps({**record, "warning": warning}, indent=1).encode())
-        console.print(f"written: {out}", highlight=False, markup=False, soft_wrap=True)
+        say(f"written: {out}", console)
     return metrics
 
 
@@ -90,12 +90,11 @@ def _record(
 
 
 def _show(found: Mapping[str, Mapping[str, Any]], data: str, console: Console) -> None:
-    table = Table(title=data, title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    rows = [
+        (f"{label}.{name}", f"{value:#.4g}")
+        for label, result in found.items()
+        for name, value in result["metrics"].items()
+    ]
+    say_table(("metric", Column("value", is_number=True)), rows, console, title=data)
     for label, result in found.items():
-        for name, value in result["metrics"].items():
-            table.add_row(f"{label}.{name}", f"{value:#.4g}")
-    console.print(table, highlight=False)
-    for label, result in found.items():
-        console.print(f"{label}: {result['protocol']}", highlight=False, markup=False, soft_wrap=True)
+        say(f"{label}: {result['protocol']}", console)
