@@ -22,6 +22,7 @@ from cmae_ablate.runner.artifacts import artifacts
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.tuning import frozen, tuning_of
@@ -195,7 +196,7 @@ def _part(options: Options, console: Console) -> StudyPart:
         trials,
         results.dataset_of(variants),
         results.setting_of(variants),
-        results.roles_of(variants, description.reference),
+        roles_of(variants, description.reference, trials),
         controls,
     )
 

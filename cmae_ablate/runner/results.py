@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,7 +19,6 @@ from cmae_ablate.study.controls import CONTROL, OWNER
 from cmae_ablate.study.design import RAW_PIXELS, Variant
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
-from cmae_ablate.study.trial_spec import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -159,15 +157,7 @@ def _controlled(variants: Sequence[Variant]) -> dict[str, str]:
 
 def dataset_of(variants: Sequence[Variant]) -> str:
     """What the variants are trained on, in a word or two: `scenes`, `folder flowers`."""
-    found = []
-    for variant in variants:
-        choice = variant.spec["dataset"]
-        source = choice.options.get("source")
-        # Official data sets are known by name; what a folder holds only its own name can say.
-        found.append(
-            f"folder {Path(str(source)).name}" if choice.name == "folder" and source else choice.name
-        )
-    return ", ".join(dict.fromkeys(found))
+    return ", ".join(dict.fromkeys(variant.spec["dataset"].title for variant in variants))
 
 
 def setting_of(variants: Sequence[Variant]) -> str:
@@ -179,30 +169,6 @@ def setting_of(variants: Sequence[Variant]) -> str:
         f"backbone {spec['backbone'].name} ({backbone}); {', '.join(epochs)} epochs at batch "
         f"{spec.training.batch_size}"
     )
-
-
-def roles_of(variants: Sequence[Variant], reference: str) -> dict[str, str]:
-    """Which variants are the paper's MAE and CMAE; empty where not both are there.
-
-    MAE is a reference without any further objective, view or augmentation and with the plain crop; CMAE has
-    the contrastive and the position objective, ContrastiveCrop, and a decoder shallower than the reference's.
-    """
-    base = next((v for v in variants if v.label == reference and _is_mae(v.spec)), None)
-    if base is None:
-        return {}
-    found = [v.label for v in variants if _is_cmae(v.spec, base.spec)]
-    return {reference: "MAE", found[0]: "CMAE"} if len(found) == 1 else {}
-
-
-def _is_mae(spec: TrialSpec) -> bool:
-    one_weak_view = spec.training.num_views == 1 and not spec["augmentation"].options.get("strong_views")
-    return not spec.objectives and spec["crop"].name == "random_resized" and one_weak_view
-
-
-def _is_cmae(spec: TrialSpec, mae: TrialSpec) -> bool:
-    depth, of_mae = (each["decoder"].options.get("depth", 0) for each in (spec, mae))
-    has_tasks = {"contrastive", "position"} <= set(spec.objectives)
-    return has_tasks and spec["crop"].name == "contrastive" and depth < of_mae
 
 
 def protocols(trials: StudyTrials) -> dict[str, str]:
