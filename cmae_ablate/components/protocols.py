@@ -260,6 +260,17 @@ class Augmentation(Protocol):
         ...
 
 
+@runtime_checkable
+class StrengthensViews(Protocol):
+    """An augmentation that changes some views more than MAE changes its only one.
+
+    Attributes:
+        strong_views: Which, counted from 0.
+    """
+
+    strong_views: frozenset[int]
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One of the settings that an evaluation may be read at.

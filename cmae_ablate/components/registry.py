@@ -83,6 +83,7 @@ class ComponentSpec(Generic[T]):
         epochs: The option that says for how many epochs an evaluation trains.
         warmup: The option that says how many epochs pass before an evaluation's or a crop's schedule begins.
         normalization: The option that says which mean and deviation a backbone's weights expect.
+        place: The option that says what a data set's images are, where its name does not.
     """
 
     slot: str
@@ -94,9 +95,10 @@ class ComponentSpec(Generic[T]):
     epochs: str | None = None
     warmup: str | None = None
     normalization: str | None = None
+    place: str | None = None
 
     def __post_init__(self) -> None:
-        roles = (*self.files, self.epochs, self.warmup, self.normalization)
+        roles = (*self.files, self.epochs, self.warmup, self.normalization, self.place)
         for role in filter(None, roles):
             if role not in self.options.model_fields:
                 raise UserError(
@@ -158,6 +160,7 @@ class Registry(Generic[T]):
         epochs: str | None = None,
         warmup: str | None = None,
         normalization: str | None = None,
+        place: str | None = None,
     ) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
 
@@ -173,6 +176,8 @@ class Registry(Generic[T]):
                 it does not fit the training's epochs (the evaluation's own), and shared out by a budget.
             normalization: Of a backbone: the option that says which mean and deviation its weights expect,
                 `imagenet` or `data`; without any it is the data's.
+            place: Of a data set that may hold any images: the option that is the path of their folder, whose
+                name then says what they are.
 
         Raises:
             UserError: The slot already has a component of that name, or the component no such option.
@@ -184,7 +189,7 @@ class Registry(Generic[T]):
                 self._check_same(name, present.factory, factory)
             options = options_model(name, option_fields(factory))
             self._components[name] = ComponentSpec(
-                self.slot, name, version, factory, options, files, epochs, warmup, normalization
+                self.slot, name, version, factory, options, files, epochs, warmup, normalization, place
             )
             return factory
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,17 +84,20 @@ def is_candidate(column: str) -> bool:
     return MARK in column and "." in column.partition(MARK)[0]
 
 
-def candidate_metrics(label: str, candidates: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+Numbers: TypeAlias = "Mapping[str, float]"
+
+
+def candidate_metrics(label: str, candidates: Iterable[tuple[Numbers, Numbers]]) -> dict[str, float]:
     """The numbers of an evaluation's candidates by column.
 
     Args:
         label: The evaluation's label.
-        candidates: Each with `settings` and `metrics`, strongest regularisation first.
+        candidates: The settings and the metrics of each, strongest regularisation first.
     """
     return {
-        f"{label}.{name}{MARK}{key_of(candidate['settings'])}": value
-        for candidate in candidates
-        for name, value in candidate["metrics"].items()
+        f"{label}.{name}{MARK}{key_of(settings)}": value
+        for settings, metrics in candidates
+        for name, value in metrics.items()
     }
 
 

@@ -85,6 +85,12 @@ class Choice:
         return registry[self.name]
 
     @property
+    def title(self) -> str:
+        """Its name; of a data set that may hold any images also their folder's: `folder flowers`."""
+        place = self._role(self.component.place)
+        return f"{self.name} {Path(place).name}" if place else self.name
+
+    @property
     def control_of(self) -> str | None:
         """Of an evaluation: the name of the one whose control it is; None where it measures a pretraining."""
         return self.component.facts.control_of

@@ -44,6 +44,7 @@ SIZE = ExpectedSize(TRAIN, HELD_OUT, 4, 32, "made up")
 OUTSIDE = ("components", "study/trial_spec.py")
 """Where options may be looked up: in components, and where roles that components declare are read."""
 ROLES = {"epochs", "warmup_epochs", "interval", "augmented", "heatmap", "norm", "threshold", "normalization"}
+ROLES |= {"source", "strong_views", "depth"}
 
 
 class Lookout:
