@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
@@ -33,6 +36,20 @@ class Runtime:
     precision: Precision = "fp32"
     compile: bool = False
     ranks: Ranks = field(default_factory=Ranks, compare=False)
+
+    def compiled(self, module: nn.Module) -> nn.Module:
+        """The module, compiled where the runtime says so.
+
+        torch compiles a function for eight modules and then silently leaves the ninth plain: what it
+        compiled for the trials before is forgotten here, and more than eight graphs of one are an error.
+        """
+        if not self.compile:
+            return module
+        import torch._dynamo  # takes a second
+
+        torch.compiler.reset()
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
+        return cast("nn.Module", torch.compile(module, dynamic=False))
 
     def autocast(self) -> AbstractContextManager[object]:
         """Autocast to bf16 where the precision says so; parameters and losses stay fp32."""
@@ -70,6 +87,19 @@ def set_precision(runtime: Runtime) -> None:
         torch.backends.cudnn.allow_tf32 = runtime.precision == "tf32"
 
 
+def gpu_names() -> list[str]:
+    """What `CUDA_VISIBLE_DEVICES` must be for a child to have each GPU of this process alone.
+
+    A scheduler's list holds numbers, UUIDs or MIG names: CUDA counts within it, up to the first that is not
+    there.
+    """
+    count = torch.cuda.device_count()
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return [str(index) for index in range(count)]
+    return [name.strip() for name in listed.split(",")][:count]
+
+
 def worker_count(device: torch.device, threads: int) -> int:
     """How many cells a machine trains side by side: one a GPU, or as many as its cores bear."""
     if device.type == "cuda":
@@ -95,7 +125,8 @@ def seeded(seed: int, *name: object) -> Iterator[None]:
 
     For code that knows only the global generator: initialisation of modules, dropout, drop path.
     """
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    # Asking a GPU that nothing was computed on yet would open it, in processes that plan or start others.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(stream_seed(seed, *name))
         yield

@@ -12,7 +12,7 @@ from cmae_ablate import __version__
 from cmae_ablate.cli import about, cache, datasets, studies
 from cmae_ablate.cli.shared import keeping_the_exit_status
 from cmae_ablate.cli.weights import commands
-from cmae_ablate.errors import DivergedError, NoRoomError, StorageError, UserError
+from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError
 from cmae_ablate.files import is_full
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ def main() -> None:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except (DivergedError, NoRoomError, StorageError) as error:
+    except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
         print(error, file=sys.stderr)
         sys.exit(1)
     except OSError as error:

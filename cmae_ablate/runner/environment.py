@@ -33,9 +33,19 @@ def describe_environment() -> dict[str, str]:
         except PackageNotFoundError:
             known[package] = "not installed as a package"
     known["processor"] = f"{processor()}, {os.cpu_count()} cores"
-    known["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    known["device"] = _gpus() if torch.cuda.is_available() else "cpu"
     known["git"] = git_state()
     return known
+
+
+def _gpus() -> str:
+    """Told by the driver's own program: torch would open a GPU that this process does not compute on."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return "cuda"
+    return ", ".join(dict.fromkeys(line.strip() for line in told.splitlines()))
 
 
 def git_state() -> str:

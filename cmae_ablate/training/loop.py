@@ -134,8 +134,7 @@ class _Training:
         self.crop = self.batches.crop
         self.whole = WholeImages(data, data.train, size, runtime.device)
         self.optimizer = adamw(self.model, spec.training, runtime.device)
-        forward = torch.compile(self.model, dynamic=False) if runtime.compile else self.model
-        self.forward = self.ranks.replicate(cast("torch.nn.Module", forward))
+        self.forward = self.ranks.replicate(runtime.compiled(self.model))
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
         self.meter = Meter(self.ranks)
