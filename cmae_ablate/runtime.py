@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import UserError
 
 if TYPE_CHECKING:
     import torch  # imported where it is used: who only reads a study's state must not wait for it
+    from torch import nn
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
@@ -41,6 +42,21 @@ class Runtime:
     precision: Precision = "fp32"
     compile: bool = False
     ranks: Ranks = field(default_factory=Ranks, compare=False)
+
+    def compiled(self, module: nn.Module) -> nn.Module:
+        """The module, compiled where the runtime says so.
+
+        torch compiles a function for eight modules and then silently leaves the ninth plain: what it
+        compiled for the trials before is forgotten here, and more than eight graphs of one are an error.
+        """
+        if not self.compile:
+            return module
+        import torch
+        import torch._dynamo  # takes a second
+
+        torch.compiler.reset()
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
+        return cast("nn.Module", torch.compile(module, dynamic=False))
 
     def autocast(self) -> AbstractContextManager[object]:
         """Autocast to bf16 where the precision says so; parameters and losses stay fp32."""
@@ -107,6 +123,21 @@ def device_type(wish: str) -> str:
     return "cpu" if wish == "cpu" or (wish == "auto" and not may_have_gpu()) else pick_device(wish).type
 
 
+def gpu_names() -> list[str]:
+    """What `CUDA_VISIBLE_DEVICES` must be for a child to have each GPU of this process alone.
+
+    A scheduler's list holds numbers, UUIDs or MIG names: CUDA counts within it, up to the first that is not
+    there.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return [str(index) for index in range(count)]
+    return [name.strip() for name in listed.split(",")][:count]
+
+
 def worker_count(device: torch.device, threads: int) -> int:
     """How many cells a machine trains side by side: one a GPU, or as many as its cores bear."""
     if device.type == "cuda":
@@ -143,7 +174,8 @@ def seeded(seed: int, *name: object) -> Iterator[None]:
     """
     import torch
 
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    # Asking a GPU that nothing was computed on yet would open it, in processes that plan or start others.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(stream_seed(seed, *name))
         yield

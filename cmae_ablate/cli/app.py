@@ -13,7 +13,7 @@ from cmae_ablate.cli import about, cache, datasets, studies
 from cmae_ablate.cli.first_line import announced
 from cmae_ablate.cli.shared import keeping_the_exit_status
 from cmae_ablate.cli.weights import commands
-from cmae_ablate.errors import DivergedError, NoRoomError, StorageError, UserError
+from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError
 from cmae_ablate.files import is_full
 from cmae_ablate.terminal import complain, lasting_output, open_console, say
 
@@ -67,7 +67,7 @@ def _status() -> int | str | None:
     except UserError as error:
         complain(str(error))
         return 2
-    except (DivergedError, NoRoomError, StorageError) as error:
+    except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
         complain(str(error))
         return 1
     except OSError as error:

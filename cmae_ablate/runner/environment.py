@@ -7,7 +7,7 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
-from cmae_ablate.runner.hardware import processor_model
+from cmae_ablate.runner.hardware import gpu_titles, processor_model
 from cmae_ablate.runtime import may_have_gpu
 
 PACKAGES = (
@@ -38,12 +38,12 @@ def describe_environment() -> dict[str, str]:
 
 
 def _gpu() -> str:
-    """Its name; empty where torch has none to compute on."""
+    """The names of those that torch can compute on; empty where there are none."""
     if not may_have_gpu():
         return ""
     import torch
 
-    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else ""
+    return gpu_titles() if torch.cuda.is_available() else ""
 
 
 def git_state() -> str:

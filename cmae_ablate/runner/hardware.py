@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,16 @@ def device_name(device: torch.device, count: int = 1) -> str:
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu: {processor()}"
     return name if count == 1 else f"{count} x {name}"
+
+
+def gpu_titles() -> str:
+    """Told by the driver's own program: torch would open a GPU that this process does not compute on."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return "cuda"
+    return ", ".join(dict.fromkeys(line.strip() for line in told.splitlines()))
 
 
 @cache

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from cmae_ablate.runner.hardware import processor_model
+from cmae_ablate.runner.hardware import gpu_titles, processor_model
 from cmae_ablate.runner.hours import Speed, Workload, kinds_to_time, spread
 from cmae_ablate.runner.kept import Kept
 
@@ -33,13 +33,7 @@ class Machine:
 
     def identity(self) -> list[Any]:
         """What names its timings: device, processor and cores."""
-        if self.device == "cuda":
-            from cmae_ablate.runner.hardware import device_name
-            from cmae_ablate.runtime import pick_device
-
-            name = device_name(pick_device("cuda"))
-        else:
-            name = processor_model()
+        name = gpu_titles() if self.device == "cuda" else processor_model()
         return [name, len(os.sched_getaffinity(0)), self.threads, self.workers]
 
 
