@@ -103,8 +103,8 @@ class AttentiveProbe:
         data, features = context.data, context.features
         batch_size = even_batch_size(self.batch_size, len(data.train))
         standardise = token_standardiser(features).to(context.runtime.device)
-        probes = ProbeGrid(self._starts(context), len(self.settings)).to(context.runtime.device)
-        self._train(probes, standardise, context, batch_size)
+        probes = ProbeGrid(self.starts(context), len(self.settings)).to(context.runtime.device)
+        self.fit(probes, standardise, context, batch_size)
         predictions = {
             split: predict(probes, features.token_batches(split), standardise)
             for split in ("validation", "test")
@@ -124,7 +124,7 @@ class AttentiveProbe:
         ]
         return own_best(candidates, self._protocol(batch_size))
 
-    def _starts(self, context: EvaluationContext) -> list[Queries]:
+    def starts(self, context: EvaluationContext) -> list[Queries]:
         """The initial values of each fit."""
         starts = []
         for fit in range(self.num_fits):
@@ -133,9 +133,15 @@ class AttentiveProbe:
                 starts.append(Queries(width, self.num_queries, context.data.num_classes))
         return starts
 
-    def _train(
+    def fit(
         self, probes: ProbeGrid, standardise: Standardiser, context: EvaluationContext, batch_size: int
     ) -> None:
+        """Train every fit of every candidate on `train`; from where a kept state of the context was.
+
+        Raises:
+            Interrupted: The context asked to stop.
+            DivergedError: No candidate's loss is finite.
+        """
         device = context.runtime.device
         labels = torch.from_numpy(context.data.train.labels)
         steps = len(labels) // batch_size
