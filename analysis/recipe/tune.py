@@ -2,10 +2,10 @@
 
 Run:   OMP_NUM_THREADS=1 python analysis/recipe/tune.py            (the recipe, eight epochs; resumes)
        OMP_NUM_THREADS=1 python analysis/recipe/tune.py hour       (decoder and batch at the length of `hour`)
-Trains MAE, the reference of studies/cmae_vs_mae.yaml, under every setting, and once more with a quarter of the
-epochs: the positive control that a study must tell apart. Each finished cell becomes a row of `validation.csv` at
-once (`hour_validation.csv`); `sensitivity.csv` (`hour_sensitivity.csv`) is made of those. `--train-only`
-evaluates nothing yet.
+Trains MAE, the reference of studies/cmae_vs_mae.yaml, under every setting, and once more with a quarter of
+the epochs: the positive control that a study must tell apart. Each finished cell becomes a row of
+`validation.csv` at once (`hour_validation.csv`); `sensitivity.csv` (`hour_sensitivity.csv`) is made of
+those. `--train-only` evaluates nothing yet.
 """
 
 from __future__ import annotations
