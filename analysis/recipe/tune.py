@@ -85,7 +85,7 @@ SWEEPS = {
             "base": HOUR,
             "decoder depth 2": (*HOUR, "decoder.depth=2"),
             "batch 64": (*HOUR, "training.batch_size=64"),
-            "plain pixels": (*HOUR, "target.normalize=false"),
+            "narrow decoder": (*HOUR, "decoder.narrowing=4"),
         },
         "hour_",
     ),
