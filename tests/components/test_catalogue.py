@@ -69,7 +69,7 @@ def test_options_are_filled_in_and_refused_as_by_the_component_itself(kept: Cata
     known = read(kept)["crop", "random_resized"]
     assert known.validate({"scale": [0.5, 1.0]}) == {"scale": [0.5, 1.0], "ratio": [0.75, 4 / 3]}
     for wrong in ({"scale": [1.0, 0.5]}, {"scale": "wide"}, {"sclae": [0.5, 1.0]}, {"scale": [0.5]}):
-        with pytest.raises(ValueError, match="scale|sclae"):
+        with pytest.raises(ValueError, match=r"scale|sclae"):
             known.validate(wrong)
 
 
