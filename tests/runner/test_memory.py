@@ -55,9 +55,9 @@ def took(work: Callable[[], object]) -> int:
 
 def held(mebibytes: int) -> None:
     """Hold so much for a moment: mapped by ourselves, as an allocator may hand out what is resident."""
-    mapped = mmap.mmap(-1, mebibytes * 2**20)
-    mapped.write(b"\1" * len(mapped))
-    mapped.close()
+    with mmap.mmap(-1, mebibytes * 2**20) as mapped:
+        for start in range(0, len(mapped), mmap.PAGESIZE):
+            mapped[start] = 1
 
 
 def test_what_a_piece_of_work_held_for_a_moment_is_its_peak() -> None:
