@@ -20,8 +20,8 @@ from cmae_ablate.runtime import Runtime
 from cmae_ablate.tokens import PatchMask
 
 
-class Encoder(Protocol):
-    """A vision transformer. Built from `(image_size: int)`; an `nn.Module`."""
+class Encoder(nn.Module):
+    """A vision transformer. Built from `(image_size: int)`."""
 
     embed_dim: int
     patch_size: int
@@ -48,11 +48,11 @@ class Encoder(Protocol):
         Returns:
             Class token, then visible tokens in the order of `mask.ids_keep`, (B, 1 + V, D).
         """
-        ...
+        raise NotImplementedError
 
     def class_attention(self, images: Tensor) -> Tensor:
         """How much the class token attends to each patch in the last block, mean over heads, (B, N)."""
-        ...
+        raise NotImplementedError
 
     def fresh(self) -> Encoder:
         """An encoder of the same architecture as it is before any training, whatever weights this one has.
@@ -60,10 +60,7 @@ class Encoder(Protocol):
         What controls need of an encoder whose weights come from elsewhere. Draws from torch's global
         generator; no part is shared with this encoder.
         """
-        ...
-
-    def parameters(self) -> Iterable[nn.Parameter]: ...
-    def state_dict(self) -> dict[str, Tensor]: ...
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -138,8 +135,8 @@ class Target(Protocol):
         ...
 
 
-class Objective(Protocol):
-    """A further task for the encoder. Built from `(encoder: Encoder)`; an `nn.Module`.
+class Objective(nn.Module):
+    """A further task for the encoder. Built from `(encoder: Encoder)`.
 
     The encoder given to the constructor serves for its sizes, or to copy; it must not be kept as a submodule.
 
@@ -151,17 +148,16 @@ class Objective(Protocol):
     num_views: int
     weight: float
 
-    def __call__(self, views: Sequence[View], encoder: Encoder, rng: torch.Generator) -> Term:
+    def forward(self, views: Sequence[View], encoder: Encoder, rng: torch.Generator) -> Term:
         """The unweighted loss on at least `num_views` views. `rng` is a CPU generator of the step's own.
 
         With several ranks the views are this rank's part of the batch and the loss is averaged over ranks:
         draw by `ranks.rand`, and look at other images through `components.objectives.gather`.
         """
-        ...
+        raise NotImplementedError
 
     def after_step(self, encoder: Encoder, progress: float) -> None:
         """Called after each optimiser step, for moving averages; `progress` in [0, 1] of the training."""
-        ...
 
 
 @runtime_checkable
@@ -186,7 +182,8 @@ class CropStrategy(Protocol):
     """Where to crop each training image. Built from `(num_images: int, true_boxes: Tensor)`.
 
     `true_boxes` (n, 4) are top, left, bottom, right in [0, 1], NaN where unknown. Only
-    `ground_truth_box` may crop by them; others may only measure against them.
+    `ground_truth_box` may crop by them; others may only measure against them. Who inherits from it
+    and learns nothing writes `sample` alone.
     """
 
     def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
@@ -199,15 +196,14 @@ class CropStrategy(Protocol):
 
     def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> Refresh | None:
         """Called before each epoch (from 0); None where nothing was looked at."""
-        ...
+        return None
 
     def state_dict(self) -> dict[str, Tensor]:
         """What a checkpoint must keep."""
-        ...
+        return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
-        ...
 
 
 @runtime_checkable

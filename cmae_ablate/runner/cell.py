@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -186,9 +184,8 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
     image_size = image_size_of(spec, cell_context.data)
     if spec.is_pretrained:
         done = Pretrained(assemble(spec, image_size), 0.0, [])
-        encoder = cast("torch.nn.Module", done.model.encoder)
         # What its pretraining cost, nobody said: the table leaves it open.
-        metrics = {"params.encoder": float(count_parameters(encoder))}
+        metrics = {"params.encoder": float(count_parameters(done.model.encoder))}
     else:
         watch_memory(cell_context.runtime.device)
         done = pretrain(spec, cell_context.data, cell_context.runtime, folder, hooks)

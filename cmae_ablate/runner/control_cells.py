@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import cast
-
-from torch import nn
 
 from cmae_ablate import checkpoint
 from cmae_ablate.components.protocols import Encoder
@@ -41,10 +38,9 @@ def untrained_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) 
     """Evaluate the trial's encoder as it is before any training, on images normalised as the trial's are."""
     cell_context = cell_context.normalised_for(spec)
     encoder = untrained_encoder(spec, image_size_of(spec, cell_context.data))
-    module = cast("nn.Module", encoder).to(cell_context.runtime.device).eval()
-    return _evaluated_alone(
-        encoder, checkpoint.weights_sha256(module.state_dict()), spec, cell_context, hooks
-    )
+    encoder.to(cell_context.runtime.device).eval()
+    weights = checkpoint.weights_sha256(encoder.state_dict())
+    return _evaluated_alone(encoder, weights, spec, cell_context, hooks)
 
 
 def raw_pixel_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> CellRecord:

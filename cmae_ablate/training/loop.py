@@ -186,7 +186,7 @@ class _Training:
             terms = cast("dict[str, Term]", self.forward(images, masks, rngs))
             loss = model.total(terms)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if training.grad_clip > 0:
             torch.nn.utils.clip_grad_norm_(model.parameters(), training.grad_clip)
         self.optimizer.step()

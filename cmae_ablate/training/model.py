@@ -47,7 +47,7 @@ class MaskedImageModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.objectives = nn.ModuleDict(cast("Mapping[str, nn.Module]", objectives))
+        self.objectives = nn.ModuleDict(objectives)
         self.masking = masking
         self.target = target
         self.shared_mask = spec.training.shared_mask
@@ -77,8 +77,7 @@ class MaskedImageModel(nn.Module):
             decoder = cast("SequenceDecoder", self.decoder)
             views = [replace(view, predictions=decoder.predict_all(view)) for view in views]
         terms = {"reconstruction": self.reconstruction(views if self.reconstruct_all else views[:1])}
-        for name, module in self.objectives.items():
-            objective = cast("Objective", module)
+        for name, objective in self.objectives.items():
             terms[name] = objective(views, self.encoder, rngs[name])
         return terms
 
@@ -163,7 +162,8 @@ def _check_predictions(
 def build_encoder(spec: TrialSpec, image_size: int) -> Encoder:
     """The encoder alone, as it is before any training."""
     with seeded(spec.seed, "init", "backbone"):
-        return cast("Encoder", spec["backbone"].build(image_size))
+        encoder: Encoder = spec["backbone"].build(image_size)
+    return encoder
 
 
 def smoke(spec: TrialSpec, image_size: int) -> None:
@@ -178,4 +178,4 @@ def smoke(spec: TrialSpec, image_size: int) -> None:
     images = [torch.randn(2, 3, image_size, image_size, generator=rng) for _ in range(model.num_views)]
     masks = model.sample_masks(2, 0, 0, 0)
     rngs = {name: stream(0, "smoke", name) for name in spec.objectives}
-    model.total(model(images, masks, rngs)).backward()  # type: ignore[no-untyped-call]
+    model.total(model(images, masks, rngs)).backward()

@@ -6,11 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
@@ -53,8 +51,7 @@ def evaluate_checkpoint(
     data = open_data(checkpoint, console)
     # The order of floating-point sums depends on threads, so they are part of the trial.
     set_threads(spec.training.threads)
-    encoder = checkpoint.encoder
-    cast("nn.Module", encoder).to(where)
+    encoder = checkpoint.encoder.to(where)
     with TemporaryDirectory(prefix="cmae-ablate-") as aside:
         cell_context = cell.CellContext(data, Runtime(where, spec.training.precision), Path(aside))
         found = cell.evaluate(spec, encoder, cell_context, Path(aside))

@@ -139,7 +139,7 @@ class AttentiveProbe:
                 tokens = standardise(context.features.tokens("train", indices).to(device))
                 losses = probes.losses(tokens, labels[indices].to(device))
                 optimizer.zero_grad(set_to_none=True)
-                losses.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+                losses.sum().backward()
                 optimizer.step()
                 context.on_step(epoch * steps + step + 1, self.epochs * steps)
             # A rate that is too large for one candidate is no news; for all of them there is no result.

@@ -120,7 +120,7 @@ class LinearProbeSgd:
                 set_lr(optimizer, lr)
                 loss = functional.cross_entropy(probe(features), labels)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+                loss.backward()
                 optimizer.step()
                 total += loss.detach()
                 context.on_step(epoch * steps + step + 1, self.epochs * steps)

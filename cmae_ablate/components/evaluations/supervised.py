@@ -114,7 +114,7 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
                     logits = classifier(mixed)
                 loss = functional.cross_entropy(logits.float(), targets)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+                loss.backward()
                 optimizer.step()
                 total += loss.detach()
                 context.on_step(epoch * batches.steps + step + 1, recipe.epochs * batches.steps)
@@ -132,12 +132,10 @@ class Mix:
 
         self._classes = context.data.num_classes
         self._smoothing = recipe.label_smoothing
-        self._erase = RandomErasing(  # type: ignore[no-untyped-call]  # timm has no annotations here
-            recipe.random_erasing, mode="pixel", device=context.runtime.device.type
-        )
+        self._erase = RandomErasing(recipe.random_erasing, mode="pixel", device=context.runtime.device.type)
         self._mixup = None
         if recipe.mixup > 0 or recipe.cutmix > 0:
-            self._mixup = Mixup(  # type: ignore[no-untyped-call]  # timm has no annotations here
+            self._mixup = Mixup(
                 recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=self._classes
             )
 
