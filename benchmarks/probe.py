@@ -12,9 +12,10 @@ from torch import Tensor
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, compare
 from benchmarks.views import cpu_scale
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
-from cmae_ablate.components.protocols import Encoder, EvaluationContext
+from cmae_ablate.components.protocols import Encoder
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runtime import Runtime

@@ -1,5 +1,15 @@
 """What a plug-in imports: every slot's registry and Protocol. These names stay, wherever the code lives."""
 
+from cmae_ablate.components.evaluation_protocols import (
+    EVALUATIONS,
+    Candidate,
+    EncodesAgain,
+    Evaluation,
+    EvaluationContext,
+    EvaluationResult,
+    Features,
+    reads_tokens,
+)
 from cmae_ablate.components.protocols import (
     AUGMENTATIONS,
     BACKBONES,
@@ -7,20 +17,13 @@ from cmae_ablate.components.protocols import (
     CROPS,
     DATASETS,
     DECODERS,
-    EVALUATIONS,
     MASKINGS,
     POSITION,
     TARGETS,
     Augmentation,
-    Candidate,
     CropStrategy,
     Decoder,
     Encoder,
-    EncodesAgain,
-    Evaluation,
-    EvaluationContext,
-    EvaluationResult,
-    Features,
     ImageSource,
     Localiser,
     LooksAgain,
@@ -33,7 +36,6 @@ from cmae_ablate.components.protocols import (
     Target,
     Term,
     View,
-    reads_tokens,
 )
 
 __all__ = [

@@ -17,7 +17,7 @@ from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError
 from cmae_ablate.report.frame import Cell, ReportExtras
 from cmae_ablate.report.selection import Chosen
-from cmae_ablate.runner.cell import evaluation_path
+from cmae_ablate.runner.evaluating import evaluation_path
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_files, check_predictions, check_record, read_evaluation
 from cmae_ablate.runner.results import StudyTrials

@@ -7,7 +7,8 @@ import json
 from cmae_ablate import checkpoint
 from cmae_ablate.components.protocols import Encoder
 from cmae_ablate.report.cell_record import CellRecord
-from cmae_ablate.runner.cell import CellContext, alone_in, evaluate, run_cell
+from cmae_ablate.runner.cell import CellContext, alone_in, run_cell
+from cmae_ablate.runner.evaluating import evaluate
 from cmae_ablate.runner.hardware import device_name
 from cmae_ablate.runner.result_files import flat
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Cell
@@ -56,7 +57,8 @@ def _evaluated_alone(
     folder = cell_context.cache / "controls" / checkpoint.text_digest(json.dumps(parts))[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, hooks):
-        found = evaluate(spec, encoder, cell_context, folder, weights=weights, hooks=hooks)
+        data, runtime = cell_context.data, cell_context.runtime
+        found = evaluate(spec, encoder, data, runtime, folder, weights=weights, hooks=hooks)
     return CellRecord(
         flat(found),
         weights,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError
-from cmae_ablate.runner.cell import evaluation_path
+from cmae_ablate.runner.evaluating import evaluation_path
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_evaluation, check_pretraining
 

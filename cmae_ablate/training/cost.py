@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmae_ablate.components.protocols import Encoder, EncodesAgain
+from cmae_ablate.components.evaluation_protocols import EncodesAgain
+from cmae_ablate.components.protocols import Encoder
 from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.study.trial_spec import Choice, Training, TrialSpec
 from cmae_ablate.training.model import MaskedImageModel, assemble

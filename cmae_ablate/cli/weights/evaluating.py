@@ -13,7 +13,7 @@ from rich.table import Table
 from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner import cell
+from cmae_ablate.runner import evaluating
 from cmae_ablate.runner.result_files import EvaluationRecord
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.training.collapse import collapse_warning
@@ -53,8 +53,8 @@ def evaluate_checkpoint(
     set_threads(spec.training.threads)
     encoder = checkpoint.encoder.to(where)
     with TemporaryDirectory(prefix="cmae-ablate-") as aside:
-        cell_context = cell.CellContext(data, Runtime(where, spec.training.precision), Path(aside))
-        found = cell.evaluate(spec, encoder, cell_context, Path(aside))
+        runtime = Runtime(where, spec.training.precision)
+        found = evaluating.evaluate(spec, encoder, data, runtime, Path(aside))
     _show(found, f"{data.name}, digest {data.digest[:12]}", console)
     warning = collapse_warning(encoder, data, data.validation, where)
     if warning:

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.augment import AugmentedTrain, even_batch_size, global_streams
 from cmae_ablate.components.evaluations.classifier import (
     Classifier,
@@ -19,7 +20,7 @@ from cmae_ablate.components.evaluations.classifier import (
 )
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.components.evaluations.scoring import accuracies
-from cmae_ablate.components.protocols import Encoder, EvaluationContext, EvaluationResult
+from cmae_ablate.components.protocols import Encoder
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.runtime import seeded
