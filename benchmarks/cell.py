@@ -89,7 +89,7 @@ def reference_steps(spec: TrialSpec, data: DataArrays, theirs: Reference) -> Cal
             images = views()
             loss = theirs.loss(images, torch.rand(len(images), patches))
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
 
     return steps

@@ -67,7 +67,7 @@ def forward_again(encoder: Encoder, data: DataArrays, count: int) -> Callable[[]
                 pooled = encoder.encode(batch, None)[:, 1:].mean(dim=1)
             loss = torch.nn.functional.cross_entropy(classifier(pooled), truth)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
 
     return epoch
