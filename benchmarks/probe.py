@@ -15,7 +15,7 @@ from benchmarks.views import cpu_scale
 from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runtime import Runtime

@@ -10,6 +10,7 @@ from cmae_ablate.components.evaluation_protocols import (
     Features,
     reads_tokens,
 )
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.protocols import (
     AUGMENTATIONS,
     BACKBONES,
@@ -23,19 +24,15 @@ from cmae_ablate.components.protocols import (
     Augmentation,
     CropStrategy,
     Decoder,
-    Encoder,
     ImageSource,
     Localiser,
     LooksAgain,
     Masking,
-    Objective,
     PredictionReader,
     Refresh,
     SequenceDecoder,
     StrengthensViews,
     Target,
-    Term,
-    View,
 )
 
 __all__ = [

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from torch import Tensor
-
-from cmae_ablate.components.protocols import Encoder
 from cmae_ablate.components.registry import Registry
-from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.runtime import Runtime
+
+if TYPE_CHECKING:  # what slots there are is known without torch
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from cmae_ablate.components.networks import Encoder
+    from cmae_ablate.data.arrays import DataArrays
+    from cmae_ablate.runtime import Runtime
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cmae_ablate.records import JSON, is_numbers, is_texts
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second: the queue knows these records, too
 
 _FIRST, _LAST = ("variant", "seed", "state"), ("device", "fingerprint", "weights_sha256")
 
@@ -129,6 +131,8 @@ class TrialRow:
 
 def frame_of(rows: Iterable[TrialRow]) -> pd.DataFrame:
     """`trials.csv`; the columns of any row, device, fingerprint and weights last."""
+    import pandas as pd
+
     fields = [row.fields() for row in rows]
     return with_identity_last(pd.DataFrame(fields, columns=None if fields else [*_FIRST, *_LAST]))
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARK = "@"
 CRITERION = "validation_top1"
@@ -134,6 +135,8 @@ def settle(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> pd.DataFrame:
         frame: Columns as this module names them.
         chosen: As `choose` finds it, by label.
     """
+    import pandas as pd
+
     settled = frame.copy()
     for label, choice in chosen.items():
         ending = f"{MARK}{choice.key}"
@@ -159,6 +162,8 @@ def own_best(metrics: Mapping[str, float]) -> dict[str, float]:
     Args:
         metrics: Of one cell, candidates among them.
     """
+    import pandas as pd
+
     row = pd.DataFrame([{**metrics, "state": COMPLETE}])
     found = dict(metrics)
     for label, choice in choose(row).items():

@@ -17,13 +17,17 @@ from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError
 from cmae_ablate.report.frame import Cell, ReportExtras
 from cmae_ablate.report.selection import Chosen
-from cmae_ablate.runner.evaluating import evaluation_path
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.finished import check_files, check_predictions, check_record, read_evaluation
+from cmae_ablate.runner.finished import (
+    check_files,
+    check_predictions,
+    check_record,
+    evaluation_path,
+    read_evaluation,
+)
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.tracking.connection import UI_ADDRESS, connect, ui_command
 from cmae_ablate.tracking.run_tree import FINGERPRINT, KIND, SEED, VARIANT
-from cmae_ablate.training.pictures import save_crops
 
 CURVES = ("variant", "seed", "epoch", "name", "value")
 RECONSTRUCTIONS, CROPS = "reconstructions.png", "crops.png"
@@ -130,6 +134,8 @@ def _crops(experiment: Experiment, status: CellStatus, folder: Path) -> Path | N
     """A picture of the cell's crops, drawn once; None where what its crop learnt was not kept."""
     path = folder / CROPS
     if not path.is_file():
+        from cmae_ablate.training.pictures import save_crops
+
         spec = experiment.cell(status.cell).spec
         save_crops(spec, experiment.data_of(spec), folder / "crop.safetensors", path)
     return path if path.is_file() else None

@@ -12,6 +12,7 @@ from types import FrameType
 import torch
 
 from cmae_ablate.errors import (
+    DeviceError,
     DivergedError,
     Interrupted,
     NoRoomError,
@@ -126,6 +127,11 @@ class Attempts:
             self.job.queue.fail(claim, reason, final=isinstance(error, FINAL))
             run.finish("FAILED")
             notes.write(replace(note, phase="failed", text=reason))
+            if _ruins_the_process(error):
+                raise DeviceError(
+                    f"{reason}: the GPU computes nothing more for this process, which ends; the cell is free "
+                    "for another, and the same command goes on"
+                ) from error
         else:
             run.finish("FINISHED")
             notes.write(replace(note, phase="complete", text=f"{metric} {value:.2f}"))
@@ -260,6 +266,18 @@ class Attempts:
             )
             save_reconstructions(drawn, picture)
         run.log_artifact(picture, "pictures")
+
+
+def _ruins_the_process(error: BaseException | None) -> bool:
+    """Whether an error, or whatever caused it, is CUDA's own: each later call of the process repeats it.
+
+    Out of memory is none, though compilers and libraries may wrap either into errors of their own.
+    """
+    while error is not None:
+        if isinstance(error, torch.AcceleratorError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def flat_parameters(cell: Cell) -> dict[str, str]:

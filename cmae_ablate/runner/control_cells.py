@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, alone_in, run_cell
 from cmae_ablate.runner.evaluating import evaluate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,12 @@ from cmae_ablate.components.evaluation_protocols import (
     EvaluationContext,
     EvaluationResult,
     Features,
-    reads_tokens,
 )
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.records import file_sha256, sealed
-from cmae_ablate.runner.finished import Warn, whole_evaluation
+from cmae_ablate.runner.finished import Warn, evaluation_path, whole_evaluation
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
 from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.study.trial_spec import Choice, TrialSpec
@@ -66,7 +64,7 @@ def evaluate(
     )
     wanted = spec.evaluations
     # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
-    order = sorted(wanted, key=lambda label: not reads_tokens(wanted[label].component.factory))
+    order = sorted(wanted, key=lambda label: not wanted[label].component.facts.reads_tokens)
     found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
     return {label: found[label] for label in wanted}
 
@@ -109,9 +107,3 @@ def _keep(predictions: Tensor | None, path: Path) -> tuple[str | None, str | Non
         return None, None
     np.save(path, predictions.cpu().numpy().astype(np.int16))
     return path.name, file_sha256(path)
-
-
-def evaluation_path(choice: Choice, folder: Path) -> Path:
-    """The file that an evaluation's record has in a cell's folder."""
-    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
-    return folder / f"{choice.name}-{checkpoint.text_digest(identity)[:16]}.json"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from cmae_ablate.checkpoint import weights_sha256
+from cmae_ablate.checkpoint import text_digest, weights_sha256
 from cmae_ablate.records import DamagedError, file_sha256, read_record, set_aside
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord
+from cmae_ablate.study.trial_spec import Choice
 
 RESULT, WEIGHTS, CROP = "result.json", "model.safetensors", "crop.safetensors"
 Warn = Callable[[str], None]
@@ -79,6 +79,12 @@ def whole_pretraining(folder: Path, warn: Warn) -> PretrainingRecord | None:
         places = [set_aside(path) for path in (error.path, folder / RESULT) if path.exists()]
         warn(f"{error}; kept as {' and '.join(each.name for each in places)}, trained again")
         return None
+
+
+def evaluation_path(choice: Choice, folder: Path) -> Path:
+    """The file that an evaluation's record has in a cell's folder."""
+    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
+    return folder / f"{choice.name}-{text_digest(identity)[:16]}.json"
 
 
 def read_evaluation(path: Path) -> EvaluationRecord:
@@ -172,8 +178,11 @@ def whole_picture(path: Path, warn: Warn) -> bool:
 
 
 def _weights_of(path: Path) -> str:
-    if not path.exists():
-        raise DamagedError(path, "missing")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise DamagedError(path, "missing, or no file")
     try:
         return weights_sha256(load_file(path))
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cmae_ablate.components.protocols import StrengthensViews
 from cmae_ablate.study.design import Variant
 from cmae_ablate.study.trial_spec import TrialSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def roles_of(variants: Sequence[Variant], reference: str, trials: pd.DataFrame) -> dict[str, str]:

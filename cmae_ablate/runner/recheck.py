@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError
-from cmae_ablate.runner.evaluating import evaluation_path
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.finished import check_evaluation, check_pretraining
+from cmae_ablate.runner.finished import check_evaluation, check_pretraining, evaluation_path
 
 
 def damaged_cells(experiment: Experiment, statuses: Sequence[CellStatus]) -> dict[str, DamagedError]:

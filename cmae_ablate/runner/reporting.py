@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
-from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
+from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.selection import is_candidate, settle
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
-from cmae_ablate.runner.artifacts import artifacts
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
@@ -29,8 +28,14 @@ from cmae_ablate.runner.tuning import frozen, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
+from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Status
+
+if TYPE_CHECKING:  # imported where a report is written: `status` is here, too, for the queues
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
 
 SUMMARY = "summary"
 
@@ -78,6 +83,9 @@ def report_study(
         apart: Its controls.
         options: The command line's.
     """
+    from cmae_ablate.report import write_report
+    from cmae_ablate.runner.artifacts import artifacts
+
     controls = settle(results.controls_frame(experiment.variants, apart), trials.chosen)
     experiment.folder.mkdir(parents=True, exist_ok=True)
     trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
@@ -110,16 +118,16 @@ def report_again(options: Options, console: Console) -> int:
         return _say_nothing_ran(study, options, console)
     begun = options.begin(study, console)
     if others := of_other_options(begun, options):
-        console.print(f"note: {others}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {others}", console)
     experiment = settled(begun)
     statuses, controls = open_queue(experiment).status(), open_queue(controls_of(experiment)).status()
     if not any(status.state == "COMPLETE" for status in statuses):
         say_failures(statuses, console)
         return _say_nothing_ran(study, options, console)
     for text in settle_folder(begun, options):
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     files = report_study(experiment, StudyTrials.of(statuses), controls, options)
-    say(files, study.question, experiment.folder, console)
+    say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)
 
 
@@ -129,13 +137,15 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     Raises:
         UserError: The CSV is not what a study writes.
     """
+    from cmae_ablate.report import write_report
+
     study = options.load()
     description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
     controls, notes = read_controls_beside(trials, table, description)
     extras = ReportExtras(notes=notes)
     files = write_report(description, table, controls, options.out, artifacts=extras)
-    say(files, study.question, options.out, console)
+    say_report(files, study.question, options.out, console)
     return 0
 
 
@@ -151,10 +161,12 @@ def report_across(studies: Sequence[Options], console: Console) -> int:
     Raises:
         UserError: A study has no results yet, or is given twice.
     """
+    from cmae_ablate.report import combine
+
     parts = [_part(options, console) for options in studies]
     folder = studies[0].out / SUMMARY
     files = combine(parts, folder)
-    say(files, "Which change earns its cost, and where?", folder, console)
+    say_report(files, "Which change earns its cost, and where?", folder, console)
     return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
 
 
@@ -172,6 +184,10 @@ def has_state(options: Options) -> bool:
 
 
 def _part(options: Options, console: Console) -> StudyPart:
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
+
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     controls: pd.DataFrame | None = None
@@ -206,12 +222,7 @@ def _any_complete(trials: pd.DataFrame) -> bool:
 
 
 def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
-    console.print(
-        f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}", console)
     return 1
 
 
@@ -220,6 +231,8 @@ def track_summary(trials: StudyTrials, tracker: Tracker, status: Status) -> None
 
     Runs of cells get what the study chose for all of them: see `selection`.
     """
+    import pandas as pd
+
     tracker.settle_cells(settled_numbers(trials))
     complete = trials.frame[trials.frame["state"] == "COMPLETE"]
     numbers = [
@@ -239,6 +252,8 @@ def track_summary(trials: StudyTrials, tracker: Tracker, status: Status) -> None
 
 def settled_numbers(trials: StudyTrials) -> dict[CellId, dict[str, float]]:
     """What cells with a choice of settings are read at, by variant, seed and fingerprint."""
+    import pandas as pd
+
     frame = trials.frame
     names = [
         str(name)
@@ -264,16 +279,14 @@ def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
         run.finish("FINISHED")
 
 
-def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
+def say_report(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     show_table(files.table, question, console)
     verdict, *lines = files.answer.split("\n")
-    console.print(verdict, highlight=False, markup=False, style="bold")
+    say(verdict, console, style="bold")
     for text in (*lines, *(f"note: {note}" for note in files.notes)):
-        console.print(text, highlight=False, markup=False)
-    console.print(
-        f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True
-    )
+        say(text, console)
+    say(f"tables and figures: {folder / 'index.html'}", console)
 
 
 def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
@@ -285,10 +298,5 @@ def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
     open_cells = [status for status in statuses if not status.is_done]
     for status in open_cells:
         why = f": {status.reason}; log: {status.log}" if status.reason else ""
-        console.print(
-            f"{status.state.lower()}: {status.cell.variant}, seed {status.cell.seed}{why}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{status.state.lower()}: {status.cell.variant}, seed {status.cell.seed}{why}", console)
     return 1 if open_cells else 0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.cell_record import CellRecord, TrialRow, frame_of, with_identity_last
@@ -19,6 +17,9 @@ from cmae_ablate.study.controls import CONTROL, OWNER
 from cmae_ablate.study.design import RAW_PIXELS, Variant
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
         variants: Of the study.
         statuses: Of its controls.
     """
+    import pandas as pd
+
     controlled = _controlled(variants)
     done = [status for status in statuses if status.state == "COMPLETE"]
     rows: list[dict[str, Any]] = []

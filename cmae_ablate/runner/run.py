@@ -27,8 +27,8 @@ from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
     open_queue,
     report_study,
-    say,
     say_failures,
+    say_report,
     settled,
     track_imported,
     track_summary,
@@ -50,6 +50,7 @@ from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS
 from cmae_ablate.study.loading import Study
+from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker, ui_command
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.model import smoke
@@ -95,7 +96,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     experiment = options.begin(study, console, measure=True, check=_check_runs)
     make_places(experiment)
     for text in settle_folder(experiment, options):
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     record_plan(study, described, experiment.folder)
     if study.search is not None:
         found, status = run_search(experiment, options, console)
@@ -117,7 +118,7 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
     """The study's cells and its controls, each with queue and tracker; says what the user should know."""
     controls = controls_of(experiment)
     for text in controls.notes:
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     make_places(experiment, controls)
     table, apart = open_job(experiment), open_job(controls)
     for job in (table, apart):
@@ -135,10 +136,10 @@ def _finish(table: Job, controls: Job, options: Options, console: Console) -> in
         for job in jobs:
             job.tracker.finish_study({}, "FAILED")
         raise
-    say(files, experiment.study.question, experiment.folder, console)
+    say_report(files, experiment.study.question, experiment.folder, console)
     status = say_failures([each for trials in found for each in trials.statuses], console)
     if any(each.state == "WAITING" for trials in found for each in trials.statuses):
-        console.print(ALL_GONE, highlight=False, markup=False, soft_wrap=True)
+        say(ALL_GONE, console)
     for job, trials in zip(jobs, found, strict=True):
         track_summary(trials, job.tracker, "FAILED" if status else "FINISHED")
     _say_where(experiment, table.tracker, console)
@@ -149,7 +150,7 @@ def _discard_damaged(job: Job, console: Console) -> None:
     """Let complete cells whose files were damaged since be trained again, and say which file it is."""
     damaged = damaged_cells(job.experiment, job.queue.status())
     for error in damaged.values():
-        console.print(f"note: {error}; its cell is made again", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {error}; its cell is made again", console)
     if damaged:
         job.queue.discard(damaged)
 
@@ -163,7 +164,7 @@ def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> No
             "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
         ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line, console)
 
 
 def run_search(experiment: Experiment, options: Options, console: Console) -> tuple[Experiment | None, int]:
@@ -173,7 +174,7 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
         The study with the winners' settings and 0; None and the exit status where there are no winners yet.
     """
     for note in few_images_note(experiment):
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}", console)
     tuning = tuning_of(experiment)
     make_places(tuning)
     job = open_job(tuning)
@@ -187,11 +188,10 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
     status = say_failures(statuses, console)
     track_summary(StudyTrials.of(statuses), job.tracker, "FINISHED" if won else "FAILED")
     if won is None:
-        console.print(
+        say(
             "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
             f"see {experiment.folder / SEARCH_CSV}, narrow the space, and run the command again",
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
         return None, 1
     chosen = {label: [dict(winner.settings) for winner in each] for label, each in won.items()}
@@ -199,7 +199,7 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
     job.queue.note("winners", chosen if repeats else {label: each[0] for label, each in chosen.items()})
     found = frozen(experiment, won)
     for note in found.notes:
-        console.print(f"search: {note}", highlight=False, markup=False)
+        say(f"search: {note}", console)
     return found, 0
 
 
@@ -212,12 +212,12 @@ def _import(
     for name, rows in files.items():
         count = queue.import_complete(rows, metric)
         taken += count
-        console.print(f"imported {count} of {len(rows)} rows of {name}", highlight=False, soft_wrap=True)
+        say(f"imported {count} of {len(rows)} rows of {name}", console)
     track_imported(queue.status(), tracker)
     if taken:
         notes.append(NO_PREDICTIONS)
     for note in notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}", console)
 
 
 def _description(study: Study, options: Options) -> dict[str, str]:
@@ -255,16 +255,14 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     with TemporaryDirectory(prefix="cmae-ablate-") as folder:
         result = run_any(cell, CellContext(experiment.data_of(cell.spec), runtime, Path(folder)))
     for metric, value in sorted(result.metrics.items()):
-        console.print(f"{metric}: {value:.6g}", highlight=False)
+        say(f"{metric}: {value:.6g}", console)
     before = recorded.weights_sha256
-    console.print(f"weights_sha256: {result.weights_sha256}", highlight=False, soft_wrap=True)
+    say(f"weights_sha256: {result.weights_sha256}", console)
     if not before:
-        console.print("no result of this cell is recorded; nothing to compare with", highlight=False)
+        say("no result of this cell is recorded; nothing to compare with", console)
         return 0
     equal = before == result.weights_sha256
-    console.print(
-        "equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", soft_wrap=True
-    )
+    say("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", console)
     return 0 if equal else 1
 
 

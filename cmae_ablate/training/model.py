@@ -9,17 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cmae_ablate.components.protocols import (
-    Decoder,
-    Encoder,
-    Masking,
-    Objective,
-    PredictionReader,
-    SequenceDecoder,
-    Target,
-    Term,
-    View,
-)
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
+from cmae_ablate.components.protocols import Decoder, Masking, PredictionReader, SequenceDecoder, Target
 from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import seeded, stream
 from cmae_ablate.study.trial_spec import TrialSpec

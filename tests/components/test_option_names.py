@@ -21,7 +21,8 @@ from cmae_ablate.data.arrays import DataArrays, ExpectedSize
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.budget import with_epochs
 from cmae_ablate.runner.cell import CellContext
-from cmae_ablate.runner.timing import Speed, Workload, calibrate, estimate
+from cmae_ablate.runner.hours import Speed, Workload, estimate
+from cmae_ablate.runner.timing import calibrate
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.slots import (
     BACKBONES,
@@ -35,7 +36,8 @@ from cmae_ablate.slots import (
 )
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training.cost import evaluation_flops, measure
+from cmae_ablate.training.cost import measure
+from cmae_ablate.training.flops import evaluation_flops
 
 TRAIN, HELD_OUT = 100, 30
 SIZE = ExpectedSize(TRAIN, HELD_OUT, 4, 32, "made up")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmae_ablate.components.protocols import Term
+from cmae_ablate.components.networks import Term
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import DivergedError
 from cmae_ablate.training.metrics import Meter

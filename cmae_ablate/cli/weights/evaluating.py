@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
-from rich.table import Table
 
 from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
@@ -16,6 +15,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.runner import evaluating
 from cmae_ablate.runner.result_files import EvaluationRecord
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.terminal import Column, say, say_table
 from cmae_ablate.training.collapse import collapse_warning
 
 SETTABLE = (("dataset",), ("evaluations",), ("training", "threads"), ("training", "precision"))
@@ -58,12 +58,12 @@ def evaluate_checkpoint(
     _show(found, f"{data.name}, digest {data.digest[:12]}", console)
     warning = collapse_warning(encoder, data, data.validation, where)
     if warning:
-        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+        say(f"warning: {warning}", console)
     metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r.metrics.items()}
     if out is not None:
         record = _record(checkpoint, data.name, data.digest, found, metrics)
         write_atomically(out, json.dumps({**record, "warning": warning}, indent=1).encode())
-        console.print(f"written: {out}", highlight=False, markup=False, soft_wrap=True)
+        say(f"written: {out}", console)
     return metrics
 
 
@@ -88,12 +88,11 @@ def _record(
 
 
 def _show(found: Mapping[str, EvaluationRecord], data: str, console: Console) -> None:
-    table = Table(title=data, title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    rows = [
+        (f"{label}.{name}", f"{value:#.4g}")
+        for label, result in found.items()
+        for name, value in result.metrics.items()
+    ]
+    say_table(("metric", Column("value", is_number=True)), rows, console, title=data)
     for label, result in found.items():
-        for name, value in result.metrics.items():
-            table.add_row(f"{label}.{name}", f"{value:#.4g}")
-    console.print(table, highlight=False)
-    for label, result in found.items():
-        console.print(f"{label}: {result.protocol}", highlight=False, markup=False, soft_wrap=True)
+        say(f"{label}: {result.protocol}", console)

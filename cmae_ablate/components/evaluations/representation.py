@@ -15,7 +15,7 @@ from cmae_ablate.components.evaluation_protocols import EVALUATIONS, EvaluationC
 from cmae_ablate.components.evaluations.augment import random_views
 from cmae_ablate.components.evaluations.features import evaluating, pool, split_of
 from cmae_ablate.components.evaluations.scoring import FEATURE_WORDS
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.images import normalise_, take
 from cmae_ablate.runtime import stream
 

@@ -20,7 +20,7 @@ from cmae_ablate.components.evaluations.classifier import (
 )
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.components.evaluations.scoring import accuracies
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.runtime import seeded

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.objectives.heads import position_head
 from cmae_ablate.components.objectives.position_loss import PositionLoss, position_loss
-from cmae_ablate.components.protocols import POSITION, Encoder, Objective, Term, View
+from cmae_ablate.components.protocols import POSITION
 
 
 @POSITION.register("absolute", version=1)

@@ -9,10 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.objectives.ema import follow, frozen_copy, momentum_at
 from cmae_ablate.components.objectives.heads import FeatureOrPrediction, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import info_nce, spread
-from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Objective, Term, View
+from cmae_ablate.components.protocols import CONTRASTIVE
 from cmae_ablate.components.vit_encoder import COLOURS
 from cmae_ablate.components.vit_layers import initialise_as_mae
 from cmae_ablate.errors import UserError

@@ -9,9 +9,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.objectives.heads import Feature, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import nt_xent, spread
-from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Objective, Term, View
+from cmae_ablate.components.protocols import CONTRASTIVE
 
 
 @CONTRASTIVE.register("simclr", version=1)

@@ -14,7 +14,8 @@ from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training.cost import measure, pretraining_flops
+from cmae_ablate.training.cost import measure
+from cmae_ablate.training.flops import pretraining_flops
 
 
 @pytest.fixture
