@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.protocols import CropStrategy, Term
+from cmae_ablate.components.networks import Term
+from cmae_ablate.components.protocols import CropStrategy
 from cmae_ablate.components.schedule import lr_at, set_lr
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
@@ -194,7 +195,7 @@ class _Training:
             terms = cast("dict[str, Term]", self.forward(images, masks, rngs))
             loss = model.total(terms)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if training.grad_clip > 0:
             torch.nn.utils.clip_grad_norm_(model.parameters(), training.grad_clip)
         self.optimizer.step()

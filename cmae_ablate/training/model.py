@@ -9,17 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cmae_ablate.components.protocols import (
-    Decoder,
-    Encoder,
-    Masking,
-    Objective,
-    PredictionReader,
-    SequenceDecoder,
-    Target,
-    Term,
-    View,
-)
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
+from cmae_ablate.components.protocols import Decoder, Masking, PredictionReader, SequenceDecoder, Target
 from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import Runtime, seeded, set_precision, stream
 from cmae_ablate.study.trial_spec import TrialSpec
@@ -47,7 +38,7 @@ class MaskedImageModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.objectives = nn.ModuleDict(cast("Mapping[str, nn.Module]", objectives))
+        self.objectives = nn.ModuleDict(objectives)
         self.masking = masking
         self.target = target
         self.shared_mask = spec.training.shared_mask
@@ -77,8 +68,7 @@ class MaskedImageModel(nn.Module):
             decoder = cast("SequenceDecoder", self.decoder)
             views = [replace(view, predictions=decoder.predict_all(view)) for view in views]
         terms = {"reconstruction": self.reconstruction(views if self.reconstruct_all else views[:1])}
-        for name, module in self.objectives.items():
-            objective = cast("Objective", module)
+        for name, objective in self.objectives.items():
             terms[name] = objective(views, self.encoder, rngs[name])
         return terms
 
@@ -163,7 +153,8 @@ def _check_predictions(
 def build_encoder(spec: TrialSpec, image_size: int) -> Encoder:
     """The encoder alone, as it is before any training."""
     with seeded(spec.seed, "init", "backbone"):
-        return cast("Encoder", spec["backbone"].build(image_size))
+        encoder: Encoder = spec["backbone"].build(image_size)
+    return encoder
 
 
 def smoke(spec: TrialSpec, image_size: int, device: torch.device | None = None) -> None:
@@ -188,4 +179,4 @@ def smoke(spec: TrialSpec, image_size: int, device: torch.device | None = None) 
     rngs = {name: stream(0, "smoke", name) for name in spec.objectives}
     with runtime.autocast():
         loss = model.total(model(images, masks, rngs))
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
