@@ -21,7 +21,7 @@ import pytest
 from filelock import FileLock
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.tracking import MlflowTracker, NullTracker, connection, mlflow_tracker, ui_command
+from cmae_ablate.tracking import MlflowTracker, connection, mlflow_tracker, ui_command
 from cmae_ablate.tracking.connection import connect
 
 if TYPE_CHECKING:
@@ -419,16 +419,3 @@ def test_no_password_is_shown_in_the_command() -> None:
 def test_a_folder_is_no_store(uri: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="write sqlite:"):
         MlflowTracker(uri, tmp_path / "mlartifacts", "decoder_size")
-
-
-def test_the_null_tracker_takes_everything_and_keeps_nothing(tmp_path: Path) -> None:
-    tracker = NullTracker()
-    run = tracker.start_cell("depth 8", 0, {}, {})
-    run.log_metrics(1, {"loss": 1.0})
-    run.log_dict({}, "configuration.json")
-    run.log_artifact(tmp_path / "none.png", "pictures")
-    run.finish("FINISHED")
-    tracker.open_study([], {})
-    tracker.finish_study({})
-    tracker.reconcile([])
-    assert tracker.address() == ""

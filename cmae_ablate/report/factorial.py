@@ -17,9 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from statsmodels.formula.api import ols
-from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.anova import anova_lm
 
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.stats import Paired, holm, paired, quietly
@@ -227,6 +224,8 @@ def _estimated(terms: list[Term], grid: _Grid, complete: Weights) -> list[Term]:
 
 def _with_intervals(terms: list[Term], grid: _Grid, frame: pd.DataFrame) -> list[Term]:
     """The terms with estimate and interval of the model that their F tests are of."""
+    from statsmodels.regression.linear_model import OLS  # a second, for grids alone
+
     fit = OLS(frame["value"].to_numpy(), _coded(frame, grid, frame["seed"].to_numpy())).fit()
     rows = _coded(pd.DataFrame(list(grid.combinations)), grid, None, seeds=frame["seed"].nunique())
     found = []
@@ -293,6 +292,9 @@ def _anova(
         return empty, (
             f"no analysis of variance: {combinations - filled} combinations have no complete cell",
         )
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
     # Plain names inside the formula: a factor may be called anything.
     plain = {factor: f"f{index}" for index, factor in enumerate(factors)}
     data = frame.rename(columns={**plain, "value": "y"})

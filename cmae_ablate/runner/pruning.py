@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -87,8 +87,7 @@ class MedianPruner:
         data, runtime = self._bench.data, self._bench.runtime
         model = assemble(self._spec, image_size_of(self._spec, data))
         model.load_state_dict(weights)
-        encoder = cast("torch.nn.Module", model.encoder).to(runtime.device).eval()
-        features = FrozenFeatures(cast("Any", encoder), data, runtime)
+        features = FrozenFeatures(model.encoder.to(runtime.device).eval(), data, runtime)
         rule = KNearestNeighbours()
         train, validation = (
             features.get(split, rule.feature).to(runtime.device) for split in ("train", "validation")

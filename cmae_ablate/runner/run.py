@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from cmae_ablate.distributed import is_one_of_many
-from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
 from cmae_ablate.queue import Queue, check_rows
 from cmae_ablate.report import read_trials
@@ -20,6 +21,7 @@ from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, check_batch, controls_of
+from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
 from cmae_ablate.runner.launch.local import keep_memory
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import settle_folder
@@ -45,15 +47,14 @@ from cmae_ablate.runner.tuning_notes import few_images_note
 from cmae_ablate.runner.winners import search_of, winners
 from cmae_ablate.runner.worker import Job
 from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
-from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.runtime import Runtime, device_type, pick_device, set_threads
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
-from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS
+from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
 from cmae_ablate.study.loading import Study
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker, ui_command
 from cmae_ablate.training.loop import image_size_of
-from cmae_ablate.training.model import smoke
 from cmae_ablate.training.untrained import untrained_encoder
 
 NO_PREDICTIONS = (
@@ -91,9 +92,9 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
     tables = {str(path): rows_of(read_trials(path, described), described.factors) for path in imported}
-    pick_device(options.device)
+    device = device_type(options.device)
     keep_memory()  # a single worker trains in this process
-    experiment = options.begin(study, console, measure=True, check=_check_runs)
+    experiment = options.begin(study, console, measure=True, check=partial(_check_runs, device=device))
     make_places(experiment)
     for text in settle_folder(experiment, options):
         say(f"note: {text}", console)
@@ -266,26 +267,38 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     return 0 if equal else 1
 
 
-def _check_runs(experiment: Experiment) -> None:
+def _check_runs(experiment: Experiment, device: str) -> None:
     """Refuse a study of which a variant, a control, or an end of its search's space, cannot run."""
-    smoke_pass(with_corners(experiment) if experiment.study.search else experiment)
-    smoke_pass(controls_of(experiment))
+    smoke_pass(with_corners(experiment) if experiment.study.search else experiment, device)
+    smoke_pass(controls_of(experiment), device)
 
 
-def smoke_pass(experiment: Experiment) -> None:
+def smoke_pass(experiment: Experiment, device: str = "cpu") -> None:
     """Take one step of every variant on noise, before anything is trained; build what is not trained at all.
+
+    Args:
+        experiment: The study, or its controls.
+        device: Where its cells will run, `cpu` or `cuda`.
 
     Raises:
         UserError: A variant cannot be built or run, or its batch needs more images than there are.
     """
-    set_threads(1)
-    for variant in experiment.variants:
-        size = image_size_of(variant.spec, experiment.data_of(variant.spec))
-        try:
+    steps = []
+    try:
+        for variant in experiment.variants:
+            size = image_size_of(variant.spec, experiment.data_of(variant.spec))
             if variant.control in (RANDOM_INIT, EVALUATION):
-                untrained_encoder(variant.spec, size)
+                _build(variant, size)
             elif variant.control != RAW_PIXELS:
                 check_batch(experiment.study, variant, len(experiment.data_of(variant.spec).train))
-                smoke(variant.spec, size)
-        except (UserError, DivergedError) as error:
-            raise UserError(f"{experiment.study.origin.file}: variant '{variant.label}': {error}") from error
+                steps.append(Rehearsal(variant.label, variant.spec, size))
+        rehearse(steps, device)
+    except UserError as error:
+        raise UserError(f"{experiment.study.origin.file}: {error}") from error
+
+
+def _build(variant: Variant, image_size: int) -> None:
+    try:
+        untrained_encoder(variant.spec, image_size)
+    except UserError as error:
+        raise UserError(f"variant '{variant.label}': {error}") from error

@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 import numpy as np
 import torch
@@ -91,8 +90,7 @@ def _time(workload: Workload, matmul: float, runtime: Runtime, allowed: float) -
 
 def _encode_seconds(workload: Workload, count: int, runtime: Runtime) -> float:
     """Seconds of encoding one whole image."""
-    encoder = build_encoder(workload.spec, workload.image_size)
-    cast("torch.nn.Module", encoder).to(runtime.device).eval()
+    encoder = build_encoder(workload.spec, workload.image_size).to(runtime.device).eval()
     data = _noise(workload, count)
     times = []
     for _ in range(PASSES + 1):
