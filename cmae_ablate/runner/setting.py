@@ -38,8 +38,8 @@ def setting(
 
 def caveat(variants: Sequence[Variant]) -> str:
     """What a data set says of itself against results on it: its class attribute `caveat`."""
-    factories = (variant.spec["dataset"].component.factory for variant in variants)
-    return " ".join(dict.fromkeys(text for each in factories if (text := getattr(each, "caveat", ""))))
+    said = (variant.spec["dataset"].component.facts.caveat for variant in variants)
+    return " ".join(dict.fromkeys(text for text in said if text))
 
 
 def _of_arrays(data: Sequence[DataArrays]) -> Mapping[str, str]:
