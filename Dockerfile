@@ -12,6 +12,8 @@ ENV PIP_NO_CACHE_DIR=1 \
     CMAE_ABLATE_CACHE=/work/cache
 
 # git: the commit of a working directory is recorded beside its results. g++: torch.compile.
+# Not pinned: Debian's stable release does that, and drops old versions from its servers.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends git g++ \
     && rm -rf /var/lib/apt/lists/*
@@ -24,7 +26,7 @@ COPY . /src
 RUN pip install --constraint /src/constraints.txt /src
 
 RUN useradd --create-home --uid 1000 ablate && mkdir -p /work/runs /work/cache && chown -R ablate /work
-USER ablate
+USER 1000
 WORKDIR /work
 VOLUME ["/work/runs", "/work/cache"]
 ENTRYPOINT ["cmae-ablate"]

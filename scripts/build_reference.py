@@ -123,18 +123,21 @@ def _components() -> Iterator[str]:
 def _python() -> Iterator[str]:
     import cmae_ablate
 
-    yield "```python no-run\nimport cmae_ablate as ca\n```\n"
-    for name in cmae_ablate.__all__:
-        member = getattr(cmae_ablate, name)
-        if inspect.isclass(member):
-            yield f"## `ca.{name}`\n\n{_doc(member)}\n"
-            for own, each in vars(member).items():
-                if own.startswith("_") or not (inspect.isfunction(each) or isinstance(each, property)):
-                    continue
-                signature = str(inspect.signature(each)) if inspect.isfunction(each) else ""
-                yield f"### `{name}.{own}{signature}`\n\n{_doc(each)}\n"
-        else:
-            yield f"## `ca.{name}{inspect.signature(member)}`\n\n{_doc(member)}\n"
+    yield "As in `import cmae_ablate as ca`.\n"
+    members = [(name, getattr(cmae_ablate, name)) for name in cmae_ablate.__all__]
+    for name, member in sorted(members, key=lambda each: inspect.isclass(each[1])):
+        yield f"## {name}\n\n{_signature(f'ca.{name}', member)}{_doc(member)}\n"
+        for own, each in vars(member).items() if inspect.isclass(member) else ():
+            if not own.startswith("_") and (inspect.isfunction(each) or isinstance(each, property)):
+                yield f"### {name}.{own}\n\n{_signature(f'{name}.{own}', each)}{_doc(each)}\n"
+
+
+def _signature(name: str, member: Any) -> str:
+    """A function's, as code; nothing for what is not called."""
+    if not inspect.isfunction(member):
+        return ""
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(member)))
+    return f"```python\n{name}{signature}\n```\n\n"
 
 
 def _doc(member: Any) -> str:
