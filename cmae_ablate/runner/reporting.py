@@ -24,10 +24,12 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.setting import caveat, setting
 from cmae_ablate.runner.tuning import frozen, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
+from cmae_ablate.study.resolved import resolved_file
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Status
@@ -90,7 +92,10 @@ def report_study(
     experiment.folder.mkdir(parents=True, exist_ok=True)
     trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)
-    found = artifacts(experiment, trials, describe_environment(), options.command)
+    found = replace(
+        artifacts(experiment, trials, describe_environment(), options.command),
+        study_file=resolved_file(experiment.study),
+    )
     description = describe(experiment, trials)
     return write_report(description, trials.frame, controls, experiment.folder, artifacts=found)
 
@@ -103,7 +108,15 @@ def describe(experiment: Experiment, trials: StudyTrials) -> StudyDescription:
     )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in experiment.data.values() for text in data.notices)
-    found = replace(found, notes=(*found.notes, *notices), trained_on=results.dataset_of(experiment.variants))
+    data = list(experiment.data.values())
+    begun = [s.started for s in trials.statuses if s.state == "COMPLETE" and s.started is not None]
+    found = replace(
+        found,
+        notes=(*found.notes, *notices),
+        trained_on=results.dataset_of(experiment.variants),
+        setting=setting(experiment.variants, data, begun),
+        caveat=caveat(experiment.variants),
+    )
     return with_plan(found, experiment.study, read_plan(experiment.folder / PLAN_FILE))
 
 
@@ -140,10 +153,10 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     from cmae_ablate.report import write_report
 
     study = options.load()
-    description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
+    description = with_plan(_with_setting(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
     controls, notes = read_controls_beside(trials, table, description)
-    extras = ReportExtras(notes=notes)
+    extras = ReportExtras(notes=notes, study_file=resolved_file(study))
     files = write_report(description, table, controls, options.out, artifacts=extras)
     say_report(files, study.question, options.out, console)
     return 0
@@ -174,6 +187,15 @@ def describe_unread(study: Study) -> StudyDescription:
     """The study in the report's words, without its data and its cells."""
     levels = {" + ".join(chosen.values()): chosen for chosen in design.combinations(study)}
     return results.describe(study, levels, design.reference_label(study))
+
+
+def _with_setting(study: Study) -> StudyDescription:
+    """`describe_unread`, with what the study file says of data and training."""
+    try:
+        variants = design.variants(study)
+    except UserError:  # nothing is trained: a CSV is reported whatever has become of its variants
+        return describe_unread(study)
+    return replace(describe_unread(study), setting=setting(variants), caveat=caveat(variants))
 
 
 def has_state(options: Options) -> bool:
