@@ -17,6 +17,7 @@ from cmae_ablate.queue import JSON, Queue, check_rows
 from cmae_ablate.report import read_trials
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
+from cmae_ablate.runner.attempt import Job
 from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.environment import describe_environment
@@ -43,7 +44,6 @@ from cmae_ablate.runner.tuning import (
 )
 from cmae_ablate.runner.tuning_notes import few_images_note
 from cmae_ablate.runner.winners import search_of, winners
-from cmae_ablate.runner.worker import Job
 from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.study import design
@@ -67,13 +67,16 @@ ALL_GONE = (
 
 
 @private_files()
-def run_study(options: Options, console: Console, imported: Sequence[Path] = ()) -> int:
+def run_study(
+    options: Options, console: Console, imported: Sequence[Path] = (), *, owns_process: bool = False
+) -> int:
     """Train whatever is missing, then report.
 
     Args:
         options: The command line's.
         console: Where to say things.
         imported: `trials.csv` files, of other machines perhaps; their matching complete rows count as done.
+        owns_process: Whether a second signal ends the process, as of a command; else it raises.
 
     Returns:
         0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
@@ -98,7 +101,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
     record_plan(study, described, experiment.folder)
     if study.search is not None:
-        found, status = run_search(experiment, options, console)
+        found, status = run_search(experiment, options, console, owns_process=owns_process)
         if found is None:
             return status
         experiment = found
@@ -107,7 +110,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         _import(tables, table.queue, table.tracker, study.metric, console)
     for job in (table, controls):
         _discard_damaged(job, console)
-    status = work_through((table, controls), options, console)
+    status = work_through((table, controls), options, console, owns_process=owns_process)
     if status in INTERRUPTED:
         return status
     return _finish(table, controls, options, console)
@@ -160,13 +163,15 @@ def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> No
     lines = [f"runs: {ui_command(experiment.places.tracking)}", f"      then open {address}"]
     if not address:
         lines = [
-            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
+            "runs: MLflow is away; the same command makes up for them from queue and cache once it answers"
         ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def run_search(experiment: Experiment, options: Options, console: Console) -> tuple[Experiment | None, int]:
+def run_search(
+    experiment: Experiment, options: Options, console: Console, *, owns_process: bool = False
+) -> tuple[Experiment | None, int]:
     """Tune every variant, and freeze the winners.
 
     Returns:
@@ -178,7 +183,7 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
     make_places(tuning)
     job = open_job(tuning)
     job.tracker.open_study(tuning.planned, _description(experiment.study, options))
-    status = work_through((job,), options, console)
+    status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
     search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_CSV, index=False)
     if status in INTERRUPTED:
