@@ -27,7 +27,7 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
-    open_queue,
+    read_queue,
     report_study,
     say,
     say_failures,
@@ -257,7 +257,7 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     experiment, planned = found[name]
     cell = experiment.cell(planned)
     make_places(table, controls)
-    recorded = {status.cell.id: status.results for status in open_queue(experiment).status()}[planned.id]
+    recorded = {status.cell.id: status.results for status in read_queue(experiment)}[planned.id]
     training = cell.spec.training
     set_threads(training.threads)
     runtime = Runtime(pick_device(options.device), training.precision, training.compile)

@@ -22,6 +22,7 @@ STOPPING = (
     "stopping: what is under way writes a checkpoint after its next step; the same signal again stops at once"
 )
 STOPPED = "stopped at once; nothing finished is lost, the same command goes on from the last checkpoint"
+Handler = Callable[[int, FrameType | None], object]
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -117,6 +118,19 @@ def second_ends() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def handling(handler: Handler) -> Iterator[None]:
+    """Let SIGINT and SIGTERM call a handler of a thread that never hangs, and nobody else hear of them."""
+    pipe = signal.set_wakeup_fd(-1)
+    before = {number: signal.signal(number, handler) for number in NUMBERS}
+    try:
+        yield
+    finally:
+        for number, known in before.items():
+            signal.signal(number, known)
+        signal.set_wakeup_fd(pipe)
+
+
 def say(text: str) -> None:
     """Tell whoever sent the signal, past every lock that a hanging thread may hold."""
     with suppress(OSError):
@@ -130,9 +144,6 @@ def end_at_once(number: int) -> None:
             os.write(1, _SHOW_CURSOR)  # a bar hid it
     say(STOPPED)
     os._exit(128 + number)
-
-
-Handler = Callable[[int, FrameType | None], object]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,7 +22,7 @@ from cmae_ablate.study.search import ON_VALIDATION, TRIAL_MARK, TUNING_SEED
 from cmae_ablate.study.search_space import corners, for_tuning, with_settings
 from cmae_ablate.study.settings import brief
 
-SEARCH_CSV = "search.csv"
+SEARCH_CSV, SEARCH_FOLDER = "search.csv", "search"
 TABLE_SEED = "table_seed"
 """The column that says which seed of the table a training tunes, where each has a tuning of its own."""
 
@@ -45,7 +46,7 @@ def tuning_of(experiment: Experiment) -> Experiment:
     ]
     study = replace(
         experiment.study,
-        name=f"{experiment.study.name}/search",
+        name=f"{experiment.study.name}/{SEARCH_FOLDER}",
         metric=search.metric,
         report=(),
         seeds=search.seeds * search.tunings(experiment.study.seeds),
@@ -54,6 +55,11 @@ def tuning_of(experiment: Experiment) -> Experiment:
     )
     data = {key: without_test(arrays) for key, arrays in experiment.data.items()}
     return Experiment(study, trials, data, experiment.places, is_tuning=True)
+
+
+def tuning_folder(experiment: Experiment) -> Path:
+    """Where the workers of a study's tuning leave their notes."""
+    return experiment.folder / SEARCH_FOLDER
 
 
 def without_test(data: DataArrays) -> DataArrays:

@@ -66,9 +66,15 @@ def stalled_words(title: str, doing: str, seconds: float, since: float, log: str
         since: Seconds since 1970 of its last step.
         log: Path of its worker's log; empty if unknown.
     """
-    clock = time.strftime("%H:%M:%S", time.localtime(since))
     place = f"; log: {log}" if log else ""
     return (
-        f"no step for {seconds / 60:.3g} min: {title} ({doing}), since {clock}; a slow evaluation may be all "
-        f"right; if it hangs, a second Ctrl-C stops it at once, and the same command goes on{place}"
+        f"no step for {seconds / 60:.3g} min: {title} ({doing}), since {clock(since)}; a slow evaluation may "
+        f"be all right; if it hangs, a second Ctrl-C stops it at once, and the same command goes on{place}"
     )
+
+
+def clock(since: float) -> str:
+    """Local time of a moment given in seconds since 1970; with its date if it is not of today."""
+    then = time.localtime(since)
+    is_today = then[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", then)

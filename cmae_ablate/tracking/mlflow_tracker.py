@@ -11,9 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmae_ablate.database import redact
 from cmae_ablate.tracking.background import Background
-from cmae_ablate.tracking.connection import UI_ADDRESS
+from cmae_ablate.tracking.links import address_of
 from cmae_ablate.tracking.mlflow_run import MlflowRun
 from cmae_ablate.tracking.run_tree import NOTE, RunTree
 from cmae_ablate.tracking.run_writer import Entry, legal_name, settle_run
@@ -137,7 +136,7 @@ class MlflowTracker:
 
     def address(self) -> str:
         """Where a browser finds the study's runs, once `ui_command` runs; empty while the store is away."""
-        root = redact(self._uri).rstrip("/") if self._uri.startswith("http") else UI_ADDRESS
+        root = address_of(self._uri)
         found: list[str] = []
         self._attempt(lambda tree: found.append(tree.experiment), creates=False)
         return "".join(f"{root}/#/experiments/{each}/runs?workflowType=machine_learning" for each in found)

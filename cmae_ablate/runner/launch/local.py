@@ -10,14 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from cmae_ablate.runner.launch import forking
 from cmae_ablate.runner.launch.forking import ForkedProcess
-from cmae_ablate.runner.stopping import STOPPED, STOPPING, StopFlag, end_at_once, say
+from cmae_ablate.runner.stopping import STOPPED, STOPPING, StopFlag, end_at_once, handling, say
 
 Process = subprocess.Popen[bytes] | ForkedProcess
 LOGGER = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ LOG_VARIABLE = "CMAE_ABLATE_LOG"
 """Environment variable that tells a worker where its output goes, for `status`."""
 PARENT_VARIABLE = "CMAE_ABLATE_FOLLOW_PARENT"
 """Set for workers whose standard input is a pipe that closes when the process that started them ends."""
+STOPPED_CODES = (0, 130, 143)
+"""Exit statuses of a worker that found nothing left, or was told to stop."""
 GRACE_SECONDS = 120.0
 POLL_SECONDS = 0.1
 _MEBIBYTE = 2**20
@@ -64,21 +66,22 @@ def run_workers(
         grace_seconds: See above.
 
     Returns:
-        Exit statuses in order; 128 + n for a worker that signal n ended, n of the first signal for one that
-        was killed because it did not end then.
+        Exit statuses in order; 128 + n for a worker that signal n ended. Once a signal was passed on, every
+        worker that did not finish has the status that the signal asks for.
     """
     assert workers >= 1
     assert devices is None or len(devices) == workers
     log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     processes: list[Process] = []
     logs = [log_dir / f"worker-{index}.log" for index in range(workers)]
-    with _passing_on_signals(processes, grace_seconds) as kill_when_due:
+    stopping = _Stopping(processes, grace_seconds)
+    with handling(stopping.note):
         try:
             for index, log in enumerate(logs):
                 variables = {**_environment(index, workers, devices, log), **(environment or {})}
                 processes.append(_start(command, variables, log, fork=devices is None))
             while any(process.poll() is None for process in processes):
-                kill_when_due()
+                stopping()
                 time.sleep(POLL_SECONDS)
         finally:
             for process in processes:
@@ -88,13 +91,11 @@ def run_workers(
                 if process.stdin is not None:
                     process.stdin.close()
     codes = [code if code >= 0 else 128 - code for code in (process.wait() for process in processes)]
-    codes = [
-        kill_when_due.status if index in kill_when_due.killed else code for index, code in enumerate(codes)
-    ]
-    for code, log in zip(codes, logs, strict=True):
-        if code not in (0, 130, 143):
+    for index, (code, log) in enumerate(zip(codes, logs, strict=True)):
+        if code not in STOPPED_CODES and index not in stopping.killed:
             LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, last_line(log), log)
-    return codes
+    # Whatever kept one from its checkpoint, it ended because it was told to.
+    return [stopping.status if stopping.status and code not in STOPPED_CODES else code for code in codes]
 
 
 def keep_memory() -> None:
@@ -203,17 +204,6 @@ class _Stopping:
                     say(STOPPED)
                 self.killed.add(index)
                 process.kill()
-
-
-@contextmanager
-def _passing_on_signals(processes: Sequence[Process], grace_seconds: float) -> Iterator[_Stopping]:
-    stopping = _Stopping(processes, grace_seconds)
-    before = {number: signal.signal(number, stopping.note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def last_line(log: Path) -> str:
