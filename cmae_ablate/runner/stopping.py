@@ -86,15 +86,16 @@ def catching_signals(flag: StopFlag, *, owns_process: bool = True, follows: bool
             raise KeyboardInterrupt
         flag.note(number)
 
+    heard = StopFlag()  # by the clock of the thread that hears, which may be late
+
     def hear(number: int) -> None:
-        is_again = flag.is_old
+        is_first, is_again = not heard(), heard.is_old
+        heard.note(number)
         flag.note(number)
         flag.tell()
-        if follows:
-            return
-        if not is_again:
+        if is_first and not follows:
             say(STOPPING)
-        elif owns_process:
+        if is_again and owns_process and not follows:
             end_at_once(number)
 
     with _hearing(hear, dict.fromkeys(NUMBERS, handle)):

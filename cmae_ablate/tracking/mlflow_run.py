@@ -17,7 +17,7 @@ from cmae_ablate.tracking.tracker import Status
 
 LOGGER = logging.getLogger(__name__)
 CELL_SECONDS = 10.0
-"""What a cell waits for MLflow in all, at its end, and only while the store is not known to be away."""
+"""What a cell waits for MLflow in all, at its end, and only while the store keeps up with it."""
 
 
 class MlflowRun:
@@ -53,8 +53,8 @@ class MlflowRun:
     def finish(self, status: Status) -> None:
         """End the run; what cannot be told now is told later, at the latest by the same command."""
         self._tell("finish", name=status)
-        if not self._store.is_away and not self._background.wait(CELL_SECONDS):
-            self._store.give_up_waiting(CELL_SECONDS)
+        if not self._store.is_away and not self._store.is_stuck:
+            self._store.is_stuck = not self._background.wait(CELL_SECONDS)
 
     def _tell(
         self,

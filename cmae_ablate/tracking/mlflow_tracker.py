@@ -145,7 +145,8 @@ class MlflowTracker:
         """Do something with the study's runs; False where it failed, or is not done in time."""
         done: list[bool] = []
         self._background.do(lambda: done.append(self._store.attempt(action, creates=creates)))
-        if not self._background.wait(0.0 if self._store.is_stuck else STUDY_SECONDS):
+        is_known = self._store.is_stuck and self._store.is_away
+        if not self._background.wait(0.0 if is_known else STUDY_SECONDS):
             self._store.give_up_waiting(STUDY_SECONDS)
         return done == [True]
 

@@ -87,7 +87,7 @@ class Store:
         return False
 
     def give_up_waiting(self, seconds: float) -> None:
-        """From another thread: it has been waited for in vain."""
+        """From the thread that waits: a whole study has done so in vain."""
         self._warn(f"no answer for {seconds:.0f} s")
         self.is_stuck = True
 
