@@ -15,11 +15,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cmae_ablate.data.arrays import cache_root
 from cmae_ablate.runner.hardware import processor
+from cmae_ablate.terminal import say, say_table
 
 FREE_BYTES = 2_000_000_000
 MEMORY_BYTES = 2_000_000_000
@@ -72,17 +71,17 @@ def examine(out: Path, console: Console) -> int:
         _folder("data cache", cache_root(), "CMAE_ABLATE_CACHE to a folder that has room"),
         *_extras(),
     ]
-    table = Table("what", "found", "what to do")
-    for finding in findings:
-        remedy = f"for {finding.remedy}" if finding.optional and finding.remedy else finding.remedy
-        table.add_row(Text(finding.what), Text(finding.state), Text(remedy))
-    console.print(table)
+    rows = [
+        (each.what, each.state, f"for {each.remedy}" if each.optional and each.remedy else each.remedy)
+        for each in findings
+    ]
+    say_table(("what", "found", "what to do"), rows, console)
     wrong = [finding for finding in findings if finding.remedy and not finding.optional]
     for finding in wrong:
         told = f"{finding.what}: {finding.state}; {finding.remedy}"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        say(told, console)
     if not wrong:
-        console.print("this machine can run studies", highlight=False)
+        say("this machine can run studies", console)
     return 1 if wrong else 0
 
 

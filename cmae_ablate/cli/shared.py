@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
-from rich.console import Console
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.watchdog import STALL_MINUTES
@@ -20,8 +17,6 @@ from cmae_ablate.study.finding import find_study, study_names
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
-
-LOG_COLUMNS = 160
 
 
 def complete_study(incomplete: str) -> list[str]:
@@ -188,11 +183,14 @@ def check_device(device: str) -> None:
         raise UserError(f"--device {device}: choose auto, cpu or cuda")
 
 
-def console() -> Console:
-    """The standard output; a log file has no width of its own, and 80 columns would fold every table."""
-    return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)
+def require_device(device: str) -> None:
+    """Refuse, of a command that computes, a GPU that is not there: before anything slow is imported.
 
+    Raises:
+        UserError: It is not there, or is no device.
+    """
+    check_device(device)
+    if device == "cuda":
+        from cmae_ablate.runtime import pick_device
 
-def print_json(value: object) -> None:
-    """Print a value as JSON, and nothing else, to the standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+        pick_device(device)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
-from rich.table import Table
 
 from cmae_ablate.cli.plan import duration
 from cmae_ablate.queue import CellStatus
@@ -24,6 +23,7 @@ from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
+from cmae_ablate.terminal import say, say_table
 
 OPEN = ("RUNNING", "WAITING")
 REFRESH_SECONDS = 2.0
@@ -88,7 +88,7 @@ def watch_status(
                 experiment = begun(options, console)
             if said.get() != told:
                 told = said.get()
-                console.print(told, end="", highlight=False, markup=False, soft_wrap=True)
+                say(told, console, end="")
         if experiment is not None:
             found = look(experiment)
             states = [each.state for each in found.all]
@@ -109,7 +109,7 @@ def begun(options: Options, console: Console) -> Experiment | None:
     design.variants(study)
     if has_state(options):
         return options.begin(study, console)
-    console.print(f"{study.name}: nothing has run yet in {options.out.resolve()}", highlight=False)
+    say(f"{study.name}: nothing has run yet in {options.out.resolve()}", console)
     return None
 
 
@@ -143,26 +143,25 @@ def _stalled(experiment: Experiment) -> Iterator[tuple[str, float]]:
 def _show(found: Standing, experiment: Experiment, options: Options, console: Console) -> None:
     others = of_other_options(experiment, options)
     if others:
-        console.print(others, highlight=False, markup=False, soft_wrap=True)
+        say(others, console)
     study = experiment.study
     if study.search is not None:
         _show_search(found, study.search, console)
         if not found.has_table:
             return
     if others and all(status.trial is None for status in found.cells):
-        console.print("nothing has run with the options given now", highlight=False)
+        say("nothing has run with the options given now", console)
         return
     _show_cells([*found.cells, *found.controls], study.metric, console, found.stalled)
     done = [status for status in found.cells if status.state == "COMPLETE"]
-    reused = sum(bool(status.results.get("reused")) for status in done)
-    console.print(
+    reused = sum(status.record.reused for status in done)
+    say(
         f"{len(done)} of {len(found.cells)} cells complete, {reused} with reused pretraining; "
         f"{sum(status.is_done for status in found.controls)} of {len(found.controls)} controls complete",
-        highlight=False,
-        soft_wrap=True,
+        console,
     )
-    console.print(cache_line(experiment.places.out, study.name), highlight=False, soft_wrap=True)
-    console.print(_time_left(found.cells, found.controls), highlight=False)
+    say(cache_line(experiment.places.out, study.name), console)
+    say(_time_left(found.cells, found.controls), console)
 
 
 def _show_search(found: Standing, search: Search, console: Console) -> None:
@@ -171,20 +170,18 @@ def _show_search(found: Standing, search: Search, console: Console) -> None:
     _show_cells(trials, search.metric, console, found.stalled)
     done = sum(status.is_done for status in trials)
     pruned = sum(status.state == "PRUNED" for status in trials)
-    console.print(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", highlight=False)
+    say(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", console)
     if not found.has_table:
-        console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
+        say(f"{_time_left(trials)}; the table's cells come after the winners", console)
     for note in found.notes:
-        console.print(f"search: {note}", highlight=False, markup=False)
+        say(f"search: {note}", console)
 
 
 def _show_cells(
     statuses: Sequence[CellStatus], metric: str, console: Console, stalled: Mapping[str, float]
 ) -> None:
-    table = Table("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
-    for status in statuses:
-        table.add_row(*_status_row(status, stalled.get(status.cell.id)))
-    console.print(table)
+    header = ("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
+    say_table(header, [_status_row(each, stalled.get(each.cell.id)) for each in statuses], console)
 
 
 def _status_row(status: CellStatus, stalled: float | None) -> list[str]:
@@ -214,15 +211,12 @@ def _time_left(*groups: Sequence[CellStatus]) -> str:
 def hours_left(*groups: Sequence[CellStatus]) -> float | None:
     """What is left of each group, each cell as long as the complete ones of its kind; None if none is."""
     lefts = [sum(each.state in OPEN for each in group) for group in groups]
-    known = [[_seconds(each) for each in group if each.state == "COMPLETE"] for group in groups]
+    known = [
+        [each.record.metrics.get("seconds.pretrain", 0.0) for each in group if each.state == "COMPLETE"]
+        for group in groups
+    ]
     all_known = [seconds for found in known for seconds in found]
     if not all_known:
         return None if any(lefts) else 0.0
     means = [statistics.mean(found or all_known) for found in known]
     return sum(count * mean for count, mean in zip(lefts, means, strict=True)) / 3600
-
-
-def _seconds(status: CellStatus) -> float:
-    metrics = status.results.get("metrics")
-    value = metrics.get("seconds.pretrain", 0.0) if isinstance(metrics, dict) else 0.0
-    return float(value) if isinstance(value, int | float) else 0.0

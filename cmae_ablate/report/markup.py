@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cmae_ablate.report.theme import FigureJob
+from cmae_ablate.text import printable
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,21 @@ class Picture:
 
 
 def page_from(template: str, **content: object) -> str:
-    """A page's HTML. Every label is escaped by the template engine."""
+    """A page's HTML. Every label is escaped by the template engine, and shown without control characters."""
     environment = Environment(
         loader=PackageLoader("cmae_ablate.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(content)
+
+
+def _shown(value: object) -> object:
+    # HTML that is made, not told, has a type of its own and stays.
+    return printable(value) if type(value) is str else value
 
 
 def picture(job: FigureJob, light: str, dark: str) -> Picture:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
-from cmae_ablate.errors import Interrupted, NoRoomError, Pruned
+from cmae_ablate.errors import DeviceError, Interrupted, NoRoomError, Pruned
 from cmae_ablate.files import no_room
-from cmae_ablate.queue import JSON, Claim, Queue
-from cmae_ablate.runner.cell import CellContext, CellResult
+from cmae_ablate.queue import Claim, Queue
+from cmae_ablate.report.cell_record import CellRecord
+from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.endings import ENDINGS, Name, ending_of
 from cmae_ablate.runner.experiment import Experiment
@@ -34,6 +35,11 @@ WORDS: Mapping[Name, str] = {
     "stopped at once": "",
     "lease lost": "another worker has the cell by now",
 }
+
+NEXT_PROCESS = (
+    ": the GPU computes nothing more for this process, which ends; the cell is free for another, and the "
+    "same command goes on"
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class Attempt:
             with self._claim, self._tools.stop.telling(self._claim.told_to_stop), self._watchdog:
                 result = self._train()
                 metric, value = self._deciding(result)
-                self._job.queue.finish(self._claim, value, as_record(result))
+                self._job.queue.finish(self._claim, value, result)
         except BaseException as error:
             name = ending_of(error, has_lost_lease=self._claim.lost, is_tuning=self._job.experiment.is_tuning)
             if name is None:
@@ -119,6 +125,8 @@ class Attempt:
             self._end(name, reason, traceback.format_exc())
             if name == "no room":
                 raise NoRoomError(reason) from error
+            if name == "device lost":
+                raise DeviceError(f"{reason}{NEXT_PROCESS}") from error
             if ENDINGS[name].worker == "raises":
                 raise
         else:
@@ -138,8 +146,8 @@ class Attempt:
             queue.prune(claim, reason)
         elif ending.lease in ("failed", "failed for good"):
             queue.fail(claim, reason, final=ending.lease == "failed for good")
-        if ending.checkpoint == "gone" and self._pruner is not None:
-            self._pruner.forget()  # of a cell that is complete nothing is left
+        if ending.lease == "pruned" and self._pruner is not None:
+            self._pruner.forget()  # a cell that is complete has cleared its own
         if ending.run is not None:
             self._run.finish(ending.run)
         if ending.phase is not None:
@@ -162,14 +170,14 @@ class Attempt:
             return f"a component tried to end the program (SystemExit: {error.code})"
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
-    def _deciding(self, result: CellResult) -> tuple[str, float]:
+    def _deciding(self, result: CellRecord) -> tuple[str, float]:
         """The study's metric; of a control that does not have it, the first one that it has."""
         metric, found = self._job.experiment.study.metric, result.metrics
         if self.cell.variant.control is not None and metric not in found:
             return next(iter(found.items()), ("nothing measured", 0.0))
         return metric, found[metric]
 
-    def _train(self) -> CellResult:
+    def _train(self) -> CellRecord:
         cell, experiment, training = self.cell, self._job.experiment, self.cell.spec.training
         set_threads(training.threads)
         runtime = replace(self._tools.runtime, precision=training.precision, compile=training.compile)
@@ -189,11 +197,10 @@ class Attempt:
             raise
         if experiment.is_tuning:
             result = replace(result, metrics=on_validation(result.metrics))
-        tell_result(
-            self._run, cell, result.metrics, result.protocols, result.history if result.reused else ()
-        )
+        tell_result(self._run, cell, result, result.history if result.reused else ())
         if not (cell.spec.is_pretrained or experiment.is_tuning or cell.variant.control):
             # Others came without a decoder to draw with, or nobody will look at their pictures.
+            assert result.folder is not None, "what has just run lies in a folder"
             tell_picture(self._run, cell, context, result.folder, self._tools.tell)
         return result
 
@@ -251,15 +258,3 @@ class Attempt:
     def _bark(self, seconds: float) -> None:
         note = self._notes.last or self._note
         self._tools.tell(stalled_words(note.title, note.doing, seconds, note.at, ""))
-
-
-def as_record(result: CellResult) -> dict[str, JSON]:
-    """What the queue keeps of a result."""
-    return {
-        "metrics": dict(result.metrics),
-        "weights_sha256": result.weights_sha256,
-        "device": result.device,
-        "folder": str(result.folder),
-        "protocols": dict(result.protocols),
-        "reused": result.reused,
-    }

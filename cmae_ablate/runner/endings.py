@@ -24,6 +24,7 @@ Name = Literal[
     "lease lost",
     "rank lost",
     "no room",
+    "device lost",
     "storage away",
     "stopped at once",
     "killed",
@@ -71,6 +72,8 @@ ENDINGS: Mapping[Name, Ending] = MappingProxyType(
         "rank lost": Ending("free", "kept", "KILLED", "interrupted", "reason", "stops", frozenset({1})),
         # No failure of its own, and any other cell would meet the same disk.
         "no room": Ending("free", "kept", "KILLED", "interrupted", "", "raises", frozenset({1})),
+        # CUDA's own error: each later call of the process repeats it, and another may do the cell.
+        "device lost": Ending("failed", "kept", "FAILED", "failed", "traceback", "raises", frozenset({1})),
         "storage away": Ending("runs out", "kept", None, None, "", "raises", frozenset({1})),
         # A second signal in somebody's Python session, which goes on.
         "stopped at once": Ending("free", "kept", "KILLED", "interrupted", "", "raises", INTERRUPTED),
@@ -99,7 +102,20 @@ def ending_of(error: BaseException, *, has_lost_lease: bool, is_tuning: bool) ->
         ("storage away", isinstance(error, StorageError)),
         ("rank lost", isinstance(error, RankError) and not error.reason),
         ("no room", is_full(error)),
+        ("device lost", _ruins_the_process(error)),
         ("failed for good", isinstance(error, FINAL)),
         ("failed", is_ours),
     )
     return next((name for name, is_so in in_this_order if is_so), None)
+
+
+def _ruins_the_process(error: BaseException | None) -> bool:
+    """Whether an error, or whatever caused it, is CUDA's own: each later call of the process repeats it.
+
+    Out of memory is none, though compilers and libraries may wrap either into errors of their own.
+    """
+    while error is not None:
+        if isinstance(error, torch.AcceleratorError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -16,6 +16,7 @@ from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.finding import typed
 from cmae_ablate.study.loading import Study, load
+from cmae_ablate.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ class Options:
         from cmae_ablate.runtime import Runtime, pick_device
 
         def note(text: str) -> None:
-            console.print(f"note: {text}", highlight=False, markup=False)
+            say(f"note: {text}", console)
 
         with preparation(console) as progress:
             places = Places.below(self.out, self.storage, self.tracking)

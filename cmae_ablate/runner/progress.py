@@ -20,14 +20,17 @@ from rich.progress import (
     Progress,
     TaskID,
     TaskProgressColumn,
-    TextColumn,
     TimeRemainingColumn,
 )
 
+from cmae_ablate.files import read_regular
 from cmae_ablate.runner.watchdog import STALL_MINUTES, stalled_words
+from cmae_ablate.terminal import PlainColumn, say
+from cmae_ablate.text import readable
 
 NOTES = "progress"
 """Below a study's folder, where its workers leave their notes."""
+NOTE_BYTES = 2**20
 WRITE_SECONDS = 0.5
 SHOW_SECONDS = 0.5
 
@@ -119,8 +122,8 @@ def read_notes(folder: Path) -> list[CellNote]:
     notes = []
     for path in sorted(folder.glob("*.json")):
         try:
-            notes.append(CellNote(**json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError):
+            notes.append(CellNote(**json.loads(read_regular(path, NOTE_BYTES))))
+        except (OSError, ValueError, TypeError, RecursionError):
             continue  # being replaced this moment: the next look will see it
     return notes
 
@@ -143,10 +146,10 @@ class Monitor:
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._over: set[tuple[str, str]] = set()
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            PlainColumn("{task.description}", "bold"),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
-            TextColumn("{task.fields[text]}"),
+            PlainColumn("{task.fields[text]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
         )
@@ -189,11 +192,11 @@ class Monitor:
         seconds = note.stalled(time.time())
         if seconds is None and note.cell in self._stalled:
             self._stalled.remove(note.cell)
-            self._console.print(f"{note.title}: goes on", highlight=False, markup=False)
+            say(f"{readable(note.title)}: goes on", self._console)
         elif seconds is not None and note.cell not in self._stalled:
             self._stalled.add(note.cell)
             text = stalled_words(note.title, note.doing, seconds, note.at, note.log)
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            say(readable(text), self._console)
 
     def _finish(self, note: CellNote) -> None:
         key = (note.cell, note.phase)
@@ -205,17 +208,15 @@ class Monitor:
         if task is not None:
             self._progress.remove_task(task)
         self._progress.update(self._study, completed=self._done, text=f"{self._done} of {self._total} cells")
-        self._console.print(
-            f"{self._done}/{self._total} {note.title}: {note.phase} {note.text}", highlight=False
-        )
+        told = readable(f"{note.title}: {note.phase} {note.text}")
+        say(f"{self._done}/{self._total} {told}", self._console)
 
     def _update(self, note: CellNote) -> None:
         if not self._console.is_terminal:
             if note.epoch and self._epochs.get(note.cell) != note.epoch:
                 self._epochs[note.cell] = note.epoch
-                self._console.print(
-                    f"    {note.title}: epoch {note.epoch} of {note.epochs} done", highlight=False
-                )
+                told = readable(f"{note.title}: epoch {note.epoch} of {note.epochs} done")
+                say(f"    {told}", self._console)
             return
         # A bar without a total pulses: how long building and evaluating take is not known.
         total = note.steps if note.step < note.steps else None
@@ -230,7 +231,7 @@ class Monitor:
 def preparation(console: Console) -> Iterator[_Preparation]:
     """A bar for the preparation of data, shown once there is something to prepare."""
     progress = Progress(
-        TextColumn("[bold]{task.description}"),
+        PlainColumn("{task.description}", "bold"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -254,7 +255,7 @@ class _Preparation:
         if not self._console.is_terminal:
             if label not in self._tasks:
                 self._tasks[label] = TaskID(len(self._tasks))
-                self._console.print(f"{label}: {total} images", highlight=False)
+                say(f"{label}: {total} images", self._console)
             return
         if not self._tasks:
             self._progress.start()

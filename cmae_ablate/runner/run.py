@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.distributed import is_one_of_many
 from cmae_ablate.errors import DivergedError, UserError
 from cmae_ablate.files import private_files
-from cmae_ablate.queue import JSON, Queue, check_rows
+from cmae_ablate.queue import Queue, check_rows
 from cmae_ablate.report import read_trials
+from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
 from cmae_ablate.runner.attempt import Job
@@ -29,12 +28,13 @@ from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
     read_queue,
     report_study,
-    say,
     say_failures,
+    say_report,
     settled,
     track_imported,
     track_summary,
 )
+from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.tuning import (
     SEARCH_CSV,
     frozen,
@@ -50,6 +50,7 @@ from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS
 from cmae_ablate.study.loading import Study
+from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker, ui_command
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.model import smoke
@@ -92,13 +93,13 @@ def run_study(
     control_variants(study, resolved)
     levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
-    tables = {str(path): _rows(read_trials(path, described)) for path in imported}
+    tables = {str(path): rows_of(read_trials(path, described), described.factors) for path in imported}
     pick_device(options.device)
     keep_memory()  # a single worker trains in this process
     experiment = options.begin(study, console, measure=True, check=_check_runs)
     make_places(experiment)
     for text in settle_folder(experiment, options):
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     record_plan(study, described, experiment.folder)
     if study.search is not None:
         found, status = run_search(experiment, options, console, owns_process=owns_process)
@@ -120,7 +121,7 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
     """The study's cells and its controls, each with queue and tracker; says what the user should know."""
     controls = controls_of(experiment)
     for text in controls.notes:
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     make_places(experiment, controls)
     table, apart = open_job(experiment), open_job(controls)
     for job in (table, apart):
@@ -131,19 +132,19 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
 def _finish(table: Job, controls: Job, options: Options, console: Console) -> int:
     """Write the report, say what came out, and end every run; the exit status."""
     jobs, experiment = (table, controls), table.experiment
-    found = [job.queue.status() for job in jobs]
+    found = [StudyTrials.of(job.queue.status()) for job in jobs]
     try:
-        files = report_study(experiment, found[0], found[1], options)
+        files = report_study(experiment, found[0], found[1].statuses, options)
     except BaseException:
         for job in jobs:
             job.tracker.finish_study({}, "FAILED")
         raise
-    say(files, experiment.study.question, experiment.folder, console)
-    status = say_failures([each for statuses in found for each in statuses], console)
-    if any(each.state == "WAITING" for statuses in found for each in statuses):
-        console.print(ALL_GONE, highlight=False, markup=False, soft_wrap=True)
-    for job, statuses in zip(jobs, found, strict=True):
-        track_summary(results.trials_frame(statuses), job.tracker, "FAILED" if status else "FINISHED")
+    say_report(files, experiment.study.question, experiment.folder, console)
+    status = say_failures([each for trials in found for each in trials.statuses], console)
+    if any(each.state == "WAITING" for trials in found for each in trials.statuses):
+        say(ALL_GONE, console)
+    for job, trials in zip(jobs, found, strict=True):
+        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED")
     _say_where(experiment, table.tracker, console)
     return status
 
@@ -152,7 +153,7 @@ def _discard_damaged(job: Job, console: Console) -> None:
     """Let complete cells whose files were damaged since be trained again, and say which file it is."""
     damaged = damaged_cells(job.experiment, job.queue.status())
     for error in damaged.values():
-        console.print(f"note: {error}; its cell is made again", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {error}; its cell is made again", console)
     if damaged:
         job.queue.discard(damaged)
 
@@ -166,7 +167,7 @@ def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> No
             "runs: MLflow is away; the same command makes up for them from queue and cache once it answers"
         ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line, console)
 
 
 def run_search(
@@ -178,7 +179,7 @@ def run_search(
         The study with the winners' settings and 0; None and the exit status where there are no winners yet.
     """
     for note in few_images_note(experiment):
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}", console)
     tuning = tuning_of(experiment)
     make_places(tuning)
     job = open_job(tuning)
@@ -190,13 +191,12 @@ def run_search(
         return None, status
     won = winners(experiment, statuses)
     status = say_failures(statuses, console)
-    track_summary(results.trials_frame(statuses), job.tracker, "FINISHED" if won else "FAILED")
+    track_summary(StudyTrials.of(statuses), job.tracker, "FINISHED" if won else "FAILED")
     if won is None:
-        console.print(
+        say(
             "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
             f"see {experiment.folder / SEARCH_CSV}, narrow the space, and run the command again",
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
         return None, 1
     chosen = {label: [dict(winner.settings) for winner in each] for label, each in won.items()}
@@ -204,12 +204,12 @@ def run_search(
     job.queue.note("winners", chosen if repeats else {label: each[0] for label, each in chosen.items()})
     found = frozen(experiment, won)
     for note in found.notes:
-        console.print(f"search: {note}", highlight=False, markup=False)
+        say(f"search: {note}", console)
     return found, 0
 
 
 def _import(
-    files: Mapping[str, list[dict[str, JSON]]], queue: Queue, tracker: Tracker, metric: str, console: Console
+    files: Mapping[str, list[TrialRow]], queue: Queue, tracker: Tracker, metric: str, console: Console
 ) -> None:
     """Count what other machines have done; nothing is taken where two of them contradict each other."""
     notes = check_rows(files, queue.status(), metric)
@@ -217,16 +217,12 @@ def _import(
     for name, rows in files.items():
         count = queue.import_complete(rows, metric)
         taken += count
-        console.print(f"imported {count} of {len(rows)} rows of {name}", highlight=False, soft_wrap=True)
+        say(f"imported {count} of {len(rows)} rows of {name}", console)
     track_imported(queue.status(), tracker)
     if taken:
         notes.append(NO_PREDICTIONS)
     for note in notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, JSON]]:
-    return cast("list[dict[str, JSON]]", frame.to_dict("records"))
+        say(f"note: {note}", console)
 
 
 def _description(study: Study, options: Options) -> dict[str, str]:
@@ -257,23 +253,21 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     experiment, planned = found[name]
     cell = experiment.cell(planned)
     make_places(table, controls)
-    recorded = {status.cell.id: status.results for status in read_queue(experiment)}[planned.id]
+    recorded = {status.cell.id: status.record for status in read_queue(experiment)}[planned.id]
     training = cell.spec.training
     set_threads(training.threads)
     runtime = Runtime(pick_device(options.device), training.precision, training.compile)
     with TemporaryDirectory(prefix="cmae-ablate-") as folder:
         result = run_any(cell, CellContext(experiment.data_of(cell.spec), runtime, Path(folder)))
     for metric, value in sorted(result.metrics.items()):
-        console.print(f"{metric}: {value:.6g}", highlight=False)
-    before = recorded.get("weights_sha256")
-    console.print(f"weights_sha256: {result.weights_sha256}", highlight=False, soft_wrap=True)
-    if before is None:
-        console.print("no result of this cell is recorded; nothing to compare with", highlight=False)
+        say(f"{metric}: {value:.6g}", console)
+    before = recorded.weights_sha256
+    say(f"weights_sha256: {result.weights_sha256}", console)
+    if not before:
+        say("no result of this cell is recorded; nothing to compare with", console)
         return 0
     equal = before == result.weights_sha256
-    console.print(
-        "equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", soft_wrap=True
-    )
+    say("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", console)
     return 0 if equal else 1
 
 

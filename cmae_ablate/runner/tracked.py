@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, load_model
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_record, whole_picture
@@ -37,8 +38,7 @@ def flat_parameters(cell: Cell) -> dict[str, str]:
 def tell_result(
     run: CellRun,
     cell: Cell,
-    metrics: Mapping[str, float],
-    protocols: Mapping[str, str],
+    found: CellRecord,
     history: Sequence[Mapping[str, float]],
 ) -> None:
     """Give a run what its cell found.
@@ -46,15 +46,14 @@ def tell_result(
     Args:
         run: The cell's.
         cell: The cell.
-        metrics: What it ends with.
-        protocols: One sentence an evaluation.
+        found: What it ends with.
         history: Metrics by epoch, as far as they have not been told.
     """
     for epoch, values in enumerate(history, start=1):
         run.log_metrics(epoch, values)
-    run.log_metrics(cell.spec.training.epochs, metrics)
+    run.log_metrics(cell.spec.training.epochs, dict(found.metrics))
     run.log_dict(cell.spec.to_tree(), "configuration.json")
-    run.log_dict(protocols, "protocols.json")
+    run.log_dict(dict(found.protocols), "protocols.json")
 
 
 def tell_picture(
@@ -75,10 +74,10 @@ def tell_picture(
 
 def make_up_for(experiment: Experiment, statuses: Sequence[CellStatus], tracker: Tracker) -> None:
     """Let the run of each complete cell that did not come to its end, for MLflow was away, do so now."""
-    complete = {
+    complete = {  # but for what was imported, which has been told when it was
         (each.cell.variant, each.cell.seed, each.cell.fingerprint): each
         for each in statuses
-        if each.state == "COMPLETE" and "folder" in each.results  # those that were imported are told apart
+        if each.state == "COMPLETE" and each.record.folder is not None
     }
     for key in tracker.untold(list(complete)) if complete else ():
         _tell_again(experiment, complete[key], tracker)
@@ -86,17 +85,13 @@ def make_up_for(experiment: Experiment, statuses: Sequence[CellStatus], tracker:
 
 def _tell_again(experiment: Experiment, status: CellStatus, tracker: Tracker) -> None:
     cell = experiment.cell(status.cell, status.settings)
-    folder = Path(str(status.results["folder"]))
-    history: Sequence[Mapping[str, float]] = ()
+    folder, history = status.record.folder, status.record.history
+    assert folder is not None
     with suppress(FileNotFoundError, DamagedError):  # from another machine, or pruned: the numbers are here
-        history = check_record(folder)["history"]
+        history = check_record(folder).history
     tags = {"fingerprint": status.cell.fingerprint}
     run = tracker.start_cell(cell.variant.label, cell.seed, flat_parameters(cell), tags)
-    metrics, protocols = status.results.get("metrics"), status.results.get("protocols")
-    assert isinstance(metrics, Mapping)
-    numbers = {name: float(str(value)) for name, value in metrics.items()}
-    texts = {label: str(text) for label, text in protocols.items()} if isinstance(protocols, Mapping) else {}
-    tell_result(run, cell, numbers, texts, history)
+    tell_result(run, cell, status.record, history)
     if (folder / PICTURE).is_file():
         run.log_artifact(folder / PICTURE, "pictures")
     run.finish("FINISHED")

@@ -34,8 +34,10 @@ from cmae_ablate.runner.tracked import make_up_for
 from cmae_ablate.runner.tuning import tuning_of
 from cmae_ablate.runner.unchanged import AGAIN, BegunWith, check_unchanged
 from cmae_ablate.runner.worker import Worker
-from cmae_ablate.runtime import Runtime, pick_device, worker_count
+from cmae_ablate.runtime import Runtime, gpu_names, pick_device, worker_count
 from cmae_ablate.study.design import POSITIVE
+from cmae_ablate.terminal import open_console, say
+from cmae_ablate.text import printable
 from cmae_ablate.tracking import MlflowTracker
 
 INTERRUPTED = (130, 143)
@@ -160,7 +162,7 @@ def work_through(
     for job in jobs:
         end_runs(job, groups=is_over)
     if is_over:
-        console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
+        say("interrupted; the same command goes on from the last checkpoint", console)
     return status
 
 
@@ -186,17 +188,15 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
     experiment = jobs[0].experiment
     counted = f"{total} cells" + (f" ({len(statuses[1])} of them controls)" if len(jobs) > 1 else "")
     if done == total:
-        console.print(
-            f"all {counted} of {experiment.study.name} are complete; nothing to train", highlight=False
-        )
+        say(f"all {counted} of {experiment.study.name} are complete; nothing to train", console)
         return 0
     logs = experiment.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     workers = min(options.workers or default_workers(experiment, options), total - done)
-    console.print(
+    say(
         f"{experiment.study.name}: {total - done} of {counted} to do, {workers} at a time; "
         "a cell is a variant with a seed",
-        highlight=False,
+        console,
     )
     with Monitor(experiment.folder / NOTES, total, done, console):
         if workers > 1 or options.launcher != "local":
@@ -258,18 +258,17 @@ def _gpus_per_worker(options: Options) -> float:
 
 
 def _devices(device: str, workers: int) -> Sequence[str] | None:
-    import torch
-
     if pick_device(device).type != "cuda":
         return None
-    return [str(index % torch.cuda.device_count()) for index in range(workers)]
+    names = gpu_names()
+    return [names[index % len(names)] for index in range(workers)]
 
 
 def _say_now(text: str) -> None:
     with suppress(OSError):  # as below
-        print(text, flush=True)
+        say(text, open_console())
 
 
 def _append(log: Path, text: str) -> None:
     with suppress(OSError), log.open("ab", buffering=0) as file:  # a full disk's log is not worth a training
-        file.write(f"{text}\n".encode())
+        file.write(f"{printable(text)}\n".encode())

@@ -25,6 +25,7 @@ from cmae_ablate.runner.progress import preparation
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.terminal import say
 from cmae_ablate.training.interop import load_mae_checkpoint
 from cmae_ablate.training.model import MaskedImageModel, assemble
 
@@ -88,7 +89,7 @@ def open_data(checkpoint: Checkpoint, console: Console) -> DataArrays:
     """
 
     def note(text: str) -> None:
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
 
     with preparation(console) as progress:
         data = prepare(checkpoint.spec["dataset"].build(), progress=progress, notice=note)
