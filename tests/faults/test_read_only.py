@@ -29,7 +29,7 @@ def state_of(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """A study, and where it has run: mounted read-only, or without permission to write where none may mount."""
+    """A study, and where it has run: mounted read-only, or without write permission where none may mount."""
     folder = tmp_path_factory.mktemp("finished")
     study, out = write_study(folder), folder / "runs"
     assert run(study, out, settings=("training.epochs=1",), seeds=1) == 0
