@@ -21,12 +21,14 @@ from cmae_ablate.runner.launch.local import (
     LOG_VARIABLE,
     PARENT_VARIABLE,
     follow_parent,
+    follows_parent,
     keep_memory,
     last_line,
     run_workers,
 )
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, Monitor
+from cmae_ablate.runner.provenance import of_other_options
 from cmae_ablate.runner.rank_worker import check_ranks, follow
 from cmae_ablate.runner.reporting import open_queue, settled
 from cmae_ablate.runner.stopping import StopFlag, catching_signals
@@ -67,6 +69,8 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
                 experiment = options.begin(options.load(), heard, measure=ranks.leads)
                 is_search = SEARCH_ONLY in os.environ
                 check_unchanged(options.load(), tuning_of(experiment) if is_search else experiment)
+                if not follows_parent() and (others := of_other_options(experiment, options)):
+                    say(f"note: {others}", heard)
                 make_places(experiment)
             controls = controls_of(experiment)
             for each in (experiment, controls):

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 import cmae_ablate as ca
-from cmae_ablate.queue import read_status
 from tests.cli.test_app import call
-from tests.queue.harness import plan
 from tests.whole_study import run, write_study
 
 # MLflow's own dependencies warn about each other.
@@ -69,13 +67,3 @@ def test_reading_commands_read_and_change_nothing(
     assert call(capsys, "studies")[0] == 0
     assert len(ca.load_result("study", out=out).trials) == 2
     assert state_of(out) == before
-
-
-def test_a_database_that_is_not_there_has_no_cell_begun_and_is_not_made(tmp_path: Path) -> None:
-    cells, database = plan(variants=2, seeds=1), tmp_path / "optuna.db"
-    for _ in ("nothing", "an empty file"):
-        found = read_status(f"sqlite:///{database}", "decoder_size", cells)
-        assert [status.state for status in found] == ["WAITING", "WAITING"]
-        database.touch(exist_ok=True)
-    assert database.stat().st_size == 0
-    assert list(tmp_path.iterdir()) == [database]
