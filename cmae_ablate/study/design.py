@@ -269,7 +269,7 @@ def _with_probe(study: Study, variant: Variant) -> Variant:
     able = [
         name
         for name, choice in variant.spec.evaluations.items()
-        if CRITERION in choice.component.factory.metrics  # type: ignore[attr-defined]
+        if CRITERION in choice.component.facts.metrics
     ]
     if label not in able:
         chosen = [(factor, variant.levels[factor.name]) for factor in study.factors]
@@ -287,7 +287,7 @@ def _check_metrics(study: Study, variant: Variant) -> None:
     produced = [
         f"{label}.{metric}"
         for label, choice in variant.spec.evaluations.items()
-        for metric in choice.component.factory.metrics  # type: ignore[attr-defined]
+        for metric in choice.component.facts.metrics
     ]
     wanted: list[tuple[tuple[str, ...], str]] = [(("metric",), study.metric)]
     wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]

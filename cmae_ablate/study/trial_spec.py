@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_regular
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, brief
 from cmae_ablate.study.settings import Path as KeyPath
 
@@ -96,15 +97,20 @@ class Choice:
         return registry[self.name]
 
     @property
+    def title(self) -> str:
+        """Its name; of a data set that may hold any images also their folder's: `folder flowers`."""
+        place = self._role(self.component.place)
+        return f"{self.name} {Path(place).name}" if place else self.name
+
+    @property
     def control_of(self) -> str | None:
         """Of an evaluation: the name of the one whose control it is; None where it measures a pretraining."""
-        found: str | None = getattr(self.component.factory, "control_of", None)
-        return found
+        return self.component.facts.control_of
 
     @property
     def trains_encoder(self) -> bool:
         """Of an evaluation: whether it trains an encoder's weights."""
-        return bool(self.component.factory.trains_encoder)  # type: ignore[attr-defined]  # an Evaluation's class
+        return self.component.facts.trains_encoder
 
     @property
     def epochs(self) -> int | None:
@@ -178,10 +184,6 @@ class TrialSpec:
     def with_seed(self, seed: int) -> TrialSpec:
         """The same trial with other random streams."""
         return replace(self, seed=seed)
-
-    def with_objectives(self, objectives: Mapping[str, Mapping[str, Any]]) -> TrialSpec:
-        """The same trial with these objectives and no others."""
-        return resolve({**self.to_tree(), "objectives": dict(objectives)}, self.seed)
 
     def to_tree(self) -> Tree:
         """The resolved configuration as plain data, as a study file would write it."""
@@ -329,6 +331,7 @@ def _identity(choice: Choice) -> Tree:
 
 def _file_digest(path: Path) -> str:
     try:
+        check_regular(path, MAX_WEIGHTS)
         state = path.stat()
         return _content_digest(path, state.st_size, state.st_mtime_ns)
     except OSError as error:
@@ -337,7 +340,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.files import write_atomically
 
 FOLDER = "snapshots"
@@ -29,7 +28,7 @@ def keep_encoder(folder: Path, epoch: int, encoder: Encoder) -> None:
     """Write the encoder's parameters and buffers; one that was kept before is replaced."""
     path = snapshot_path(folder, epoch)
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = cast("nn.Module", encoder).state_dict()
+    state = encoder.state_dict()
     write_atomically(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}))
 
 

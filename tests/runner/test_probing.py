@@ -13,18 +13,21 @@ from cmae_ablate.cli.planning import plan_study
 from cmae_ablate.components.evaluations.attentive_probe import AttentiveProbe
 from cmae_ablate.data.arrays import DataArrays, ExpectedSize
 from cmae_ablate.errors import Interrupted, UserError
-from cmae_ablate.runner.cell import CellContext, evaluate, run_cell
+from cmae_ablate.runner.cell import CellContext, run_cell
+from cmae_ablate.runner.evaluating import evaluate
+from cmae_ablate.runner.hours import Speed, Workload, estimate
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.probing import probe, probe_folder
+from cmae_ablate.runner.probing import probe
+from cmae_ablate.runner.progress_rows import probe_folder
 from cmae_ablate.runner.reporting import report_again
-from cmae_ablate.runner.timing import Speed, Workload, estimate
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.loading import load
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training.cost import evaluation_flops, measure
+from cmae_ablate.training.cost import measure
+from cmae_ablate.training.flops import evaluation_flops
 from cmae_ablate.training.loop import Hooks, pretrain
 from cmae_ablate.training.model import assemble
 from tests.whole_study import quiet, run, said, write_study
@@ -86,8 +89,8 @@ def test_the_value_after_an_epoch_is_what_the_evaluation_says_of_that_epochs_enc
         assert state is not None
         model = assemble(spec, 32)
         model.load_state_dict(state["model"])
-        found = evaluate(spec, model.eval().encoder, cell_context, tmp_path / str(epoch))
-        expected[epoch] = found["linear_probe"]["metrics"]["validation_top1"]
+        found = evaluate(spec, model.eval().encoder, tiny_data, Runtime(), tmp_path / str(epoch))
+        expected[epoch] = found["linear_probe"].metrics["validation_top1"]
 
     pretrain(spec, tiny_data, Runtime(), folder, Hooks(on_epoch=on_epoch))
     found = probe(spec, context(blind(tiny_data), tmp_path), Hooks())
@@ -237,7 +240,7 @@ def test_the_plan_prices_every_probe(tmp_path: Path) -> None:
         estimate(Workload(each, size, measure(each, 32)), speed, "a machine").hours
         for each in (spec, spec.without_probes())
     ]
-    once = evaluation_flops(measure(spec, 32), spec.evaluations["knn"], 64, 64) / 2e9 / 3600
+    once = evaluation_flops(measure(spec, 32), spec.evaluations["knn"], 64, 64, 0) / 2e9 / 3600
     assert hours[0] - hours[1] == pytest.approx(2 * once)
 
 

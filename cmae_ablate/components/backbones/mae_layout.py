@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import MAX_WEIGHTS, check_regular
 
+_GIVE = "give an MAE checkpoint (.pth, .bin or .safetensors)"
 _HUGGING_FACE_MARK = re.compile(r"^(vit\.)?embeddings\.cls_token$")
 
 _HUGGING_FACE_TOP = {
@@ -82,14 +85,21 @@ def read_mae_state(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give an MAE checkpoint (.pth, .bin or .safetensors)")
+    try:
+        check_regular(path, MAX_WEIGHTS)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; {_GIVE}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_GIVE}") from error
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _check_packing(path)
         # MAE's training script saves its command line beside the weights; a Namespace can do no harm.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except _PackedError as error:
+        raise UserError(f"{path}: refused: {error}; save its state dict anew with torch.save") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: refused, as it holds more than tensors or is damaged, and reading it could run code "
@@ -102,6 +112,21 @@ def _read(path: Path) -> Mapping[str, Any]:
             f"{path}: holds a {type(content).__name__}, not a state dict; save one with torch.save"
         )
     return content
+
+
+class _PackedError(Exception):
+    """An archive that is larger once it is unpacked."""
+
+
+def _check_packing(path: Path) -> None:
+    """Refuse a zip archive that would unpack into more than it has; torch packs nothing."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    size = path.stat().st_size
+    if unpacked > size:
+        raise _PackedError(f"its {size:,} bytes would unpack to {unpacked:,}, and torch.save packs nothing")
 
 
 def _first_line(error: Exception) -> str:

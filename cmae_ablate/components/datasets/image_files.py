@@ -20,9 +20,9 @@ from cmae_ablate.components.datasets.image_decode import (
     decode,
     without_warnings,
 )
-from cmae_ablate.data.account import readable
 from cmae_ablate.data.arrays import ArrayWriter, Progress, Split
 from cmae_ablate.errors import UserError
+from cmae_ablate.text import readable
 
 Box = tuple[float, float, float, float]
 
