@@ -18,7 +18,7 @@ ELSEWHERE = {
     "tests/report/test_latex.py": "report/tex_signs.py",
     "tests/components/test_crop_sampling.py": "components/crop_ranges.py",
     "tests/test_plugin.py": """
-        components/networks.py slots.py
+        slots.py
         components/protocols.py components/evaluation_protocols.py components/loading.py
         components/registry.py""",
     "tests/training/test_interop.py": """
@@ -59,7 +59,7 @@ ELSEWHERE = {
     "tests/runner/test_memory.py": "runner/hardware.py",
     "tests/training/test_loop.py": "training/model.py",
     "tests/runner/test_cache.py": "runner/housekeeping.py",
-    "tests/runner/test_search.py": "runner/tuning.py study/search.py study/search_space.py",
+    "tests/runner/test_search.py": "study/search.py study/search_space.py",
     "tests/runner/test_finished.py": "runner/evaluating.py",
     "tests/queue/test_queue.py": "queue/cells.py queue/lease.py queue/optuna_trials.py",
     "tests/queue/test_queue_processes.py": "queue/storage.py",
