@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from statsmodels.formula.api import ols
-from statsmodels.stats.anova import anova_lm
 
 from cmae_ablate.report.stats import quietly
 
@@ -35,6 +33,9 @@ def anova_of(
         return empty, (
             f"no analysis of variance: {combinations - filled} combinations have no complete cell",
         )
+    from statsmodels.formula.api import ols  # a second to import, for grids alone
+    from statsmodels.stats.anova import anova_lm
+
     # Plain names inside the formula: a factor may be called anything.
     plain = {factor: f"f{index}" for index, factor in enumerate(factors)}
     data = frame.rename(columns={**plain, "value": "y"})

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from statsmodels.regression.linear_model import OLS
 
 from cmae_ablate.report.anova import TIMES, anova_of
 from cmae_ablate.report.cells import Cells
@@ -224,6 +223,8 @@ def _estimated(terms: list[Term], grid: _Grid, complete: Weights) -> list[Term]:
 
 def _with_intervals(terms: list[Term], grid: _Grid, frame: pd.DataFrame) -> list[Term]:
     """The terms with estimate and interval of the model that their F tests are of."""
+    from statsmodels.regression.linear_model import OLS  # a second, for grids alone
+
     fit = OLS(frame["value"].to_numpy(), _coded(frame, grid, frame["seed"].to_numpy())).fit()
     rows = _coded(pd.DataFrame(list(grid.combinations)), grid, None, seeds=frame["seed"].nunique())
     found = []

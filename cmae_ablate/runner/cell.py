@@ -20,7 +20,7 @@ from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cache import LOCK
 from cmae_ablate.runner.evaluating import evaluate
 from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, whole_pretraining
-from cmae_ablate.runner.hardware import device_name, peak_memory, watch_memory
+from cmae_ablate.runner.hardware import MemoryWatch, device_name
 from cmae_ablate.runner.result_files import PretrainingRecord, flat
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.trial_spec import TrialSpec
@@ -132,9 +132,9 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
         # What its pretraining cost, nobody said: the table leaves it open.
         metrics = {"params.encoder": float(count_parameters(done.model.encoder))}
     else:
-        watch_memory(cell_context.runtime.device)
+        memory = MemoryWatch.start(cell_context.runtime.device)
         done = pretrain(spec, cell_context.data, cell_context.runtime, folder, hooks)
-        peak = peak_memory(cell_context.runtime.device)
+        peak = memory.peak()
         cost = measure(spec, image_size)
         last = done.history[-1]
         metrics = {
@@ -145,6 +145,7 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
             "params.decoder": cost.params_decoder,
             "flops.pretrain_image": cost.flops_image,
             "seconds.pretrain": done.seconds,
+            **({"seconds.compile": done.compiling} if cell_context.runtime.compile else {}),
             **({} if peak is None else {"memory.pretrain": float(peak)}),
         }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}

@@ -57,6 +57,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     history: list[Metrics] = field(default_factory=list)
+    compiling: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,15 @@ class Pretrained:
         seconds: Time spent in training steps, over all sittings.
         history: Metrics by epoch.
         crop: What the crop strategy learnt, such as its boxes.
+        compiling: Time spent in each sitting's first step where steps are compiled, which `seconds` leaves
+            out; what the step itself computes, which no other step has to compile for, is in it.
     """
 
     model: MaskedImageModel
     seconds: float
     history: list[Metrics]
     crop: Mapping[str, Tensor] = field(default_factory=dict)
+    compiling: float = 0.0
 
 
 def image_size_of(spec: TrialSpec, data: DataArrays) -> int:
@@ -139,6 +143,7 @@ class _Training:
         self.forward = self.ranks.replicate(runtime.compiled(self.model))
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
+        self._compiles = runtime.compile
         self.meter = Meter(self.ranks, runtime.device)
 
     def run(self) -> Pretrained:
@@ -147,7 +152,8 @@ class _Training:
         while self.progress.step < self.total:
             self._epoch(self.progress.step // self.batches.steps)
         learnt = dict(self.crop.state_dict())
-        return Pretrained(self.model, self.progress.seconds, self.progress.history, learnt)
+        progress = self.progress
+        return Pretrained(self.model, progress.seconds, progress.history, learnt, progress.compiling)
 
     def _epoch(self, epoch: int) -> None:
         first = self.progress.step % self.batches.steps
@@ -159,7 +165,10 @@ class _Training:
             if self.ranks.any(self.hooks.should_stop()):
                 self._save(time.perf_counter() - started)
                 raise Interrupted
+            begun = time.perf_counter()
             self._step(images, epoch, step)
+            if self._compiles:
+                started += self._compiled_since(begun)
             self.hooks.on_step(self.progress.step, self.total)
         self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
         self._save(time.perf_counter() - started)
@@ -194,6 +203,15 @@ class _Training:
         model.after_step(self.progress.step / self.total)
         self.meter.add(loss, terms)
 
+    def _compiled_since(self, begun: float) -> float:
+        """Count the first step of a sitting, which compiles, apart; its seconds."""
+        self._compiles = False
+        if self.runtime.device.type == "cuda":
+            torch.cuda.synchronize(self.runtime.device)
+        seconds = time.perf_counter() - begun
+        self.progress.compiling += seconds
+        return seconds
+
     def _refresh_crop(self, epoch: int) -> None:
         self.model.eval()
         with torch.no_grad(), self.runtime.autocast():
@@ -217,6 +235,7 @@ class _Training:
                 "step": self.progress.step,
                 "seconds": self.progress.seconds,
                 "history": self.progress.history,
+                "compiling": self.progress.compiling,
             },
         )
 
@@ -233,7 +252,9 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.crop.load_state_dict(state["crop"])
         self.meter.load(state["meter"])
-        self.progress = Progress(state["step"], state["seconds"], state["history"])
+        # Earlier versions counted no compiling apart.
+        compiling = state.get("compiling", 0.0)
+        self.progress = Progress(state["step"], state["seconds"], state["history"], compiling)
         # Told again: whoever listened to the sitting before may have been killed before it could pass it on.
         for epoch, metrics in enumerate(self.progress.history, start=1):
             self.hooks.on_epoch(epoch, metrics)

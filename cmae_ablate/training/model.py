@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.protocols import Decoder, Masking, PredictionReader, SequenceDecoder, Target
 from cmae_ablate.errors import UserError
-from cmae_ablate.runtime import seeded, stream
+from cmae_ablate.runtime import Runtime, seeded, set_precision, stream
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.tokens import PatchMask
 
@@ -157,16 +157,26 @@ def build_encoder(spec: TrialSpec, image_size: int) -> Encoder:
     return encoder
 
 
-def smoke(spec: TrialSpec, image_size: int) -> None:
+def smoke(spec: TrialSpec, image_size: int, device: torch.device | None = None) -> None:
     """One forward and backward step on noise: what cannot run must say so before hour zero.
+
+    Args:
+        spec: The trial; the step has its precision.
+        image_size: Side of the encoder's input in pixels.
+        device: Where the cells will run; a CPU by default.
 
     Raises:
         UserError: The parts do not fit each other or the image.
         DivergedError: The loss of the first step is not finite.
     """
-    model = assemble(spec, image_size)
+    runtime = Runtime(device or torch.device("cpu"), spec.training.precision)
+    set_precision(runtime)
+    model = assemble(spec, image_size).to(runtime.device)
     rng = stream(0, "smoke")
-    images = [torch.randn(2, 3, image_size, image_size, generator=rng) for _ in range(model.num_views)]
-    masks = model.sample_masks(2, 0, 0, 0)
+    shape = (2, 3, image_size, image_size)
+    images = [torch.randn(shape, generator=rng).to(runtime.device) for _ in range(model.num_views)]
+    masks = [mask.to(runtime.device) for mask in model.sample_masks(2, 0, 0, 0)]
     rngs = {name: stream(0, "smoke", name) for name in spec.objectives}
-    model.total(model(images, masks, rngs)).backward()
+    with runtime.autocast():
+        loss = model.total(model(images, masks, rngs))
+    loss.backward()
