@@ -13,9 +13,9 @@ from filelock import FileLock
 
 from cmae_ablate.errors import DivergedError, Interrupted, Pruned, RankError, StorageError, UserError
 from cmae_ablate.queue import Queue
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner import attempt as attempt_module
 from cmae_ablate.runner.attempt import Attempt, Tools
-from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.endings import ENDINGS, Name, ending_of
 from cmae_ablate.runner.progress import read_notes
 from cmae_ablate.runner.stopping import StopFlag
