@@ -234,6 +234,12 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
         label: _clip_schedule(choice, choice.epochs, f"evaluations.{label}", notices)
         for label, choice in evaluations.items()
     }
+    if training.batch_size == 1 and "contrastive" in objectives:
+        raise SpecError(
+            ("training", "batch_size"),
+            "a batch of one image has nothing to contrast it with; set at least 2, or "
+            "objectives.contrastive=none",
+        )
     controls = {label: choice for label, choice in evaluations.items() if choice.control_of}
     measured = {label: choice for label, choice in evaluations.items() if label not in controls}
     return TrialSpec(seed, components, objectives, measured, training, controls, tuple(notices))

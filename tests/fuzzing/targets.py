@@ -44,7 +44,7 @@ from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 Mutate = Callable[[Random], bytes]
-REPORTED = 10
+REPORTED = 100
 """One accepted CSV in so many is analysed, too: that takes a hundred times as long."""
 
 
