@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, in_turns
 from cmae_ablate.cli.planning import plan_variants
+from cmae_ablate.runner.kept import Kept
 from cmae_ablate.runner.launch.local import ALLOCATOR
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runtime import Runtime
 from cmae_ablate.study import design
 
 ROOT = Path(__file__).parents[1]
@@ -165,7 +165,8 @@ def predict(study: Path, settings: list[str]) -> float:
     options = Options(study, settings=tuple(settings), seeds=1, workers=2, device="cpu")
     variants = design.variants(options.load())
     sizes = {variant.label: variant.spec["dataset"].build().expected_size() for variant in variants}
-    plans = plan_variants(options, variants, 1, sizes, Runtime())
+    unkept = Kept(None, notice=print)  # timed now
+    plans = plan_variants(options, variants, 1, sizes, "cpu", unkept)
     return 3600 * sum(plan.hours.hours for plan in plans)
 
 

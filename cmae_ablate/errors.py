@@ -47,6 +47,10 @@ class NoRoomError(RuntimeError):
     """A disk is full; the message names it. Once there is room, the same command goes on."""
 
 
+class DeviceError(RuntimeError):
+    """A GPU reported an error after which this process can compute nothing on it; a new process can."""
+
+
 class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
     """The work was asked to stop; done again, it goes on from its last checkpoint."""
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
+
 from cmae_ablate.errors import UserError
 
 MAX_WEIGHTS = 64 * 2**30
@@ -17,6 +19,14 @@ MAX_WEIGHTS = 64 * 2**30
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # SQLAlchemy and torch wrap what the system said into errors of their own.
 _WORDS = ("database or disk is full", "No space left on device", "Disk quota exceeded")
+
+
+def cache_root() -> Path:
+    """What all studies of a user share, prepared data above all: `$CMAE_ABLATE_CACHE`, else the platform's
+    cache folder of this user.
+    """
+    chosen = os.environ.get("CMAE_ABLATE_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("cmae-ablate"))
 
 
 class UnfitFileError(OSError):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import open_regular, read_regular
 
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 SEAL = "record_sha256"
 """The key that holds the digest of all others."""
 MAX_BYTES = 64 * 2**20
@@ -86,11 +87,16 @@ def is_aside(path: Path) -> bool:
     return bool(stem and dot) and number.isdecimal()
 
 
-def is_numbers(value: object) -> bool:
+def is_numbers(value: object) -> TypeGuard[dict[str, float]]:
     """Whether a value read from JSON is a mapping of names to numbers."""
     return isinstance(value, dict) and all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in value.values()
     )
+
+
+def is_texts(value: object) -> TypeGuard[dict[str, str]]:
+    """Whether a value read from JSON is a mapping of names to texts."""
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def file_sha256(path: Path) -> str:

@@ -10,9 +10,10 @@ import typer
 
 from cmae_ablate import __version__
 from cmae_ablate.cli import about, cache, datasets, studies
+from cmae_ablate.cli.first_line import announced
 from cmae_ablate.cli.shared import keeping_the_exit_status
 from cmae_ablate.cli.weights import commands
-from cmae_ablate.errors import DivergedError, NoRoomError, StorageError, UserError
+from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError
 from cmae_ablate.files import is_full
 from cmae_ablate.terminal import complain, lasting_output, open_console, say
 
@@ -28,9 +29,11 @@ app.add_typer(about.app)
 app.add_typer(datasets.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(commands.app)
-for group in (app, *(each.typer_instance for each in app.registered_groups)):
-    for command in group.registered_commands if group is not None else ():
-        command.callback = keeping_the_exit_status(command.callback)
+for group in app.registered_groups:
+    for command in group.typer_instance.registered_commands if group.typer_instance else ():
+        own = command.name or getattr(command.callback, "__name__", "")
+        title = f"{group.name} {own}" if isinstance(group.name, str) else own
+        command.callback = announced(keeping_the_exit_status(command.callback), title)
 
 
 @app.callback(invoke_without_command=True)
@@ -64,7 +67,7 @@ def _status() -> int | str | None:
     except UserError as error:
         complain(str(error))
         return 2
-    except (DivergedError, NoRoomError, StorageError) as error:
+    except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
         complain(str(error))
         return 1
     except OSError as error:

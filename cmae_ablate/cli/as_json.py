@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from cmae_ablate.cli.planning import VariantPlan, plan_study
 from cmae_ablate.cli.status import begun, hours_left, look
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
+
+if TYPE_CHECKING:
+    from cmae_ablate.cli.planning import VariantPlan
 
 
 def plan_record(options: Options, console: Console) -> dict[str, Any]:
@@ -25,6 +27,8 @@ def plan_record(options: Options, console: Console) -> dict[str, Any]:
     Raises:
         UserError: The study is wrong.
     """
+    from cmae_ablate.cli.planning import plan_study
+
     plan = plan_study(options, console)
     study = plan.study
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,8 +101,7 @@ def _show_slots(console: Console) -> None:
 
 def _show_component(component: ComponentSpec[Any], console: Console) -> None:
     say(f"{component.slot}: {component.name} (version {component.version})", console, style="bold")
-    text = inspect.getdoc(component.factory) or ""
-    say(text.partition("\nArgs:")[0].strip(), console)
+    say(component.facts.doc.partition("\nArgs:")[0].strip(), console)
     _show_options(_rows(component), console)
 
 

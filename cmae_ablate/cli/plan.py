@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cmae_ablate.cli.planning import Tuning, VariantPlan, plan_study
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
@@ -14,9 +14,14 @@ from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
 from cmae_ablate.terminal import say, say_table
 
+if TYPE_CHECKING:
+    from cmae_ablate.cli.planning import Tuning, VariantPlan
+
 
 def show_plan(options: Options, console: Console) -> None:
     """Print what the study will cost; see `plan_study`."""
+    from cmae_ablate.cli.planning import plan_study
+
     plan = plan_study(options, console)
     study = plan.study
     say(f"{study.question}  ({study.name}, scale {study.scale})", console, style="bold")

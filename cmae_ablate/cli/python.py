@@ -16,7 +16,15 @@ from pandas.api.types import is_numeric_dtype
 
 from cmae_ablate.cli.catalogue import OptionRow, option_rows
 from cmae_ablate.cli.shared import StudyOptions, ended
-from cmae_ablate.errors import DivergedError, Interrupted, NoRoomError, StorageError, UserError, suggest
+from cmae_ablate.errors import (
+    DeviceError,
+    DivergedError,
+    Interrupted,
+    NoRoomError,
+    StorageError,
+    UserError,
+    suggest,
+)
 from cmae_ablate.files import read_regular
 from cmae_ablate.report.trials import LABELS, MAX_BYTES
 from cmae_ablate.runner.options import Options
@@ -160,7 +168,7 @@ def _run(options: Options) -> int:
         return run_study(options, open_console())
     except SystemExit as error:
         raise ended(error) from error
-    except (DivergedError, NoRoomError, StorageError) as error:
+    except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
         raise UserError(str(error)) from error
 
 

@@ -167,3 +167,16 @@ def check_device(device: str) -> None:
     """
     if device not in {"auto", "cpu", "cuda"}:
         raise UserError(f"--device {device}: choose auto, cpu or cuda")
+
+
+def require_device(device: str) -> None:
+    """Refuse, of a command that computes, a GPU that is not there: before anything slow is imported.
+
+    Raises:
+        UserError: It is not there, or is no device.
+    """
+    check_device(device)
+    if device == "cuda":
+        from cmae_ablate.runtime import pick_device
+
+        pick_device(device)

@@ -135,7 +135,7 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
         return
     _show_cells([*found.cells, *found.controls], study.metric, console)
     done = [status for status in found.cells if status.state == "COMPLETE"]
-    reused = sum(bool(status.results.get("reused")) for status in done)
+    reused = sum(status.record.reused for status in done)
     say(
         f"{len(done)} of {len(found.cells)} cells complete, {reused} with reused pretraining; "
         f"{sum(status.is_done for status in found.controls)} of {len(found.controls)} controls complete",
@@ -189,15 +189,12 @@ def _time_left(*groups: Sequence[CellStatus]) -> str:
 def hours_left(*groups: Sequence[CellStatus]) -> float | None:
     """What is left of each group, each cell as long as the complete ones of its kind; None if none is."""
     lefts = [sum(each.state in OPEN for each in group) for group in groups]
-    known = [[_seconds(each) for each in group if each.state == "COMPLETE"] for group in groups]
+    known = [
+        [each.record.metrics.get("seconds.pretrain", 0.0) for each in group if each.state == "COMPLETE"]
+        for group in groups
+    ]
     all_known = [seconds for found in known for seconds in found]
     if not all_known:
         return None if any(lefts) else 0.0
     means = [statistics.mean(found or all_known) for found in known]
     return sum(count * mean for count, mean in zip(lefts, means, strict=True)) / 3600
-
-
-def _seconds(status: CellStatus) -> float:
-    metrics = status.results.get("metrics")
-    value = metrics.get("seconds.pretrain", 0.0) if isinstance(metrics, dict) else 0.0
-    return float(value) if isinstance(value, int | float) else 0.0

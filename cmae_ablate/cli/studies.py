@@ -14,6 +14,7 @@ from cmae_ablate.cli.shared import (
     StudyFile,
     StudyOptions,
     complete_study,
+    require_device,
     with_study_options,
 )
 from cmae_ablate.errors import UserError
@@ -45,6 +46,8 @@ def run(
 ) -> None:
     """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
     fresh = "torch" not in sys.modules
+    require_device(shared.device)
+    _check_csvs(*(imported or ()))
     options = shared.of(study)
     from cmae_ablate.runner.run import repeat_cell, run_study
 
@@ -55,22 +58,33 @@ def run(
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
-    """Let workers be forked from this process, which has checked the study and so imported all components."""
+    """Let workers be forked from this process, once it has imported all that they need."""
+    from cmae_ablate.components.loading import import_components
     from cmae_ablate.runner.launch.forking import ready_to_fork
     from cmae_ablate.runner.launch.local import keep_memory
     from cmae_ablate.tracking import load_mlflow
 
     if options.workers == 1 or options.launcher != "local":
         return nullcontext()
+    import_components()
     keep_memory()
     load_mlflow(options.tracking or "sqlite:")
     return ready_to_fork()
+
+
+def _check_csvs(*files: Path) -> None:
+    """Refuse what is no table of cells before the study is looked at."""
+    for file in files:
+        from cmae_ablate.report.trials import check_trials_file
+
+        check_trials_file(file)
 
 
 @app.command()
 @with_study_options
 def plan(study: StudyFile, shared: StudyOptions, as_json: AsJson = False) -> None:
     """Check everything and list the cells with parameters, FLOPs, memory and hours; trains nothing."""
+    require_device(shared.device)
     options = shared.of(study)
     if as_json:
         from cmae_ablate.cli.as_json import plan_record
@@ -89,6 +103,7 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
 
     One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY ...
     """
+    require_device(shared.device)
     options = shared.of(study)
     from cmae_ablate.runner.worker import StopFlag, catching_signals
     from cmae_ablate.runner.workers import work
@@ -145,6 +160,7 @@ def report(
     """Write tables and figures again, from what is complete or from a CSV; or sum several studies up."""
     if len(studies) > 1 and trials is not None:
         raise UserError("report --trials: one study's CSV is expected; leave the other studies out")
+    _check_csvs(*([] if trials is None else [trials]))
     options = [shared.of(study) for study in studies]
     from cmae_ablate.runner.reporting import report_across, report_again, report_csv
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, runtime_checkable
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from cmae_ablate.components.registry import Registry
-from cmae_ablate.data.arrays import DataArrays, Dataset
-from cmae_ablate.runtime import Runtime
-from cmae_ablate.tokens import PatchMask
+
+if TYPE_CHECKING:  # what slots there are is known without torch
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
+    from cmae_ablate.data.arrays import DataArrays, Dataset
+    from cmae_ablate.runtime import Runtime
+    from cmae_ablate.tokens import PatchMask
 
 
 class Encoder(Protocol):
@@ -255,6 +258,17 @@ class Augmentation(Protocol):
         With several ranks the images are this rank's part of the batch: draw by `ranks.rand`.
         """
         ...
+
+
+@runtime_checkable
+class StrengthensViews(Protocol):
+    """An augmentation that changes some views more than MAE changes its only one.
+
+    Attributes:
+        strong_views: Which, counted from 0.
+    """
+
+    strong_views: frozenset[int]
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+from cmae_ablate.records import JSON
+from cmae_ablate.report.cell_record import CellRecord
+
 LEASE_LOST = "lease lost: the worker died or fell silent"
 DIED = "the worker's process died: it crashed, was killed, or ran out of memory"
 MAX_DEATHS = 3
@@ -56,7 +58,7 @@ class CellStatus:
         trial: Number of the last attempt's Optuna trial.
         started: Local time at which the last attempt began.
         value: The study's metric; None unless COMPLETE.
-        results: What `finish` was given; empty unless COMPLETE.
+        record: What `finish` was given; empty unless COMPLETE.
         settings: What a tuning trial tries, by key of the trial; empty until it is claimed.
     """
 
@@ -72,7 +74,7 @@ class CellStatus:
     trial: int | None = None
     started: datetime | None = None
     value: float | None = None
-    results: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    record: CellRecord = field(default_factory=CellRecord, hash=False)
     settings: Mapping[str, JSON] = field(default_factory=dict, hash=False)
 
     @property
@@ -170,6 +172,6 @@ def status_of(
         trial=last.number,
         started=last.datetime_start,
         value=last.value if state == "COMPLETE" else None,
-        results=attrs.get("results", {}) if state == "COMPLETE" else {},
+        record=CellRecord.from_json(attrs.get("results", {}) if state == "COMPLETE" else {}),
         settings=attrs.get("settings", {}),
     )

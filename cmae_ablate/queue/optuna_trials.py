@@ -10,9 +10,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cmae_ablate.queue.cells import JSON, PlannedCell
+from cmae_ablate.queue.cells import PlannedCell
 from cmae_ablate.queue.proposals import Direction, Proposal
 from cmae_ablate.queue.storage import Storage
+from cmae_ablate.records import JSON
+from cmae_ablate.report.cell_record import CellRecord
 
 _SEED = IntDistribution(0, 2**53 - 1)  # one range for ever; the database keeps parameters as doubles
 _FORGIVEN, _DISCARDED = "forgiven_before", "discarded"
@@ -134,9 +136,9 @@ class Trials:
         self.set(number, "reason", reason)
         self._study.tell(number, state=TrialState.PRUNED)
 
-    def complete(self, number: int, value: float, results: Mapping[str, JSON]) -> None:
+    def complete(self, number: int, value: float, record: CellRecord) -> None:
         """End a RUNNING trial well."""
-        self.set(number, "results", dict(results))
+        self.set(number, "results", record.to_json())
         self._study.tell(number, value)
 
     def fail(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cmae_ablate.queue.cells import (
     DIED,
-    JSON,
     LEASE_LOST,
     CellStatus,
     PlannedCell,
@@ -27,6 +26,8 @@ from cmae_ablate.queue.optuna_trials import Trials
 from cmae_ablate.queue.owner import Owner
 from cmae_ablate.queue.proposals import Direction, Proposals
 from cmae_ablate.queue.storage import Storage, patiently
+from cmae_ablate.records import JSON
+from cmae_ablate.report.cell_record import CellRecord, TrialRow
 
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ class Queue:
         """Cells that are neither complete nor failed for good: running somewhere, or waiting for a try."""
         return sum(status.state in ("RUNNING", "WAITING") for status in self.status())
 
-    def finish(self, claim: Claim, value: float, results: Mapping[str, JSON]) -> bool:
+    def finish(self, claim: Claim, value: float, record: CellRecord) -> bool:
         """Record a cell's result, unless somebody else has already done so.
 
         A lost lease does not waste the work: the first result counts, whoever holds the lease.
@@ -105,7 +106,7 @@ class Queue:
         Args:
             claim: From `claim`.
             value: The study's metric, not NaN.
-            results: Everything else worth keeping, as plain data.
+            record: Everything else worth keeping.
 
         Returns:
             Whether this result is the one that counts.
@@ -113,7 +114,7 @@ class Queue:
         if math.isnan(value):
             raise ValueError(f"{claim.cell.id}: the study's metric is not a number")
         claim.stop()
-        recorded = self._locked(lambda now: self._complete(claim, value, results, now))
+        recorded = self._locked(lambda now: self._complete(claim, value, record, now))
         self._held.discard(claim.trial)
         return recorded
 
@@ -176,19 +177,19 @@ class Queue:
 
         return self._patiently(read)
 
-    def import_complete(self, rows: Iterable[Mapping[str, JSON]], metric: str) -> int:
+    def import_complete(self, rows: Iterable[TrialRow], metric: str) -> int:
         """Count rows of a `trials.csv` as done where fingerprint and seed are those of a cell still open.
 
         Args:
-            rows: By column name; texts are read as numbers where they spell one.
+            rows: Of the file, read.
             metric: The column with the study's metric.
 
         Returns:
             How many cells were completed.
         """
         count = 0
-        for cell, value, results in importable(rows, self.cells, metric):
-            count += self._locked(self._importing(cell, value, results))
+        for cell, value, record in importable(rows, self.cells, metric):
+            count += self._locked(self._importing(cell, value, record))
         return count
 
     def close(self) -> None:
@@ -231,17 +232,17 @@ class Queue:
         self._trials.report(claim.trial, step, value)
         return self._proposals.is_hopeless(claim.trial, claim.cell, self._trials.read())
 
-    def _complete(self, claim: Claim, value: float, results: Mapping[str, JSON], now: float) -> bool:
+    def _complete(self, claim: Claim, value: float, record: CellRecord, now: float) -> bool:
         known = self._trials.read()
         trials = self._grouped(known).get(claim.cell.id, [])
         done = complete_trial(trials)
         if done is None:
             own = next(trial for trial in trials if trial.number == claim.trial)
             if own.state == TrialState.RUNNING:
-                self._trials.complete(own.number, value, results)
+                self._trials.complete(own.number, value, record)
             else:
                 late = {key: own.user_attrs[key] for key in ("worker", "owner", "log", "attempt")}
-                late |= {"lease": now, "results": dict(results)}
+                late |= {"lease": now, "results": record.to_json()}
                 self._trials.add(known, claim.cell, TrialState.COMPLETE, late, value, claim.proposal)
         counting = claim.trial if done is None else done.number
         for trial in trials:
@@ -250,14 +251,12 @@ class Queue:
         # A repeated call finds its own result of the time before.
         return done is None or _owner_of(done).session == self._owner.session
 
-    def _importing(
-        self, cell: PlannedCell, value: float, results: Mapping[str, JSON]
-    ) -> Callable[[float], bool]:
+    def _importing(self, cell: PlannedCell, value: float, record: CellRecord) -> Callable[[float], bool]:
         def write(_: float) -> bool:
             known = self._trials.read()
             if complete_trial(self._grouped(known).get(cell.id, [])):
                 return False
-            attrs: dict[str, JSON] = {"worker": "import", "results": dict(results)}
+            attrs: dict[str, JSON] = {"worker": "import", "results": record.to_json()}
             self._trials.add(known, cell, TrialState.COMPLETE, attrs, value)
             return True
 

@@ -14,6 +14,7 @@ import pandas as pd
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.findings import find
@@ -160,15 +161,21 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
         tuple(lines),
         full,
         0,
-        _caption(analysed, with_paper=shown),
+        "Differences are from each study's own reference, paired by seed.",
+        _note(analysed, with_paper=shown),
+        (
+            ColumnGroup("", 2),
+            *(ColumnGroup(item.part.title, 2) for item in analysed[1:]),
+            *([ColumnGroup("the paper's own numbers", 1)] if shown else []),
+        ),
     )
 
 
-def _caption(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
+def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
     parts = [item.part for item in analysed]
     sentences = [
-        "Mean \N{PLUS-MINUS SIGN} standard deviation over seeds, their number in brackets; differences "
-        "paired by seed within a study, from that study's own reference, with the two-sided 95 % t interval."
+        "Mean \N{PLUS-MINUS SIGN} standard deviation over seeds, their number in brackets; two-sided 95 % t "
+        "intervals."
     ]
     kinds = {
         "data sets": [part.dataset for part in parts],

@@ -8,14 +8,16 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import read_regular
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.wording import Metric, listing
 from cmae_ablate.text import is_formula
+
+if TYPE_CHECKING:
+    import pandas as pd  # a file that is no table is refused before
 
 LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device")
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
@@ -47,6 +49,16 @@ def read_trials(path: Path, description: StudyDescription) -> pd.DataFrame:
     _need(path, header, ("variant", "seed", "state", description.metric))
     text = {*LABELS, *description.factors}
     return _typed(path, header, rows, text=text, numeric={description.metric, *description.report})
+
+
+def check_trials_file(path: Path) -> None:
+    """Refuse what is no table of cells, before anything slow is imported to read it.
+
+    Raises:
+        UserError: The file is missing, no CSV, or has no column of variants, seeds and states.
+    """
+    header, _ = _fields(path)
+    _need(path, header, ("variant", "seed", "state"))
 
 
 def read_controls(path: Path, description: StudyDescription) -> pd.DataFrame:
@@ -187,6 +199,8 @@ def _no_column(column: str, header: Sequence[str]) -> str:
 def _typed(
     path: Path, header: list[str], rows: list[tuple[int, list[str]]], *, text: set[str], numeric: set[str]
 ) -> pd.DataFrame:
+    import pandas as pd
+
     columns: dict[str, pd.Series] = {}
     for index, name in enumerate(header):
         fields = [(line, row[index]) for line, row in rows]
@@ -265,6 +279,8 @@ def _number(path: Path, line: int, column: str, field: str) -> float:
 
 
 def _number_if_possible(fields: list[str]) -> pd.Series:
+    import pandas as pd
+
     values = [_value(f) if f.strip() else math.nan for f in fields]
     if any(value is None for value in values):
         return pd.Series(fields, dtype="object")

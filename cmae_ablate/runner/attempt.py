@@ -12,6 +12,7 @@ from types import FrameType
 import torch
 
 from cmae_ablate.errors import (
+    DeviceError,
     DivergedError,
     Interrupted,
     NoRoomError,
@@ -21,8 +22,9 @@ from cmae_ablate.errors import (
     UserError,
 )
 from cmae_ablate.files import is_full, no_room
-from cmae_ablate.queue import JSON, Claim, Queue
-from cmae_ablate.runner.cell import CellContext, CellResult, load_model
+from cmae_ablate.queue import Claim, Queue
+from cmae_ablate.report.cell_record import CellRecord
+from cmae_ablate.runner.cell import CellContext, load_model
 from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import whole_picture
@@ -102,7 +104,7 @@ class Attempts:
             with claim:
                 result = self._run(cell, claim, note, notes, run)
                 metric, value = self._deciding(cell, result)
-                self.job.queue.finish(claim, value, as_record(result))
+                self.job.queue.finish(claim, value, result)
         except Interrupted:
             self._release(claim, note, notes, run)
         except Pruned as pruned:
@@ -125,11 +127,16 @@ class Attempts:
             self.job.queue.fail(claim, reason, final=isinstance(error, FINAL))
             run.finish("FAILED")
             notes.write(replace(note, phase="failed", text=reason))
+            if _ruins_the_process(error):
+                raise DeviceError(
+                    f"{reason}: the GPU computes nothing more for this process, which ends; the cell is free "
+                    "for another, and the same command goes on"
+                ) from error
         else:
             run.finish("FINISHED")
             notes.write(replace(note, phase="complete", text=f"{metric} {value:.2f}"))
 
-    def _deciding(self, cell: Cell, result: CellResult) -> tuple[str, float]:
+    def _deciding(self, cell: Cell, result: CellRecord) -> tuple[str, float]:
         """The study's metric; of a control that does not have it, the first one that it has."""
         metric, found = self.job.experiment.study.metric, result.metrics
         if cell.variant.control is not None and metric not in found:
@@ -176,7 +183,7 @@ class Attempts:
             return f"a component tried to end the program (SystemExit: {error.code})"
         return f"{type(error).__name__}: {error}".splitlines()[0]
 
-    def _run(self, cell: Cell, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> CellResult:
+    def _run(self, cell: Cell, claim: Claim, note: CellNote, notes: NoteWriter, run: CellRun) -> CellRecord:
         training = cell.spec.training
         set_threads(training.threads)
         runtime = replace(self.runtime, precision=training.precision, compile=training.compile)
@@ -238,7 +245,7 @@ class Attempts:
         report = partial(self.job.queue.report, claim)
         return MedianPruner(cell.spec, cell_context, report, claim.proposal.reported, self.tell)
 
-    def _log(self, cell: Cell, cell_context: CellContext, result: CellResult, run: CellRun) -> None:
+    def _log(self, cell: Cell, cell_context: CellContext, result: CellRecord, run: CellRun) -> None:
         if result.reused:
             for epoch, metrics in enumerate(result.history, start=1):
                 run.log_metrics(epoch, metrics)
@@ -247,6 +254,7 @@ class Attempts:
         run.log_dict(dict(result.protocols), "protocols.json")
         if cell.spec.is_pretrained or self.job.experiment.is_tuning or cell.variant.control:
             return  # it came without a decoder to draw with; or nobody will look at its pictures
+        assert result.folder is not None, "what has just run lies in a folder"
         picture = result.folder / "reconstructions.png"
         if not whole_picture(picture, self.tell):
             model = load_model(cell.spec, cell_context, result.folder)
@@ -258,6 +266,18 @@ class Attempts:
             )
             save_reconstructions(drawn, picture)
         run.log_artifact(picture, "pictures")
+
+
+def _ruins_the_process(error: BaseException | None) -> bool:
+    """Whether an error, or whatever caused it, is CUDA's own: each later call of the process repeats it.
+
+    Out of memory is none, though compilers and libraries may wrap either into errors of their own.
+    """
+    while error is not None:
+        if isinstance(error, torch.AcceleratorError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def flat_parameters(cell: Cell) -> dict[str, str]:
@@ -273,15 +293,3 @@ def flat_parameters(cell: Cell) -> dict[str, str]:
 
     add("", cell.spec.to_tree())
     return flat
-
-
-def as_record(result: CellResult) -> dict[str, JSON]:
-    """What the queue keeps of a result."""
-    return {
-        "metrics": dict(result.metrics),
-        "weights_sha256": result.weights_sha256,
-        "device": result.device,
-        "folder": str(result.folder),
-        "protocols": dict(result.protocols),
-        "reused": result.reused,
-    }

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
-from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
+from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
-from cmae_ablate.report.selection import choose, is_candidate, settle
+from cmae_ablate.report.selection import is_candidate, settle
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
-from cmae_ablate.runner.artifacts import artifacts
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
+from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.tuning import frozen, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
@@ -30,6 +31,11 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Status
+
+if TYPE_CHECKING:  # imported where a report is written: `status` is here, too, for the queues
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
 
 SUMMARY = "summary"
 
@@ -67,30 +73,33 @@ def settled(experiment: Experiment) -> Experiment:
 
 
 def report_study(
-    experiment: Experiment, statuses: Sequence[CellStatus], apart: Sequence[CellStatus], options: Options
+    experiment: Experiment, trials: StudyTrials, apart: Sequence[CellStatus], options: Options
 ) -> ReportFiles:
     """Write `trials.csv`, `controls.csv` and the report from what the queues know; nothing is computed.
 
     Args:
         experiment: The study.
-        statuses: Its cells.
+        trials: Its cells.
         apart: Its controls.
         options: The command line's.
     """
-    trials = results.trials_frame(statuses)
-    controls = settle(results.controls_frame(experiment.variants, apart), choose(trials))
+    from cmae_ablate.report import write_report
+    from cmae_ablate.runner.artifacts import artifacts
+
+    controls = settle(results.controls_frame(experiment.variants, apart), trials.chosen)
     experiment.folder.mkdir(parents=True, exist_ok=True)
-    trials.to_csv(experiment.folder / "trials.csv", index=False)
+    trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)
-    found = artifacts(experiment, statuses, describe_environment(), options.command)
-    return write_report(describe(experiment, statuses), trials, controls, experiment.folder, artifacts=found)
+    found = artifacts(experiment, trials, describe_environment(), options.command)
+    description = describe(experiment, trials)
+    return write_report(description, trials.frame, controls, experiment.folder, artifacts=found)
 
 
-def describe(experiment: Experiment, statuses: Sequence[CellStatus]) -> StudyDescription:
+def describe(experiment: Experiment, trials: StudyTrials) -> StudyDescription:
     """The study in the report's words, with what its cells know."""
     levels = {variant.label: variant.levels for variant in experiment.variants}
     found = results.describe(
-        experiment.study, levels, experiment.reference, statuses, experiment.shares, experiment.notes
+        experiment.study, levels, experiment.reference, trials, experiment.shares, experiment.notes
     )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in experiment.data.values() for text in data.notices)
@@ -117,7 +126,7 @@ def report_again(options: Options, console: Console) -> int:
         return _say_nothing_ran(study, options, console)
     for text in settle_folder(begun, options):
         say(f"note: {text}", console)
-    files = report_study(experiment, statuses, controls, options)
+    files = report_study(experiment, StudyTrials.of(statuses), controls, options)
     say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)
 
@@ -128,6 +137,8 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     Raises:
         UserError: The CSV is not what a study writes.
     """
+    from cmae_ablate.report import write_report
+
     study = options.load()
     description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
@@ -150,6 +161,8 @@ def report_across(studies: Sequence[Options], console: Console) -> int:
     Raises:
         UserError: A study has no results yet, or is given twice.
     """
+    from cmae_ablate.report import combine
+
     parts = [_part(options, console) for options in studies]
     folder = studies[0].out / SUMMARY
     files = combine(parts, folder)
@@ -171,13 +184,17 @@ def has_state(options: Options) -> bool:
 
 
 def _part(options: Options, console: Console) -> StudyPart:
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
+
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     controls: pd.DataFrame | None = None
     if has_state(options):
         experiment = settled(options.begin(study, console))
-        statuses = open_queue(experiment).status()
-        description, trials = describe(experiment, statuses), results.trials_frame(statuses)
+        found = StudyTrials.of(open_queue(experiment).status())
+        description, trials = describe(experiment, found), found.frame
         variants = experiment.variants
         controls = results.controls_frame(variants, open_queue(controls_of(experiment)).status())
     copied = options.out / study.name / "trials.csv"
@@ -195,7 +212,7 @@ def _part(options: Options, console: Console) -> StudyPart:
         trials,
         results.dataset_of(variants),
         results.setting_of(variants),
-        results.roles_of(variants, description.reference),
+        roles_of(variants, description.reference, trials),
         controls,
     )
 
@@ -209,13 +226,15 @@ def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
     return 1
 
 
-def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> None:
+def track_summary(trials: StudyTrials, tracker: Tracker, status: Status) -> None:
     """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so.
 
     Runs of cells get what the study chose for all of them: see `selection`.
     """
+    import pandas as pd
+
     tracker.settle_cells(settled_numbers(trials))
-    complete = trials[trials["state"] == "COMPLETE"]
+    complete = trials.frame[trials.frame["state"] == "COMPLETE"]
     numbers = [
         name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
     ]
@@ -231,14 +250,18 @@ def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> Non
     tracker.finish_study(summary, status)
 
 
-def settled_numbers(trials: pd.DataFrame) -> dict[CellId, dict[str, float]]:
+def settled_numbers(trials: StudyTrials) -> dict[CellId, dict[str, float]]:
     """What cells with a choice of settings are read at, by variant, seed and fingerprint."""
-    labels = choose(trials)
+    import pandas as pd
+
+    frame = trials.frame
     names = [
-        str(name) for name in trials if str(name).rpartition(".")[0] in labels and not is_candidate(str(name))
+        str(name)
+        for name in frame
+        if str(name).rpartition(".")[0] in trials.chosen and not is_candidate(str(name))
     ]
     found = {}
-    for row in trials[trials["state"] == "COMPLETE"].to_dict("records") if names else ():
+    for row in frame[frame["state"] == "COMPLETE"].to_dict("records") if names else ():
         key = (str(row["variant"]), int(row["seed"]), str(row["fingerprint"]))
         found[key] = {name: float(row[name]) for name in names if pd.notna(row[name])}
     return found
@@ -247,13 +270,12 @@ def settled_numbers(trials: pd.DataFrame) -> dict[CellId, dict[str, float]]:
 def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
     """Give each imported cell a run of its own, as a cell that was trained here has."""
     for status in statuses:
-        metrics = status.results.get("metrics")
-        if status.state != "COMPLETE" or "folder" in status.results or not isinstance(metrics, Mapping):
+        if status.state != "COMPLETE" or status.record.folder is not None:
             continue
         cell = status.cell
         tags = {"fingerprint": cell.fingerprint, "imported": "true"}
         run = tracker.start_cell(cell.variant, cell.seed, dict(cell.levels), tags)
-        run.log_metrics(0, {name: float(str(value)) for name, value in metrics.items()})
+        run.log_metrics(0, status.record.metrics)
         run.finish("FINISHED")
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.distributed import is_one_of_many
 from cmae_ablate.errors import DivergedError, UserError
 from cmae_ablate.files import private_files
-from cmae_ablate.queue import JSON, Queue, check_rows
+from cmae_ablate.queue import Queue, check_rows
 from cmae_ablate.report import read_trials
+from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
 from cmae_ablate.runner.cell import CellContext
@@ -34,6 +33,7 @@ from cmae_ablate.runner.reporting import (
     track_imported,
     track_summary,
 )
+from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.tuning import (
     SEARCH_CSV,
     frozen,
@@ -90,7 +90,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     control_variants(study, resolved)
     levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
-    tables = {str(path): _rows(read_trials(path, described)) for path in imported}
+    tables = {str(path): rows_of(read_trials(path, described), described.factors) for path in imported}
     pick_device(options.device)
     keep_memory()  # a single worker trains in this process
     experiment = options.begin(study, console, measure=True, check=_check_runs)
@@ -129,19 +129,19 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
 def _finish(table: Job, controls: Job, options: Options, console: Console) -> int:
     """Write the report, say what came out, and end every run; the exit status."""
     jobs, experiment = (table, controls), table.experiment
-    found = [job.queue.status() for job in jobs]
+    found = [StudyTrials.of(job.queue.status()) for job in jobs]
     try:
-        files = report_study(experiment, found[0], found[1], options)
+        files = report_study(experiment, found[0], found[1].statuses, options)
     except BaseException:
         for job in jobs:
             job.tracker.finish_study({}, "FAILED")
         raise
     say_report(files, experiment.study.question, experiment.folder, console)
-    status = say_failures([each for statuses in found for each in statuses], console)
-    if any(each.state == "WAITING" for statuses in found for each in statuses):
+    status = say_failures([each for trials in found for each in trials.statuses], console)
+    if any(each.state == "WAITING" for trials in found for each in trials.statuses):
         say(ALL_GONE, console)
-    for job, statuses in zip(jobs, found, strict=True):
-        track_summary(results.trials_frame(statuses), job.tracker, "FAILED" if status else "FINISHED")
+    for job, trials in zip(jobs, found, strict=True):
+        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED")
     _say_where(experiment, table.tracker, console)
     return status
 
@@ -186,7 +186,7 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
         return None, status
     won = winners(experiment, statuses)
     status = say_failures(statuses, console)
-    track_summary(results.trials_frame(statuses), job.tracker, "FINISHED" if won else "FAILED")
+    track_summary(StudyTrials.of(statuses), job.tracker, "FINISHED" if won else "FAILED")
     if won is None:
         say(
             "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
@@ -204,7 +204,7 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
 
 
 def _import(
-    files: Mapping[str, list[dict[str, JSON]]], queue: Queue, tracker: Tracker, metric: str, console: Console
+    files: Mapping[str, list[TrialRow]], queue: Queue, tracker: Tracker, metric: str, console: Console
 ) -> None:
     """Count what other machines have done; nothing is taken where two of them contradict each other."""
     notes = check_rows(files, queue.status(), metric)
@@ -218,10 +218,6 @@ def _import(
         notes.append(NO_PREDICTIONS)
     for note in notes:
         say(f"note: {note}", console)
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, JSON]]:
-    return cast("list[dict[str, JSON]]", frame.to_dict("records"))
 
 
 def _description(study: Study, options: Options) -> dict[str, str]:
@@ -252,7 +248,7 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     experiment, planned = found[name]
     cell = experiment.cell(planned)
     make_places(table, controls)
-    recorded = {status.cell.id: status.results for status in open_queue(experiment).status()}[planned.id]
+    recorded = {status.cell.id: status.record for status in open_queue(experiment).status()}[planned.id]
     training = cell.spec.training
     set_threads(training.threads)
     runtime = Runtime(pick_device(options.device), training.precision, training.compile)
@@ -260,9 +256,9 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
         result = run_any(cell, CellContext(experiment.data_of(cell.spec), runtime, Path(folder)))
     for metric, value in sorted(result.metrics.items()):
         say(f"{metric}: {value:.6g}", console)
-    before = recorded.get("weights_sha256")
+    before = recorded.weights_sha256
     say(f"weights_sha256: {result.weights_sha256}", console)
-    if before is None:
+    if not before:
         say("no result of this cell is recorded; nothing to compare with", console)
         return 0
     equal = before == result.weights_sha256

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.data.arrays import DataArrays
@@ -20,6 +18,9 @@ from cmae_ablate.study.design import Variant
 from cmae_ablate.study.search import ON_VALIDATION, TRIAL_MARK, TUNING_SEED
 from cmae_ablate.study.search_space import corners, for_tuning, with_settings
 from cmae_ablate.study.settings import brief
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEARCH_CSV = "search.csv"
 TABLE_SEED = "table_seed"
@@ -118,6 +119,8 @@ def search_frame(experiment: Experiment, statuses: Sequence[CellStatus]) -> pd.D
         experiment: The study.
         statuses: Of its tuning trials.
     """
+    import pandas as pd
+
     search = search_of(experiment)
     won = winners(experiment, statuses) or {}
     rows: list[dict[str, Any]] = []

@@ -29,7 +29,7 @@ from cmae_ablate.runner.rank_worker import check_ranks, follow
 from cmae_ablate.runner.reporting import open_queue, settled
 from cmae_ablate.runner.tuning import tuning_of
 from cmae_ablate.runner.worker import Job, StopFlag, Worker, catching_signals
-from cmae_ablate.runtime import Runtime, pick_device, worker_count
+from cmae_ablate.runtime import Runtime, gpu_names, pick_device, worker_count
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.terminal import open_console, say
 from cmae_ablate.text import printable
@@ -226,11 +226,10 @@ def _gpus_per_worker(options: Options) -> float:
 
 
 def _devices(device: str, workers: int) -> Sequence[str] | None:
-    import torch
-
     if pick_device(device).type != "cuda":
         return None
-    return [str(index % torch.cuda.device_count()) for index in range(workers)]
+    names = gpu_names()
+    return [names[index % len(names)] for index in range(workers)]
 
 
 def _say_now(text: str) -> None:

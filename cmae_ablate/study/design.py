@@ -262,7 +262,7 @@ def _check_metrics(study: Study, variant: Variant) -> None:
     produced = [
         f"{label}.{metric}"
         for label, choice in variant.spec.evaluations.items()
-        for metric in choice.component.factory.metrics  # type: ignore[attr-defined]
+        for metric in choice.component.facts.metrics
     ]
     wanted: list[tuple[tuple[str, ...], str]] = [(("metric",), study.metric)]
     wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]

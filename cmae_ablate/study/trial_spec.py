@@ -85,15 +85,20 @@ class Choice:
         return registry[self.name]
 
     @property
+    def title(self) -> str:
+        """Its name; of a data set that may hold any images also their folder's: `folder flowers`."""
+        place = self._role(self.component.place)
+        return f"{self.name} {Path(place).name}" if place else self.name
+
+    @property
     def control_of(self) -> str | None:
         """Of an evaluation: the name of the one whose control it is; None where it measures a pretraining."""
-        found: str | None = getattr(self.component.factory, "control_of", None)
-        return found
+        return self.component.facts.control_of
 
     @property
     def trains_encoder(self) -> bool:
         """Of an evaluation: whether it trains an encoder's weights."""
-        return bool(self.component.factory.trains_encoder)  # type: ignore[attr-defined]  # an Evaluation's class
+        return self.component.facts.trains_encoder
 
     @property
     def epochs(self) -> int | None:

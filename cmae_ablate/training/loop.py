@@ -16,6 +16,7 @@ from cmae_ablate.components.protocols import CropStrategy, Term
 from cmae_ablate.components.schedule import lr_at, set_lr
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
+from cmae_ablate.data.uploads import upload_masks
 from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.runtime import Runtime, set_precision, stream
 from cmae_ablate.study.trial_spec import TrialSpec
@@ -134,11 +135,10 @@ class _Training:
         self.crop = self.batches.crop
         self.whole = WholeImages(data, data.train, size, runtime.device)
         self.optimizer = adamw(self.model, spec.training, runtime.device)
-        forward = torch.compile(self.model, dynamic=False) if runtime.compile else self.model
-        self.forward = self.ranks.replicate(cast("torch.nn.Module", forward))
+        self.forward = self.ranks.replicate(runtime.compiled(self.model))
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
-        self.meter = Meter(self.ranks)
+        self.meter = Meter(self.ranks, runtime.device)
 
     def run(self) -> Pretrained:
         self._restore()
@@ -167,10 +167,9 @@ class _Training:
     def _step(self, images: list[Tensor], epoch: int, step: int) -> None:
         spec, model, training = self.spec, self.model, self.spec.training
         batch = self.batches.images_per_step
-        masks = [
-            mask.share(self.ranks.share(batch)).to(self.runtime.device)
-            for mask in model.sample_masks(batch, spec.seed, epoch, step)
-        ]
+        share = self.ranks.share(batch)
+        drawn = [mask.share(share) for mask in model.sample_masks(batch, spec.seed, epoch, step)]
+        masks = upload_masks(drawn, self.runtime.device)
         rngs = {name: stream(spec.seed, "objectives", name, epoch, step) for name in spec.objectives}
         set_lr(
             self.optimizer,

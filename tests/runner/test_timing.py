@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from cmae_ablate.data.arrays import ExpectedSize
-from cmae_ablate.runner import timing
-from cmae_ablate.runner.timing import Speed, Workload, calibrate, estimate
+from cmae_ablate.runner import hours, timing
+from cmae_ablate.runner.hours import Speed, Workload, estimate
+from cmae_ablate.runner.timing import calibrate
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
@@ -79,7 +80,7 @@ def test_what_no_step_depends_on_is_timed_once(tiny_spec: TrialSpec, monkeypatch
 def test_of_many_kinds_a_few_are_timed_and_the_others_are_as_fast_as_the_nearest(
     tiny_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timing, "MOST", 2)
+    monkeypatch.setattr(hours, "MOST", 2)
     monkeypatch.setattr(timing, "_time", lambda work, *_: Speed(work.cost.flops_image, 1.0, measured=True))
     works = [_workload(tiny_spec, decoder={"depth": depth}) for depth in (1, 2, 9, 10)]
     speeds = [speed.training for speed in calibrate(works, 1e9, Runtime(), workers=1)]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import cast
 
 from rich.console import Console
 from torch import nn
@@ -15,6 +15,7 @@ from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner import cell
+from cmae_ablate.runner.result_files import EvaluationRecord
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.terminal import Column, say, say_table
 from cmae_ablate.training.collapse import collapse_warning
@@ -61,7 +62,7 @@ def evaluate_checkpoint(
     warning = collapse_warning(encoder, data, data.validation, where)
     if warning:
         say(f"warning: {warning}", console)
-    metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
+    metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r.metrics.items()}
     if out is not None:
         record = _record(checkpoint, data.name, data.digest, found, metrics)
         write_atomically(out, json.dumps({**record, "warning": warning}, indent=1).encode())
@@ -73,7 +74,7 @@ def _record(
     checkpoint: Checkpoint,
     data_name: str,
     data_digest: str,
-    found: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, EvaluationRecord],
     metrics: Mapping[str, float],
 ) -> dict[str, object]:
     tree = checkpoint.spec.to_tree()
@@ -84,17 +85,17 @@ def _record(
         "data": {"name": data_name, "digest": data_digest, "dataset": tree["dataset"]},
         "evaluations": tree["evaluations"],
         "metrics": dict(metrics),
-        "protocols": {label: result["protocol"] for label, result in found.items()},
-        "chosen": {label: result["chosen"] for label, result in found.items()},
+        "protocols": {label: result.protocol for label, result in found.items()},
+        "chosen": {label: result.chosen for label, result in found.items()},
     }
 
 
-def _show(found: Mapping[str, Mapping[str, Any]], data: str, console: Console) -> None:
+def _show(found: Mapping[str, EvaluationRecord], data: str, console: Console) -> None:
     rows = [
         (f"{label}.{name}", f"{value:#.4g}")
         for label, result in found.items()
-        for name, value in result["metrics"].items()
+        for name, value in result.metrics.items()
     ]
     say_table(("metric", Column("value", is_number=True)), rows, console, title=data)
     for label, result in found.items():
-        say(f"{label}: {result['protocol']}", console)
+        say(f"{label}: {result.protocol}", console)

@@ -9,7 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.crop_sampling import CENTER, RATIO, SCALE, RatioRange, ScaleRange, sample_crops
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
+from cmae_ablate.components.crop_sampling import (
+    CENTER,
+    RATIO,
+    SCALE,
+    sample_crops,
+)
 from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
 
 

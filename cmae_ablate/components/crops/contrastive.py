@@ -10,11 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
 from cmae_ablate.components.crop_sampling import (
     RATIO,
     SCALE,
-    RatioRange,
-    ScaleRange,
     sample_crops,
     sample_from_the_end_of_warmup,
 )

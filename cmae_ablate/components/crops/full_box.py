@@ -10,12 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
 from cmae_ablate.components.crop_sampling import (
     FULL,
     RATIO,
     SCALE,
-    RatioRange,
-    ScaleRange,
     sample_from_the_end_of_warmup,
 )
 from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource

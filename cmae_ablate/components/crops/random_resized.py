@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
 from cmae_ablate.components.crop_sampling import (
     RATIO,
     SCALE,
-    RatioRange,
-    ScaleRange,
     anywhere,
     crop_sizes,
     draw,

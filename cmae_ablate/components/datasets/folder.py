@@ -36,7 +36,7 @@ TEST_FRACTION = 0.2
 DAMAGED = "damaged image(s)"
 
 
-@DATASETS.register("folder", version=2)
+@DATASETS.register("folder", version=2, place="source")
 class Folder:
     """Your own images in ImageFolder layout: `train/<class>/`, and `validation/<class>/`, `test/<class>/`.
 

@@ -12,6 +12,7 @@ from torch import nn
 from cmae_ablate.components.objectives.heads import position_head
 from cmae_ablate.components.objectives.position_loss import PositionLoss, position_loss
 from cmae_ablate.components.protocols import POSITION, Encoder, Term, View
+from cmae_ablate.data.uploads import upload
 from cmae_ablate.distributed import rand
 from cmae_ablate.tokens import gather_tokens
 
@@ -63,7 +64,7 @@ class DroppedPosition(nn.Module):
         num_withheld = max(1, round(self._ratio * num_visible))
         order = rand(batch, num_visible, images=0, generator=rng).argsort(dim=1)
         # A fixed count per image, as indices: a boolean selection would wait for the device.
-        withheld = order[:, :num_withheld].to(ids_keep.device, non_blocking=True)
+        withheld = upload(order[:, :num_withheld], ids_keep.device)
         given = torch.ones_like(ids_keep, dtype=torch.bool).scatter(1, withheld, False)
         tokens = encoder.encode(view.images, view.mask, positions=given)[:, 1:]
         chosen = gather_tokens(tokens, withheld)

@@ -38,8 +38,10 @@ def follow(target: nn.Module, online: nn.Module, momentum: float) -> None:
     if slow:
         # One fused call for all tensors: about half the time of a loop over them.
         torch._foreach_lerp_(slow, fast, 1.0 - momentum)
-    for kept, current in zip(target.buffers(), online.buffers(), strict=True):
-        kept.copy_(current)
+    kept: list[Tensor] = list(target.buffers())
+    current: list[Tensor] = list(online.buffers())
+    if kept:
+        torch._foreach_copy_(kept, current)
 
 
 def momentum_at(start: float, progress: float, *, rising: bool) -> float:
