@@ -19,7 +19,9 @@ from cmae_ablate.cli.python import load_result
 from cmae_ablate.components.datasets.image_decode import without_warnings
 from cmae_ablate.components.datasets.image_files import Damage, load_image
 from cmae_ablate.components.loading import load_components
+from cmae_ablate.queue import CellStatus, PlannedCell, check_rows
 from cmae_ablate.records import SEAL, sealed
+from cmae_ablate.report.cell_record import rows_of
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import ReportExtras
 from cmae_ablate.report.trials import read_controls, read_controls_beside, read_trials
@@ -180,12 +182,17 @@ def _csvs(folder: Path, study: Path) -> dict[str, Target]:
     cells = "\n".join([header, *rows, ""]).encode()
     beside = b"control,variant,seed,knn.top1\nraw pixels,,,12.5\nrandom init,depth 1,0,10.5\n"
     beside += b"positive control,depth 1,0,15\npositive control,depth 1,1,15.5\n"
+    statuses = [
+        CellStatus(PlannedCell(f"{label}:{seed}", label, seed, {"decoder": label}, "a" * 32), "WAITING")
+        for seed, label in ((0, "depth 1"), (1, "linear"))
+    ]
     counted = 0
 
     def read(contents: bytes) -> None:
         nonlocal counted
         trials.write_bytes(contents)
         found = read_trials(trials, described)
+        check_rows({"trials.csv": rows_of(found, described.factors)}, statuses, described.metric)
         counted += 1
         if counted % REPORTED == 0:
             find(described, found, None, ReportExtras())
