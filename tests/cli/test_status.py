@@ -147,3 +147,18 @@ def test_components_as_json_hold_defaults_as_values(capsys: pytest.CaptureFixtur
     assert (rows["temperature"]["slot"], rows["temperature"]["default"]) == ("objectives.contrastive", 0.2)
     _, out, _ = call(capsys, "components", "--json")
     assert {"crop", "decoder", "training", "evaluations"} <= {row["slot"] for row in json.loads(out)}
+
+
+def test_watching_ends_where_nobody_reads_any_more(tiny_study: Path) -> None:
+    command = (
+        f"'{sys.executable}' -m cmae_ablate status '{tiny_study}' --watch | head -0; exit ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tiny_study.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -7,6 +7,7 @@ python -m tests.fuzzing --only study --index 1234       one input again, with it
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import traceback
@@ -25,6 +26,8 @@ def main() -> int:
     parser.add_argument("--index", type=int, help="with --only: this input alone")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="where failing inputs go")
     chosen = parser.parse_args()
+    if chosen.index is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff says what it thinks of each image
     with tempfile.TemporaryDirectory(prefix="cmae-fuzz-") as scratch:
         folder = Path(scratch)
         if chosen.only and chosen.index is not None:

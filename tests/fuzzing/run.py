@@ -94,7 +94,8 @@ def _failure(target: Target, contents: bytes) -> BaseException | None:
     try:
         target.read(contents)
     except REFUSALS as error:
-        text = str(error)
+        # A wrong setting becomes a mistake of the user where its place is known.
+        text = str(UserError(str(error)) if isinstance(error, SpecError) else error)
         if "\n" in text or not text.isprintable() or len(text) > MOST_CHARACTERS:
             return AssertionError(f"a refusal that is not one readable line: {text[:200]!r}")
     except (Exception, TooSlowError) as error:
