@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.errors import UserError, suggest
-from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_regular
+from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_to_read
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, brief
 from cmae_ablate.study.settings import Path as KeyPath
 
@@ -325,7 +325,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, size: int, changed: int) -> str:
-    with open(path, "rb", opener=open_regular) as file:
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
