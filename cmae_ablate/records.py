@@ -81,12 +81,6 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def is_aside(path: Path) -> bool:
-    """Whether `set_aside` gave the file its name."""
-    stem, dot, number = path.name.rpartition(".damaged-")
-    return bool(stem and dot) and number.isdecimal()
-
-
 def is_numbers(value: object) -> TypeGuard[dict[str, float]]:
     """Whether a value read from JSON is a mapping of names to numbers."""
     return isinstance(value, dict) and all(

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.attentive_probe import (
     AttentiveProbe,
     ProbeGrid,
@@ -23,7 +24,7 @@ from cmae_ablate.components.evaluations.attentive_probe import (
 )
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.scoring import top1
-from cmae_ablate.components.protocols import Encoder, EvaluationContext
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.runner.cell import CellContext, load_model, run_cell
 from cmae_ablate.runtime import Runtime, set_threads

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,7 +15,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from rich.console import Console
 
-from cmae_ablate.data.arrays import cache_root
+from cmae_ablate.cli.finding import Finding
+from cmae_ablate.cli.toolchain import toolchain
+from cmae_ablate.files import cache_root
 from cmae_ablate.runner.hardware import processor
 from cmae_ablate.terminal import say, say_table
 
@@ -34,23 +35,6 @@ PROGRAMS = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes:
-        what: Its name.
-        state: What was found.
-        remedy: What to do; empty where all is well.
-        optional: Whether studies run without it.
-    """
-
-    what: str
-    state: str
-    remedy: str = ""
-    optional: bool = False
-
-
 def examine(out: Path, console: Console) -> int:
     """Look at everything and print it.
 
@@ -61,11 +45,13 @@ def examine(out: Path, console: Console) -> int:
     Returns:
         0 when studies can run, 1 when something should be done first.
     """
+    devices = _devices()
     findings = [
         *_python(),
         *_packages(),
         *_pair(),
-        *_devices(),
+        *devices,
+        *toolchain(has_gpu=any(each.what.startswith("cuda:") for each in devices)),
         *_cores(),
         _folder("--out", out, "another --out"),
         _folder("data cache", cache_root(), "CMAE_ABLATE_CACHE to a folder that has room"),

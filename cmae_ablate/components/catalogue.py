@@ -173,6 +173,7 @@ def _as_json(component: ComponentSpec[Any], imported: Mapping[str, ModuleType]) 
             "epochs": component.epochs,
             "warmup": component.warmup,
             "normalization": component.normalization,
+            "place": component.place,
         },
     }
 

@@ -11,13 +11,14 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from cmae_ablate import components
-from cmae_ablate.components import protocols
+from cmae_ablate.components import evaluation_protocols, protocols
 from cmae_ablate.components.catalogue import Catalogue, Plugin, Source
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError
 
 PLUGIN_GROUP = "cmae_ablate.components"
-assert protocols.DATASETS.slot in SLOTS  # all slots are declared there
+# All slots are declared there.
+assert {protocols.DATASETS.slot, evaluation_protocols.EVALUATIONS.slot} <= set(SLOTS)
 
 
 @cache

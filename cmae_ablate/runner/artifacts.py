@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cmae_ablate.data.arrays import Split
-from cmae_ablate.database import redact, sqlite_path
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError
 from cmae_ablate.report.frame import Cell, ReportExtras
@@ -26,8 +26,8 @@ from cmae_ablate.runner.finished import (
     read_evaluation,
 )
 from cmae_ablate.runner.results import StudyTrials
-from cmae_ablate.tracking.connection import UI_ADDRESS, connect, ui_command
-from cmae_ablate.tracking.run_tree import FINGERPRINT, KIND, SEED, VARIANT
+from cmae_ablate.runner.run_links import run_links
+from cmae_ablate.tracking.connection import ui_command
 
 CURVES = ("variant", "seed", "epoch", "name", "value")
 RECONSTRUCTIONS, CROPS = "reconstructions.png", "crops.png"
@@ -93,47 +93,10 @@ def artifacts(
     )
 
 
-def run_links(experiment: Experiment, statuses: Sequence[CellStatus]) -> dict[Cell, str]:
-    """The address of each cell's MLflow run; none where the store does not exist or is away."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    uri = experiment.places.tracking
-    database = sqlite_path(uri)
-    if database is not None and not database.is_file():
-        return {}
-    wanted = {(s.cell.variant, str(s.cell.seed), s.cell.fingerprint) for s in statuses}
-    root = redact(uri).rstrip("/") if uri.startswith("http") else UI_ADDRESS
-    links: dict[Cell, str] = {}
-    try:
-        client = connect(uri)
-        mlflow_experiment = client.get_experiment_by_name(experiment.study.name)
-        token = None
-        while mlflow_experiment is not None:
-            page = client.search_runs(
-                [mlflow_experiment.experiment_id],
-                f"tags.`{KIND}` = 'seed'",
-                max_results=1000,
-                page_token=token,
-            )
-            for run in page:
-                tags = run.data.tags
-                key = (tags.get(VARIANT, ""), tags.get(SEED, ""), tags.get(FINGERPRINT, ""))
-                if key in wanted:
-                    address = f"{root}/#/experiments/{mlflow_experiment.experiment_id}/runs/{run.info.run_id}"
-                    links[key[0], int(key[1])] = address
-            token = page.token
-            if not token:
-                break
-    except (MlflowException, SQLAlchemyError, OSError):
-        return {}  # the tracker has said that the store is away; a report needs no links
-    return links
-
-
 def _crops(experiment: Experiment, status: CellStatus, folder: Path) -> Path | None:
     """A picture of the cell's crops, drawn once; None where what its crop learnt was not kept."""
     path = folder / CROPS
-    if not path.is_file():
+    if not path.is_file() and os.access(folder, os.W_OK):
         from cmae_ablate.training.pictures import save_crops
 
         spec = experiment.cell(status.cell).spec

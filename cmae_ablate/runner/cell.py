@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
-import numpy as np
-import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from torch import Tensor
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
-from cmae_ablate.components.protocols import (
-    Encoder,
-    EvaluationContext,
-    EvaluationResult,
-    Features,
-)
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.records import file_sha256, sealed
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cache import LOCK
-from cmae_ablate.runner.finished import (
-    CROP,
-    RESULT,
-    WEIGHTS,
-    Warn,
-    evaluation_path,
-    whole_evaluation,
-    whole_pretraining,
-)
-from cmae_ablate.runner.hardware import device_name, peak_memory, watch_memory
-from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord, flat
-from cmae_ablate.runtime import Runtime, set_precision
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.runner.evaluating import evaluate
+from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, whole_pretraining
+from cmae_ablate.runner.hardware import MemoryWatch, device_name
+from cmae_ablate.runner.result_files import PretrainingRecord, flat
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.collapse import collapse_warning
 from cmae_ablate.training.cost import count_parameters, measure
 from cmae_ablate.training.loop import Hooks, Pretrained, image_size_of, pretrain
@@ -90,7 +71,8 @@ def run_cell(spec: TrialSpec, cell_context: CellContext, hooks: Hooks | None = N
         record = _pretrain(spec, cell_context, folder, hooks) if known is None else known
         model = load_model(spec, cell_context, folder)
         weights = record.weights_sha256
-        found = evaluate(spec, model.encoder, cell_context, folder, weights=weights, hooks=hooks)
+        data, runtime = cell_context.data, cell_context.runtime
+        found = evaluate(spec, model.encoder, data, runtime, folder, weights=weights, hooks=hooks)
     return CellRecord(
         {**flat(found), **record.metrics},
         weights,
@@ -121,51 +103,6 @@ def load_model(spec: TrialSpec, cell_context: CellContext, folder: Path) -> Mask
     return model.to(cell_context.runtime.device).eval()
 
 
-def evaluate(
-    spec: TrialSpec,
-    encoder: Encoder | None,
-    cell_context: CellContext,
-    folder: Path,
-    *,
-    weights: str = "",
-    hooks: Hooks | None = None,
-) -> dict[str, EvaluationRecord]:
-    """Run the trial's evaluations on an encoder, each once per folder.
-
-    Args:
-        spec: The trial.
-        encoder: In eval mode; None judges the pixels themselves.
-        cell_context: Data and machine.
-        folder: Where results and test predictions are kept.
-        weights: SHA-256 of the encoder's weights: results of others in the folder do not count.
-        hooks: Who hears of evaluations that train, and may stop them.
-
-    Returns:
-        Their records by label.
-    """
-    set_precision(cell_context.runtime)
-    features: Features = (
-        PixelFeatures(cell_context.data)
-        if encoder is None
-        else FrozenFeatures(encoder, cell_context.data, cell_context.runtime)
-    )
-    hooks = hooks or Hooks()
-    context = EvaluationContext(
-        encoder,
-        features,
-        cell_context.data,
-        cell_context.runtime,
-        spec.seed,
-        should_stop=hooks.should_stop,
-        on_step=hooks.on_evaluation,
-    )
-    wanted = spec.evaluations
-    # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
-    order = sorted(wanted, key=lambda label: not wanted[label].component.facts.reads_tokens)
-    found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
-    return {label: found[label] for label in wanted}
-
-
 @contextmanager
 def alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
     """Hold a pretraining's folder; whoever waits for it can still be told to stop.
@@ -192,13 +129,12 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
     image_size = image_size_of(spec, cell_context.data)
     if spec.is_pretrained:
         done = Pretrained(assemble(spec, image_size), 0.0, [])
-        encoder = cast("torch.nn.Module", done.model.encoder)
         # What its pretraining cost, nobody said: the table leaves it open.
-        metrics = {"params.encoder": float(count_parameters(encoder))}
+        metrics = {"params.encoder": float(count_parameters(done.model.encoder))}
     else:
-        watch_memory(cell_context.runtime.device)
+        memory = MemoryWatch.start(cell_context.runtime.device)
         done = pretrain(spec, cell_context.data, cell_context.runtime, folder, hooks)
-        peak = peak_memory(cell_context.runtime.device)
+        peak = memory.peak()
         cost = measure(spec, image_size)
         last = done.history[-1]
         metrics = {
@@ -209,6 +145,7 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
             "params.decoder": cost.params_decoder,
             "flops.pretrain_image": cost.flops_image,
             "seconds.pretrain": done.seconds,
+            **({"seconds.compile": done.compiling} if cell_context.runtime.compile else {}),
             **({} if peak is None else {"memory.pretrain": float(peak)}),
         }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
@@ -238,49 +175,3 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
     checkpoint.write_atomically(folder / RESULT, sealed(record.to_json()))
     checkpoint.clear(folder, keep_last=cell_context.keep_state)
     return record
-
-
-def _evaluated(
-    choice: Choice, label: str, context: EvaluationContext, folder: Path, weights: str, warn: Warn
-) -> EvaluationRecord:
-    path = evaluation_path(choice, folder)
-    stem = path.stem
-    known = whole_evaluation(path, weights, warn)
-    if known is not None:
-        return known
-    scratch = folder / f"{stem}.training"
-    result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
-    folder.mkdir(parents=True, exist_ok=True)
-    record = EvaluationRecord(
-        label,
-        dict(result.metrics),
-        result.protocol,
-        dict(result.chosen),
-        weights,
-        *_keep(result.predictions, folder / f"{stem}.npy"),
-        tuple(
-            CandidateRecord(
-                dict(candidate.settings),
-                dict(candidate.metrics),
-                *_keep(candidate.predictions, folder / f"{stem}.candidate-{place}.npy"),
-            )
-            for place, candidate in enumerate(result.candidates)
-        ),
-    )
-    checkpoint.write_atomically(path, sealed(record.to_json()))
-    shutil.rmtree(scratch, ignore_errors=True)
-    return record
-
-
-def _keep(predictions: Tensor | None, path: Path) -> tuple[str | None, str | None]:
-    """Write test predictions; the file's name and SHA-256, for the record."""
-    if predictions is None:
-        return None, None
-    np.save(path, predictions.cpu().numpy().astype(np.int16))
-    return path.name, file_sha256(path)
-
-
-def folder_made(folder: Path) -> Path:
-    """The folder, created if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

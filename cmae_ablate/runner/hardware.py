@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import platform
 import subprocess
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,30 +73,66 @@ def processor_model() -> str:
     return f"{told['model name']} {numbers}"
 
 
-def watch_memory(device: torch.device) -> None:
-    """From now on, `peak_memory` counts anew."""
-    if device.type == "cuda":
-        import torch
+@dataclass(frozen=True)
+class MemoryWatch:
+    """How much memory a piece of work takes, beside what was held when the watch began.
 
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with suppress(OSError):  # elsewhere than on Linux the peak is that of the process's whole life
-        _CLEAR.write_text("5")  # the process's peak becomes what it holds now
+    On a GPU by tensors. On a CPU resident in this process; files that are mapped into it, such as prepared
+    data, do not count, as the system may drop them at any time.
 
-
-def peak_memory(device: torch.device) -> int | None:
-    """The most bytes held since `watch_memory`: on a GPU by tensors, on a CPU resident in the process.
-
-    Returns:
-        None where the system does not tell.
+    Attributes:
+        device: Of this process.
+        before: Bytes held at the beginning; None where the system does not tell.
+        files: Bytes of mapped files among them.
     """
-    if device.type == "cuda":
-        import torch
 
-        return torch.cuda.max_memory_allocated(device)
+    device: torch.device
+    before: int | None
+    files: int = 0
+
+    @classmethod
+    def start(cls, device: torch.device) -> MemoryWatch:
+        """Begin to watch, once what earlier work left behind is given back."""
+        gc.collect()
+        if device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+            return cls(device, torch.cuda.memory_allocated(device))
+        _give_back()
+        try:
+            _CLEAR.write_text("5")  # the process's peak becomes what it holds now
+        except OSError:
+            return cls(device, None)  # elsewhere than on Linux the peak is that of the process's whole life
+        held = _held()
+        return cls(device, held.get("VmRSS"), held.get("RssFile", 0))
+
+    def peak(self) -> int | None:
+        """The most bytes held since, beside those before; None where the system does not tell."""
+        if self.before is None:
+            return None
+        if self.device.type == "cuda":
+            import torch
+
+            return max(0, torch.cuda.max_memory_allocated(self.device) - self.before)
+        held = _held()
+        if "VmHWM" not in held:
+            return None
+        return max(0, held["VmHWM"] - self.before - max(0, held.get("RssFile", 0) - self.files))
+
+
+def _held() -> dict[str, int]:
+    """What the system says of this process's memory, in bytes by name."""
     try:
         lines = _STATUS.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return None
-    peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
-    return peaks[0] if peaks else None
+        return {}
+    fields = (line.split() for line in lines if line.endswith(" kB"))
+    return {name.rstrip(":"): int(number) * 1024 for name, number, _ in fields}
+
+
+def _give_back() -> None:
+    """Let the C library return what was freed: kept for later use, it would hide what comes next."""
+    with suppress(OSError, AttributeError):  # glibc's alone
+        ctypes.CDLL(None).malloc_trim(0)

@@ -168,10 +168,6 @@ class TrialSpec:
         """The same trial with other random streams."""
         return replace(self, seed=seed)
 
-    def with_objectives(self, objectives: Mapping[str, Mapping[str, Any]]) -> TrialSpec:
-        """The same trial with these objectives and no others."""
-        return resolve({**self.to_tree(), "objectives": dict(objectives)}, self.seed)
-
     def to_tree(self) -> Tree:
         """The resolved configuration as plain data, as a study file would write it."""
         return {

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.study.trial_spec import Choice, Training, TrialSpec
 from cmae_ablate.training.flops import Cost
@@ -92,9 +92,8 @@ def _encoder_flops(backbone: Choice, image_size: int) -> tuple[float, float]:
     with torch.device("meta"):
         built: Encoder = backbone.build(image_size)
     with fake:
-        module = cast("nn.Module", built).to_empty(device="cpu").train()
-        encoder, image = cast("Encoder", module), torch.empty(1, 3, image_size, image_size)
-        whole = profile(lambda: encoder.encode(image, None).sum(), module.parameters())
+        encoder, image = built.to_empty(device="cpu").train(), torch.empty(1, 3, image_size, image_size)
+        whole = profile(lambda: encoder.encode(image, None).sum(), encoder.parameters())
         return float(forward_flops(lambda: encoder.encode(image, None))), float(whole.flops)
 
 
@@ -125,7 +124,7 @@ def profile(loss: Callable[[], Tensor], parameters: Iterable[Tensor] = ()) -> St
     with _counter() as counter:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             value = loss()
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        value.backward()
     return StepCost(int(counter.get_total_flops()), sum(kept.values()))
 
 

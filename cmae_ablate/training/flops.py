@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cmae_ablate.components.protocols import EncodesAgain
+from cmae_ablate.components.evaluation_protocols import EncodesAgain
 from cmae_ablate.study.trial_spec import Choice, TrialSpec
 
 ATTAINED = 0.4

@@ -6,15 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 from rich.console import Console
-from torch import nn
 
 from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner import cell
+from cmae_ablate.runner import evaluating
 from cmae_ablate.runner.result_files import EvaluationRecord
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.terminal import Column, say, say_table
@@ -53,11 +51,10 @@ def evaluate_checkpoint(
     data = open_data(checkpoint, console)
     # The order of floating-point sums depends on threads, so they are part of the trial.
     set_threads(spec.training.threads)
-    encoder = checkpoint.encoder
-    cast("nn.Module", encoder).to(where)
+    encoder = checkpoint.encoder.to(where)
     with TemporaryDirectory(prefix="cmae-ablate-") as aside:
-        cell_context = cell.CellContext(data, Runtime(where, spec.training.precision), Path(aside))
-        found = cell.evaluate(spec, encoder, cell_context, Path(aside))
+        runtime = Runtime(where, spec.training.precision)
+        found = evaluating.evaluate(spec, encoder, data, runtime, Path(aside))
     _show(found, f"{data.name}, digest {data.digest[:12]}", console)
     warning = collapse_warning(encoder, data, data.validation, where)
     if warning:

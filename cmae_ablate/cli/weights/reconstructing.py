@@ -16,7 +16,8 @@ from cmae_ablate.cli.weights.source import check_target, open_checkpoint, open_d
 from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.evaluations.features import split_of
-from cmae_ablate.components.protocols import Encoder, Localiser
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import Localiser
 from cmae_ablate.data.arrays import SPLITS, DataArrays, Split
 from cmae_ablate.data.images import WholeImages, take
 from cmae_ablate.errors import UserError, suggest

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cmae_ablate.checkpoint import weights_sha256
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
 from cmae_ablate.records import DamagedError, read_record

@@ -20,7 +20,8 @@ from cmae_ablate.components.crop_sampling import (
 from cmae_ablate.components.crops.boxes import boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.crops.localisation import area_metrics, iou_metrics, look
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource, Refresh
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import CROPS, ImageSource, Refresh
 
 __all__ = ["ContrastiveCrop", "boxes_from_heatmaps", "sample_crops"]
 

@@ -17,7 +17,8 @@ from cmae_ablate.components.crop_sampling import (
     SCALE,
     sample_from_the_end_of_warmup,
 )
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import CROPS, ImageSource
 
 
 @CROPS.register("full_box", version=1, warmup="warmup_epochs")

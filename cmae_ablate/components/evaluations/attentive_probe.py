@@ -12,19 +12,19 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmae_ablate.components.evaluations.augment import even_batch_size
-from cmae_ablate.components.evaluations.candidates import CHOICE_WORDS, own_best
-from cmae_ablate.components.evaluations.logistic import STD_EPS, Standardiser
-from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
-from cmae_ablate.components.evaluations.scoring import top1
-from cmae_ablate.components.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
-from cmae_ablate.components.protocols import (
+from cmae_ablate.components.evaluation_protocols import (
     EVALUATIONS,
     Candidate,
     EvaluationContext,
     EvaluationResult,
     Features,
 )
+from cmae_ablate.components.evaluations.augment import even_batch_size
+from cmae_ablate.components.evaluations.candidates import CHOICE_WORDS, own_best
+from cmae_ablate.components.evaluations.logistic import STD_EPS, Standardiser
+from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
+from cmae_ablate.components.evaluations.scoring import top1
+from cmae_ablate.components.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
 from cmae_ablate.components.schedule import lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.runtime import seeded, stream
@@ -159,7 +159,7 @@ class AttentiveProbe:
                 tokens = standardise(context.features.tokens("train", indices).to(device))
                 losses = probes.losses(tokens, labels[indices].to(device))
                 optimizer.zero_grad(set_to_none=True)
-                losses.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+                losses.sum().backward()
                 optimizer.step()
                 context.on_step(epoch * steps + step + 1, self.epochs * steps)
             # A rate that is too large for one candidate is no news; for all of them there is no result.

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
-from cmae_ablate.components.protocols import View
+from cmae_ablate.components.networks import View
 from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import PatchMask, sincos_positions
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.attentive_probe import (
     AttentiveProbe,
     ProbeGrid,
@@ -17,7 +18,6 @@ from cmae_ablate.components.evaluations.attentive_probe import (
 )
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
-from cmae_ablate.components.protocols import EvaluationContext
 from cmae_ablate.data.arrays import Split
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.runtime import Runtime, seeded, stream
