@@ -40,7 +40,6 @@ from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.loading import load
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import resolve
-from cmae_ablate.tracking.spool import read_spool
 from tests.fuzzing.mutation import as_json, mutated, mutated_lines, mutated_tree
 from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
 
@@ -255,7 +254,6 @@ def _state(folder: Path, study_path: Path) -> dict[str, Target]:
     plan = json.loads(plan_of(study, described).model_dump_json())
     note = {"cell": "a", "title": "linear, seed 0", "phase": "pretraining", "step": 1, "steps": 2, "text": ""}
     seconds = {"device": "cpu", "seconds_per_step": {"a" * 32: 0.25, "b" * 32: 1.5}}
-    entry = {"kind": "start", "time": 1.0, "content": {}}
 
     def plan_read(path: Path) -> None:
         with_plan(described, study, read_analysis_plan(path))
@@ -268,7 +266,6 @@ def _state(folder: Path, study_path: Path) -> dict[str, Target]:
         "budget.json": (seconds, lambda path: budget.known_seconds({}, path)),
         PLAN_FILE: (plan, plan_read),
         "files/note.json": (note, lambda path: read_notes(path.parent)),
-        "spool.jsonl": (entry, read_spool),
         "answers/it/answer.json": (
             {"question": "?", "verdicts": []},
             lambda path: load_result("it", folder / "answers"),
