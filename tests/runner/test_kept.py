@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cmae_ablate.runner import counts
-from cmae_ablate.runner.counts import count
-from cmae_ablate.runner.hours import Speed, Workload
 from cmae_ablate.runner.kept import MOST, Kept
-from cmae_ablate.runner.speeds import Machine, speeds
-from cmae_ablate.study.settings import apply
-from cmae_ablate.study.trial_spec import TrialSpec, resolve
 
 
 def refused(text: str) -> None:
@@ -72,80 +66,3 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -
     nowhere = Kept(None, refused)
     nowhere.keep("counts", "a", 1)
     nowhere.save()
-
-
-def changed(spec: TrialSpec, path: tuple[str, ...], value: object) -> TrialSpec:
-    return resolve(apply(spec.to_tree(), path, value))
-
-
-def test_a_trial_is_counted_once_whatever_its_learning_rate_and_again_where_its_work_differs(
-    tiny_spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[TrialSpec] = []
-    answers = counts.ask
-
-    def ask(spec: TrialSpec) -> object:
-        asked.append(spec)
-        return answers(spec)
-
-    monkeypatch.setattr(counts, "ask", ask)
-    kept = Kept(tmp_path / "numbers.json", refused)
-    found = count(tiny_spec, 32, kept)
-    assert count(changed(tiny_spec, ("training", "base_lr"), 5e-3), 32, kept) == found
-    assert len(asked) == 1
-    kept.save()
-    assert count(tiny_spec, 32, Kept(tmp_path / "numbers.json", refused)) == found
-    assert len(asked) == 1
-    deeper = count(changed(tiny_spec, ("decoder", "depth"), 2), 32, kept)
-    assert deeper.cost.params_decoder > found.cost.params_decoder
-    assert count(tiny_spec, 64, kept).cost.flops_image > found.cost.flops_image
-    fine_tuned = changed(tiny_spec, ("evaluations", "fine_tune"), {"name": "fine_tune", "epochs": 3})
-    assert count(fine_tuned, 32, kept).answers.passes == {"knn": 0, "linear_probe": 0, "fine_tune": 3}
-    assert len(asked) == 4
-
-
-class Timing:
-    """Stands for the timing of work: how often it was asked, and for what."""
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-
-    def __call__(self, chosen: list[Workload], machine: Machine, precision: str) -> object:
-        self.asked.append(len(chosen))
-        gemm = {"matmul": 1e10, "when": 1000.0}
-        return gemm, {each.kind: Speed(each.cost.flops_image, 1.0, measured=True) for each in chosen}
-
-
-def test_speeds_are_timed_once_a_day_for_each_machine(
-    tiny_spec: TrialSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from types import SimpleNamespace
-
-    from cmae_ablate.data.arrays import ExpectedSize
-    from cmae_ablate.runner import speeds as module
-
-    now = [1000.0]
-    timing = Timing()
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: now[0]))
-    monkeypatch.setattr(module, "_timed", timing)
-    kept = Kept(tmp_path / "numbers.json", refused)
-    size = ExpectedSize(100, 30, 32, 32, "made up")
-    works = [
-        Workload(spec, size, count(spec, 32, kept).cost)
-        for spec in (tiny_spec, changed(tiny_spec, ("decoder", "depth"), 2))
-    ]
-    alone = Machine("cpu", threads=1, workers=1)
-    first, told = speeds(works, alone, kept)
-    assert [speed.training for speed in first] == [work.cost.flops_image for work in works]
-    assert "timed" not in told
-    kept.save()
-    kept = Kept(tmp_path / "numbers.json", refused)
-    again, told = speeds(works, alone, kept)
-    assert again == first
-    assert ", timed 19" in told
-    assert timing.asked == [2]
-    speeds(works, Machine("cpu", threads=1, workers=2), kept)
-    assert timing.asked == [2, 2]
-    now[0] += 86401
-    speeds(works, alone, kept)
-    assert timing.asked == [2, 2, 2]
