@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -62,7 +63,11 @@ def status_record(options: Options, console: Console) -> dict[str, Any]:
         "is_over": found is not None and found.is_over,
         "left": found.left if found else None,
         "hours_left": hours_left(*kinds.values()) if found else None,
-        "cells": [_cell(each, kind) for kind, group in kinds.items() for each in group],
+        "cells": [
+            _cell(each, kind, found.stalled.get(each.cell.id) if found else None)
+            for kind, group in kinds.items()
+            for each in group
+        ],
     }
 
 
@@ -82,7 +87,7 @@ def _variant(plan: VariantPlan, seeds: int) -> dict[str, Any]:
     }
 
 
-def _cell(status: CellStatus, kind: str) -> dict[str, Any]:
+def _cell(status: CellStatus, kind: str, stalled: float | None) -> dict[str, Any]:
     value = status.value
     return {
         "kind": kind,
@@ -93,6 +98,7 @@ def _cell(status: CellStatus, kind: str) -> dict[str, Any]:
         "attempts": status.attempts,
         "worker": status.worker,
         "heartbeat_seconds": status.lease_age,
+        "no_step_seconds": None if stalled is None else time.time() - stalled,
         "reason": status.reason,
         "log": status.log or None,
     }

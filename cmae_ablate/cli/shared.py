@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, get_type_hints
 import typer
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.study.finding import find_study, study_names
 
 if TYPE_CHECKING:
@@ -78,6 +79,14 @@ class StudyOptions:
     gpus_per_worker: Annotated[
         float, typer.Option(metavar="G", help="With ray on GPUs: what a worker takes; 0.5 puts two on one.")
     ] = 1.0
+    stall_minutes: Annotated[
+        float,
+        typer.Option(
+            metavar="M",
+            envvar="CMAE_ABLATE_STALL_MINUTES",
+            help="Name a cell that has taken no step for so long; it is left alone.",
+        ),
+    ] = STALL_MINUTES
 
     def of(self, study: Path) -> Options:
         """Check the study with these options, before anything slow is imported or created.
@@ -94,6 +103,10 @@ class StudyOptions:
         check_launcher(self.launcher)
         if not 0 < self.gpus_per_worker <= 64:
             raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
+        if not 0 < self.stall_minutes < 1e6:
+            raise UserError(
+                f"--stall-minutes {self.stall_minutes:g}: a number of minutes above 0 is expected"
+            )
         options = Options(
             find_study(study),
             self.scale,
@@ -106,6 +119,7 @@ class StudyOptions:
             self.tracking,
             self.launcher,
             self.gpus_per_worker,
+            self.stall_minutes,
         )
         options.check()
         return options

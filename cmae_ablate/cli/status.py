@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
@@ -15,9 +15,11 @@ from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.housekeeping import cache_line
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.progress import NOTES, read_notes
 from cmae_ablate.runner.provenance import of_other_options
-from cmae_ablate.runner.reporting import has_state, open_queue
-from cmae_ablate.runner.tuning import frozen, tuning_of
+from cmae_ablate.runner.reporting import has_state, read_queue
+from cmae_ablate.runner.tuning import frozen, tuning_folder, tuning_of
+from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
@@ -37,6 +39,8 @@ class Standing:
         controls: The cells of its controls; empty likewise.
         has_table: Whether the table's cells are known.
         notes: What the search chose.
+        stalled: Since when (seconds since 1970) running cells have taken no step, where that is unusually
+            long, by id.
     """
 
     tuning: Sequence[CellStatus]
@@ -44,6 +48,7 @@ class Standing:
     controls: Sequence[CellStatus]
     has_table: bool = True
     notes: tuple[str, ...] = ()
+    stalled: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def all(self) -> list[CellStatus]:
@@ -109,16 +114,30 @@ def begun(options: Options, console: Console) -> Experiment | None:
 
 
 def look(experiment: Experiment) -> Standing:
-    """Ask the queues where the study stands."""
+    """Ask the queues where the study stands, and the notes of its workers whether they get on."""
+    found = _ask(experiment)
+    running = {each.cell.id for each in found.all if each.state == "RUNNING"}
+    return replace(found, stalled={cell: at for cell, at in _stalled(experiment) if cell in running})
+
+
+def _ask(experiment: Experiment) -> Standing:
     tuning: Sequence[CellStatus] = ()
     if experiment.study.search is not None:
-        tuning = open_queue(tuning_of(experiment)).status()
+        tuning = read_queue(tuning_of(experiment))
         won = winners(experiment, tuning)
         if won is None:
             return Standing(tuning, (), (), has_table=False)
         experiment = frozen(experiment, won)
-    controls = open_queue(controls_of(experiment)).status()
-    return Standing(tuning, open_queue(experiment).status(), controls, notes=experiment.notes)
+    controls = read_queue(controls_of(experiment))
+    return Standing(tuning, read_queue(experiment), controls, notes=experiment.notes)
+
+
+def _stalled(experiment: Experiment) -> Iterator[tuple[str, float]]:
+    """The cells that have taken no step for long, with the time of their last."""
+    for folder in (experiment.folder, tuning_folder(experiment)):
+        for note in read_notes(folder / NOTES):
+            if note.stalled(time.time()) is not None:
+                yield note.cell, note.at
 
 
 def _show(found: Standing, experiment: Experiment, options: Options, console: Console) -> None:
@@ -133,7 +152,7 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
     if others and all(status.trial is None for status in found.cells):
         say("nothing has run with the options given now", console)
         return
-    _show_cells([*found.cells, *found.controls], study.metric, console)
+    _show_cells([*found.cells, *found.controls], study.metric, console, found.stalled)
     done = [status for status in found.cells if status.state == "COMPLETE"]
     reused = sum(status.record.reused for status in done)
     say(
@@ -148,7 +167,7 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
 def _show_search(found: Standing, search: Search, console: Console) -> None:
     """Print where each tuning trial stands, and what the winners are once there are any."""
     trials = found.tuning
-    _show_cells(trials, search.metric, console)
+    _show_cells(trials, search.metric, console, found.stalled)
     done = sum(status.is_done for status in trials)
     pruned = sum(status.state == "PRUNED" for status in trials)
     say(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", console)
@@ -158,12 +177,15 @@ def _show_search(found: Standing, search: Search, console: Console) -> None:
         say(f"search: {note}", console)
 
 
-def _show_cells(statuses: Sequence[CellStatus], metric: str, console: Console) -> None:
+def _show_cells(
+    statuses: Sequence[CellStatus], metric: str, console: Console, stalled: Mapping[str, float]
+) -> None:
     header = ("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
-    say_table(header, [_status_row(status) for status in statuses], console)
+    say_table(header, [_status_row(each, stalled.get(each.cell.id)) for each in statuses], console)
 
 
-def _status_row(status: CellStatus) -> list[str]:
+def _status_row(status: CellStatus, stalled: float | None) -> list[str]:
+    silence = "" if stalled is None else f"no step since {clock(stalled)}, see the log:"
     return [
         status.cell.variant,
         str(status.cell.seed),
@@ -172,7 +194,7 @@ def _status_row(status: CellStatus) -> list[str]:
         str(status.attempts),
         status.worker or "",
         "" if status.lease_age is None else f"{status.lease_age:.0f} s ago",
-        " ".join(part for part in (status.reason, status.log) if part),
+        " ".join(part for part in (silence, status.reason, status.log) if part),
     ]
 
 

@@ -50,11 +50,13 @@ def run(
     _check_csvs(*(imported or ()))
     options = shared.of(study)
     from cmae_ablate.runner.run import repeat_cell, run_study
+    from cmae_ablate.runner.stopping import second_ends
 
     if cell:
-        raise typer.Exit(repeat_cell(options, cell, open_console()))
-    with _workers_at_hand(options) if fresh else nullcontext():
-        raise typer.Exit(run_study(options, open_console(), imported or ()))
+        with second_ends():
+            raise typer.Exit(repeat_cell(options, cell, open_console()))
+    with _workers_at_hand(options) if fresh else nullcontext(), second_ends():
+        raise typer.Exit(run_study(options, open_console(), imported or (), owns_process=True))
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
@@ -105,11 +107,13 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
     """
     require_device(shared.device)
     options = shared.of(study)
-    from cmae_ablate.runner.worker import StopFlag, catching_signals
+    from cmae_ablate.distributed import is_one_of_many
+    from cmae_ablate.runner.launch.local import follows_parent
+    from cmae_ablate.runner.stopping import StopFlag, catching_signals
     from cmae_ablate.runner.workers import work
 
     flag = StopFlag()
-    with catching_signals(flag):
+    with catching_signals(flag, follows=follows_parent() or is_one_of_many()):
         raise typer.Exit(work(options, open_console(), flag))
 
 

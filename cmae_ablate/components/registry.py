@@ -31,6 +31,7 @@ class Facts:
         trains_encoder: Of an evaluation: whether it trains an encoder's weights.
         control_of: Of an evaluation: the name of the one whose control it is.
         reads_tokens: Of an evaluation: whether it reads patch tokens.
+        caveat: Of a data set: what results on it cannot show.
     """
 
     doc: str
@@ -38,6 +39,7 @@ class Facts:
     trains_encoder: bool = False
     control_of: str | None = None
     reads_tokens: bool = False
+    caveat: str = ""
 
     @classmethod
     def of(cls, factory: Callable[..., Any]) -> Facts:
@@ -48,6 +50,7 @@ class Facts:
             bool(getattr(factory, "trains_encoder", False)),
             getattr(factory, "control_of", None),
             bool(getattr(factory, "reads_tokens", False)),
+            str(getattr(factory, "caveat", "")),
         )
 
 

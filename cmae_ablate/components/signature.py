@@ -97,14 +97,16 @@ def from_json(record: JSON, find: Find) -> Any:
         extras = record["with"]
         assert isinstance(extras, list)
         return Annotated[from_json(inner, find), *(_extra_from_json(extra, find) for extra in extras)]
+    a_tuple: Any = tuple  # the types are made at run time
+    a_list: Any = list
     if not isinstance(inner, list):
-        return tuple[from_json(inner, find), ...]  # type: ignore[misc]  # a type that is made at run time
+        return a_tuple[from_json(inner, find), ...]
     if kind == "choice":
         return Literal[*inner]
     parts = [from_json(part, find) for part in inner]
     if kind == "either":
         return reduce(or_, parts)
-    return tuple[*parts] if kind == "tuple" else list[parts[0]]  # type: ignore[misc]  # likewise
+    return a_tuple[*parts] if kind == "tuple" else a_list[parts[0]]
 
 
 def _extra_as_json(extra: Any) -> JSON:
@@ -124,7 +126,8 @@ def _extra_from_json(record: JSON, find: Find) -> Any:
     assert isinstance(record, dict)
     if "function" in record:
         return AfterValidator(find(str(record["module"]), str(record["function"])))
-    return Field(**record)  # type: ignore[arg-type]  # its limits
+    limits: dict[str, Any] = {**record}
+    return Field(**limits)
 
 
 def _default_as_json(value: Any) -> JSON:

@@ -100,7 +100,10 @@ class ExpectedSize:
 
 
 class Dataset(Protocol):
-    """A source of labelled images. Built from `()`; its options say where and which."""
+    """A source of labelled images. Built from `()`; its options say where and which.
+
+    A class attribute `caveat`, where there is one, is shown beside every result on it: what they cannot show.
+    """
 
     def cache_key(self) -> str:
         """Folder name in the cache: readable, and different for other options or another source.

@@ -22,6 +22,7 @@ from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import Picture, page_from, picture
+from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Level, Table, difference, markdown
 from cmae_ablate.report.theme import DARK, LIGHT, as_svg, save
@@ -236,7 +237,9 @@ def _write(table: Table, analysed: Sequence[Analysed], out: Path) -> list[Path]:
     names = [path.name for path in paths]
     page = out / "index.html"
     sections = [_section(item) for item in analysed]
-    text = page_from("summary.html", table=table, sections=sections, files=names)
+    text = page_from(
+        "summary.html", tables=shown_in_parts(table), caption=table.caption, sections=sections, files=names
+    )
     page.write_text(text, encoding="utf-8", newline="\n")
     return [*paths, page]
 

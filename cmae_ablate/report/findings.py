@@ -13,7 +13,7 @@ from cmae_ablate.report.controls import ControlEffect, Sensitivity, control_effe
 from cmae_ablate.report.effects import Comparison, compare
 from cmae_ablate.report.factorial import Factorial, analyse
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
-from cmae_ablate.report.gallery import Gallery, gather
+from cmae_ablate.report.gallery import CROP_BOXES, RECONSTRUCTIONS, Gallery, gather
 from cmae_ablate.report.localisation import Localisation, localisation
 from cmae_ablate.report.worth import resolution_sentence
 
@@ -52,8 +52,8 @@ def find(
     beside = [metric for metric in description.report if metric != description.metric]
     known = [metric for metric in beside if metric in cells.rows.columns]
     galleries = (
-        gather("Reconstructions", extras.reconstructions, description.variants),
-        gather("Crop boxes", extras.crop_boxes, description.variants),
+        gather(RECONSTRUCTIONS, extras.reconstructions, description.variants),
+        gather(CROP_BOXES, extras.crop_boxes, description.variants),
     )
     localised = localisation(extras.curves, description)
     further = tuple(compare(cells, metric, thorough=False) for metric in known)

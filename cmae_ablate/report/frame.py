@@ -71,6 +71,8 @@ class StudyDescription:
         planned_family: The pairs of the recorded plan, where the study now declares others.
         positive_control: What makes the positive control worse, in words; empty where nothing is known of it.
         trained_on: The data set, in a word or two, where it is known.
+        setting: What all variants share, by heading: data set, images, backbone, epochs and the like.
+        caveat: What results on this data set cannot show; empty where nothing is known against it.
     """
 
     name: str
@@ -96,6 +98,8 @@ class StudyDescription:
     planned_family: tuple[Pair, ...] | None = None
     positive_control: str = ""
     trained_on: str = ""
+    setting: Mapping[str, str] = field(default_factory=dict)
+    caveat: str = ""
 
     @property
     def expected_seeds(self) -> range:
@@ -157,6 +161,7 @@ class ReportExtras:
         environment: Versions, hardware, threads: shown as given.
         command: The command line that repeats the study.
         git: Commit and whether the tree was clean.
+        study_file: The study as resolved, as a file that repeats it.
     """
 
     curves: pd.DataFrame | None = None
@@ -171,6 +176,7 @@ class ReportExtras:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     git: str = ""
+    study_file: str = ""
 
 
 @dataclass(frozen=True)

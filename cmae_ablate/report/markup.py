@@ -45,7 +45,8 @@ def _shown(value: object) -> object:
 def picture(job: FigureJob, light: str, dark: str) -> Picture:
     """A figure as two inlined SVG addresses; base64, because `srcset` splits at blanks and commas."""
     addresses = (_data_url("image/svg+xml", text.encode()) for text in (light, dark))
-    return Picture(job.name, job.title, job.alt, *addresses)
+    caption = f"{job.title}. {job.legend}" if job.legend else job.title
+    return Picture(job.name, caption, job.alt, *addresses)
 
 
 def photograph(path: Path, title: str, alt: str) -> Picture:

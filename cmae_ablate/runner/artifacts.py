@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def artifacts(
 def _crops(experiment: Experiment, status: CellStatus, folder: Path) -> Path | None:
     """A picture of the cell's crops, drawn once; None where what its crop learnt was not kept."""
     path = folder / CROPS
-    if not path.is_file():
+    if not path.is_file() and os.access(folder, os.W_OK):
         from cmae_ablate.training.pictures import save_crops
 
         spec = experiment.cell(status.cell).spec

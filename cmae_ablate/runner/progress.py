@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from cmae_ablate.files import read_regular
+from cmae_ablate.runner.watchdog import STALL_MINUTES, stalled_words
 from cmae_ablate.terminal import PlainColumn, say
 from cmae_ablate.text import readable
 
@@ -47,6 +48,9 @@ class CellNote:
         epoch: Epochs done.
         epochs: Epochs in all.
         text: What there is to add, such as the metric or the reason of a failure.
+        log: Path of the worker's log; empty if unknown.
+        at: Seconds since 1970 of its last step.
+        patience: Seconds without a step after which people are told.
     """
 
     cell: str
@@ -57,6 +61,19 @@ class CellNote:
     epoch: int = 0
     epochs: int = 0
     text: str = ""
+    log: str = ""
+    at: float = 0.0
+    patience: float = STALL_MINUTES * 60
+
+    @property
+    def doing(self) -> str:
+        """The phase, and how far it is."""
+        return f"{self.phase}, step {self.step} of {self.steps}" if self.steps else self.phase
+
+    def stalled(self, now: float) -> float | None:
+        """Seconds since the last step, where they are more than is usual; None where all is well."""
+        seconds = now - self.at
+        return None if self.is_over or seconds <= self.patience else seconds
 
     @property
     def is_over(self) -> bool:
@@ -65,26 +82,39 @@ class CellNote:
 
 
 class NoteWriter:
-    """A worker's pen for one cell: at most two notes a second, except when the phase changes."""
+    """A worker's pen for one cell: at most two notes a second, except when the phase changes.
+
+    Attributes:
+        last: The latest note that was written.
+    """
 
     def __init__(self, folder: Path, cell: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{hashlib.sha256(cell.encode()).hexdigest()[:24]}.json"
         self._last = 0.0
         self._phase = ""
+        self._note: CellNote | None = None
+        self.last: CellNote | None = None
 
     def write(self, note: CellNote) -> None:
         """Leave a note; never raises for a full disk, for progress is not worth a training."""
         now = time.monotonic()
+        self._note = note
         if note.phase == self._phase and now - self._last < WRITE_SECONDS:
             return
         self._last, self._phase = now, note.phase
+        self.last = note = replace(note, at=time.time())
         aside = self._path.with_suffix(f".{os.getpid()}.tmp")
         try:
             aside.write_text(json.dumps(asdict(note)))
             os.replace(aside, self._path)
         except OSError:
             aside.unlink(missing_ok=True)
+
+    def again(self) -> None:
+        """The same note, at a later time: it goes on."""
+        if self._note is not None:
+            self.write(self._note)
 
 
 def read_notes(folder: Path) -> list[CellNote]:
@@ -128,6 +158,7 @@ class Monitor:
         )
         self._tasks: dict[str, TaskID] = {}
         self._epochs: dict[str, int] = {}
+        self._stalled: set[str] = set()
 
     def __enter__(self) -> Monitor:
         if self._console.is_terminal:
@@ -154,6 +185,18 @@ class Monitor:
                 self._finish(note)
             else:
                 self._update(note)
+                self._warn(note)
+
+    def _warn(self, note: CellNote) -> None:
+        """Name a cell without a step, once, and once more when it goes on."""
+        seconds = note.stalled(time.time())
+        if seconds is None and note.cell in self._stalled:
+            self._stalled.remove(note.cell)
+            say(f"{readable(note.title)}: goes on", self._console)
+        elif seconds is not None and note.cell not in self._stalled:
+            self._stalled.add(note.cell)
+            text = stalled_words(note.title, note.doing, seconds, note.at, note.log)
+            say(readable(text), self._console)
 
     def _finish(self, note: CellNote) -> None:
         key = (note.cell, note.phase)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
-from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
+from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue, read_status
 from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.selection import is_candidate, settle
@@ -24,10 +27,12 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.setting import caveat, setting
 from cmae_ablate.runner.tuning import frozen, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
+from cmae_ablate.study.resolved import resolved_file
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Status
@@ -53,6 +58,11 @@ def open_queue(experiment: Experiment) -> Queue:
     )
 
 
+def read_queue(experiment: Experiment) -> list[CellStatus]:
+    """Where the study's cells stand, for who only looks: nothing is created or written."""
+    return read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+
+
 def settled(experiment: Experiment) -> Experiment:
     """The study that its table is made of: of a search, with the winners' settings.
 
@@ -61,7 +71,7 @@ def settled(experiment: Experiment) -> Experiment:
     """
     if experiment.study.search is None:
         return experiment
-    statuses = open_queue(tuning_of(experiment)).status()
+    statuses = read_queue(tuning_of(experiment))
     won = winners(experiment, statuses)
     if won is None:
         done = sum(status.is_done for status in statuses)
@@ -90,7 +100,10 @@ def report_study(
     experiment.folder.mkdir(parents=True, exist_ok=True)
     trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)
-    found = artifacts(experiment, trials, describe_environment(), options.command)
+    found = replace(
+        artifacts(experiment, trials, describe_environment(), options.command),
+        study_file=resolved_file(experiment.study),
+    )
     description = describe(experiment, trials)
     return write_report(description, trials.frame, controls, experiment.folder, artifacts=found)
 
@@ -103,7 +116,15 @@ def describe(experiment: Experiment, trials: StudyTrials) -> StudyDescription:
     )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in experiment.data.values() for text in data.notices)
-    found = replace(found, notes=(*found.notes, *notices), trained_on=results.dataset_of(experiment.variants))
+    data = list(experiment.data.values())
+    begun = [s.started for s in trials.statuses if s.state == "COMPLETE" and s.started is not None]
+    found = replace(
+        found,
+        notes=(*found.notes, *notices),
+        trained_on=results.dataset_of(experiment.variants),
+        setting=setting(experiment.variants, data, begun),
+        caveat=caveat(experiment.variants),
+    )
     return with_plan(found, experiment.study, read_plan(experiment.folder / PLAN_FILE))
 
 
@@ -120,15 +141,40 @@ def report_again(options: Options, console: Console) -> int:
     if others := of_other_options(begun, options):
         say(f"note: {others}", console)
     experiment = settled(begun)
-    statuses, controls = open_queue(experiment).status(), open_queue(controls_of(experiment)).status()
+    statuses, controls = read_queue(experiment), read_queue(controls_of(experiment))
     if not any(status.state == "COMPLETE" for status in statuses):
         say_failures(statuses, console)
         return _say_nothing_ran(study, options, console)
+    if not os.access(experiment.folder, os.W_OK):
+        _show_only(experiment, StudyTrials.of(statuses), controls, options, console)
+        return say_failures([*statuses, *controls], console)
     for text in settle_folder(begun, options):
         say(f"note: {text}", console)
     files = report_study(experiment, StudyTrials.of(statuses), controls, options)
     say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)
+
+
+def _show_only(
+    experiment: Experiment,
+    trials: StudyTrials,
+    apart: Sequence[CellStatus],
+    options: Options,
+    console: Console,
+) -> None:
+    """The report of a folder that may not be written to: on the screen alone."""
+    with TemporaryDirectory(prefix="cmae-ablate-") as place:
+        aside = replace(experiment, places=replace(experiment.places, out=Path(place)))
+        aside.folder.mkdir(parents=True)
+        if (experiment.folder / PLAN_FILE).is_file():
+            shutil.copy(experiment.folder / PLAN_FILE, aside.folder)
+        files = report_study(aside, trials, apart, options)
+        say_report(files, experiment.study.question, experiment.folder, console)
+    say(
+        f"note: {experiment.folder} cannot be written to, so what lies there is as it was; tables elsewhere: "
+        f"cmae-ablate report {options.study} --trials {experiment.folder / 'trials.csv'} --out DIR",
+        console,
+    )
 
 
 def report_csv(options: Options, trials: Path, console: Console) -> int:
@@ -140,10 +186,10 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     from cmae_ablate.report import write_report
 
     study = options.load()
-    description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
+    description = with_plan(_with_setting(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
     controls, notes = read_controls_beside(trials, table, description)
-    extras = ReportExtras(notes=notes)
+    extras = ReportExtras(notes=notes, study_file=resolved_file(study))
     files = write_report(description, table, controls, options.out, artifacts=extras)
     say_report(files, study.question, options.out, console)
     return 0
@@ -176,6 +222,15 @@ def describe_unread(study: Study) -> StudyDescription:
     return results.describe(study, levels, design.reference_label(study))
 
 
+def _with_setting(study: Study) -> StudyDescription:
+    """`describe_unread`, with what the study file says of data and training."""
+    try:
+        variants = design.variants(study)
+    except UserError:  # nothing is trained: a CSV is reported whatever has become of its variants
+        return describe_unread(study)
+    return replace(describe_unread(study), setting=setting(variants), caveat=caveat(variants))
+
+
 def has_state(options: Options) -> bool:
     """Whether anything can have run: a database that a server keeps is asked, not looked for."""
     storage = Places.below(options.out, options.storage, options.tracking).storage
@@ -193,10 +248,10 @@ def _part(options: Options, console: Console) -> StudyPart:
     controls: pd.DataFrame | None = None
     if has_state(options):
         experiment = settled(options.begin(study, console))
-        found = StudyTrials.of(open_queue(experiment).status())
+        found = StudyTrials.of(read_queue(experiment))
         description, trials = describe(experiment, found), found.frame
         variants = experiment.variants
-        controls = results.controls_frame(variants, open_queue(controls_of(experiment)).status())
+        controls = results.controls_frame(variants, read_queue(controls_of(experiment)))
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
         description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))

@@ -17,6 +17,7 @@ from cmae_ablate.report import read_trials
 from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
+from cmae_ablate.runner.attempt import Job
 from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.environment import describe_environment
@@ -27,7 +28,7 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
-    open_queue,
+    read_queue,
     report_study,
     say_failures,
     say_report,
@@ -45,7 +46,6 @@ from cmae_ablate.runner.tuning import (
 )
 from cmae_ablate.runner.tuning_notes import few_images_note
 from cmae_ablate.runner.winners import search_of, winners
-from cmae_ablate.runner.worker import Job
 from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
 from cmae_ablate.runtime import Runtime, device_type, pick_device, set_threads
 from cmae_ablate.study import design
@@ -69,13 +69,16 @@ ALL_GONE = (
 
 
 @private_files()
-def run_study(options: Options, console: Console, imported: Sequence[Path] = ()) -> int:
+def run_study(
+    options: Options, console: Console, imported: Sequence[Path] = (), *, owns_process: bool = False
+) -> int:
     """Train whatever is missing, then report.
 
     Args:
         options: The command line's.
         console: Where to say things.
         imported: `trials.csv` files, of other machines perhaps; their matching complete rows count as done.
+        owns_process: Whether a second signal ends the process, as of a command; else it raises.
 
     Returns:
         0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
@@ -100,7 +103,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         say(f"note: {text}", console)
     record_plan(study, described, experiment.folder)
     if study.search is not None:
-        found, status = run_search(experiment, options, console)
+        found, status = run_search(experiment, options, console, owns_process=owns_process)
         if found is None:
             return status
         experiment = found
@@ -109,7 +112,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         _import(tables, table.queue, table.tracker, study.metric, console)
     for job in (table, controls):
         _discard_damaged(job, console)
-    status = work_through((table, controls), options, console)
+    status = work_through((table, controls), options, console, owns_process=owns_process)
     if status in INTERRUPTED:
         return status
     return _finish(table, controls, options, console)
@@ -162,13 +165,15 @@ def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> No
     lines = [f"runs: {ui_command(experiment.places.tracking)}", f"      then open {address}"]
     if not address:
         lines = [
-            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
+            "runs: MLflow is away; the same command makes up for them from queue and cache once it answers"
         ]
     for line in lines:
         say(line, console)
 
 
-def run_search(experiment: Experiment, options: Options, console: Console) -> tuple[Experiment | None, int]:
+def run_search(
+    experiment: Experiment, options: Options, console: Console, *, owns_process: bool = False
+) -> tuple[Experiment | None, int]:
     """Tune every variant, and freeze the winners.
 
     Returns:
@@ -180,7 +185,7 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
     make_places(tuning)
     job = open_job(tuning)
     job.tracker.open_study(tuning.planned, _description(experiment.study, options))
-    status = work_through((job,), options, console)
+    status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
     search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_CSV, index=False)
     if status in INTERRUPTED:
@@ -249,7 +254,7 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     experiment, planned = found[name]
     cell = experiment.cell(planned)
     make_places(table, controls)
-    recorded = {status.cell.id: status.record for status in open_queue(experiment).status()}[planned.id]
+    recorded = {status.cell.id: status.record for status in read_queue(experiment)}[planned.id]
     training = cell.spec.training
     set_threads(training.threads)
     runtime = Runtime(pick_device(options.device), training.precision, training.compile)

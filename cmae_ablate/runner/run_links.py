@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
 from cmae_ablate.database import redact, sqlite_path
 from cmae_ablate.files import write_atomically
@@ -16,11 +16,7 @@ from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError, read_record, sealed
 from cmae_ablate.report.frame import Cell
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.tracking.connection import UI_ADDRESS, connect
-from cmae_ablate.tracking.run_tree import FINGERPRINT, KIND, SEED, VARIANT
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from cmae_ablate.tracking.links import addresses
 
 KEPT = ".run_links.json"
 """In the study's folder; what begins with a dot is no part of a report."""
@@ -57,10 +53,6 @@ def _name(variant: str, seed: str, fingerprint: str) -> str:
     return json.dumps([variant, seed, fingerprint])
 
 
-def _root(uri: str) -> str:
-    return redact(uri).rstrip("/") if uri.startswith("http") else UI_ADDRESS
-
-
 def _kept(experiment: Experiment) -> dict[str, str]:
     try:
         record = read_record(experiment.folder / KEPT)
@@ -73,37 +65,13 @@ def _kept(experiment: Experiment) -> dict[str, str]:
 
 def _asked(experiment: Experiment, wanted: set[str]) -> dict[str, str] | None:
     """What MLflow says, kept for the next report; None where it is away."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     uri = experiment.places.tracking
-    try:
-        found = {}
-        for run in _runs(uri, experiment.study.name):
-            tags = run.data.tags
-            key = _name(*(tags.get(tag, "") for tag in (VARIANT, SEED, FINGERPRINT)))
-            if key in wanted:
-                place = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-                found[key] = f"{_root(uri)}/#/{place}"
-    except (MlflowException, SQLAlchemyError, OSError):
-        return None  # the tracker has said that the store is away; a report needs no links
-    if experiment.folder.is_dir():
-        write_atomically(experiment.folder / KEPT, sealed({"store": redact(uri), "runs": found}))
+    runs = addresses(uri, experiment.study.name)
+    if runs is None:
+        return None
+    found = {_name(*tags): address for tags, address in runs.items() if _name(*tags) in wanted}
+    # Where only reading is allowed a report is read all the same, and asks again.
+    with suppress(OSError):
+        if experiment.folder.is_dir():
+            write_atomically(experiment.folder / KEPT, sealed({"store": redact(uri), "runs": found}))
     return found
-
-
-def _runs(uri: str, study: str) -> list[Run]:
-    """Every cell's run, page by page."""
-    client = connect(uri)
-    experiment = client.get_experiment_by_name(study)
-    runs: list[Run] = []
-    token = None
-    while experiment is not None:
-        page = client.search_runs(
-            [experiment.experiment_id], f"tags.`{KIND}` = 'seed'", max_results=1000, page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            break
-    return runs

@@ -39,7 +39,7 @@ WARM_STEPS, FEWEST_STEPS, TIMED_STEPS = 2, 3, 8
 LONGEST = 4.0
 """Seconds that the fewest steps of one variant may take; a batch that needs more is cut."""
 ENCODED, PASSES = 64, 2
-COMPANY_SECONDS = 60.0
+BACKGROUND_SECONDS = 60.0
 
 
 def calibrate(workloads: Sequence[Workload], matmul: float, runtime: Runtime, workers: int) -> list[Speed]:
@@ -170,7 +170,7 @@ def _background_load(count: int, work: Callable[[], object]) -> Iterator[None]:
 
 def _repeat(work: Callable[[], object]) -> None:
     """In a child: work until killed, the parent is gone, or a minute has passed; never return."""
-    parent, end = os.getppid(), time.monotonic() + COMPANY_SECONDS
+    parent, end = os.getppid(), time.monotonic() + BACKGROUND_SECONDS
     try:
         while os.getppid() == parent and time.monotonic() < end:
             work()

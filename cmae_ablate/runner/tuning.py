@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.checkpoint import text_digest
@@ -22,7 +23,7 @@ from cmae_ablate.study.settings import brief
 if TYPE_CHECKING:
     import pandas as pd
 
-SEARCH_CSV = "search.csv"
+SEARCH_CSV, SEARCH_FOLDER = "search.csv", "search"
 TABLE_SEED = "table_seed"
 """The column that says which seed of the table a training tunes, where each has a tuning of its own."""
 
@@ -46,7 +47,7 @@ def tuning_of(experiment: Experiment) -> Experiment:
     ]
     study = replace(
         experiment.study,
-        name=f"{experiment.study.name}/search",
+        name=f"{experiment.study.name}/{SEARCH_FOLDER}",
         metric=search.metric,
         report=(),
         seeds=search.seeds * search.tunings(experiment.study.seeds),
@@ -55,6 +56,11 @@ def tuning_of(experiment: Experiment) -> Experiment:
     )
     data = {key: without_test(arrays) for key, arrays in experiment.data.items()}
     return Experiment(study, trials, data, experiment.places, is_tuning=True)
+
+
+def tuning_folder(experiment: Experiment) -> Path:
+    """Where the workers of a study's tuning leave their notes."""
+    return experiment.folder / SEARCH_FOLDER
 
 
 def without_test(data: DataArrays) -> DataArrays:

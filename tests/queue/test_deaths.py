@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cmae_ablate.queue import Claim, PlannedCell, Queue
+from cmae_ablate.queue.lease import Sign
 from cmae_ablate.queue.owner import Owner
 from cmae_ablate.report.cell_record import CellRecord
 from tests.queue.harness import plan
@@ -21,7 +22,7 @@ def dying(open_queue: Open, cells: list[PlannedCell], *, advances: bool = False)
     claim = queue.claim("dying")
     assert claim is not None
     if advances:
-        queue._renew(claim.trial, True)
+        queue._renew(claim.trial, Sign(advanced=True))
     return claim.cell.id
 
 

@@ -16,6 +16,9 @@ from cmae_ablate.queue import CellStatus
 from cmae_ablate.runner import run_links as links
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.run_links import KEPT, run_links
+from cmae_ablate.tracking.links import Tags
+
+ADDRESS = "http://127.0.0.1:5000/#/experiments/7/runs/"
 
 
 def status(variant: str, seed: int, state: str = "COMPLETE") -> CellStatus:
@@ -23,20 +26,14 @@ def status(variant: str, seed: int, state: str = "COMPLETE") -> CellStatus:
     return cast("CellStatus", SimpleNamespace(cell=cell, state=state))
 
 
-def run(variant: str, seed: int, number: str) -> Any:
-    tags = {links.VARIANT: variant, links.SEED: str(seed), links.FINGERPRINT: f"f{variant}{seed}"}
-    info = SimpleNamespace(experiment_id="7", run_id=number)
-    return SimpleNamespace(data=SimpleNamespace(tags=tags), info=info)
-
-
 @dataclass
 class Store:
     """Stands for MLflow's: what is in it, and how often it was asked."""
 
-    runs: list[Any]
+    runs: dict[Tags, str] | None
     asked: int = 0
 
-    def __call__(self, uri: str, study: str) -> list[Any]:
+    def __call__(self, uri: str, study: str) -> dict[Tags, str] | None:
         self.asked += 1
         return self.runs
 
@@ -54,15 +51,9 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
-    found = Store([run("MAE", 0, "abc"), run("MAE", 1, "def")])
-    monkeypatch.setattr(links, "_runs", found)
-    # What only the real store raises is imported from it.
-    errors = SimpleNamespace(MlflowException=KeyError)
-    monkeypatch.setitem(sys.modules, "mlflow.exceptions", cast("Any", errors))
+    found = Store({("MAE", "0", "fMAE0"): f"{ADDRESS}abc", ("MAE", "1", "fMAE1"): f"{ADDRESS}def"})
+    monkeypatch.setattr(links, "addresses", found)
     return found
-
-
-ADDRESS = "http://127.0.0.1:5000/#/experiments/7/runs/"
 
 
 def test_the_store_is_asked_once_while_no_cell_is_new(experiment: Experiment, store: Store) -> None:
@@ -79,7 +70,7 @@ def test_where_mlflow_is_at_hand_it_is_asked(
 ) -> None:
     run_links(experiment, [status("MAE", 0)])
     monkeypatch.setitem(sys.modules, "mlflow", cast("Any", SimpleNamespace()))
-    store.runs = [run("MAE", 0, "new")]
+    store.runs = {("MAE", "0", "fMAE0"): f"{ADDRESS}new"}
     assert run_links(experiment, [status("MAE", 0)]) == {("MAE", 0): f"{ADDRESS}new"}
 
 
@@ -96,12 +87,7 @@ def test_what_is_damaged_or_of_another_store_is_asked_for_again(
     assert store.asked == 3
 
 
-def test_a_store_that_is_away_costs_the_links_and_no_report(
-    experiment: Experiment, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def away(uri: str, study: str) -> list[Any]:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(links, "_runs", away)
+def test_a_store_that_is_away_costs_the_links_and_no_report(experiment: Experiment, store: Store) -> None:
+    store.runs = None
     assert run_links(experiment, [status("MAE", 0)]) == {}
     assert not (experiment.folder / KEPT).exists()

@@ -95,7 +95,7 @@ def test_steps_are_timed_at_the_batch_that_trains(
 
 @pytest.mark.distributed
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no further processes without fork")
-def test_the_company_works_and_is_gone_afterwards(tmp_path: Path) -> None:
+def test_the_background_load_works_and_is_gone_afterwards(tmp_path: Path) -> None:
     def work() -> None:
         (tmp_path / str(os.getpid())).touch()
 
