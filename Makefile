@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 STUDY ?= decoder_size
 WORKERS ?= 2
 
-.PHONY: install format check test test-all study reproduce bench
+.PHONY: install format check test test-all study reproduce bench fuzz docs
 
 install: $(STAMP)
 
@@ -20,16 +20,27 @@ study: $(STAMP)
 	$(BIN)/cmae-ablate run studies/$(STUDY).yaml
 
 reproduce: $(STAMP)
-	$(BIN)/python analysis/reproduce.py $(STUDY)
+	$(BIN)/python -m analysis.reproduce $(STUDY) $(SCALE)
 
 bench: $(STAMP)
 	MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(BENCH)
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html"
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not gpu"
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing --inputs 100000 --seconds 600 $(FUZZ)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

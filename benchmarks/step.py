@@ -76,12 +76,12 @@ def step(size: Size, theirs: Reference, runtime: Runtime, rounds: int) -> Compar
 
     def own() -> None:
         optimisers[0].zero_grad(set_to_none=True)
-        own_loss().backward()  # type: ignore[no-untyped-call]
+        own_loss().backward()
         optimisers[0].step()
 
     def other() -> None:
         optimisers[1].zero_grad(set_to_none=True)
-        reference_loss().backward()  # type: ignore[no-untyped-call]
+        reference_loss().backward()
         optimisers[1].step()
 
     how = f"{runtime.precision}{', compiled' if runtime.compile else ''}"
@@ -106,7 +106,7 @@ def step(size: Size, theirs: Reference, runtime: Runtime, rounds: int) -> Compar
 
 def _difference(model: MaskedImageModel, theirs: Reference, losses: list[torch.Tensor]) -> float:
     for loss in losses:
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
     of_losses = abs(float(losses[0].detach() / losses[1].detach()) - 1)
     return max(of_losses, reference.largest_difference(model, theirs.module))
 

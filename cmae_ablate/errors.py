@@ -2,9 +2,23 @@
 
 from difflib import get_close_matches
 
+from cmae_ablate.text import readable
+
+LONGEST = 4000
+"""Characters of a message."""
+
 
 class UserError(Exception):
-    """A mistake that the user can fix: place, value and remedy in one message, exit status 2."""
+    """A mistake that the user can fix: place, value and remedy in one line, exit status 2.
+
+    Args:
+        message: What stands in it may come from a stranger's file; control characters become escapes.
+    """
+
+    def __init__(self, message: str) -> None:
+        text = readable(message)
+        # What is wrong stands at the beginning, and what to do at the end.
+        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - 800]} [...] {text[-700:]}")
 
 
 class DivergedError(RuntimeError):
@@ -31,6 +45,10 @@ class StorageError(RuntimeError):
 
 class NoRoomError(RuntimeError):
     """A disk is full; the message names it. Once there is room, the same command goes on."""
+
+
+class DeviceError(RuntimeError):
+    """A GPU reported an error after which this process can compute nothing on it; a new process can."""
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it

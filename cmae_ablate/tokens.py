@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+_POSITION_BITS = 32
+_POSITION_MASK = 2**_POSITION_BITS - 1
+_MAGNITUDE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class PatchMask:
             scores: (B, N), any float type; ties are broken by position.
             num_keep: V, in [1, N].
         """
-        order = torch.argsort(scores, dim=1, stable=True)
+        order = _ascending(scores)
         return cls(order[:, :num_keep], order[:, num_keep:])
 
     @property
@@ -48,20 +53,26 @@ class PatchMask:
         full = torch.ones(shape, dtype=torch.bool, device=self.ids_keep.device)
         return full.scatter(1, self.ids_keep, False)
 
-    @property
-    def ids_restore(self) -> Tensor:
-        """Where each position stands in `cat(ids_keep, ids_hidden)`, (B, N), int64."""
-        return torch.argsort(torch.cat([self.ids_keep, self.ids_hidden], dim=1), dim=1)
-
     def share(self, images: slice) -> PatchMask:
         """The masks of some images."""
         return PatchMask(self.ids_keep[images], self.ids_hidden[images])
 
     def to(self, device: torch.device) -> PatchMask:
         """The same mask on another device."""
-        return PatchMask(
-            self.ids_keep.to(device, non_blocking=True), self.ids_hidden.to(device, non_blocking=True)
-        )
+        return PatchMask(self.ids_keep.to(device), self.ids_hidden.to(device))
+
+
+def _ascending(scores: Tensor) -> Tensor:
+    """Positions of each row's scores in ascending order, ties by position, (B, N), int64."""
+    if scores.device.type != "cpu" or scores.dtype is not torch.float32:
+        return torch.argsort(scores, dim=1, stable=True)
+    # One number for score and position, sorted as integers: the same order, a tenth of argsort's time.
+    # Floats of one sign are ordered as their bits are; negative ones the other way round.
+    bits = (scores + 0.0).numpy().view(np.int32).astype(np.int64)  # + 0.0: -0 equals 0
+    bits = np.where(bits < 0, bits ^ _MAGNITUDE, bits)
+    keys = (bits << _POSITION_BITS) | np.arange(scores.shape[1])
+    keys.sort(axis=1)
+    return torch.from_numpy(keys & _POSITION_MASK)
 
 
 def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:

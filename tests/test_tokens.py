@@ -59,13 +59,6 @@ def test_a_mask_describes_the_same_patches_in_every_form(
         assert set(mask.ids_hidden[image].tolist()) == set(range(num_patches)) - kept
 
 
-def test_ids_restore_puts_tokens_back_into_their_places() -> None:
-    tokens = torch.randn(3, 10, 4)
-    mask = PatchMask.from_scores(torch.rand(3, 10), 4)
-    shuffled = torch.cat([gather_tokens(tokens, mask.ids_keep), gather_tokens(tokens, mask.ids_hidden)], 1)
-    assert torch.equal(gather_tokens(shuffled, mask.ids_restore), tokens)
-
-
 def test_gathered_tokens_are_those_at_the_positions() -> None:
     tokens = torch.randn(2, 5, 3)
     ids = torch.tensor([[4, 0], [2, 2]])
@@ -103,3 +96,23 @@ def test_positions_are_the_table_that_numpy_gives_by_maes_recipe(dim: int, side:
 def test_positions_of_an_indivisible_width_are_refused() -> None:
     with pytest.raises(AssertionError, match="divisible by 4"):
         sincos_positions(10, (2, 2))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from([-2.5, -1e-30, -0.0, 0.0, 1e-30, 0.25, 0.5, 3e38]), min_size=7, max_size=7),
+        min_size=1,
+        max_size=4,
+    ),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.float16]),
+)
+def test_the_smallest_scores_stay_in_order_and_ties_by_position(
+    rows: list[list[float]], dtype: torch.dtype
+) -> None:
+    scores = torch.tensor(rows, dtype=dtype)
+    mask = PatchMask.from_scores(scores, 3)
+    for image, row in enumerate(scores.tolist()):
+        order = sorted(range(7), key=lambda place, row=row: (row[place], place))  # type: ignore[misc]
+        assert mask.ids_keep[image].tolist() == order[:3]
+        assert mask.ids_hidden[image].tolist() == order[3:]

@@ -14,6 +14,7 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.schema import STUDY_SCHEMA, study_schema, write_schema
+from cmae_ablate.terminal import say
 
 OFF = """\
 #set:
@@ -55,11 +56,9 @@ def write_study(name: str, data: str | None, source: str | None, console: Consol
         raise UserError(
             f"init {name}: {path} cannot be written ({error.strerror}); choose another"
         ) from error
-    console.print(f"written: {path}; edit it, then", highlight=False, markup=False, soft_wrap=True)
+    say(f"written: {path}; edit it, then", console)
     for command in ("plan", "run"):
-        console.print(
-            f"  cmae-ablate {command} {shlex.quote(str(path))}", highlight=False, markup=False, soft_wrap=True
-        )
+        say(f"  cmae-ablate {command} {shlex.quote(str(path))}", console)
     return path
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.data.resize import crop_resize
+from cmae_ablate.data.uploads import upload
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -28,13 +29,6 @@ def normalise_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
 @lru_cache(maxsize=16)
 def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return upload(torch.tensor(values, dtype=dtype).reshape(-1, 1, 1), device)
-
-
-def upload(values: Tensor, device: torch.device) -> Tensor:
-    """Send what the CPU drew or read to the device, without waiting for it."""
-    if device.type == "cuda":
-        values = values.pin_memory()  # from elsewhere a copy is not asynchronous
-    return values.to(device, non_blocking=True)
 
 
 def take(split: Split, indices: np.ndarray, device: torch.device) -> Tensor:
@@ -85,6 +79,6 @@ class WholeImages:
         unit = to_unit(images)
         height, width = unit.shape[2:]
         if (height, width) != (self.image_size, self.image_size):
-            whole = torch.tensor([[0, 0, height, width]], device=unit.device).expand(len(unit), 4)
+            whole = upload(torch.tensor([[0, 0, height, width]]), unit.device).expand(len(unit), 4)
             unit = crop_resize(unit, whole, self.image_size).clamp_(0.0, 1.0)
         return normalise_(unit, self.data.mean, self.data.std)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError
 from cmae_ablate.study.settings import Tree, slot_of
-from cmae_ablate.study.trial_spec import Training
+from cmae_ablate.study.training_settings import Training
 from cmae_ablate.study.yaml_source import KeyPath, parse_value
 
 

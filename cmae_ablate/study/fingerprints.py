@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_to_read
 
 
 def digest(content: dict[str, Any]) -> str:
@@ -24,6 +25,7 @@ def file_digest(path: str) -> str:
         UserError: It cannot be read.
     """
     try:
+        check_regular(Path(path), MAX_WEIGHTS)
         state = Path(path).stat()
         return _content_digest(Path(path), state.st_size, state.st_mtime_ns)
     except OSError as error:
@@ -32,5 +34,5 @@ def file_digest(path: str) -> str:
 
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

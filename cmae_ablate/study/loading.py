@@ -17,6 +17,7 @@ from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree, tou
 from cmae_ablate.study.study_file import MAX_SEEDS, RESERVED, SEEDS_EXPECTED, StudyFile
 from cmae_ablate.study.trial_keys import Changes
 from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
+from cmae_ablate.text import is_formula
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,21 @@ def _factors(file: StudyFile, origin: YamlOrigin) -> tuple[Factor, ...]:
         levels = listed(origin, each.levels, *place) if isinstance(each.levels, list) else each.levels
         check_spellings(origin, levels, *place)
         found.append(Factor(name, each.keys, levels, origin.below(*place)))
+    _check_formulas(found, origin)
     return tuple(found)
+
+
+def _check_formulas(factors: Sequence[Factor], origin: YamlOrigin) -> None:
+    """Refuse labels that a spreadsheet would compute once they stand in a CSV; a number is none."""
+    for index, factor in enumerate(factors):
+        for label in factor.levels:
+            # With further factors the first one's label begins the variant's: -1 + linear is no number.
+            if is_formula(label) or (index == 0 and len(factors) > 1 and is_formula(f"{label} + x")):
+                raise origin.error(
+                    ("factors", factor.name, "levels", label),
+                    f"a spreadsheet would compute '{label}' where it opens a table of this study; begin "
+                    "the label with a letter",
+                )
 
 
 def _reference(file: StudyFile, origin: YamlOrigin, factors: Sequence[Factor]) -> dict[str, str]:

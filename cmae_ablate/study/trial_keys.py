@@ -19,7 +19,7 @@ from cmae_ablate.errors import suggest
 from cmae_ablate.study.component_types import COMPONENT, Kind, called, option_type, slot_types
 from cmae_ablate.study.file_model import STRICT, at_key
 from cmae_ablate.study.settings import GROUPS, SpecError, brief, changes, component_path, slot_of
-from cmae_ablate.study.trial_spec import Training
+from cmae_ablate.study.training_settings import Training
 from cmae_ablate.study.yaml_source import KeyPath
 
 ANY = "LABEL"

@@ -5,62 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.errors import suggest
 from cmae_ablate.study.file_model import complaint
 from cmae_ablate.study.fingerprints import digest, file_digest
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, no_component
+from cmae_ablate.study.training_settings import EVALUATED_WITH, PROBING, Training
 from cmae_ablate.study.yaml_source import KeyPath
 
-
-class Training(BaseModel):
-    """How every variant is pretrained. Defaults are MAE's where MAE has one."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-    epochs: Annotated[int, Field(ge=1)] = 100
-    """Passes over the training images. Source: MAE, 800 or 1600; SDMAE, 300; here what a scale says."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    """Images a step, over all devices. Source: MAE, 4096; SDMAE, 64."""
-    base_lr: Annotated[float, Field(gt=0)] = 1.5e-4
-    """Learning rate at batch 256; scaled linearly. Source: MAE, 1.5e-4; SDMAE, 1e-3."""
-    min_lr: Annotated[float, Field(ge=0)] = 0.0
-    """Learning rate at the end of the cosine. Source: MAE, 0."""
-    warmup_epochs: Annotated[float, Field(ge=0)] = 40.0
-    """Linear warm-up. Source: MAE and SDMAE, 40."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """AdamW; none on one-dimensional parameters. Source: MAE and SDMAE, 0.05."""
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """AdamW. Source: MAE, 0.9."""
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    """AdamW. Source: MAE, 0.95."""
-    grad_clip: Annotated[float, Field(ge=0)] = 0.0
-    """Largest gradient norm; 0 clips nothing. Source: MAE clips nothing."""
-    image_size: Annotated[int | None, Field(ge=8)] = None
-    """Encoder input in pixels; null is the data's. Source: MAE and SDMAE, 224; here the data's."""
-    num_views: Annotated[int, Field(ge=1, le=2)] = 1
-    """Views of each image, if no objective needs more. Source: MAE, 1; SDMAE, 2."""
-    reconstruct: Literal["first", "all"] = "first"
-    """Views that the decoder reconstructs. Source: MAE has one view; SDMAE, `all`."""
-    shared_mask: bool = False
-    """Whether all views of an image hide the same patches. Source: MAE has one view; SDMAE, true."""
-    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-    """`bf16` is autocast; `tf32` is fp32 on a CPU. Source: MAE, fp16 autocast; here fp32, as most CPUs
-    know no bf16."""
-    threads: Annotated[int, Field(ge=1)] = 1
-    """CPU threads a cell; they order floating-point sums. Source: ours."""
-    compile: bool = False
-    """torch.compile of the training step; off on CPU. Source: ours; MAE compiles nothing."""
-
-
-EVALUATED_WITH = ("image_size", "precision", "threads")
-"""What of the training an evaluation depends on, too."""
+__all__ = ["EVALUATED_WITH", "PROBING", "Choice", "Training", "TrialSpec", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -83,15 +41,20 @@ class Choice:
         return registry[self.name]
 
     @property
+    def title(self) -> str:
+        """Its name; of a data set that may hold any images also their folder's: `folder flowers`."""
+        place = self._role(self.component.place)
+        return f"{self.name} {Path(place).name}" if place else self.name
+
+    @property
     def control_of(self) -> str | None:
         """Of an evaluation: the name of the one whose control it is; None where it measures a pretraining."""
-        found: str | None = getattr(self.component.factory, "control_of", None)
-        return found
+        return self.component.facts.control_of
 
     @property
     def trains_encoder(self) -> bool:
         """Of an evaluation: whether it trains an encoder's weights."""
-        return bool(self.component.factory.trains_encoder)  # type: ignore[attr-defined]  # an Evaluation's class
+        return self.component.facts.trains_encoder
 
     @property
     def epochs(self) -> int | None:
@@ -162,6 +125,11 @@ class TrialSpec:
         """Whether the encoder comes from a file and is evaluated as it is."""
         return bool(self["backbone"].component.files)
 
+    def without_probes(self) -> TrialSpec:
+        """The same trial, looked at when it is over and not before."""
+        looked = {name: Training.model_fields[name].default for name in PROBING}
+        return replace(self, training=self.training.model_copy(update=looked))
+
     def with_seed(self, seed: int) -> TrialSpec:
         """The same trial with other random streams."""
         return replace(self, seed=seed)
@@ -187,7 +155,7 @@ class TrialSpec:
                 "data": data_digest,
                 "components": content,
                 "objectives": {name: choice.identity() for name, choice in self.objectives.items()},
-                "training": self.training.model_dump(mode="json"),
+                "training": self.training.model_dump(mode="json", exclude=set(PROBING)),
             }
         )
 
@@ -233,6 +201,12 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
         label: _clip_schedule(choice, choice.epochs, f"evaluations.{label}", notices)
         for label, choice in evaluations.items()
     }
+    if training.batch_size == 1 and "contrastive" in objectives:
+        raise SpecError(
+            ("training", "batch_size"),
+            "a batch of one image has nothing to contrast it with; set at least 2, or "
+            "objectives.contrastive=none",
+        )
     controls = {label: choice for label, choice in evaluations.items() if choice.control_of}
     measured = {label: choice for label, choice in evaluations.items() if label not in controls}
     return TrialSpec(seed, components, objectives, measured, training, controls, tuple(notices))
@@ -272,6 +246,14 @@ def _spec_error(path: KeyPath, error: Exception, known: list[str], owner: str) -
 
 
 def _clip_training(training: Training, notices: list[str]) -> Training:
+    beyond = [epoch for epoch in training.probe_epochs if epoch > training.epochs]
+    if beyond:
+        kept = tuple(epoch for epoch in training.probe_epochs if epoch <= training.epochs)
+        notices.append(
+            f"training.probe_epochs {', '.join(map(str, beyond))} does not fit {training.epochs} epochs; "
+            "left out"
+        )
+        training = training.model_copy(update={"probe_epochs": kept})
     if training.warmup_epochs < training.epochs:
         return training
     clipped = training.epochs / 2

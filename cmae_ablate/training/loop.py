@@ -12,16 +12,19 @@ import torch
 from torch import Tensor
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.protocols import CropStrategy, Term
+from cmae_ablate.components.networks import Term
+from cmae_ablate.components.protocols import CropStrategy
 from cmae_ablate.components.schedule import lr_at, set_lr
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
+from cmae_ablate.data.uploads import upload_masks
 from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.runtime import Runtime, set_precision, stream
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.metrics import Meter
 from cmae_ablate.training.model import MaskedImageModel, assemble
 from cmae_ablate.training.optimizer import adamw, peak_lr
+from cmae_ablate.training.snapshots import keep_encoder
 from cmae_ablate.training.views import TrainingViews
 
 Metrics = dict[str, float]
@@ -55,6 +58,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     history: list[Metrics] = field(default_factory=list)
+    compiling: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,15 @@ class Pretrained:
         seconds: Time spent in training steps, over all sittings.
         history: Metrics by epoch.
         crop: What the crop strategy learnt, such as its boxes.
+        compiling: Time spent in each sitting's first step where steps are compiled, which `seconds` leaves
+            out; what the step itself computes, which no other step has to compile for, is in it.
     """
 
     model: MaskedImageModel
     seconds: float
     history: list[Metrics]
     crop: Mapping[str, Tensor] = field(default_factory=dict)
+    compiling: float = 0.0
 
 
 def image_size_of(spec: TrialSpec, data: DataArrays) -> int:
@@ -134,11 +141,11 @@ class _Training:
         self.crop = self.batches.crop
         self.whole = WholeImages(data, data.train, size, runtime.device)
         self.optimizer = adamw(self.model, spec.training, runtime.device)
-        forward = torch.compile(self.model, dynamic=False) if runtime.compile else self.model
-        self.forward = self.ranks.replicate(cast("torch.nn.Module", forward))
+        self.forward = self.ranks.replicate(runtime.compiled(self.model))
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
-        self.meter = Meter(self.ranks)
+        self._compiles = runtime.compile
+        self.meter = Meter(self.ranks, runtime.device)
 
     def run(self) -> Pretrained:
         self._restore()
@@ -146,7 +153,8 @@ class _Training:
         while self.progress.step < self.total:
             self._epoch(self.progress.step // self.batches.steps)
         learnt = dict(self.crop.state_dict())
-        return Pretrained(self.model, self.progress.seconds, self.progress.history, learnt)
+        progress = self.progress
+        return Pretrained(self.model, progress.seconds, progress.history, learnt, progress.compiling)
 
     def _epoch(self, epoch: int) -> None:
         first = self.progress.step % self.batches.steps
@@ -158,19 +166,25 @@ class _Training:
             if self.ranks.any(self.hooks.should_stop()):
                 self._save(time.perf_counter() - started)
                 raise Interrupted
+            begun = time.perf_counter()
             self._step(images, epoch, step)
+            if self._compiles:
+                started += self._compiled_since(begun)
             self.hooks.on_step(self.progress.step, self.total)
         self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
-        self._save(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        if epoch + 1 in self.spec.training.probed and self.ranks.leads:
+            # Before the checkpoint: whoever goes on from that one finds this epoch's encoder kept.
+            keep_encoder(self.folder, epoch + 1, self.model.encoder)
+        self._save(seconds)
         self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
 
     def _step(self, images: list[Tensor], epoch: int, step: int) -> None:
         spec, model, training = self.spec, self.model, self.spec.training
         batch = self.batches.images_per_step
-        masks = [
-            mask.share(self.ranks.share(batch)).to(self.runtime.device)
-            for mask in model.sample_masks(batch, spec.seed, epoch, step)
-        ]
+        share = self.ranks.share(batch)
+        drawn = [mask.share(share) for mask in model.sample_masks(batch, spec.seed, epoch, step)]
+        masks = upload_masks(drawn, self.runtime.device)
         rngs = {name: stream(spec.seed, "objectives", name, epoch, step) for name in spec.objectives}
         set_lr(
             self.optimizer,
@@ -186,13 +200,22 @@ class _Training:
             terms = cast("dict[str, Term]", self.forward(images, masks, rngs))
             loss = model.total(terms)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if training.grad_clip > 0:
             torch.nn.utils.clip_grad_norm_(model.parameters(), training.grad_clip)
         self.optimizer.step()
         self.progress.step += 1
         model.after_step(self.progress.step / self.total)
         self.meter.add(loss, terms)
+
+    def _compiled_since(self, begun: float) -> float:
+        """Count the first step of a sitting, which compiles, apart; its seconds."""
+        self._compiles = False
+        if self.runtime.device.type == "cuda":
+            torch.cuda.synchronize(self.runtime.device)
+        seconds = time.perf_counter() - begun
+        self.progress.compiling += seconds
+        return seconds
 
     def _refresh_crop(self, epoch: int) -> None:
         self.model.eval()
@@ -217,6 +240,7 @@ class _Training:
                 "step": self.progress.step,
                 "seconds": self.progress.seconds,
                 "history": self.progress.history,
+                "compiling": self.progress.compiling,
             },
         )
 
@@ -233,7 +257,9 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.crop.load_state_dict(state["crop"])
         self.meter.load(state["meter"])
-        self.progress = Progress(state["step"], state["seconds"], state["history"])
+        # Earlier versions counted no compiling apart.
+        compiling = state.get("compiling", 0.0)
+        self.progress = Progress(state["step"], state["seconds"], state["history"], compiling)
         # Told again: whoever listened to the sitting before may have been killed before it could pass it on.
         for epoch, metrics in enumerate(self.progress.history, start=1):
             self.hooks.on_epoch(epoch, metrics)

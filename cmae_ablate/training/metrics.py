@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cmae_ablate.components.protocols import Term
+from cmae_ablate.components.networks import Term
+from cmae_ablate.data.uploads import upload
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import DivergedError
 
@@ -20,11 +22,13 @@ class Meter:
 
     Args:
         ranks: Over whose losses the mean is taken, each step: sums are then the same on all of them.
+        device: Where losses are.
     """
 
-    def __init__(self, ranks: Ranks) -> None:
-        self.ranks = ranks
-        self.sums: dict[str, Tensor] = {}
+    def __init__(self, ranks: Ranks, device: torch.device) -> None:
+        self.ranks, self.device = ranks, device
+        self._names: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
         self.notes: Metrics = {}
         self.steps = 0
 
@@ -35,11 +39,10 @@ class Meter:
         for name, term in terms.items():
             values[name] = term.loss
             values.update({f"{name}.{key}": value for key, value in term.diagnostics.items()})
-        detached = [value.detach().float() for value in values.values()]
-        if self.ranks.count > 1:
-            detached = list(self.ranks.mean(torch.stack(detached)))
-        for name, value in zip(values, detached, strict=True):
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        # In one tensor: each name by itself would be a launch a step, and a wait an epoch.
+        found = self.ranks.mean(torch.stack([value.detach().float() for value in values.values()]))
+        assert self._sums is None or self._names == tuple(values), "the terms of a training do not change"
+        self._names, self._sums = tuple(values), found if self._sums is None else self._sums + found
 
     def note(self, metrics: Mapping[str, float]) -> None:
         """Add numbers to the epoch's as they are."""
@@ -51,21 +54,26 @@ class Meter:
         Raises:
             DivergedError: One of them is not finite.
         """
-        means = {name: float(total) / self.steps for name, total in self.sums.items()}
+        totals = [] if self._sums is None else self._sums.tolist()
+        means = {name: total / self.steps for name, total in zip(self._names, totals, strict=True)}
         for name, value in means.items():
-            if not torch.isfinite(torch.tensor(value)):
+            if not math.isfinite(value):
                 raise DivergedError(
                     f"{name} is {value} in epoch {epoch + 1}; "
                     "lower training.base_lr or set training.grad_clip"
                 )
         metrics = {**means, **self.notes}
-        self.sums, self.notes, self.steps = {}, {}, 0
+        self._names, self._sums, self.notes, self.steps = (), None, {}, 0
         return metrics
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must keep."""
-        return {"sums": dict(self.sums), "notes": dict(self.notes), "steps": self.steps}
+        sums = {} if self._sums is None else dict(zip(self._names, self._sums.clone(), strict=True))
+        return {"sums": sums, "notes": dict(self.notes), "steps": self.steps}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state`."""
-        self.sums, self.notes, self.steps = dict(state["sums"]), dict(state["notes"]), state["steps"]
+        sums: Mapping[str, Tensor] = state["sums"]
+        self._names = tuple(sums)
+        self._sums = upload(torch.stack(list(sums.values())), self.device) if sums else None
+        self.notes, self.steps = dict(state["notes"]), state["steps"]

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from cmae_ablate.components.protocols import Augmentation, CropStrategy
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.data.images import normalise_, take, to_unit, upload
+from cmae_ablate.data.images import normalise_, take, to_unit
 from cmae_ablate.data.resize import crop_resize
+from cmae_ablate.data.uploads import upload
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.runtime import stream
 from cmae_ablate.study.trial_spec import Choice

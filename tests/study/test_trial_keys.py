@@ -3,12 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from pydantic import ValidationError
 
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.study.settings import SpecError
-from cmae_ablate.study.trial_keys import ANY, check_values, pattern_of, trial_paths, type_at
+from cmae_ablate.study.trial_keys import ANY, pattern_of, trial_paths, type_at
 from cmae_ablate.study.trial_spec import Training
 
 load_components()
@@ -38,28 +37,3 @@ def test_a_pattern_fits_any_label_and_no_more() -> None:
     assert re.match(pattern, "evaluations.mine.k")
     for other in ("evaluations.a.b.k", "evaluations..k", "evaluations.mine.kk", "evaluationsxmine.k"):
         assert not re.match(pattern, other)
-
-
-def test_a_component_that_registers_later_has_its_keys_at_once() -> None:
-    class Late:
-        """Hides nothing.
-
-        Args:
-            share: How much.
-        """
-
-        def __init__(self, grid: tuple[int, int], *, share: float = 0.5) -> None:
-            self.share = share
-
-    with pytest.raises(SpecError):
-        type_at(("masking", "share"))
-    SLOTS["masking"].register("late")(Late)
-    try:
-        check_values(type_at(("masking", "share")), {"a": 0.1})
-        check_values(type_at(("masking",)), {"a": {"name": "late", "share": 1}})
-        with pytest.raises(ValidationError):
-            check_values(type_at(("masking",)), {"a": {"name": "late", "share": "1"}})
-    finally:
-        del SLOTS["masking"]._components["late"]
-    with pytest.raises(SpecError):
-        type_at(("masking", "share"))

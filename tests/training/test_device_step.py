@@ -19,7 +19,8 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.data import images as batches
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.data.images import take, upload
+from cmae_ablate.data.images import take
+from cmae_ablate.data.uploads import upload
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
@@ -65,7 +66,7 @@ def test_a_step_reads_no_value_from_the_device(
     steps = training(tiny_spec, change, tiny_data, "meta", tmp_path)
     for step in range(2):
         train(steps, step)
-    assert steps.meter.sums["loss"].is_meta
+    assert steps.meter.state()["sums"]["loss"].is_meta
 
 
 def test_the_meta_device_refuses_what_would_wait() -> None:
@@ -89,7 +90,7 @@ def test_a_step_on_a_gpu_never_synchronises(
         train(steps, 1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert torch.isfinite(steps.meter.sums["loss"]).item()
+    assert torch.isfinite(steps.meter.state()["sums"]["loss"]).item()
 
 
 @pytest.mark.gpu

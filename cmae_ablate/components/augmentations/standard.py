@@ -77,7 +77,7 @@ class StandardAugmentation:
         blur_sigma: tuple[Sigma, Sigma] = (0.1, 2.0),
         solarize: Probability = 0.0,
     ) -> None:
-        self._strong_views = frozenset(strong_views)
+        self.strong_views = frozenset(strong_views)
         self._flip = flip
         self._flip_weak = flip_weak
         self._jitter = jitter
@@ -91,7 +91,7 @@ class StandardAugmentation:
         """Augment a view: (B, C, H, W) in [0, 1] to the same; 14 numbers per image from the CPU `rng`."""
         numbers = rand(14, len(images), images=1, generator=rng)
         images = images.clone()
-        strong = view in self._strong_views
+        strong = view in self.strong_views
         if strong or self._flip_weak:
             change(images, numbers[0] < self._flip, lambda some, _: pixel_ops.flip(some))
         if strong:

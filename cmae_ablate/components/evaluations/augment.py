@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from cmae_ablate.components.crop_sampling import RATIO, anywhere, crop_sizes, draw
-from cmae_ablate.components.protocols import EvaluationContext
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.data.images import normalise_, take, to_unit
 from cmae_ablate.data.resize import crop_resize
+from cmae_ablate.data.uploads import upload
 from cmae_ablate.runtime import seeded, stream, stream_seed
 
 SCALE = (0.08, 1.0)
@@ -50,7 +51,7 @@ class AugmentedTrain:
             indices = order[step * self.batch_size : (step + 1) * self.batch_size]
             rng = stream(seed, self.name, "augmentation", epoch, step)
             views = random_views(take(data.train, indices, device), self.image_size, rng)
-            labels = torch.from_numpy(data.train.labels[indices]).to(device)
+            labels = upload(torch.from_numpy(data.train.labels[indices]), device)
             yield normalise_(views, data.mean, data.std), labels
 
 
@@ -68,8 +69,8 @@ def random_views(images: Tensor, size: int, rng: torch.Generator) -> Tensor:
     height, width = images.shape[2:]
     draws = draw(len(images), rng)
     crops = anywhere(height, width, crop_sizes(height, width, SCALE, RATIO, draws), draws.places)
-    mirrored = (torch.rand(len(images), generator=rng) < 0.5).to(images.device).reshape(-1, 1, 1, 1)
-    views = crop_resize(to_unit(images), crops.to(images.device), size).clamp_(0.0, 1.0)
+    mirrored = upload(torch.rand(len(images), generator=rng) < 0.5, images.device).reshape(-1, 1, 1, 1)
+    views = crop_resize(to_unit(images), upload(crops, images.device), size).clamp_(0.0, 1.0)
     return torch.where(mirrored, views.flip(3), views)
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.augment import AugmentedTrain, even_batch_size, global_streams
 from cmae_ablate.components.evaluations.classifier import (
     Classifier,
@@ -19,7 +20,7 @@ from cmae_ablate.components.evaluations.classifier import (
 )
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.components.evaluations.scoring import accuracies
-from cmae_ablate.components.protocols import Encoder, EvaluationContext, EvaluationResult
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.runtime import seeded
@@ -114,7 +115,7 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
                     logits = classifier(mixed)
                 loss = functional.cross_entropy(logits.float(), targets)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+                loss.backward()
                 optimizer.step()
                 total += loss.detach()
                 context.on_step(epoch * batches.steps + step + 1, recipe.epochs * batches.steps)
@@ -132,12 +133,10 @@ class Mix:
 
         self._classes = context.data.num_classes
         self._smoothing = recipe.label_smoothing
-        self._erase = RandomErasing(  # type: ignore[no-untyped-call]  # timm has no annotations here
-            recipe.random_erasing, mode="pixel", device=context.runtime.device.type
-        )
+        self._erase = RandomErasing(recipe.random_erasing, mode="pixel", device=context.runtime.device.type)
         self._mixup = None
         if recipe.mixup > 0 or recipe.cutmix > 0:
-            self._mixup = Mixup(  # type: ignore[no-untyped-call]  # timm has no annotations here
+            self._mixup = Mixup(
                 recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=self._classes
             )
 

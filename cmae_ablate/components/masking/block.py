@@ -16,6 +16,8 @@ from cmae_ablate.tokens import PatchMask
 LARGEST_ASPECT = 1 / 0.3
 """Blocks are at most this many times taller than wide, or wider than tall, as in BEiT."""
 
+_FEW = 8
+
 
 @MASKINGS.register("block", version=1)
 class BlockMasking:
@@ -49,17 +51,25 @@ class BlockMasking:
 
     def sample(self, batch: int, rng: torch.Generator) -> PatchMask:
         """Draw one mask per image; how many numbers are drawn depends on the batch's slowest image."""
-        num_hidden = self._grid[0] * self._grid[1] - self._num_visible
         hidden = torch.zeros(batch, *self._grid, dtype=torch.bool)
-        while (missing := num_hidden - hidden.sum(dim=(1, 2))).any():
-            added = self._draw_blocks(missing, rng) & ~hidden
-            hidden |= _thin(added, missing, rng)
+        missing = torch.full((batch,), self._grid[0] * self._grid[1] - self._num_visible)
+        # Numbers are drawn for all images each time, and looked at for those that are not done.
+        while len(rows := missing.nonzero()[:, 0]):
+            draws = torch.rand(4, batch, generator=rng)
+            added = self._blocks(missing, draws, rows) & ~hidden[rows]
+            overshoots = added.sum(dim=(1, 2)) > missing[rows]
+            if bool(overshoots.any()) or self._hits_where_done(hidden, missing, draws):
+                scores = torch.rand(hidden.shape, generator=rng)
+                last = rows[overshoots]
+                added[overshoots] = _thin(added[overshoots], missing[last], scores[last])
+            hidden[rows] |= added
+            missing[rows] -= added.sum(dim=(1, 2))
         return PatchMask.from_scores(hidden.flatten(1).float(), self._num_visible)
 
-    def _draw_blocks(self, missing: Tensor, rng: torch.Generator) -> Tensor:
-        """One rectangle for each image, (B, rows, columns), bool; `missing` (B,) bounds the area."""
-        draws = torch.rand(4, len(missing), generator=rng)
-        largest = missing.clamp(min=self._min_patches)
+    def _blocks(self, missing: Tensor, draws: Tensor, rows: Tensor) -> Tensor:
+        """A rectangle for each of some images (b,), (b, rows, columns), bool; `missing` (B,) bounds areas."""
+        draws = draws[:, rows]
+        largest = missing[rows].clamp(min=self._min_patches)
         area = self._min_patches + draws[0] * (largest - self._min_patches)
         aspect = ((2 * draws[1] - 1) * math.log(LARGEST_ASPECT)).exp()
         spans = [
@@ -70,6 +80,13 @@ class BlockMasking:
         ]
         return spans[0].unsqueeze(2) & spans[1].unsqueeze(1)
 
+    def _hits_where_done(self, hidden: Tensor, missing: Tensor, draws: Tensor) -> bool:
+        """Whether the rectangle of an image that is done would hide more: then, too, numbers are drawn."""
+        # The first few that are done nearly always tell.
+        done = (missing == 0).nonzero()[:, 0]
+        few, rest = done[:_FEW], done[_FEW:]
+        return any(bool((self._blocks(missing, draws, some) & ~hidden[some]).any()) for some in (few, rest))
+
 
 def _span(length: Tensor, side: int, draw: Tensor) -> Tensor:
     """A run of about `length` places at a uniform place on a line of `side`, (B, side), bool."""
@@ -79,10 +96,9 @@ def _span(length: Tensor, side: int, draw: Tensor) -> Tensor:
     return (places >= start) & (places < start + whole)
 
 
-def _thin(added: Tensor, missing: Tensor, rng: torch.Generator) -> Tensor:
-    """At most `missing` of each image's `added` patches, drawn uniformly; (B, rows, columns) and (B,)."""
-    if not (added.sum(dim=(1, 2)) > missing).any():
-        return added
-    scores = torch.rand(added.shape, generator=rng).masked_fill(~added, 2.0).flatten(1)
-    rank = scores.argsort(dim=1).argsort(dim=1)
-    return added & (rank < missing.unsqueeze(1)).view_as(added)
+def _thin(added: Tensor, missing: Tensor, scores: Tensor) -> Tensor:
+    """Of each image's `added` patches the `missing` (b,) of smallest scores; (b, rows, columns)."""
+    order = scores.masked_fill(~added, 2.0).flatten(1).argsort(dim=1)
+    chosen = torch.zeros_like(order, dtype=torch.bool)
+    chosen.scatter_(1, order, torch.arange(order.shape[1]) < missing.unsqueeze(1))
+    return added & chosen.view_as(added)

@@ -7,17 +7,18 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.objectives.heads import position_head
 from cmae_ablate.components.objectives.position_loss import PositionLoss, position_loss
-from cmae_ablate.components.protocols import POSITION, Encoder, Term, View
+from cmae_ablate.components.protocols import POSITION
+from cmae_ablate.data.uploads import upload
 from cmae_ablate.distributed import rand
 from cmae_ablate.tokens import gather_tokens
 
 
 @POSITION.register("dropped", version=1)
-class DroppedPosition(nn.Module):
+class DroppedPosition(Objective):
     """Dropped positions: tell where the visible tokens are whose position embeddings were withheld.
 
     Source: DropPos (Wang et al., arXiv 2309.03576), which withholds positions from a random part of the
@@ -63,13 +64,10 @@ class DroppedPosition(nn.Module):
         num_withheld = max(1, round(self._ratio * num_visible))
         order = rand(batch, num_visible, images=0, generator=rng).argsort(dim=1)
         # A fixed count per image, as indices: a boolean selection would wait for the device.
-        withheld = order[:, :num_withheld].to(ids_keep.device, non_blocking=True)
+        withheld = upload(order[:, :num_withheld], ids_keep.device)
         given = torch.ones_like(ids_keep, dtype=torch.bool).scatter(1, withheld, False)
         tokens = encoder.encode(view.images, view.mask, positions=given)[:, 1:]
         chosen = gather_tokens(tokens, withheld)
         positions = ids_keep.gather(1, withheld)
         loss, accuracy = position_loss(self.head(chosen.flatten(0, 1)), positions.flatten(), self._loss)
         return Term(loss, {"accuracy": accuracy})
-
-    def after_step(self, encoder: Encoder, progress: float) -> None:
-        """Nothing: there is no slow copy."""

@@ -120,3 +120,34 @@ def test_masks_have_the_distribution_of_a_slow_sampler(
 def test_blocks_larger_than_the_grid_are_cut_to_it(ratio: float) -> None:
     mask = BlockMasking((3, 3), ratio=ratio, min_patches=4096).sample(4, torch.Generator().manual_seed(0))
     assert mask.ids_keep.shape == (4, int(9 * (1 - ratio)))
+
+
+def each_time_for_every_image(
+    masking: BlockMasking, batch: int, grid: tuple[int, int], rng: torch.Generator
+) -> torch.Tensor:
+    """What is hidden, without sparing the images that are done: (B, rows, columns), bool."""
+    wanted = grid[0] * grid[1] - int(grid[0] * grid[1] * 0.25)
+    hidden = torch.zeros(batch, *grid, dtype=torch.bool)
+    while (missing := wanted - hidden.sum(dim=(1, 2))).any():
+        blocks = masking._blocks(missing, torch.rand(4, batch, generator=rng), torch.arange(batch))
+        added = blocks & ~hidden
+        if (added.sum(dim=(1, 2)) > missing).any():
+            scores = torch.rand(added.shape, generator=rng)
+            for image, most in enumerate(missing.tolist()):
+                places = added[image].nonzero().tolist()
+                for row, column in sorted(places, key=lambda at: float(scores[image][tuple(at)]))[most:]:
+                    added[image, row, column] = False
+        hidden |= added
+    return hidden
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (5, 9)])
+@pytest.mark.parametrize("batch", [1, 24])
+def test_images_that_are_done_change_no_number_of_the_others(grid: tuple[int, int], batch: int) -> None:
+    masking = BlockMasking(grid, ratio=0.75, min_patches=4)
+    for seed in range(3):
+        rngs = [torch.Generator().manual_seed(seed) for _ in range(2)]
+        expected = each_time_for_every_image(masking, batch, grid, rngs[0])
+        found = masking.sample(batch, rngs[1])
+        assert torch.equal(found.hidden.view(batch, *grid), expected)
+        assert torch.equal(rngs[0].get_state(), rngs[1].get_state())
