@@ -224,6 +224,7 @@ class Attempts:
             should_stop=should_stop,
             warn=self.tell,
             on_start=lambda: self._gather_ranks(claim),
+            looks_at=lambda epochs: rungs is not None and rungs.looks_at(epochs),
         )
         try:
             result = run_any(cell, cell_context, hooks)
