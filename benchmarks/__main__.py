@@ -114,7 +114,7 @@ def table(known: dict[str, dict[str, object]]) -> str:
     for section in (name for name in order if name in known):
         machines.append((section, known[section]["machine"]))
         for row in (Comparison(**entry) for entry in known[section]["rows"]):  # type: ignore[attr-defined]
-            lines.append(_line(row))
+            lines.append(result_line(row))
     if not any(name.endswith("on cuda") for name in known):
         lines += ["", UNMEASURED]
     lines += ["", "![Cost against images, cells and workers](scaling.png)"] if "scaling" in known else []
@@ -125,7 +125,8 @@ def table(known: dict[str, dict[str, object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Comparison) -> str:
+def result_line(row: Comparison) -> str:
+    """A row of the table."""
     target = "" if row.target is None else f"{row.target:.3g}{f', at most {row.most:g}' if row.most else ''}"
     remark = "; ".join(text for text in (row.verdict, row.remark) if text)
     return (

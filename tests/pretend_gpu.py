@@ -120,7 +120,7 @@ def pretend_gpu() -> Iterator[Traffic]:
             return plain(*args, **kwargs)
         made = plain(*args, **kwargs)
         traffic.waits.append(f"torch.tensor of {tuple(made.shape)}")
-        return made.new_empty(made.shape, device=META)
+        return torch.empty(made.shape, dtype=made.dtype, device=META)
 
     patches = [
         mock.patch.object(torch, "tensor", tensor),
