@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STUDY ?= decoder_size
 WORKERS ?= 2
-# `make study SCALE=gpu OUT=results SECONDS=530` trains for so long and checkpoints; the same command goes on.
+# `make study SCALE=gpu OUT=results PIECE=530` trains for so many seconds and checkpoints; the same command goes on.
 SCALE ?=
 OUT ?=
-SECONDS ?=
+PIECE ?=
 # For `make bench-gpu`: a folder of `scripts/gpu_wheels`, a checkout of MAE's code, further options.
 WHEELS ?=
 OFFICIAL ?=
@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 study: $(STAMP)
-	$(if $(SECONDS),timeout --signal=TERM --kill-after=120 $(SECONDS)) $(BIN)/cmae-ablate run studies/$(STUDY).yaml $(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
+	$(if $(PIECE),timeout --signal=TERM --kill-after=120 $(PIECE)) $(BIN)/cmae-ablate run studies/$(STUDY).yaml $(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
 
 reproduce: $(STAMP)
 	$(BIN)/python analysis/reproduce.py $(STUDY)
