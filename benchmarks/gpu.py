@@ -23,8 +23,8 @@ from unittest import mock
 import torch
 
 from benchmarks import reference, step, throughput
-from benchmarks.__main__ import machine, result_line
 from benchmarks.busy import device_seconds
+from benchmarks.page import machine, result_line
 from benchmarks.size import SIZES, TINY, Size
 from benchmarks.timing import Comparison
 from benchmarks.two_ranks import two_ranks
