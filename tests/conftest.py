@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 
 from cmae_ablate.components.loading import load_components
@@ -14,6 +14,9 @@ from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
+
+if TYPE_CHECKING:
+    import pandas as pd  # a machine that runs the tests of the GPU alone need not have it
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,10 +67,14 @@ def undisturbed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def undisturbed(undisturbed_folder: Path) -> pd.DataFrame:
     """The longer study's trials, of a run that nobody disturbed."""
+    import pandas as pd
+
     return pd.read_csv(undisturbed_folder / "trials.csv")
 
 
 @pytest.fixture(scope="session")
 def undisturbed_controls(undisturbed_folder: Path) -> pd.DataFrame:
     """The longer study's controls, of a run that nobody disturbed."""
+    import pandas as pd
+
     return pd.read_csv(undisturbed_folder / "controls.csv")

@@ -142,25 +142,15 @@ def test_too_many_wheels_are_refused_with_the_largest(tmp_path: Path) -> None:
 def test_a_study_is_trained_in_pieces_of_given_seconds_with_results_in_a_folder() -> None:
     words = ["make", "-n", "study", "STUDY=cmae_vs_mae", "SCALE=gpu", "OUT=results", "PIECE=530"]
     told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert told.splitlines()[-1].split() == [
-        "timeout",
-        "--signal=TERM",
-        "--kill-after=120",
-        "530",
-        ".venv/bin/cmae-ablate",
-        "run",
-        "studies/cmae_vs_mae.yaml",
-        "--scale",
-        "gpu",
-        "--out",
-        "results",
-    ]
+    command = "timeout --signal=TERM --kill-after=120 530 .venv/bin/cmae-ablate run studies/cmae_vs_mae.yaml"
+    assert told.splitlines()[-1] == f"{command} --scale gpu --out results"
 
 
 def test_what_the_gpu_benchmarks_import_is_in_the_wheels() -> None:
     """A bare machine has no others."""
     code = (
         "import sys; before = set(sys.modules); import benchmarks.gpu, benchmarks.two_ranks\n"
+        "import tests.conftest, tests.training.test_device_step\n"
         "from cmae_ablate.components.loading import load_components; load_components()\n"
         "from importlib.metadata import packages_distributions\n"
         "known = packages_distributions()\n"
@@ -169,4 +159,5 @@ def test_what_the_gpu_benchmarks_import_is_in_the_wheels() -> None:
     command = [str(ROOT / ".venv/bin/python"), "-c", code]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     imported = {wheels.canonicalize_name(name) for name in told.split()} - {"cmae-ablate"}
-    assert imported <= wheels.closure([*wheels.WANTED, *wheels.THERE])
+    optional = {"charset-normalizer"}  # used by others where it happens to be there
+    assert imported - optional <= wheels.closure([*wheels.WANTED, *wheels.THERE])
