@@ -15,7 +15,7 @@ OFFICIAL ?=
 BENCH ?=
 SITE := build/gpu-site
 
-.PHONY: install format check test test-all study reproduce bench bench-gpu
+.PHONY: install format check test test-all study reproduce bench bench-gpu fuzz docs
 
 install: $(STAMP)
 
@@ -29,7 +29,7 @@ study: $(STAMP)
 	$(if $(PIECE),timeout --signal=TERM --kill-after=120 $(PIECE)) $(BIN)/cmae-ablate run studies/$(STUDY).yaml $(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
 
 reproduce: $(STAMP)
-	$(BIN)/python analysis/reproduce.py $(STUDY)
+	$(BIN)/python -m analysis.reproduce $(STUDY) $(SCALE)
 
 bench: $(STAMP)
 	MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(BENCH)
@@ -39,11 +39,22 @@ bench-gpu:
 	$(if $(WHEELS),rm -rf $(SITE) && $(PYTHON) -m pip install --quiet --no-index --no-deps --target $(SITE) $(WHEELS)/*.whl)
 	PYTHONPATH=$(SITE):$(CURDIR) $(PYTHON) -m benchmarks.gpu $(if $(OFFICIAL),--official $(OFFICIAL)) $(BENCH)
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "build/site/index.html"
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not gpu"
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing --inputs 100000 --seconds 600 $(FUZZ)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -8,7 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import cell, commands, objectives, overhead, probe, report, scaling, step, thousand, views
+from benchmarks import (
+    cell,
+    commands,
+    objectives,
+    overhead,
+    probe,
+    prompt,
+    report,
+    scaling,
+    step,
+    thousand,
+    views,
+)
 from benchmarks.page import machine, result_line
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
@@ -24,6 +36,7 @@ SECTIONS: dict[str, Callable[[Setting], Iterator[Comparison]]] = {
     "overhead": overhead.run,
     "thousand": thousand.run,
     "commands": commands.run,
+    "prompt": prompt.run,
     "report": report.run,
     "scaling": scaling.run,
 }

@@ -12,9 +12,9 @@ from benchmarks.setting import Setting
 from benchmarks.size import Size
 from benchmarks.timing import Comparison, in_turns
 from benchmarks.views import cpu_scale, endless, per_sample, train_step
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
-from cmae_ablate.components.protocols import EvaluationContext
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.trial_spec import TrialSpec
@@ -89,7 +89,7 @@ def reference_steps(spec: TrialSpec, data: DataArrays, theirs: Reference) -> Cal
             images = views()
             loss = theirs.loss(images, torch.rand(len(images), patches))
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
 
     return steps

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
 from cmae_ablate.queue import PlannedCell, Queue
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.tracking import MlflowTracker
 
 CELLS, VARIANTS, EPOCHS = 60, 4, 10
@@ -75,6 +76,6 @@ def cell(queue: Queue, tracker: MlflowTracker, wait: float = 0.0) -> float | Non
         for epoch in range(EPOCHS):
             time.sleep(wait / EPOCHS)
             run.log_metrics(epoch, {"loss": 1.0, "lr": 0.1})
-        queue.finish(claim, 1.0, {"metrics": {f"metric.{index}": 1.0 for index in range(30)}})
+        queue.finish(claim, 1.0, CellRecord({f"metric.{index}": 1.0 for index in range(30)}))
     run.finish("FINISHED")
     return seconds

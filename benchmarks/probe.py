@@ -12,9 +12,10 @@ from torch import Tensor
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, compare
 from benchmarks.views import cpu_scale
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
-from cmae_ablate.components.protocols import Encoder, EvaluationContext
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runtime import Runtime
@@ -66,7 +67,7 @@ def forward_again(encoder: Encoder, data: DataArrays, count: int) -> Callable[[]
                 pooled = encoder.encode(batch, None)[:, 1:].mean(dim=1)
             loss = torch.nn.functional.cross_entropy(classifier(pooled), truth)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
 
     return epoch

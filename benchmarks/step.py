@@ -81,7 +81,7 @@ def step(
 
     def own() -> None:
         optimiser.zero_grad(set_to_none=True)
-        own_loss().backward()  # type: ignore[no-untyped-call]
+        own_loss().backward()
         optimiser.step()
 
     how = f"{runtime.precision}{', compiled' if runtime.compile else ''}"
@@ -113,7 +113,7 @@ def reference_step(size: Size, theirs: Reference, runtime: Runtime, batch: int) 
         optimiser.zero_grad(set_to_none=True)
         with runtime.autocast():
             loss = theirs.loss(images, noise)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
 
     return work
@@ -128,7 +128,7 @@ def _batch(size: Size, batch: int, device: torch.device) -> tuple[torch.Tensor, 
 
 def _difference(model: MaskedImageModel, theirs: Reference, losses: list[torch.Tensor]) -> float:
     for loss in losses:
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
     of_losses = abs(float(losses[0].detach() / losses[1].detach()) - 1)
     return max(of_losses, reference.largest_difference(model, theirs.module))
 

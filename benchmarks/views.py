@@ -101,7 +101,7 @@ def train_step(spec: TrialSpec, data: DataArrays, device: torch.device | None = 
         with runtime.autocast():
             loss = model.total(model(views or noise, masks, rngs))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         model.after_step(0.5)
 

@@ -13,7 +13,7 @@ from cmae_ablate.errors import UserError
 if TYPE_CHECKING:
     from cmae_ablate.cli.python import LoadedStudy, Result, list_components, load_result, load_study
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "LoadedStudy",
     "Result",

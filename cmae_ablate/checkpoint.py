@@ -6,12 +6,12 @@ import hashlib
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "clear",
@@ -35,6 +35,8 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
         step: Optimiser steps done; names the file.
         state: Tensors, numbers, texts, lists and mappings of them: all that `weights_only` loading accepts.
     """
+    import torch
+
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
@@ -56,6 +58,8 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | N
         folder: Where `save` wrote.
         warn: Told of each damaged checkpoint that was passed over.
     """
+    import torch
+
     for path in reversed(_checkpoints(folder)):
         stored = path.with_suffix(".sha256")
         try:
@@ -87,6 +91,8 @@ def sweep(folder: Path) -> None:
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:
     """SHA-256 over parameters and buffers: names, types, shapes and bytes, in the order of names."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()

@@ -12,13 +12,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import cast
-
-import torch
-from torch import Tensor, distributed, nn
-from torch.distributed.distributed_c10d import PrefixStore, ProcessGroup, Store
+from typing import TYPE_CHECKING, cast
 
 from cmae_ablate.errors import DivergedError, Interrupted, RankError, UserError
+
+if TYPE_CHECKING:
+    import torch  # imported where ranks work together: most processes are alone, and some need no torch
+    from torch import Tensor, nn
+    from torch.distributed.distributed_c10d import ProcessGroup, Store
 
 PATIENCE = timedelta(days=30)
 """How long ranks wait for rank 0 while it evaluates alone; a dead one is noticed at once all the same."""
@@ -68,6 +69,8 @@ class Ranks:
         """The model such that its gradients are means over all ranks; the model itself where there is one."""
         if self.count == 1:
             return model
+        from torch import nn
+
         # Without the search, DDP would lay its buckets out anew after the first step: sums over more than two
         # ranks would then depend on when a training was resumed. It also bears parameters without gradient.
         with warnings.catch_warnings():
@@ -81,6 +84,8 @@ class Ranks:
         """Mean over the ranks, without gradient."""
         if self.count == 1:
             return values
+        from torch import distributed
+
         total = values.detach() / self.count
         distributed.all_reduce(total)
         return total
@@ -93,6 +98,9 @@ class Ranks:
         """
         if self.count == 1:
             return numbers
+        import torch
+        from torch import distributed
+
         told = torch.tensor(numbers)
         with self._accounting():
             distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self._control)
@@ -193,6 +201,8 @@ def rand(*shape: int, images: int, generator: torch.Generator) -> Tensor:
         images: The dimension that counts this rank's images.
         generator: In the same state on every rank.
     """
+    import torch
+
     rank, count = world()
     whole = [size * count if place == images else size for place, size in enumerate(shape)]
     return torch.rand(whole, generator=generator).narrow(images, rank * shape[images], shape[images])
@@ -208,6 +218,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if not is_one_of_many():
         yield Ranks()
         return
+    from torch import distributed
+    from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     backend = "nccl" if device.type == "cuda" else "gloo"
@@ -215,7 +227,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     default = PrefixStore("default", store)
     distributed.init_process_group(backend, store=default, rank=rank, world_size=count)
     control = distributed.new_group(backend="gloo", timeout=PATIENCE)
-    yield Ranks(rank, count, cast(ProcessGroup, control), store)
+    yield Ranks(rank, count, cast("ProcessGroup", control), store)
     # Only in good order: with a rank gone, saying goodbye could wait for ever.
     distributed.destroy_process_group()
 
@@ -233,6 +245,8 @@ def own_device(device: torch.device) -> torch.device:
     """
     if device.type != "cuda" or not is_one_of_many():
         return device
+    import torch
+
     local, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if local >= devices:
         raise UserError(
@@ -245,4 +259,6 @@ def own_device(device: torch.device) -> torch.device:
 
 def _is_loss(error: Exception) -> bool:
     """Whether a collective failed because another rank is gone; gloo says so by no type of its own."""
+    from torch import distributed
+
     return isinstance(error, distributed.DistError) or "gloo/transport" in str(error)

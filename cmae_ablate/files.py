@@ -1,19 +1,105 @@
-"""The disk that state lies on: files for their owner only, and what to say when there is no room left."""
+"""Files: what a path is read as, whoever gave it; and the disk that state lies on."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+import platformdirs
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.text import readable
 
+MAX_WEIGHTS = 64 * 2**30
+"""Of a file of weights, whose training state may be in it: ViT-H with its optimiser has 8 GB."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # SQLAlchemy and torch wrap what the system said into errors of their own.
 _WORDS = ("database or disk is full", "No space left on device", "Disk quota exceeded")
+
+
+def cache_root() -> Path:
+    """What all studies of a user share, prepared data above all: `$CMAE_ABLATE_CACHE`, else the platform's
+    cache folder of this user.
+    """
+    chosen = os.environ.get("CMAE_ABLATE_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("cmae-ablate"))
+
+
+class UnfitFileError(OSError):
+    """A path that is no file to be read: a pipe, a device, or one larger than any such file is."""
+
+    def __str__(self) -> str:
+        """What is wrong, without a number and without the path, which whoever catches it names."""
+        return str(self.strerror)
+
+
+def open_regular(path: str, flags: int) -> int:
+    """An opener for `open`: a file's descriptor, where a pipe must not be waited for, nor a device read.
+
+    Raises:
+        UnfitFileError: It is no regular file.
+        OSError: It cannot be opened.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        what = "it is a folder" if stat.S_ISDIR(mode) else "it is a pipe or a device, no regular file"
+        raise UnfitFileError(errno.EINVAL, what, path)
+    return descriptor
+
+
+def open_to_read(path: str | Path) -> BinaryIO:
+    """A regular file, opened.
+
+    Raises:
+        UnfitFileError: It is none, or no file can have this name.
+        OSError: It cannot be opened.
+    """
+    try:
+        return open(path, "rb", opener=open_regular)
+    except ValueError as error:  # a NUL, or a lone surrogate
+        raise UnfitFileError(
+            errno.EINVAL, f"no file can have this name ({error})", readable(str(path))
+        ) from error
+
+
+def check_regular(path: str | Path, limit: int) -> None:
+    """Refuse what a library that takes a path must not be given.
+
+    Raises:
+        UnfitFileError: It is no regular file, or has more than `limit` bytes.
+        OSError: It cannot be read.
+    """
+    with open_to_read(path) as file:
+        _check_size(path, os.fstat(file.fileno()).st_size, limit)
+
+
+def read_regular(path: str | Path, limit: int) -> bytes:
+    """The contents of a regular file, read only where it has at most `limit` bytes.
+
+    Raises:
+        UnfitFileError: It is no regular file, or larger.
+        OSError: It cannot be read.
+    """
+    with open_to_read(path) as file:
+        _check_size(path, os.fstat(file.fileno()).st_size, limit)
+        # With a number: a file may grow meanwhile, and those of /proc have no size.
+        content = file.read(limit + 1)
+    _check_size(path, len(content), limit)
+    return content
+
+
+def _check_size(path: str | Path, size: int, limit: int) -> None:
+    if size > limit:
+        what = f"its {size:,} bytes are more than the {limit:,} that such a file may have"
+        raise UnfitFileError(errno.EINVAL, what, str(path))
 
 
 @contextmanager

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import open_to_read, read_regular
 
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 SEAL = "record_sha256"
 """The key that holds the digest of all others."""
 MAX_BYTES = 64 * 2**20
@@ -46,14 +48,12 @@ def read_record(path: Path) -> dict[str, Any]:
         DamagedError: It cannot be read, is no JSON mapping, or differs from what was sealed.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DamagedError(path, f"more than {MAX_BYTES:,} bytes")
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, MAX_BYTES))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DamagedError(path, f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+    except (ValueError, RecursionError) as error:  # text that is not UTF-8, and numbers of 6,000 digits, too
         raise DamagedError(path, "no JSON") from error
     if not isinstance(content, dict):
         raise DamagedError(path, "no JSON mapping")
@@ -81,17 +81,16 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def is_aside(path: Path) -> bool:
-    """Whether `set_aside` gave the file its name."""
-    stem, dot, number = path.name.rpartition(".damaged-")
-    return bool(stem and dot) and number.isdecimal()
-
-
-def is_numbers(value: object) -> bool:
+def is_numbers(value: object) -> TypeGuard[dict[str, float]]:
     """Whether a value read from JSON is a mapping of names to numbers."""
     return isinstance(value, dict) and all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in value.values()
     )
+
+
+def is_texts(value: object) -> TypeGuard[dict[str, str]]:
+    """Whether a value read from JSON is a mapping of names to texts."""
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def file_sha256(path: Path) -> str:
@@ -101,7 +100,7 @@ def file_sha256(path: Path) -> str:
         DamagedError: It cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise DamagedError(path, "missing") from error

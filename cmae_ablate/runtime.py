@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
-import torch
-
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import UserError
 
 if TYPE_CHECKING:
+    import torch  # imported where it is used: who only reads a study's state must not wait for it
     from torch import nn
 
 Precision = Literal["fp32", "tf32", "bf16"]
+
+
+def _cpu() -> torch.device:
+    import torch
+
+    return torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Runtime:
         ranks: The processes that train the cell together.
     """
 
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = field(default_factory=_cpu)
     precision: Precision = "fp32"
     compile: bool = False
     ranks: Ranks = field(default_factory=Ranks, compare=False)
@@ -45,6 +51,7 @@ class Runtime:
         """
         if not self.compile:
             return module
+        import torch
         import torch._dynamo  # takes a second
 
         torch.compiler.reset()
@@ -55,7 +62,19 @@ class Runtime:
         """Autocast to bf16 where the precision says so; parameters and losses stay fp32."""
         if self.precision != "bf16":
             return nullcontext()
+        import torch
+
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+_NO_GPU = "--device cuda: no CUDA device is visible to torch; use --device cpu or auto"
+_GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+"""Where a process on Linux can reach a GPU one of these is there: NVIDIA's, AMD's, that of WSL's host."""
+
+
+def may_have_gpu() -> bool:
+    """False only where torch, were it imported, could find no GPU."""
+    return "torch" in sys.modules or sys.platform != "linux" or any(map(os.path.exists, _GPU_FILES))
 
 
 def pick_device(wish: str) -> torch.device:
@@ -64,8 +83,12 @@ def pick_device(wish: str) -> torch.device:
     Raises:
         UserError: CUDA was asked for and there is none.
     """
+    if wish == "cuda" and not may_have_gpu():
+        raise UserError(_NO_GPU)
+    import torch
+
     if wish == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA device is visible to torch; use --device cpu or auto")
+        raise UserError(_NO_GPU)
     if wish == "auto":
         wish = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wish)
@@ -73,6 +96,8 @@ def pick_device(wish: str) -> torch.device:
 
 def set_threads(threads: int) -> None:
     """Fix the CPU threads of this process: the order of floating-point sums depends on them."""
+    import torch
+
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
 
@@ -82,9 +107,20 @@ def set_precision(runtime: Runtime) -> None:
 
     With bf16 what autocast leaves in fp32, such as contrastive logits, stays exact.
     """
+    import torch
+
     if runtime.device.type == "cuda":
         torch.set_float32_matmul_precision("high" if runtime.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = runtime.precision == "tf32"
+
+
+def device_type(wish: str) -> str:
+    """As `pick_device`, the kind alone, `cpu` or `cuda`: torch is asked only where there may be a GPU.
+
+    Raises:
+        UserError: CUDA was asked for and there is none.
+    """
+    return "cpu" if wish == "cpu" or (wish == "auto" and not may_have_gpu()) else pick_device(wish).type
 
 
 def gpu_names() -> list[str]:
@@ -93,6 +129,8 @@ def gpu_names() -> list[str]:
     A scheduler's list holds numbers, UUIDs or MIG names: CUDA counts within it, up to the first that is not
     there.
     """
+    import torch
+
     count = torch.cuda.device_count()
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is None:
@@ -103,7 +141,14 @@ def gpu_names() -> list[str]:
 def worker_count(device: torch.device, threads: int) -> int:
     """How many cells a machine trains side by side: one a GPU, or as many as its cores bear."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.device_count()
+    return cpu_workers(threads)
+
+
+def cpu_workers(threads: int) -> int:
+    """How many cells of so many threads this process's cores bear."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
 
@@ -116,6 +161,8 @@ def stream_seed(seed: int, *name: object) -> int:
 
 def stream(seed: int, *name: object) -> torch.Generator:
     """A CPU generator of its own for each name: adding a component draws from no other's stream."""
+    import torch
+
     return torch.Generator().manual_seed(stream_seed(seed, *name))
 
 
@@ -125,6 +172,8 @@ def seeded(seed: int, *name: object) -> Iterator[None]:
 
     For code that knows only the global generator: initialisation of modules, dropout, drop path.
     """
+    import torch
+
     # Asking a GPU that nothing was computed on yet would open it, in processes that plan or start others.
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):

@@ -1,5 +1,16 @@
 """What a plug-in imports: every slot's registry and Protocol. These names stay, wherever the code lives."""
 
+from cmae_ablate.components.evaluation_protocols import (
+    EVALUATIONS,
+    Candidate,
+    EncodesAgain,
+    Evaluation,
+    EvaluationContext,
+    EvaluationResult,
+    Features,
+    reads_tokens,
+)
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.protocols import (
     AUGMENTATIONS,
     BACKBONES,
@@ -7,32 +18,21 @@ from cmae_ablate.components.protocols import (
     CROPS,
     DATASETS,
     DECODERS,
-    EVALUATIONS,
     MASKINGS,
     POSITION,
     TARGETS,
     Augmentation,
-    Candidate,
     CropStrategy,
     Decoder,
-    Encoder,
-    EncodesAgain,
-    Evaluation,
-    EvaluationContext,
-    EvaluationResult,
-    Features,
     ImageSource,
     Localiser,
     LooksAgain,
     Masking,
-    Objective,
     PredictionReader,
     Refresh,
     SequenceDecoder,
+    StrengthensViews,
     Target,
-    Term,
-    View,
-    reads_tokens,
 )
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "PredictionReader",
     "Refresh",
     "SequenceDecoder",
+    "StrengthensViews",
     "Target",
     "Term",
     "View",

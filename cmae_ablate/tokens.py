@@ -53,11 +53,6 @@ class PatchMask:
         full = torch.ones(shape, dtype=torch.bool, device=self.ids_keep.device)
         return full.scatter(1, self.ids_keep, False)
 
-    @property
-    def ids_restore(self) -> Tensor:
-        """Where each position stands in `cat(ids_keep, ids_hidden)`, (B, N), int64."""
-        return torch.argsort(torch.cat([self.ids_keep, self.ids_hidden], dim=1), dim=1)
-
     def share(self, images: slice) -> PatchMask:
         """The masks of some images."""
         return PatchMask(self.ids_keep[images], self.ids_hidden[images])

@@ -14,13 +14,16 @@ def test_ci_runs_the_very_test_command_that_the_readme_prints() -> None:
 
 
 def test_every_picture_of_the_documents_exists() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "analysis").rglob("*.md")]:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "analysis").rglob("*.md")]:
         for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
             assert (page.parent / target).is_file(), f"{page}: {target}"
 
 
-def test_every_test_that_the_readme_names_exists() -> None:
-    for path in re.findall(r"`(tests/[^`]+)`", (ROOT / "README.md").read_text()):
+def test_every_test_that_the_documents_name_exists() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    named = [path for page in pages for path in re.findall(r"`(tests/[^`]+)`", page.read_text())]
+    assert len(named) > 20
+    for path in named:
         assert (ROOT / path).exists(), path
 
 

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from cmae_ablate.database import cause_of, hide_secrets_of, redact, sqlite_path, sqlite_url, without_secrets
 from cmae_ablate.queue import Queue
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.tracking import MlflowTracker, ui_command
 from tests.queue.harness import plan
@@ -65,7 +66,7 @@ def test_queue_and_runs_of_any_out_are_written_and_read_back_in_it(name: str, tm
     queue = Queue(places.storage, "study", plan(1, 1))
     claim = queue.claim("tester")
     assert claim is not None
-    queue.finish(claim, 1.0, {})
+    queue.finish(claim, 1.0, CellRecord())
     queue.close()
     tracker = MlflowTracker(places.tracking, places.out / "mlartifacts", "study")
     run = tracker.start_cell("linear", 0, {"depth": "1"}, {"fingerprint": "f"})

@@ -64,4 +64,4 @@ def test_a_plug_in_that_exits_at_its_import_is_named(monkeypatch: pytest.MonkeyP
     with pytest.raises(
         UserError, match=r"plug-in 'leaver' \(leaving_package\) cannot be loaded: SystemExit: 0"
     ):
-        loading.load_components.__wrapped__()
+        loading.import_components.__wrapped__()

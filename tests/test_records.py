@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.records import DamagedError, file_sha256, is_aside, read_record, sealed, set_aside
+from cmae_ablate.records import DamagedError, file_sha256, read_record, sealed, set_aside
 
 CONTENT = {"metrics": {"knn.top1": 23.5}, "seed": 0, "warning": None}
 
@@ -53,7 +53,7 @@ def test_what_is_set_aside_is_kept_under_names_of_its_own(tmp_path: Path) -> Non
     path = tmp_path / "model.safetensors"
     for content in (b"first", b"second"):
         path.write_bytes(content)
-        assert is_aside(set_aside(path))
+        set_aside(path)
     assert not path.exists()
     kept = sorted(tmp_path.iterdir())
     assert [each.name for each in kept] == ["model.safetensors.damaged-1", "model.safetensors.damaged-2"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cmae_ablate"
-MOST_ROOMS, MOST_FILES = 10, 12
+MOST_ROOMS, MOST_FILES = 10, 14
 
 
 def layers() -> set[str]:

@@ -12,6 +12,7 @@ from cmae_ablate.runner.artifacts import artifacts
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.reporting import open_queue
+from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.run import run_study
 from tests.tiny import TINY_SCALE, TINY_STUDY
 from tests.whole_study import quiet, run, write_study
@@ -42,7 +43,7 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Options, pd.DataFr
 def right_predictions(options: Options) -> dict[tuple[str, int], float]:
     """Per cell the percentage of images that the kept predictions count as right."""
     experiment = options.begin(options.load(), quiet())
-    found = artifacts(experiment, open_queue(experiment).status(), {}, "")
+    found = artifacts(experiment, StudyTrials.of(open_queue(experiment).status()), {}, "")
     return {cell: 100.0 * float(hits.mean()) for cell, hits in found.correct.items()}
 
 

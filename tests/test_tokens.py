@@ -59,13 +59,6 @@ def test_a_mask_describes_the_same_patches_in_every_form(
         assert set(mask.ids_hidden[image].tolist()) == set(range(num_patches)) - kept
 
 
-def test_ids_restore_puts_tokens_back_into_their_places() -> None:
-    tokens = torch.randn(3, 10, 4)
-    mask = PatchMask.from_scores(torch.rand(3, 10), 4)
-    shuffled = torch.cat([gather_tokens(tokens, mask.ids_keep), gather_tokens(tokens, mask.ids_hidden)], 1)
-    assert torch.equal(gather_tokens(shuffled, mask.ids_restore), tokens)
-
-
 def test_gathered_tokens_are_those_at_the_positions() -> None:
     tokens = torch.randn(2, 5, 3)
     ids = torch.tensor([[4, 0], [2, 2]])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -21,7 +23,8 @@ import pytest
 from filelock import FileLock
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.tracking import MlflowTracker, NullTracker, connection, mlflow_tracker, ui_command
+from cmae_ablate.tracking import MlflowTracker, connection, mlflow_run, mlflow_tracker, ui_command
+from cmae_ablate.tracking import store as store_module
 from cmae_ablate.tracking.connection import connect
 
 if TYPE_CHECKING:
@@ -89,6 +92,11 @@ class Store:
         return {run.info.run_name: run.info.status for run in self.runs()}
 
 
+def told(tracker: MlflowTracker) -> None:
+    """Wait until the tracker has told all that it was given."""
+    assert tracker._background.wait(300)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with its tables: MLflow takes seconds to create them."""
@@ -103,8 +111,9 @@ def store(tmp_path: Path, empty_store: Path) -> Store:
     return Store(tmp_path)
 
 
-def begin(tracker: MlflowTracker, variant: str, seed: int, settings: str = "") -> object:
-    return tracker.start_cell(variant, seed, {"epochs": "2"}, {"fingerprint": f"{variant}{seed}{settings}"})
+def begin(tracker: MlflowTracker, variant: str, seed: int, settings: str = "") -> None:
+    tracker.start_cell(variant, seed, {"epochs": "2"}, {"fingerprint": f"{variant}{seed}{settings}"})
+    told(tracker)
 
 
 def train(tracker: MlflowTracker, variant: str, seed: int, settings: str = "") -> None:
@@ -167,6 +176,7 @@ def test_curves_parameters_and_files_come_back(store: Store, tmp_path: Path) -> 
     run.log_metrics(2, {"loss": float("nan")})
     run.log_dict({"training": {"epochs": 2}}, "configuration.json")
     run.log_artifact(picture, "pictures")
+    told(tracker)
     found = store.run("seed 0")
     folder = Path(found.info.artifact_uri.removeprefix("file://"))
     assert found.data.params == {"training.epochs": "2"}
@@ -196,14 +206,18 @@ def test_runs_end_with_the_numbers_of_the_table_and_hold_no_other_candidates(sto
 
 
 def test_a_parameter_too_long_for_mlflow_is_cut_visibly(store: Store) -> None:
-    store.tracker().start_cell("depth 8", 0, {"levels": "x" * 7000}, {"fingerprint": "f"})
+    tracker = store.tracker()
+    tracker.start_cell("depth 8", 0, {"levels": "x" * 7000}, {"fingerprint": "f"})
+    told(tracker)
     kept = store.run("seed 0").data.params["levels"]
     assert kept == "x" * 5999 + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_a_resumed_cell_goes_on_in_its_run_without_doubling_epochs(store: Store) -> None:
-    killed = store.tracker().start_cell("depth 8", 0, {"epochs": "2"}, {"fingerprint": "f"})
+    first = store.tracker()
+    killed = first.start_cell("depth 8", 0, {"epochs": "2"}, {"fingerprint": "f"})
     killed.log_metrics(1, {"loss": 2.0})
+    told(first)
     resumed = store.tracker().start_cell("depth 8", 0, {"epochs": "changed"}, {"fingerprint": "f"})
     resumed.log_metrics(1, {"loss": 2.0})
     resumed.log_metrics(2, {"loss": 1.0})
@@ -242,58 +256,40 @@ def test_nothing_runs_after_an_interrupted_study(store: Store) -> None:
     assert set(store.statuses().values()) == {"KILLED"}
 
 
-def test_an_outage_from_the_start_is_made_up_for_by_the_next_command(
+def test_an_outage_is_said_once_and_names_the_cells_to_make_up_for(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     mend = damage(store.database)
     with caplog.at_level(logging.WARNING):
-        train(store.tracker(), "depth 8", 0)
+        tracker = store.tracker()
+        train(tracker, "depth 8", 0)
+        train(tracker, "depth 1", 0)
+        assert tracker.untold([("depth 8", 0, "depth 80")]) == []
     assert caplog.text.count("is away (file is not a database); training goes on") == 1
     mend()
-    store.tracker().reconcile([], [("depth 8", 0)])
-    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
-    assert store.run("seed 0").info.status == "FINISHED"
-    assert list((store.out / "tracking").rglob("*.jsonl")) == []
+    train(store.tracker(), "depth 1", 0)
+    done = [("depth 8", 0, "depth 80"), ("depth 1", 0, "depth 10")]
+    assert store.tracker().untold(done) == [("depth 8", 0, "depth 80")]
 
 
 def test_an_outage_in_the_middle_is_made_up_for_by_the_run_itself(
-    store: Store, caplog: pytest.LogCaptureFixture
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    monkeypatch.setattr(store_module, "FIRST_PAUSE", 0.0)
+    tracker = store.tracker()
+    run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
     run.log_metrics(1, {"loss": 3.0})
+    told(tracker)
     mend = damage(store.database)
     run.log_metrics(2, {"loss": 2.0})
     run.log_metrics(3, {"loss": 1.0})
-    (spool,) = (store.out / "tracking").rglob("*.jsonl")
-    assert stat.S_IMODE(spool.stat().st_mode) == 0o600
+    told(tracker)
     mend()
     with caplog.at_level(logging.WARNING):
         run.finish("FINISHED")
+        told(tracker)
     assert "answers again" in caplog.text
     assert losses(store, store.run("seed 0")) == [(1, 3.0), (2, 2.0), (3, 1.0)]
-    assert not spool.exists()
-
-
-def test_what_a_killed_process_could_not_tell_comes_before_what_its_successor_tells(store: Store) -> None:
-    mend = damage(store.database)
-    killed = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
-    killed.log_metrics(1, {"loss": 2.0})
-    mend()
-    resumed = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
-    resumed.log_metrics(2, {"loss": 1.0})
-    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
-
-
-def test_a_torn_line_costs_only_itself(store: Store) -> None:
-    mend = damage(store.database)
-    killed = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
-    killed.log_metrics(1, {"loss": 2.0})
-    (spool,) = (store.out / "tracking").rglob("*.jsonl")
-    spool.write_text(spool.read_text() + '\n{"kind": "metr')
-    killed.log_metrics(2, {"loss": 1.0})
-    mend()
-    store.tracker().reconcile([])
-    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
 
 
 def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,26 +304,155 @@ def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
         patched.setattr(connection, "connect", killed)
-        train(Store(tmp_path).tracker(), "depth 8", 0)
+        (tmp_path / "mlflow.db").touch()
+        connection.create_tables(tmp_path / "mlflow.db")
     assert (tmp_path / "mlflow.db").stat().st_size == 0
     train(Store(tmp_path).tracker(), "depth 8", 0)
     assert losses(Store(tmp_path), Store(tmp_path).run("seed 0")) == [(1, 2.0), (2, 1.0)]
 
 
-def test_a_server_that_is_away_holds_nobody_up_for_long(tmp_path: Path) -> None:
-    tracker = MlflowTracker("http://127.0.0.1:1", tmp_path / "mlartifacts", "decoder_size")
+@pytest.fixture
+def neighbour() -> Iterator[tuple[str, list[bytes]]]:
+    """A server that says to each request what the list's first item is; nothing at all without one."""
+    answer: list[bytes] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                held.append(client)
+                if answer:
+                    client.recv(65536)
+                    client.sendall(answer[0])
+                    client.close()
+
+    Thread(target=serve, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}", answer
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    for each in held:
+        each.close()
+
+
+def test_a_server_that_accepts_and_never_answers_is_not_waited_for(
+    neighbour: tuple[str, list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_run, "CELL_SECONDS", 0.5)
+    monkeypatch.setattr(mlflow_tracker, "STUDY_SECONDS", 0.5)
+    connection.load_mlflow(neighbour[0])
+    tracker = MlflowTracker(neighbour[0], tmp_path / "mlartifacts", "decoder_size")
     started = time.monotonic()
-    train(tracker, "depth 8", 0)
-    assert time.monotonic() - started < 30
+    for seed in range(20):
+        train(tracker, "depth 8", seed)
     assert tracker.address() == ""
+    assert time.monotonic() - started < 8  # one cell and one study; a request alone takes ten
 
 
-def test_a_run_that_the_user_deleted_ends_no_training(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    run = store.tracker().start_cell("depth 8", 0, {}, {"fingerprint": "f"})
-    store.client.delete_run(store.run("seed 0").info.run_id)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>hi</html>",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"strange":1}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found",
+        b"no HTTP",
+    ],
+)
+def test_a_server_of_another_shape_ends_no_training(
+    answer: bytes, neighbour: tuple[str, list[bytes]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    neighbour[1].append(answer)
+    tracker = MlflowTracker(neighbour[0], tmp_path / "mlartifacts", "decoder_size")
     with caplog.at_level(logging.WARNING):
-        run.log_metrics(1, {"loss": 1.0})
-    assert "metrics of depth 8, seed 0 is refused" in caplog.text
+        tracker.open_study([Cell("depth 8", 0, "f")], {"question": "How small?"})
+        train(tracker, "depth 8", 0)
+        tracker.reconcile([])
+        assert tracker.address() == ""
+    assert caplog.text.count("is away") == 1
+
+
+def test_whatever_a_client_raises_ends_in_one_warning(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(uri: str) -> None:
+        raise KeyError("experiments")
+
+    monkeypatch.setattr(store_module, "connect", parse)
+    with caplog.at_level(logging.WARNING):
+        train(store.tracker(), "depth 8", 0)
+    assert caplog.text.count("is away ('experiments')") == 1
+
+
+def test_a_run_that_the_user_deleted_is_made_anew_with_all_that_it_held(store: Store) -> None:
+    tracker = store.tracker()
+    run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    run.log_metrics(1, {"loss": 2.0})
+    told(tracker)
+    for name in ("seed 0", "depth 8", "decoder_size"):
+        store.client.delete_run(store.run(name).info.run_id)
+    run.log_metrics(2, {"loss": 1.0})
+    run.finish("FINISHED")
+    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
+    assert store.tree() == {
+        ("decoder_size",): 1,
+        ("decoder_size", "depth 8"): 1,
+        ("decoder_size", "depth 8", "seed 0"): 1,
+    }
+
+
+def test_a_complete_cell_whose_run_the_user_deleted_stays_deleted(store: Store) -> None:
+    tracker = store.tracker()
+    train(tracker, "depth 8", 0)
+    run_id = store.run("seed 0").info.run_id
+    store.client.delete_run(run_id)
+    assert store.tracker().untold([("depth 8", 0, "depth 80")]) == []
+    store.client.restore_run(run_id)
+    assert store.tracker().untold([("depth 8", 0, "depth 80")]) == []
+
+
+@pytest.mark.parametrize("edit", ["deleted", "changed"])
+def test_edited_tags_stop_nothing(edit: str, store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    tracker = store.tracker()
+    run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    told(tracker)
+    client = store.client
+    tags = ("cmae.kind", "cmae.key", "variant", "seed", "fingerprint", PARENT)
+    for each in store.runs():  # of the study, the variant and the seed, two of each's
+        for tag in [tag for tag in tags if tag in each.data.tags][-2:]:
+            if edit == "deleted":
+                client.delete_tag(each.info.run_id, tag)
+            else:
+                client.set_tag(each.info.run_id, tag, "edited")
+    with caplog.at_level(logging.WARNING):
+        run.log_metrics(1, {"loss": 2.0})
+        run.finish("FINISHED")
+        again = store.tracker()
+        again.open_study([Cell("depth 8", 0, "f"), Cell("depth 8", 1, "f1")], {"question": "How small?"})
+        train(again, "depth 8", 1)
+        again.settle_cells({("depth 8", 0, "f"): {"loss": 1.0}})
+        again.reconcile([], [("depth 8", 0), ("depth 8", 1)])
+        again.finish_study({"depth 8": {"loss.mean": 1.0}})
+    assert caplog.text == ""
+    assert again.address()
+
+
+@pytest.mark.parametrize("edit", ["renamed", "deleted"])
+def test_an_experiment_renamed_or_deleted_meanwhile_stops_nothing(edit: str, store: Store) -> None:
+    tracker = store.tracker()
+    run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    told(tracker)
+    found = store.client.get_experiment_by_name("decoder_size")
+    assert found is not None
+    if edit == "renamed":
+        store.client.rename_experiment(found.experiment_id, "mine")
+    else:
+        store.client.delete_experiment(found.experiment_id)
+    run.log_metrics(1, {"loss": 2.0})
+    run.finish("FINISHED")
+    train(store.tracker(), "depth 8", 1)
+    assert store.run("seed 1").info.status == "FINISHED"
 
 
 def test_runs_of_older_settings_move_aside_and_back(store: Store) -> None:
@@ -356,19 +481,16 @@ def test_runs_of_older_settings_move_aside_and_back(store: Store) -> None:
 def test_workers_of_a_server_write_to_their_runs_at_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mlflow_tracker, "connect", lambda uri: store.client)
+    monkeypatch.setattr(store_module, "connect", lambda uri: store.client)
     tracker = MlflowTracker("http://server", tmp_path / "artifacts", "decoder_size")
     run = tracker.start_cell("linear", 0, {}, {"fingerprint": "f"})
-    thread = Thread(target=lambda: run.log_metrics(1, {"loss": 0.5}), daemon=True)
+    told(tracker)
     with FileLock(tmp_path / "mlflow.lock"):  # as another worker that starts a cell
-        thread.start()
-        thread.join(timeout=20)
-        assert not thread.is_alive()
-        begun = Thread(target=lambda: begin(tracker, "linear", 1), daemon=True)
-        begun.start()
-        begun.join(timeout=1)
-        assert begun.is_alive()  # two processes must not both make the variant's run
-    begun.join(timeout=20)
+        run.log_metrics(1, {"loss": 0.5})
+        told(tracker)
+        tracker.start_cell("linear", 1, {}, {"fingerprint": "g"})
+        assert not tracker._background.wait(1)  # two processes must not both make the variant's run
+    told(tracker)
     assert losses(store, store.run("seed 0")) == [(1, 0.5)]
 
 
@@ -419,16 +541,3 @@ def test_no_password_is_shown_in_the_command() -> None:
 def test_a_folder_is_no_store(uri: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="write sqlite:"):
         MlflowTracker(uri, tmp_path / "mlartifacts", "decoder_size")
-
-
-def test_the_null_tracker_takes_everything_and_keeps_nothing(tmp_path: Path) -> None:
-    tracker = NullTracker()
-    run = tracker.start_cell("depth 8", 0, {}, {})
-    run.log_metrics(1, {"loss": 1.0})
-    run.log_dict({}, "configuration.json")
-    run.log_artifact(tmp_path / "none.png", "pictures")
-    run.finish("FINISHED")
-    tracker.open_study([], {})
-    tracker.finish_study({})
-    tracker.reconcile([])
-    assert tracker.address() == ""

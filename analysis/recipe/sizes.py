@@ -19,7 +19,7 @@ from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import border_distance, encoder_heatmap
 from cmae_ablate.components.crops.localisation import BORDER_THRESHOLD
 from cmae_ablate.components.datasets import scenes_render
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runner.cell import CellContext, load_model, run_cell

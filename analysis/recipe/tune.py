@@ -1,9 +1,11 @@
 """Choose the recipe by which a study on two CPU cores tells most: on validation images, seeds of no table.
 
-Run:   OMP_NUM_THREADS=1 python analysis/recipe/tune.py     (resumes; `--train-only` evaluates nothing yet)
-Trains MAE, the reference of studies/cmae_vs_mae.yaml, under every setting, and once more with a quarter
-of the epochs: the positive control that a study must tell apart. Each finished cell becomes a row of
-`validation.csv` at once; `sensitivity.csv` is made of those.
+Run:   OMP_NUM_THREADS=1 python analysis/recipe/tune.py            (the recipe, eight epochs; resumes)
+       OMP_NUM_THREADS=1 python analysis/recipe/tune.py hour       (decoder and batch at the length of `hour`)
+Trains MAE, the reference of studies/cmae_vs_mae.yaml, under every setting, and once more with a quarter of
+the epochs: the positive control that a study must tell apart. Each finished cell becomes a row of
+`validation.csv` at once (`hour_validation.csv`); `sensitivity.csv` (`hour_sensitivity.csv`) is made of
+those. `--train-only` evaluates nothing yet.
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ from cmae_ablate.training.loop import Hooks
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "studies" / "cmae_vs_mae.yaml"
 SEEDS = (1000, 1001, 1002)
-EPOCHS = 8
 METRICS = ("linear_probe", "attentive_probe", "knn")
 # Written out, so that a scale that changes later changes nothing here. Hardly any test images are made, and
 # none is looked at.
@@ -54,9 +55,41 @@ SETTINGS = {
     "rate / 2": ("training.base_lr=4.0e-3",),
     "decoder depth 4": ("decoder.depth=4",),
     "mask 0.6": ("masking.ratio=0.6",),
-    "twice the images, half the epochs": ("dataset.num_train=12800", f"training.epochs={EPOCHS // 2}"),
+    "twice the images, half the epochs": ("dataset.num_train=12800", "training.epochs=4"),
 }
 """What each changes of `BASE`; the seconds of each are measured, and the README judges by equal ones."""
+HOUR = ("training.batch_size=32", "decoder.depth=1")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Settings that are compared with each other, all of one length.
+
+    Attributes:
+        epochs: Of a reference.
+        settings: What each changes of `BASE`; all begin with the same encoder.
+        prefix: How the names of its files begin.
+    """
+
+    epochs: int
+    settings: Mapping[str, tuple[str, ...]]
+    prefix: str
+
+
+FIRST = Sweep(8, SETTINGS, "")
+SWEEPS = {
+    "first": FIRST,
+    "hour": Sweep(
+        16,
+        {
+            "base": HOUR,
+            "decoder depth 2": (*HOUR, "decoder.depth=2"),
+            "batch 64": (*HOUR, "training.batch_size=64"),
+            "narrow decoder": (*HOUR, "decoder.narrowing=4"),
+        },
+        "hour_",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -66,10 +99,11 @@ class Cell:
     setting: str
     role: str
     seed: int
+    sweep: Sweep = FIRST
 
     def spec(self) -> TrialSpec:
         """The reference of the study under this setting."""
-        settings = [*BASE, f"training.epochs={EPOCHS}", *SETTINGS[self.setting]]
+        settings = [*BASE, f"training.epochs={self.sweep.epochs}", *self.sweep.settings[self.setting]]
         study = loading.load(STUDY, scale="hour", settings=settings)
         label = design.reference_label(study)
         spec = next(v.spec for v in design.variants(study) if v.label == label)
@@ -78,19 +112,19 @@ class Cell:
         return replace(spec, training=training, seed=self.seed)
 
 
-def cells() -> list[Cell]:
+def cells(sweep: Sweep = FIRST) -> list[Cell]:
     """All cells, in the order in which they are worth having.
 
     A setting's next seed comes beside the first one of the setting three further on: a run that is stopped
     early has seen both several settings and, by two seeds of the first ones, the noise.
     """
-    grid = itertools.product(enumerate(SEEDS), enumerate(SETTINGS))
+    grid = itertools.product(enumerate(SEEDS), enumerate(sweep.settings))
     ranked = sorted((3 * turn + place, seed, setting) for (turn, seed), (place, setting) in grid)
     pairs = [(seed, setting) for _, seed, setting in ranked]
     # All settings begin with the same encoder, so it is read untrained under the first alone.
-    first = next(iter(SETTINGS))
+    first = next(iter(sweep.settings))
     return [
-        Cell(setting, role, seed)
+        Cell(setting, role, seed, sweep)
         for seed, setting in pairs
         for role in ("reference", "control", *(["untrained"] if setting == first else []))
     ]
@@ -99,10 +133,11 @@ def cells() -> list[Cell]:
 def main() -> None:
     """Train and evaluate what `validation.csv` lacks."""
     train_only = "--train-only" in sys.argv[1:]
-    path = HERE / "validation.csv"
+    sweep = SWEEPS[next((word for word in sys.argv[1:] if not word.startswith("-")), "first")]
+    path = HERE / f"{sweep.prefix}validation.csv"
     done = pd.read_csv(path).to_dict("records") if path.is_file() else []
     known = {(row["setting"], row["role"], row["seed"]) for row in done}
-    for cell in cells():
+    for cell in cells(sweep):
         if (cell.setting, cell.role, cell.seed) in known:
             continue
         spec = cell.spec()
@@ -112,7 +147,7 @@ def main() -> None:
         )
         untrained = cell.role == "untrained"
         seconds = 0.0 if untrained else trained(spec, cell_context)
-        print(cell, f"{seconds:.0f} s", flush=True)
+        print(f"{cell.setting}, {cell.role}, seed {cell.seed}: {seconds:.0f} s", flush=True)
         if train_only:
             continue
         evaluated = (
@@ -123,7 +158,8 @@ def main() -> None:
         row |= {f"{name}.validation_top1": evaluated.metrics[f"{name}.validation_top1"] for name in METRICS}
         done.append(row)
         pd.DataFrame(done).to_csv(path, index=False)
-        sensitivity(pd.DataFrame(done)).to_csv(HERE / "sensitivity.csv", index=False, float_format="%.4f")
+        table = sensitivity(pd.DataFrame(done))
+        table.to_csv(HERE / f"{sweep.prefix}sensitivity.csv", index=False, float_format="%.4f")
 
 
 def opened(spec: TrialSpec) -> DataArrays:

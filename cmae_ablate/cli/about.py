@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import AsJson, complete_study, console, print_json
+from cmae_ablate.cli.shared import AsJson, complete_study
+from cmae_ablate.terminal import open_console, say_json
 
 app = typer.Typer()
 
@@ -22,9 +23,9 @@ def components(
     from cmae_ablate.cli.catalogue import option_rows, show_components
 
     if as_json:
-        print_json([asdict(row) for row in option_rows(name)])
+        say_json([asdict(row) for row in option_rows(name)])
     else:
-        show_components(name, console())
+        show_components(name, open_console())
 
 
 @app.command()
@@ -38,7 +39,7 @@ def studies(
     from cmae_ablate.cli.listing import print_study, show_studies
 
     if name is None:
-        show_studies(console())
+        show_studies(open_console())
     else:
         print_study(name)
 
@@ -48,7 +49,7 @@ def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
     from cmae_ablate.study.schema import study_schema
 
-    print_json(study_schema())
+    say_json(study_schema())
 
 
 @app.command()
@@ -64,7 +65,7 @@ def init(
     """Write a commented study file to begin with; nothing is overwritten."""
     from cmae_ablate.cli.init import write_study
 
-    write_study(name, data, source, console())
+    write_study(name, data, source, open_console())
 
 
 @app.command()
@@ -76,4 +77,4 @@ def doctor(
     """Check versions, devices, write access, free disk, memory and threads, and say what to do."""
     from cmae_ablate.cli.doctor import examine
 
-    raise typer.Exit(examine(out, console()))
+    raise typer.Exit(examine(out, open_console()))

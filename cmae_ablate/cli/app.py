@@ -10,10 +10,12 @@ import typer
 
 from cmae_ablate import __version__
 from cmae_ablate.cli import about, cache, datasets, studies
+from cmae_ablate.cli.first_line import announced
 from cmae_ablate.cli.shared import keeping_the_exit_status
 from cmae_ablate.cli.weights import commands
 from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError
 from cmae_ablate.files import is_full
+from cmae_ablate.terminal import complain, lasting_output, open_console, say
 
 app = typer.Typer(
     name="cmae-ablate",
@@ -27,9 +29,11 @@ app.add_typer(about.app)
 app.add_typer(datasets.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(commands.app)
-for group in (app, *(each.typer_instance for each in app.registered_groups)):
-    for command in group.registered_commands if group is not None else ():
-        command.callback = keeping_the_exit_status(command.callback)
+for group in app.registered_groups:
+    for command in group.typer_instance.registered_commands if group.typer_instance else ():
+        own = str(command.name or getattr(command.callback, "__name__", ""))
+        title = f"{group.name} {own}" if isinstance(group.name, str) else own
+        command.callback = announced(keeping_the_exit_status(command.callback), title)
 
 
 @app.callback(invoke_without_command=True)
@@ -37,26 +41,41 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     if version:
-        print(f"cmae-ablate {__version__}")
+        say(f"cmae-ablate {__version__}", open_console())
         raise typer.Exit
 
 
 def main() -> None:
     """Entry point: a mistake of the user ends with one line and exit status 2, a diverged loss with 1."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    with lasting_output() as lost:
+        status = _status()
+        error = lost()
+        # Who closes a pipe, as `head` does, has read enough; a full disk holds less than was printed.
+        if error is not None and not isinstance(error, BrokenPipeError):
+            complain(f"standard output: {error.strerror}; what was printed is lost, what was done is kept")
+            status = status or 1
+    sys.exit(status)
+
+
+def _status() -> int | str | None:
+    """Run the command; its exit status."""
     try:
         app()
+    except SystemExit as error:  # typer's way to end
+        return error.code
     except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        complain(str(error))
+        return 2
     except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        complain(str(error))
+        return 1
     except OSError as error:
         if not is_full(error):
             raise
-        print(f"no room left on a disk ({error}); free some, and the same command goes on", file=sys.stderr)
-        sys.exit(1)
+        complain(f"no room left on a disk ({error}); free some, and the same command goes on")
+        return 1
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+        complain("interrupted; the same command goes on from the last checkpoint")
+        return 130
+    return 0

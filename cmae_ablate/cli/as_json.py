@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from cmae_ablate.cli.planning import VariantPlan, plan_study
 from cmae_ablate.cli.status import begun, hours_left, look
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
+
+if TYPE_CHECKING:
+    from cmae_ablate.cli.planning import VariantPlan
 
 
 def plan_record(options: Options, console: Console) -> dict[str, Any]:
@@ -25,6 +28,8 @@ def plan_record(options: Options, console: Console) -> dict[str, Any]:
     Raises:
         UserError: The study is wrong.
     """
+    from cmae_ablate.cli.planning import plan_study
+
     plan = plan_study(options, console)
     study = plan.study
     return {
@@ -58,7 +63,11 @@ def status_record(options: Options, console: Console) -> dict[str, Any]:
         "is_over": found is not None and found.is_over,
         "left": found.left if found else None,
         "hours_left": hours_left(*kinds.values()) if found else None,
-        "cells": [_cell(each, kind) for kind, group in kinds.items() for each in group],
+        "cells": [
+            _cell(each, kind, found.stalled.get(each.cell.id) if found else None)
+            for kind, group in kinds.items()
+            for each in group
+        ],
     }
 
 
@@ -78,7 +87,7 @@ def _variant(plan: VariantPlan, seeds: int) -> dict[str, Any]:
     }
 
 
-def _cell(status: CellStatus, kind: str) -> dict[str, Any]:
+def _cell(status: CellStatus, kind: str, stalled: float | None) -> dict[str, Any]:
     value = status.value
     return {
         "kind": kind,
@@ -89,6 +98,7 @@ def _cell(status: CellStatus, kind: str) -> dict[str, Any]:
         "attempts": status.attempts,
         "worker": status.worker,
         "heartbeat_seconds": status.lease_age,
+        "no_step_seconds": None if stalled is None else time.time() - stalled,
         "reason": status.reason,
         "log": status.log or None,
     }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import console
+from cmae_ablate.terminal import open_console
 
 app = typer.Typer(help="See and free the space that cells take.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ def list_entries(out: Out = Path("runs")) -> None:
     """List pretrained weights and checkpoints: size, state, cell, and the studies that use them."""
     from cmae_ablate.runner.housekeeping import show_cache
 
-    show_cache(out, console())
+    show_cache(out, open_console())
 
 
 @app.command()
@@ -36,4 +36,4 @@ def prune(
     """Remove weights and checkpoints that fit every condition given; never results, nor what is running."""
     from cmae_ablate.runner.housekeeping import prune_cache
 
-    prune_cache(out, unused, older_than, dry_run, console())
+    prune_cache(out, unused, older_than, dry_run, open_console())

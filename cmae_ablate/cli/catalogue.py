@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, option_docs, split_source
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.trial_spec import Training
+from cmae_ablate.terminal import say, say_table
 
 TRAINING = "training"
 REQUIRED = "required"
@@ -69,7 +68,7 @@ def show_components(name: str | None, console: Console) -> None:
     if name is None:
         _show_slots(console)
     elif name == TRAINING:
-        console.print(f"[bold]{TRAINING}[/]: how every variant is pretrained", highlight=False)
+        say(f"{TRAINING}: how every variant is pretrained", console, style="bold")
         _show_options(_training_rows(), console)
     else:
         for component in _found(name):
@@ -88,38 +87,41 @@ def _found(name: str) -> list[ComponentSpec[Any]]:
 
 
 def _show_slots(console: Console) -> None:
-    table = Table(
-        "slot", "component", "what it is", title="Components; cmae-ablate components NAME lists options"
-    )
+    rows: list[tuple[str, ...] | None] = []
     for slot, registry in SLOTS.items():
         for index, component in enumerate(registry):
-            table.add_row(slot if index == 0 else "", component.name, component.summary)
+            rows.append((slot if index == 0 else "", component.name, component.summary))
         if registry.optional:
-            table.add_row("", "none", "Off: not built at all.")
-        table.add_section()
-    table.add_row(TRAINING, "", "How every variant is pretrained.")
-    console.print(table)
+            rows.append(("", "none", "Off: not built at all."))
+        rows.append(None)
+    rows.append((TRAINING, "", "How every variant is pretrained."))
+    title = "Components; cmae-ablate components NAME lists options"
+    say_table(("slot", "component", "what it is"), rows, console, title=title)
 
 
 def _show_component(component: ComponentSpec[Any], console: Console) -> None:
-    console.print(
-        f"[bold]{component.slot}: {component.name}[/] (version {component.version})", highlight=False
-    )
-    text = inspect.getdoc(component.factory) or ""
-    console.print(text.partition("\nArgs:")[0].strip(), highlight=False, markup=False)
+    say(f"{component.slot}: {component.name} (version {component.version})", console, style="bold")
+    say(component.facts.doc.partition("\nArgs:")[0].strip(), console)
     _show_options(_rows(component), console)
 
 
 def _show_options(rows: Sequence[OptionRow], console: Console) -> None:
     if not rows:
-        console.print("No options.\n")
+        say("No options.\n", console)
         return
-    table = Table("option", "type", "range", "default", "meaning, and what the source has", show_lines=True)
-    for row in rows:
-        told = f"{row.meaning}\n[italic]Source:[/] {row.source}" if row.source else row.meaning
-        table.add_row(row.option, row.type, row.range, _shown(row.default), told)
-    console.print(table)
-    console.print()
+    header = ("option", "type", "range", "default", "meaning, and what the source has")
+    cells = [
+        (
+            row.option or "",
+            row.type,
+            row.range,
+            _shown(row.default),
+            f"{row.meaning}\nSource: {row.source}" if row.source else row.meaning,
+        )
+        for row in rows
+    ]
+    say_table(header, cells, console, ruled=True)
+    say("", console)
 
 
 def _bare(component: ComponentSpec[Any]) -> OptionRow:

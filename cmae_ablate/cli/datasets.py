@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import console
+from cmae_ablate.terminal import open_console
 
 app = typer.Typer(help="Prepare data sets, and look at what is prepared.", no_args_is_help=True)
 
@@ -21,7 +21,7 @@ def list_datasets() -> None:
     """List the data sets, and where their files come from."""
     from cmae_ablate.cli.catalogue import show_components
 
-    show_components("dataset", console())
+    show_components("dataset", open_console())
 
 
 @app.command()
@@ -34,7 +34,7 @@ def prepare(
     """Prepare a data set once; studies then find it."""
     from cmae_ablate.cli.prepare import prepare_data
 
-    prepare_data(name, source, settings or [], download, console())
+    prepare_data(name, source, settings or [], download, open_console())
 
 
 @app.command()
@@ -47,4 +47,4 @@ def show(
     """Draw images of a data set with their boxes, and say how many there are."""
     from cmae_ablate.cli.prepare import show_data
 
-    show_data(name, source, settings or [], picture, console())
+    show_data(name, source, settings or [], picture, open_console())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -15,11 +14,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from cmae_ablate.data.arrays import cache_root
+from cmae_ablate.cli.finding import Finding
+from cmae_ablate.cli.toolchain import toolchain
+from cmae_ablate.files import cache_root
 from cmae_ablate.runner.hardware import processor
+from cmae_ablate.terminal import say, say_table
 
 FREE_BYTES = 2_000_000_000
 MEMORY_BYTES = 2_000_000_000
@@ -35,23 +35,6 @@ PROGRAMS = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes:
-        what: Its name.
-        state: What was found.
-        remedy: What to do; empty where all is well.
-        optional: Whether studies run without it.
-    """
-
-    what: str
-    state: str
-    remedy: str = ""
-    optional: bool = False
-
-
 def examine(out: Path, console: Console) -> int:
     """Look at everything and print it.
 
@@ -62,27 +45,29 @@ def examine(out: Path, console: Console) -> int:
     Returns:
         0 when studies can run, 1 when something should be done first.
     """
+    devices = _devices()
     findings = [
         *_python(),
         *_packages(),
         *_pair(),
-        *_devices(),
+        *devices,
+        *toolchain(has_gpu=any(each.what.startswith("cuda:") for each in devices)),
         *_cores(),
         _folder("--out", out, "another --out"),
         _folder("data cache", cache_root(), "CMAE_ABLATE_CACHE to a folder that has room"),
         *_extras(),
     ]
-    table = Table("what", "found", "what to do")
-    for finding in findings:
-        remedy = f"for {finding.remedy}" if finding.optional and finding.remedy else finding.remedy
-        table.add_row(Text(finding.what), Text(finding.state), Text(remedy))
-    console.print(table)
+    rows = [
+        (each.what, each.state, f"for {each.remedy}" if each.optional and each.remedy else each.remedy)
+        for each in findings
+    ]
+    say_table(("what", "found", "what to do"), rows, console)
     wrong = [finding for finding in findings if finding.remedy and not finding.optional]
     for finding in wrong:
         told = f"{finding.what}: {finding.state}; {finding.remedy}"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        say(told, console)
     if not wrong:
-        console.print("this machine can run studies", highlight=False)
+        say("this machine can run studies", console)
     return 1 if wrong else 0
 
 

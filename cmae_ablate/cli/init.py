@@ -13,6 +13,7 @@ from rich.console import Console
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.terminal import say
 
 OFF = """\
 #set:
@@ -46,11 +47,9 @@ def write_study(name: str, data: str | None, source: str | None, console: Consol
         raise UserError(
             f"init {name}: {path} cannot be written ({error.strerror}); choose another"
         ) from error
-    console.print(f"written: {path}; edit it, then", highlight=False, markup=False, soft_wrap=True)
+    say(f"written: {path}; edit it, then", console)
     for command in ("plan", "run"):
-        console.print(
-            f"  cmae-ablate {command} {shlex.quote(str(path))}", highlight=False, markup=False, soft_wrap=True
-        )
+        say(f"  cmae-ablate {command} {shlex.quote(str(path))}", console)
     return path
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cmae_ablate.study.finding import find_study, known_studies
 from cmae_ablate.study.yaml_source import load_yaml
+from cmae_ablate.terminal import Column, say_exactly, say_table
 
 
 def show_studies(console: Console) -> None:
     """Print every known study with its question and what its header says that it takes."""
-    table = Table("study", "asks", "takes", title="Studies; cmae-ablate run NAME runs one", show_lines=True)
-    for study in known_studies():
-        table.add_row(Text(study.name, no_wrap=True), Text(study.question), Text(study.takes))
-    console.print(table)
+    rows = [(study.name, study.question, study.takes) for study in known_studies()]
+    header = (Column("study", in_one_piece=True), "asks", "takes")
+    say_table(header, rows, console, title="Studies; cmae-ablate run NAME runs one", ruled=True)
 
 
 def print_study(name: str) -> None:
@@ -28,4 +24,4 @@ def print_study(name: str) -> None:
     """
     path = find_study(name)
     load_yaml(path)
-    sys.stdout.write(path.read_text(encoding="utf-8"))
+    say_exactly(path.read_text(encoding="utf-8"))

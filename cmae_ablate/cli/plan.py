@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
-from cmae_ablate.cli.planning import Tuning, VariantPlan, plan_study
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
+from cmae_ablate.terminal import say, say_table
+
+if TYPE_CHECKING:
+    from cmae_ablate.cli.planning import Tuning, VariantPlan
 
 
 def show_plan(options: Options, console: Console) -> None:
     """Print what the study will cost; see `plan_study`."""
+    from cmae_ablate.cli.planning import plan_study
+
     plan = plan_study(options, console)
     study = plan.study
-    console.print(f"[bold]{study.question}[/]  ({study.name}, scale {study.scale})", highlight=False)
+    say(f"{study.question}  ({study.name}, scale {study.scale})", console, style="bold")
     for notice in plan.notes:
-        console.print(f"note: {notice}", highlight=False, markup=False)
+        say(f"note: {notice}", console)
     _show_setting(plan.table, console)
     _show_costs(plan.all, study.seeds, design.reference_label(study), console)
     with_tuning = ""
     if plan.tuning and study.search:
         _show_tuning(plan.tuning, study.search, len(plan.table), study.seeds, console)
         with_tuning = f", {duration(plan.hours + plan.tuning.hours)} with the tuning"
-    console.print(
+    say(
         f"{len(plan.table) * study.seeds} cells ({len(plan.table)} variants x {study.seeds} seeds) and "
         f"{sum(each.cells(study.seeds) for each in plan.controls)} of controls, "
         f"{duration(plan.hours)} of computation{with_tuning}; {plan.table[0].hours.basis}",
-        highlight=False,
+        console,
     )
 
 
@@ -41,13 +46,12 @@ def _show_tuning(
 ) -> None:
     seeds = f"{search.seeds} seed{'' if search.seeds == 1 else 's'} from {TUNING_SEED} on"
     seeds += f", for each of {seeds_of_table} seeds of the table" if search.repeat else ""
-    console.print(
+    say(
         f"before them {tuning.trainings} trainings to tune "
         f"({variants} variants x {search.trials} trials x {seeds}) for {search.metric} "
         f"over {in_words(search)}: "
         f"{'at most ' if search.prune else ''}{duration(tuning.hours)} at the study's own settings",
-        highlight=False,
-        markup=False,
+        console,
     )
 
 
@@ -56,44 +60,37 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
     training = spec.training
     options = spec["backbone"].options
     backbone = ", ".join(f"{name} {value}" for name, value in options.items())
-    console.print(
+    say(
         f"data: {spec['dataset'].name}, {size.train:,} training images, {size.classes} classes, "
         f"at {training.image_size or size.image_size} pixels ({size.basis})",
-        highlight=False,
+        console,
     )
-    console.print(f"backbone: {spec['backbone'].name} ({backbone})", highlight=False)
-    console.print(
+    say(f"backbone: {spec['backbone'].name} ({backbone})", console)
+    say(
         f"pretraining: {training.epochs} epochs, batch {training.batch_size}, base learning rate "
         f"{training.base_lr:g}, warm-up {training.warmup_epochs:g} epochs, {training.precision}",
-        highlight=False,
+        console,
     )
     for label, choice in {**spec.evaluations, **spec.control_evaluations}.items():
         epochs = f", {choice.epochs} epochs" if choice.epochs else ""
-        console.print(f"evaluation: {label} ({choice.name}{epochs})", highlight=False)
+        say(f"evaluation: {label} ({choice.name}{epochs})", console)
 
 
 def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, console: Console) -> None:
-    table = Table(
-        "variant",
-        "seeds",
-        "epochs",
-        "encoder",
-        "decoder",
-        "objectives",
-        "GFLOP / image",
-        "memory / cell",
-        "hours / cell",
-    )
+    costs = ("epochs", "encoder", "decoder", "objectives", "GFLOP / image", "memory / cell")
+    rows = []
     for plan in plans:
         label = plan.variant.label
         trained = plan.variant.control in (None, POSITIVE)
-        table.add_row(
-            f"{label} (reference)" if label == reference and not plan.variant.control else label,
-            f"0-{plan.cells(seeds) - 1}" if plan.cells(seeds) > 1 else "0",
-            *(_costs(plan) if trained else ["-"] * 6),
-            duration(plan.hours.hours),
+        rows.append(
+            [
+                f"{label} (reference)" if label == reference and not plan.variant.control else label,
+                f"0-{plan.cells(seeds) - 1}" if plan.cells(seeds) > 1 else "0",
+                *(_costs(plan) if trained else ["-"] * len(costs)),
+                duration(plan.hours.hours),
+            ]
         )
-    console.print(table)
+    say_table(("variant", "seeds", *costs, "hours / cell"), rows, console)
 
 
 def _costs(plan: VariantPlan) -> list[str]:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from cmae_ablate.data.arrays import ExpectedSize, prepare
-from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note, flops_per_epoch
+from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note
+from cmae_ablate.runner.counts import count
 from cmae_ablate.runner.experiment import Places, check_batch
-from cmae_ablate.runner.launch.local import keep_memory
+from cmae_ablate.runner.hours import Estimate, Workload, estimate
+from cmae_ablate.runner.kept import Kept
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import preparation
-from cmae_ablate.runner.timing import Speed, Workload, calibrate, estimate
-from cmae_ablate.runtime import Runtime, pick_device, set_threads, worker_count
+from cmae_ablate.runner.speeds import Machine, speeds
+from cmae_ablate.runtime import cpu_workers, device_type
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import POSITIVE, RAW_PIXELS, Variant
@@ -23,7 +25,8 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search import Search
 from cmae_ablate.study.search_space import for_tuning
 from cmae_ablate.study.trial_spec import TrialSpec
-from cmae_ablate.training import cost as costs
+from cmae_ablate.terminal import say
+from cmae_ablate.training.flops import Cost
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class VariantPlan:
 
     variant: Variant
     size: ExpectedSize
-    cost: costs.Cost
-    hours: costs.Estimate
+    cost: Cost
+    hours: Estimate
 
     def cells(self, seeds: int) -> int:
         """How many cells it has."""
@@ -97,24 +100,23 @@ def plan_study(options: Options, console: Console) -> StudyPlan:
     """
     study = options.load()
     variants = design.variants(study)
-    device = pick_device(options.device)
-    keep_memory()
+    device = device_type(options.device)
+    kept = Kept.of_this_code(lambda text: say(f"note: {text}", console))
     sizes = {variant.label: _size(variant.spec, console) for variant in variants}
     for variant in variants:
         check_batch(study, variant, sizes[variant.label].train)
-    shared = _shared(options, study, variants, sizes, console)
+    shared = _shared(options, study, variants, sizes, kept, console)
     controls = control_variants(study, shared)
     for control in controls.variants:
         if control.control == POSITIVE:
             check_batch(study, control, sizes[design.reference_label(study)].train)
     of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
     sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
-    plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, Runtime(device))
+    plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, device, kept)
     table, apart = plans[: len(shared)], plans[len(shared) :]
     notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
-    tuning = (
-        _tuning(options, study.search, study.seeds, table, sizes, Runtime(device)) if study.search else None
-    )
+    tuning = _tuning(options, study.search, study.seeds, table, sizes, device, kept) if study.search else None
+    kept.save()
     return StudyPlan(study, table, apart, (*notices, *controls.notes), tuning)
 
 
@@ -123,6 +125,7 @@ def _shared(
     study: Study,
     variants: list[Variant],
     sizes: Mapping[str, ExpectedSize],
+    kept: Kept,
     console: Console,
 ) -> list[Variant]:
     """The variants with the epochs that the budget leaves them; equal time only as far as it was measured."""
@@ -134,17 +137,15 @@ def _shared(
         experiment = options.begin(study, console) if measured else None
         if experiment is not None and experiment.shares:
             return experiment.variants
-        console.print("note: the time is estimated from FLOPs; `run` measures it first", highlight=False)
+        say("note: the time is estimated from FLOPs; `run` measures it first", console)
     costs = {
-        v.label: flops_per_epoch(
-            v.spec, v.spec.training.image_size or sizes[v.label].image_size, sizes[v.label].train
-        )
+        v.label: _workload(v, sizes[v.label], kept).cost.flops_image * sizes[v.label].train
         for v in variants
         if not v.spec.is_pretrained
     }
     reference = design.reference_label(study)
     shared, shares = apply_budget(variants, reference, costs)
-    console.print(f"note: {budget_note(study.budget, reference, shares)}", highlight=False, markup=False)
+    say(f"note: {budget_note(study.budget, reference, shares)}", console)
     return shared
 
 
@@ -155,9 +156,7 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
         return known
     # A named source is read: whatever is wrong with it is said now, not at hour zero.
     with preparation(console) as progress:
-        data = prepare(
-            dataset, progress=progress, notice=lambda text: console.print(f"note: {text}", markup=False)
-        )
+        data = prepare(dataset, progress=progress, notice=lambda text: say(f"note: {text}", console))
     held_out = len(data.validation) + len(data.test)
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 
@@ -167,20 +166,26 @@ def plan_variants(
     variants: Sequence[Variant],
     seeds: int,
     sizes: Mapping[str, ExpectedSize],
-    runtime: Runtime,
+    device: str,
+    kept: Kept,
 ) -> list[VariantPlan]:
-    """Every variant's and control's cost, and its hours at the speed that a moment's work shows."""
+    """Every variant's and control's cost, and its hours at the speed that a moment's work shows.
+
+    Args:
+        options: The command line's.
+        variants: Variants and controls.
+        seeds: How many cells each has.
+        sizes: Of their data, by label.
+        device: `cpu` or `cuda`.
+        kept: What earlier plans have found.
+    """
     threads = max(variant.spec.training.threads for variant in variants)
-    workers = min(options.workers or worker_count(runtime.device, threads), len(variants) * seeds)
-    set_threads(threads if runtime.device.type == "cpu" else 1)
-    matmul = costs.matmul_speed(runtime)
-    work = [_workload(variant, sizes[variant.label]) for variant in variants]
-    counted = f"{threads} thread{'' if threads == 1 else 's'} a cell"
-    machine = f"this {runtime.device.type} with {counted}, {matmul / 1e9:,.0f} GFLOP/s at best"
-    speeds: list[Speed] = calibrate(work, matmul, runtime, workers if runtime.device.type == "cpu" else 1)
+    side_by_side = min(options.workers or cpu_workers(threads), len(variants) * seeds)
+    work = [_workload(variant, sizes[variant.label], kept) for variant in variants]
+    found, machine = speeds(work, Machine(device, threads, side_by_side if device == "cpu" else 1), kept)
     return [
         VariantPlan(variant, item.size, item.cost, estimate(item, speed, machine))
-        for variant, item, speed in zip(variants, work, speeds, strict=True)
+        for variant, item, speed in zip(variants, work, found, strict=True)
     ]
 
 
@@ -190,19 +195,21 @@ def _tuning(
     seeds: int,
     plans: Sequence[VariantPlan],
     sizes: Mapping[str, ExpectedSize],
-    runtime: Runtime,
+    device: str,
+    kept: Kept,
 ) -> Tuning:
     tuned = [replace(plan.variant, spec=for_tuning(plan.variant.spec, search.metric)) for plan in plans]
     trainings = search.trials * search.seeds * search.tunings(seeds)
-    timed = plan_variants(options, tuned, trainings, sizes, runtime)
+    timed = plan_variants(options, tuned, trainings, sizes, device, kept)
     return Tuning(len(plans) * trainings, sum(plan.hours.hours for plan in timed) * trainings)
 
 
-def _workload(variant: Variant, size: ExpectedSize) -> Workload:
+def _workload(variant: Variant, size: ExpectedSize, kept: Kept) -> Workload:
     # Classifiers on raw pixels pass nothing through an encoder; like those on features they are left out.
     spec = replace(variant.spec, evaluations={}) if variant.control == RAW_PIXELS else variant.spec
-    cost = costs.measure(spec, spec.training.image_size or size.image_size)
-    return Workload(spec, size, cost, pretrains=variant.control in (None, POSITIVE))
+    found = count(spec, spec.training.image_size or size.image_size, kept)
+    pretrains = variant.control in (None, POSITIVE)
+    return Workload(spec, size, found.cost, pretrains=pretrains, answers=found.answers)
 
 
 def _dataset(spec: TrialSpec) -> str:

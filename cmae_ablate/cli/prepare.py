@@ -18,6 +18,7 @@ from cmae_ablate.runner.progress import preparation
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.settings import SpecError, apply, default_tree
 from cmae_ablate.study.trial_spec import resolve
+from cmae_ablate.terminal import say
 
 SHOWN = 32
 SHOWN_CLASSES = 10
@@ -58,9 +59,9 @@ def prepare_data(
         data = prepare(choice.build(), progress=progress, notice=notices.append)
     # Those of an earlier preparation too: they say what the data are, whenever they were made.
     for text in (*data.notices, *(text for text in notices if text not in data.notices)):
-        _say(console, f"note: {text}")
+        say(f"note: {text}", console)
     for line in summary(data):
-        _say(console, line)
+        say(line, console)
     return data
 
 
@@ -75,10 +76,6 @@ def summary(data: DataArrays) -> tuple[str, ...]:
         f"{data.num_classes} classes: {shown}{more}",
         *(data.account.lines() if data.account else ()),
     )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_data(
@@ -102,4 +99,4 @@ def show_data(
     for axis in axes:
         axis.set_axis_off()
     figure.savefig(picture)
-    console.print(f"drawn into {picture}", highlight=False, markup=False)
+    say(f"drawn into {picture}", console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -14,7 +15,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from cmae_ablate.cli.catalogue import OptionRow, option_rows
-from cmae_ablate.cli.shared import StudyOptions, console, ended
+from cmae_ablate.cli.shared import StudyOptions, ended
 from cmae_ablate.errors import (
     DeviceError,
     DivergedError,
@@ -24,10 +25,12 @@ from cmae_ablate.errors import (
     UserError,
     suggest,
 )
-from cmae_ablate.report.trials import LABELS
+from cmae_ablate.files import read_regular
+from cmae_ablate.report.trials import LABELS, MAX_BYTES
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, read_notes
 from cmae_ablate.study.finding import ENDINGS
+from cmae_ablate.terminal import open_console
 
 CSVS = ("trials", "effects", "controls")
 ANSWER = "answer.json"
@@ -162,7 +165,7 @@ def _run(options: Options) -> int:
     from cmae_ablate.runner.run import run_study
 
     try:
-        return run_study(options, console())
+        return run_study(options, open_console())
     except SystemExit as error:
         raise ended(error) from error
     except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
@@ -184,10 +187,10 @@ def _assignment(key: str, value: Any) -> str:
         return f"{key}={value}"
     try:
         return f"{key}={json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)}"
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(
-            f"settings: {key}: {value!r} cannot stand in a study; give a number, a text, True, False, None, "
-            "or lists and mappings of them"
+            f"settings: {key}: {str(value)[:80]!r} cannot stand in a study; give a number, a text, True, "
+            "False, None, or lists and mappings of them"
         ) from error
 
 
@@ -203,8 +206,8 @@ def _plain(value: Any) -> Any:
 def _read(folder: Path) -> Result:
     try:
         frames = {name: _frame(folder / f"{name}.csv") for name in CSVS}
-        answer = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        answer = json.loads(read_regular(folder / ANSWER, MAX_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{folder}: the report cannot be read ({error}); write it again by the command report"
         ) from error
@@ -213,9 +216,10 @@ def _read(folder: Path) -> Result:
 
 def _frame(path: Path) -> pd.DataFrame:
     """A CSV of a report; a level may well be called `none`, `NA` or `1e-3`."""
-    frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    content = read_regular(path, MAX_BYTES)
+    frame = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
     labels = [name for name in (*LABELS, "against") if name in frame and frame[name].notna().any()]
     misread = {name: str for name in labels if is_numeric_dtype(frame[name])}
     if misread:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=misread)
+        frame = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=misread)
     return frame

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
-from rich.console import Console
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.study.finding import find_study, study_names
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
-
-LOG_COLUMNS = 160
 
 
 def complete_study(incomplete: str) -> list[str]:
@@ -83,6 +79,14 @@ class StudyOptions:
     gpus_per_worker: Annotated[
         float, typer.Option(metavar="G", help="With ray on GPUs: what a worker takes; 0.5 puts two on one.")
     ] = 1.0
+    stall_minutes: Annotated[
+        float,
+        typer.Option(
+            metavar="M",
+            envvar="CMAE_ABLATE_STALL_MINUTES",
+            help="Name a cell that has taken no step for so long; it is left alone.",
+        ),
+    ] = STALL_MINUTES
 
     def of(self, study: Path) -> Options:
         """Check the study with these options, before anything slow is imported or created.
@@ -99,6 +103,10 @@ class StudyOptions:
         check_launcher(self.launcher)
         if not 0 < self.gpus_per_worker <= 64:
             raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
+        if not 0 < self.stall_minutes < 1e6:
+            raise UserError(
+                f"--stall-minutes {self.stall_minutes:g}: a number of minutes above 0 is expected"
+            )
         options = Options(
             find_study(study),
             self.scale,
@@ -111,6 +119,7 @@ class StudyOptions:
             self.tracking,
             self.launcher,
             self.gpus_per_worker,
+            self.stall_minutes,
         )
         options.check()
         return options
@@ -174,11 +183,14 @@ def check_device(device: str) -> None:
         raise UserError(f"--device {device}: choose auto, cpu or cuda")
 
 
-def console() -> Console:
-    """The standard output; a log file has no width of its own, and 80 columns would fold every table."""
-    return Console() if sys.stdout.isatty() else Console(width=LOG_COLUMNS)
+def require_device(device: str) -> None:
+    """Refuse, of a command that computes, a GPU that is not there: before anything slow is imported.
 
+    Raises:
+        UserError: It is not there, or is no device.
+    """
+    check_device(device)
+    if device == "cuda":
+        from cmae_ablate.runtime import pick_device
 
-def print_json(value: object) -> None:
-    """Print a value as JSON, and nothing else, to the standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+        pick_device(device)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
-from rich.table import Table
 
 from cmae_ablate.cli.plan import duration
 from cmae_ablate.queue import CellStatus
@@ -16,12 +15,15 @@ from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.housekeeping import cache_line
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.progress import NOTES, read_notes
 from cmae_ablate.runner.provenance import of_other_options
-from cmae_ablate.runner.reporting import has_state, open_queue
-from cmae_ablate.runner.tuning import frozen, tuning_of
+from cmae_ablate.runner.reporting import has_state, read_queue
+from cmae_ablate.runner.tuning import frozen, tuning_folder, tuning_of
+from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
+from cmae_ablate.terminal import lost_output, say, say_table
 
 OPEN = ("RUNNING", "WAITING")
 REFRESH_SECONDS = 2.0
@@ -37,6 +39,8 @@ class Standing:
         controls: The cells of its controls; empty likewise.
         has_table: Whether the table's cells are known.
         notes: What the search chose.
+        stalled: Since when (seconds since 1970) running cells have taken no step, where that is unusually
+            long, by id.
     """
 
     tuning: Sequence[CellStatus]
@@ -44,6 +48,7 @@ class Standing:
     controls: Sequence[CellStatus]
     has_table: bool = True
     notes: tuple[str, ...] = ()
+    stalled: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def all(self) -> list[CellStatus]:
@@ -83,7 +88,7 @@ def watch_status(
                 experiment = begun(options, console)
             if said.get() != told:
                 told = said.get()
-                console.print(told, end="", highlight=False, markup=False, soft_wrap=True)
+                say(told, console, end="")
         if experiment is not None:
             found = look(experiment)
             states = [each.state for each in found.all]
@@ -95,6 +100,8 @@ def watch_status(
             before = states
             if experiment.study.budget == TIME and not experiment.shares:
                 experiment = None  # its cells are known once the time is measured
+        if lost_output() is not None:
+            return  # nobody looks any more
         pause(REFRESH_SECONDS)
 
 
@@ -104,69 +111,83 @@ def begun(options: Options, console: Console) -> Experiment | None:
     design.variants(study)
     if has_state(options):
         return options.begin(study, console)
-    console.print(f"{study.name}: nothing has run yet in {options.out.resolve()}", highlight=False)
+    say(f"{study.name}: nothing has run yet in {options.out.resolve()}", console)
     return None
 
 
 def look(experiment: Experiment) -> Standing:
-    """Ask the queues where the study stands."""
+    """Ask the queues where the study stands, and the notes of its workers whether they get on."""
+    found = _ask(experiment)
+    running = {each.cell.id for each in found.all if each.state == "RUNNING"}
+    return replace(found, stalled={cell: at for cell, at in _stalled(experiment) if cell in running})
+
+
+def _ask(experiment: Experiment) -> Standing:
     tuning: Sequence[CellStatus] = ()
     if experiment.study.search is not None:
-        tuning = open_queue(tuning_of(experiment)).status()
+        tuning = read_queue(tuning_of(experiment))
         won = winners(experiment, tuning)
         if won is None:
             return Standing(tuning, (), (), has_table=False)
         experiment = frozen(experiment, won)
-    controls = open_queue(controls_of(experiment)).status()
-    return Standing(tuning, open_queue(experiment).status(), controls, notes=experiment.notes)
+    controls = read_queue(controls_of(experiment))
+    return Standing(tuning, read_queue(experiment), controls, notes=experiment.notes)
+
+
+def _stalled(experiment: Experiment) -> Iterator[tuple[str, float]]:
+    """The cells that have taken no step for long, with the time of their last."""
+    for folder in (experiment.folder, tuning_folder(experiment)):
+        for note in read_notes(folder / NOTES):
+            if note.stalled(time.time()) is not None:
+                yield note.cell, note.at
 
 
 def _show(found: Standing, experiment: Experiment, options: Options, console: Console) -> None:
     others = of_other_options(experiment, options)
     if others:
-        console.print(others, highlight=False, markup=False, soft_wrap=True)
+        say(others, console)
     study = experiment.study
     if study.search is not None:
         _show_search(found, study.search, console)
         if not found.has_table:
             return
     if others and all(status.trial is None for status in found.cells):
-        console.print("nothing has run with the options given now", highlight=False)
+        say("nothing has run with the options given now", console)
         return
-    _show_cells([*found.cells, *found.controls], study.metric, console)
+    _show_cells([*found.cells, *found.controls], study.metric, console, found.stalled)
     done = [status for status in found.cells if status.state == "COMPLETE"]
-    reused = sum(bool(status.results.get("reused")) for status in done)
-    console.print(
+    reused = sum(status.record.reused for status in done)
+    say(
         f"{len(done)} of {len(found.cells)} cells complete, {reused} with reused pretraining; "
         f"{sum(status.is_done for status in found.controls)} of {len(found.controls)} controls complete",
-        highlight=False,
-        soft_wrap=True,
+        console,
     )
-    console.print(cache_line(experiment.places.out, study.name), highlight=False, soft_wrap=True)
-    console.print(_time_left(found.cells, found.controls), highlight=False)
+    say(cache_line(experiment.places.out, study.name), console)
+    say(_time_left(found.cells, found.controls), console)
 
 
 def _show_search(found: Standing, search: Search, console: Console) -> None:
     """Print where each tuning trial stands, and what the winners are once there are any."""
     trials = found.tuning
-    _show_cells(trials, search.metric, console)
+    _show_cells(trials, search.metric, console, found.stalled)
     done = sum(status.is_done for status in trials)
     pruned = sum(status.state == "PRUNED" for status in trials)
-    console.print(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", highlight=False)
+    say(f"{done} of {len(trials)} trainings to tune done, {pruned} of them pruned", console)
     if not found.has_table:
-        console.print(f"{_time_left(trials)}; the table's cells come after the winners", highlight=False)
+        say(f"{_time_left(trials)}; the table's cells come after the winners", console)
     for note in found.notes:
-        console.print(f"search: {note}", highlight=False, markup=False)
+        say(f"search: {note}", console)
 
 
-def _show_cells(statuses: Sequence[CellStatus], metric: str, console: Console) -> None:
-    table = Table("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
-    for status in statuses:
-        table.add_row(*_status_row(status))
-    console.print(table)
+def _show_cells(
+    statuses: Sequence[CellStatus], metric: str, console: Console, stalled: Mapping[str, float]
+) -> None:
+    header = ("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
+    say_table(header, [_status_row(each, stalled.get(each.cell.id)) for each in statuses], console)
 
 
-def _status_row(status: CellStatus) -> list[str]:
+def _status_row(status: CellStatus, stalled: float | None) -> list[str]:
+    silence = "" if stalled is None else f"no step since {clock(stalled)}, see the log:"
     return [
         status.cell.variant,
         str(status.cell.seed),
@@ -175,7 +196,7 @@ def _status_row(status: CellStatus) -> list[str]:
         str(status.attempts),
         status.worker or "",
         "" if status.lease_age is None else f"{status.lease_age:.0f} s ago",
-        " ".join(part for part in (status.reason, status.log) if part),
+        " ".join(part for part in (silence, status.reason, status.log) if part),
     ]
 
 
@@ -192,15 +213,12 @@ def _time_left(*groups: Sequence[CellStatus]) -> str:
 def hours_left(*groups: Sequence[CellStatus]) -> float | None:
     """What is left of each group, each cell as long as the complete ones of its kind; None if none is."""
     lefts = [sum(each.state in OPEN for each in group) for group in groups]
-    known = [[_seconds(each) for each in group if each.state == "COMPLETE"] for group in groups]
+    known = [
+        [each.record.metrics.get("seconds.pretrain", 0.0) for each in group if each.state == "COMPLETE"]
+        for group in groups
+    ]
     all_known = [seconds for found in known for seconds in found]
     if not all_known:
         return None if any(lefts) else 0.0
     means = [statistics.mean(found or all_known) for found in known]
     return sum(count * mean for count, mean in zip(lefts, means, strict=True)) / 3600
-
-
-def _seconds(status: CellStatus) -> float:
-    metrics = status.results.get("metrics")
-    value = metrics.get("seconds.pretrain", 0.0) if isinstance(metrics, dict) else 0.0
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from cmae_ablate.cli.shared import (
     AsJson,
     StudyFile,
     StudyOptions,
     complete_study,
-    console,
-    print_json,
+    require_device,
     with_study_options,
 )
 from cmae_ablate.errors import UserError
+from cmae_ablate.terminal import open_console, say_json
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
@@ -47,41 +46,56 @@ def run(
 ) -> None:
     """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
     fresh = "torch" not in sys.modules
+    require_device(shared.device)
+    _check_csvs(*(imported or ()))
     options = shared.of(study)
     from cmae_ablate.runner.run import repeat_cell, run_study
+    from cmae_ablate.runner.stopping import second_ends
 
     if cell:
-        raise typer.Exit(repeat_cell(options, cell, console()))
-    with _workers_at_hand(options) if fresh else nullcontext():
-        raise typer.Exit(run_study(options, console(), imported or ()))
+        with second_ends():
+            raise typer.Exit(repeat_cell(options, cell, open_console()))
+    with _workers_at_hand(options) if fresh else nullcontext(), second_ends():
+        raise typer.Exit(run_study(options, open_console(), imported or (), owns_process=True))
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
-    """Let workers be forked from this process, which has checked the study and so imported all components."""
+    """Let workers be forked from this process, once it has imported all that they need."""
+    from cmae_ablate.components.loading import import_components
     from cmae_ablate.runner.launch.forking import ready_to_fork
     from cmae_ablate.runner.launch.local import keep_memory
     from cmae_ablate.tracking import load_mlflow
 
     if options.workers == 1 or options.launcher != "local":
         return nullcontext()
+    import_components()
     keep_memory()
     load_mlflow(options.tracking or "sqlite:")
     return ready_to_fork()
+
+
+def _check_csvs(*files: Path) -> None:
+    """Refuse what is no table of cells before the study is looked at."""
+    for file in files:
+        from cmae_ablate.report.trials import check_trials_file
+
+        check_trials_file(file)
 
 
 @app.command()
 @with_study_options
 def plan(study: StudyFile, shared: StudyOptions, as_json: AsJson = False) -> None:
     """Check everything and list the cells with parameters, FLOPs, memory and hours; trains nothing."""
+    require_device(shared.device)
     options = shared.of(study)
     if as_json:
         from cmae_ablate.cli.as_json import plan_record
 
-        print_json(plan_record(options, Console(stderr=True)))
+        say_json(plan_record(options, open_console(stderr=True)))
         return
     from cmae_ablate.cli.plan import show_plan
 
-    show_plan(options, console())
+    show_plan(options, open_console())
 
 
 @app.command()
@@ -91,13 +105,16 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
 
     One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY ...
     """
+    require_device(shared.device)
     options = shared.of(study)
-    from cmae_ablate.runner.worker import StopFlag, catching_signals
+    from cmae_ablate.distributed import is_one_of_many
+    from cmae_ablate.runner.launch.local import follows_parent
+    from cmae_ablate.runner.stopping import StopFlag, catching_signals
     from cmae_ablate.runner.workers import work
 
     flag = StopFlag()
-    with catching_signals(flag):
-        raise typer.Exit(work(options, console(), flag))
+    with catching_signals(flag, follows=follows_parent() or is_one_of_many()):
+        raise typer.Exit(work(options, open_console(), flag))
 
 
 @app.command()
@@ -117,12 +134,12 @@ def status(
     if as_json:
         from cmae_ablate.cli.as_json import status_record
 
-        print_json(status_record(options, Console(stderr=True)))
+        say_json(status_record(options, open_console(stderr=True)))
         return
     from cmae_ablate.cli.status import show_status, watch_status
 
     try:
-        (watch_status if watch else show_status)(options, console())
+        (watch_status if watch else show_status)(options, open_console())
     except KeyboardInterrupt:
         raise typer.Exit(130) from None  # nothing was interrupted but the looking
 
@@ -147,11 +164,12 @@ def report(
     """Write tables and figures again, from what is complete or from a CSV; or sum several studies up."""
     if len(studies) > 1 and trials is not None:
         raise UserError("report --trials: one study's CSV is expected; leave the other studies out")
+    _check_csvs(*([] if trials is None else [trials]))
     options = [shared.of(study) for study in studies]
     from cmae_ablate.runner.reporting import report_across, report_again, report_csv
 
     if trials is not None:
-        raise typer.Exit(report_csv(options[0], trials, console()))
+        raise typer.Exit(report_csv(options[0], trials, open_console()))
     if len(options) > 1:
-        raise typer.Exit(report_across(options, console()))
-    raise typer.Exit(report_again(options[0], console()))
+        raise typer.Exit(report_across(options, open_console()))
+    raise typer.Exit(report_again(options[0], open_console()))

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
 from scipy.special import betaincinv
 from torch import Tensor
 
@@ -27,19 +25,6 @@ FULL = (0.0, 0.0, 1.0, 1.0)
 CENTER = (0.25, 0.25, 0.75, 0.75)
 """The box of half the image's height and width around its middle."""
 
-
-def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"the lower bound {bounds[0]} exceeds the upper bound {bounds[1]}; swap them")
-    return bounds
-
-
-Share = Annotated[float, Field(gt=0, le=1)]
-Aspect = Annotated[float, Field(gt=0, le=100)]
-ScaleRange = Annotated[tuple[Share, Share], AfterValidator(_rising)]
-"""Smallest and largest area of a crop, as a share of the image's."""
-RatioRange = Annotated[tuple[Aspect, Aspect], AfterValidator(_rising)]
-"""Smallest and largest width of a crop over its height."""
 
 SCALE = (0.2, 1.0)
 """MAE's range of areas."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.errors import UserError
 
 

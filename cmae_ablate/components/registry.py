@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 from docstring_parser import parse as parse_docstring
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from cmae_ablate.components.signature import Fields
 from cmae_ablate.errors import UserError, suggest
 
 T = TypeVar("T")
@@ -21,14 +22,71 @@ SLOTS: dict[str, Registry[Any]] = {}
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What a component says of itself without being built.
+
+    Attributes:
+        doc: Its docstring.
+        metrics: Of an evaluation: the metrics that it returns.
+        trains_encoder: Of an evaluation: whether it trains an encoder's weights.
+        control_of: Of an evaluation: the name of the one whose control it is.
+        reads_tokens: Of an evaluation: whether it reads patch tokens.
+        caveat: Of a data set: what results on it cannot show.
+    """
+
+    doc: str
+    metrics: tuple[str, ...] = ()
+    trains_encoder: bool = False
+    control_of: str | None = None
+    reads_tokens: bool = False
+    caveat: str = ""
+
+    @classmethod
+    def of(cls, factory: Callable[..., Any]) -> Facts:
+        """Of a component's class."""
+        return cls(
+            inspect.getdoc(factory) or "",
+            tuple(getattr(factory, "metrics", ())),
+            bool(getattr(factory, "trains_encoder", False)),
+            getattr(factory, "control_of", None),
+            bool(getattr(factory, "reads_tokens", False)),
+            str(getattr(factory, "caveat", "")),
+        )
+
+
+@dataclass(frozen=True)
+class Deferred(Generic[T]):
+    """A component that is known but not imported: the first call imports it.
+
+    Attributes:
+        module: Where it is.
+        qualname: What it is called there.
+        facts: What it says of itself.
+        load: Imports it.
+    """
+
+    module: str
+    qualname: str
+    facts: Facts
+    load: Callable[[], Callable[..., T]]
+
+    def __call__(self, *args: Any, **options: Any) -> T:
+        """Import it and build it."""
+        return self.load()(*args, **options)
+
+
+@dataclass(frozen=True)
 class ComponentSpec(Generic[T]):
     """One registered component: how to build it and what may be set.
 
     Attributes:
+        factory: Its class, or a function that returns one; `Deferred` where it is not imported yet.
+        options: What may be set, made from its signature.
         files: Options that name files; a fingerprint covers what is in them, not where they lie.
         epochs: The option that says for how many epochs an evaluation trains.
         warmup: The option that says how many epochs pass before an evaluation's or a crop's schedule begins.
         normalization: The option that says which mean and deviation a backbone's weights expect.
+        place: The option that says what a data set's images are, where its name does not.
     """
 
     slot: str
@@ -40,9 +98,10 @@ class ComponentSpec(Generic[T]):
     epochs: str | None = None
     warmup: str | None = None
     normalization: str | None = None
+    place: str | None = None
 
     def __post_init__(self) -> None:
-        roles = (*self.files, self.epochs, self.warmup, self.normalization)
+        roles = (*self.files, self.epochs, self.warmup, self.normalization, self.place)
         for role in filter(None, roles):
             if role not in self.options.model_fields:
                 raise UserError(
@@ -51,9 +110,19 @@ class ComponentSpec(Generic[T]):
                 )
 
     @property
+    def module(self) -> str:
+        """The module that registers it."""
+        return self.factory.module if isinstance(self.factory, Deferred) else self.factory.__module__
+
+    @property
+    def facts(self) -> Facts:
+        """What it says of itself."""
+        return self.factory.facts if isinstance(self.factory, Deferred) else Facts.of(self.factory)
+
+    @property
     def summary(self) -> str:
         """The first line of the component's docstring."""
-        return (inspect.getdoc(self.factory) or self.name).splitlines()[0]
+        return (self.facts.doc or self.name).splitlines()[0]
 
     def validate(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Fill in defaults and check types and ranges.
@@ -94,6 +163,7 @@ class Registry(Generic[T]):
         epochs: str | None = None,
         warmup: str | None = None,
         normalization: str | None = None,
+        place: str | None = None,
     ) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
 
@@ -109,6 +179,8 @@ class Registry(Generic[T]):
                 it does not fit the training's epochs (the evaluation's own), and shared out by a budget.
             normalization: Of a backbone: the option that says which mean and deviation its weights expect,
                 `imagenet` or `data`; without any it is the data's.
+            place: Of a data set that may hold any images: the option that is the path of their folder, whose
+                name then says what they are.
 
         Raises:
             UserError: The slot already has a component of that name, or the component no such option.
@@ -117,17 +189,32 @@ class Registry(Generic[T]):
         def add(factory: Factory) -> Factory:
             present = self._components.get(name)
             if present is not None and present.factory is not factory:
-                raise UserError(
-                    f"{self.slot}: two components are called '{name}' "
-                    f"({_origin(present.factory)} and {_origin(factory)}); rename one"
-                )
-            options = _options_model(name, factory)
+                self._check_same(name, present.factory, factory)
+            options = options_model(name, option_fields(factory))
             self._components[name] = ComponentSpec(
-                self.slot, name, version, factory, options, files, epochs, warmup, normalization
+                self.slot, name, version, factory, options, files, epochs, warmup, normalization, place
             )
             return factory
 
         return add
+
+    def foresee(self, component: ComponentSpec[T]) -> None:
+        """Add a component that is not imported yet, unless it is here already.
+
+        Raises:
+            UserError: The slot already has another component of that name.
+        """
+        present = self._components.setdefault(component.name, component)
+        if not isinstance(present.factory, Deferred):
+            self._check_same(component.name, component.factory, present.factory)
+
+    def _check_same(self, name: str, before: Callable[..., T], after: Callable[..., Any]) -> None:
+        """One that was foreseen may be registered where it was found; any other name is taken once."""
+        if not isinstance(before, Deferred) or _origin(before) != _origin(after):
+            raise UserError(
+                f"{self.slot}: two components are called '{name}' "
+                f"({_origin(before)} and {_origin(after)}); rename one"
+            )
 
     def __iter__(self) -> Iterator[ComponentSpec[T]]:
         return iter(sorted(self._components.values(), key=lambda component: component.name))
@@ -162,22 +249,39 @@ def split_source(description: str) -> tuple[str, str]:
 
 def option_docs(component: ComponentSpec[Any]) -> dict[str, str]:
     """Each option's description, from the `Args` section of the component's docstring."""
-    documented = parse_docstring(inspect.getdoc(component.factory) or "").params
+    documented = parse_docstring(component.facts.doc).params
     return {param.arg_name: " ".join((param.description or "").split()) for param in documented}
 
 
-def _options_model(name: str, factory: Callable[..., Any]) -> type[BaseModel]:
+def option_fields(factory: Callable[..., Any]) -> Fields:
+    """The options that a component's signature declares: its keyword-only parameters."""
     constructor = factory.__init__ if inspect.isclass(factory) else factory
     hints = get_type_hints(constructor, include_extras=True)
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(factory).parameters.values():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            required = parameter.default is inspect.Parameter.empty
-            default = Field() if required else parameter.default
-            fields[parameter.name] = (hints[parameter.name], default)
-    config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
-    return create_model(f"{name}_options", __config__=config, **fields)
+    return {
+        name: (hints[name], ... if parameter.default is inspect.Parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def options_model(name: str, fields: Fields) -> type[BaseModel]:
+    """The model that checks a component's options and fills in their defaults."""
+    config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        defer_build=True,  # of all components a study has a few
+    )
+    entries: dict[str, Any] = {
+        option: (annotation, Field() if default is ... else default)
+        for option, (annotation, default) in fields.items()
+    }
+    return create_model(f"{name}_options", __config__=config, **entries)
 
 
 def _origin(factory: Callable[..., Any]) -> str:
+    if isinstance(factory, Deferred):
+        return f"{factory.module}.{factory.qualname}"
     return f"{factory.__module__}.{getattr(factory, '__qualname__', '?')}"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.vit_layers import initialise_again, run_blocks, split_heads
 from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import PatchMask, gather_tokens, patchify, sincos_positions
@@ -35,7 +36,7 @@ class PatchProjection(nn.Module):
         return functional.linear(patches, weight, self.proj.bias)
 
 
-class VitEncoder(nn.Module):
+class VitEncoder(Encoder):
     """Encodes visible patches only, as MAE does; parameter names are those of MAE and timm.
 
     Args:

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-_UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, separators of lines
-
-
-def readable(name: str) -> str:
-    r"""A file's name as text that can be printed and stored anywhere.
-
-    Bytes that are not UTF-8 (Python holds them as lone surrogates) and control characters are written as
-    escapes, such as `caf\xe9`; every other name stays as it is.
-    """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _UNSHOWN
-        else character
-        for character in text
-    )
+from cmae_ablate.text import readable
 
 
 @dataclass(frozen=True)

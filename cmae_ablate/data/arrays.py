@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import platformdirs
 from filelock import FileLock, Timeout
 
 from cmae_ablate.data.account import Account
 from cmae_ablate.data.writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split, digest_of
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import cache_root
 from cmae_ablate.records import DamagedError, is_numbers, read_record, set_aside
 
 __all__ = [
@@ -100,7 +100,10 @@ class ExpectedSize:
 
 
 class Dataset(Protocol):
-    """A source of labelled images. Built from `()`; its options say where and which."""
+    """A source of labelled images. Built from `()`; its options say where and which.
+
+    A class attribute `caveat`, where there is one, is shown beside every result on it: what they cannot show.
+    """
 
     def cache_key(self) -> str:
         """Folder name in the cache: readable, and different for other options or another source.
@@ -121,12 +124,6 @@ class Dataset(Protocol):
             UserError: The source is damaged or incomplete.
         """
         ...
-
-
-def cache_root() -> Path:
-    """Where prepared data live: `$CMAE_ABLATE_CACHE`, else the platform's cache folder of this user."""
-    chosen = os.environ.get("CMAE_ABLATE_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("cmae-ablate"))
 
 
 def prepare(

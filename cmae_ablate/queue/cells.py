@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+from cmae_ablate.records import JSON
+from cmae_ablate.report.cell_record import CellRecord
+
 LEASE_LOST = "lease lost: the worker died or fell silent"
 DIED = "the worker's process died: it crashed, was killed, or ran out of memory"
+STOPPED = "stopped at once, before the cell could write a checkpoint: a second signal, or no time left"
 MAX_DEATHS = 3
 """Processes that die on a cell, one after the other and without getting further, before it has failed."""
 State = Literal["COMPLETE", "PRUNED", "RUNNING", "FAILED", "WAITING"]
@@ -56,7 +59,7 @@ class CellStatus:
         trial: Number of the last attempt's Optuna trial.
         started: Local time at which the last attempt began.
         value: The study's metric; None unless COMPLETE.
-        results: What `finish` was given; empty unless COMPLETE.
+        record: What `finish` was given; empty unless COMPLETE.
         settings: What a tuning trial tries, by key of the trial; empty until it is claimed.
     """
 
@@ -72,7 +75,7 @@ class CellStatus:
     trial: int | None = None
     started: datetime | None = None
     value: float | None = None
-    results: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    record: CellRecord = field(default_factory=CellRecord, hash=False)
     settings: Mapping[str, JSON] = field(default_factory=dict, hash=False)
 
     @property
@@ -126,7 +129,7 @@ def status_of(
     trials: Sequence[FrozenTrial],
     *,
     now: float,
-    is_stale: bool,
+    stale_reason: str | None,
     forgiven_before: int,
     max_attempts: int,
 ) -> CellStatus:
@@ -136,7 +139,7 @@ def status_of(
         cell: The cell.
         trials: Its trials in order of their numbers.
         now: Shared clock, seconds since 1970.
-        is_stale: Whether the last trial is RUNNING under a lease that is over.
+        stale_reason: Why the lease of the last trial is over, where it is RUNNING under one that is.
         forgiven_before: Failures of trials with smaller numbers do not count.
         max_attempts: Failures that end the cell.
     """
@@ -149,12 +152,12 @@ def status_of(
     last = done or trials[-1]
     attrs = last.user_attrs
     owner = attrs.get("owner", {})
-    running = last.state == TrialState.RUNNING and not is_stale
+    running = last.state == TrialState.RUNNING and stale_reason is None
     state: State = "RUNNING" if running else "FAILED" if is_hopeless else "WAITING"
     if done is not None:
         state = "COMPLETE" if done.state == TrialState.COMPLETE else "PRUNED"
     reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
-    reasons += [LEASE_LOST] if is_stale else []  # nobody has come by since to write it down
+    reasons += [stale_reason] if stale_reason else []  # nobody has come by since to write it down
     if is_deadly and state == "FAILED":
         reasons.append(f"{DIED}, {MAX_DEATHS} times without getting further")
     return CellStatus(
@@ -170,6 +173,6 @@ def status_of(
         trial=last.number,
         started=last.datetime_start,
         value=last.value if state == "COMPLETE" else None,
-        results=attrs.get("results", {}) if state == "COMPLETE" else {},
+        record=CellRecord.from_json(attrs.get("results", {}) if state == "COMPLETE" else {}),
         settings=attrs.get("settings", {}),
     )

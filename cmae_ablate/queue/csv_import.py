@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.queue.cells import JSON, CellStatus, PlannedCell
+from cmae_ablate.queue.cells import CellStatus, PlannedCell
+from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from cmae_ablate.report.selection import own_best
 
-_NO_RESULTS = ("variant", "seed", "state", "fingerprint")
 # What differs between machines without any difference of the result.
 _OF_THE_MACHINE = ("seconds.", "memory.")
 _OTHER_SETTINGS = (
@@ -20,20 +21,21 @@ _OTHER_SETTINGS = (
 
 
 def importable(
-    rows: Iterable[Mapping[str, JSON]], cells: Iterable[PlannedCell], metric: str
-) -> Iterator[tuple[PlannedCell, float, dict[str, JSON]]]:
-    """The complete rows that stand for one of `cells`: the cell, its value of `metric`, its results."""
-    by_key = {_key(cell.fingerprint, cell.seed): cell for cell in cells}
+    rows: Iterable[TrialRow], cells: Iterable[PlannedCell], metric: str
+) -> Iterator[tuple[PlannedCell, float, CellRecord]]:
+    """The complete rows that stand for one of `cells`: the cell, its value of `metric`, its record."""
+    by_key = {(cell.fingerprint, cell.seed): cell for cell in cells}
     for row in rows:
-        cell = by_key.get(_key(row.get("fingerprint"), row.get("seed")))
-        if cell is not None and row.get("state") == "COMPLETE":
-            metrics, texts = _results_of(row, cell)
+        cell = by_key.get((row.fingerprint, row.seed))
+        if cell is not None and row.state == "COMPLETE":
+            # As a cell that was trained here is recorded: what a file's study chose is chosen anew among all.
+            metrics = own_best(row.record.metrics)
             if metric in metrics:
-                yield cell, metrics[metric], {"metrics": metrics, **texts}
+                yield cell, metrics[metric], replace(row.record, metrics=metrics)
 
 
 def check_rows(
-    files: Mapping[str, Sequence[Mapping[str, JSON]]], statuses: Sequence[CellStatus], metric: str
+    files: Mapping[str, Sequence[TrialRow]], statuses: Sequence[CellStatus], metric: str
 ) -> list[str]:
     """Compare the rows of several machines with each other and with what is recorded here.
 
@@ -48,88 +50,45 @@ def check_rows(
     Raises:
         UserError: Two rows give one cell different results, and nothing says which is right.
     """
-    cells = {_key(status.cell.fingerprint, status.cell.seed): status.cell for status in statuses}
-    recorded = {s.cell.id: s.results for s in statuses if s.state == "COMPLETE"}
+    cells = {(status.cell.fingerprint, status.cell.seed): status.cell for status in statuses}
+    recorded = {s.cell.id: s.record for s in statuses if s.state == "COMPLETE"}
     notes: list[str] = []
-    first: dict[str, tuple[str, Mapping[str, JSON]]] = {}
+    first: dict[str, tuple[str, CellRecord]] = {}
     for file, rows in files.items():
         reasons: Counter[str] = Counter()
         for line, row in enumerate(rows, start=2):
-            cell = cells.get(_key(row.get("fingerprint"), row.get("seed")))
+            cell = cells.get((row.fingerprint, row.seed))
             if cell is None:
                 reasons[_OTHER_SETTINGS] += 1
                 continue
-            if row.get("state") != "COMPLETE":
+            if row.state != "COMPLETE":
                 reasons["not complete"] += 1
                 continue
-            results = next((found for _, _, found in importable([row], [cell], metric)), None)
-            if results is None:
+            record = next((found for _, _, found in importable([row], [cell], metric)), None)
+            if record is None:
                 reasons[f"without a value of {metric}"] += 1
                 continue
             place, title = f"{file}:{line}", f"{cell.variant}, seed {cell.seed}"
-            earlier_place, earlier = first.setdefault(cell.id, (place, results))
-            if contradiction := _contradiction(earlier, results):
+            earlier_place, earlier = first.setdefault(cell.id, (place, record))
+            if contradiction := _contradiction(earlier, record):
                 raise UserError(
                     f"{place}: {title}: {contradiction} in {earlier_place}; one cell has one result: "
                     "delete the row that you do not trust"
                 )
-            if cell.id in recorded and (contradiction := _contradiction(recorded[cell.id], results)):
+            if cell.id in recorded and (contradiction := _contradiction(recorded[cell.id], record)):
                 notes.append(f"{place}: {title}: {contradiction} as recorded; the recorded result stays")
         notes += [f"{file}: {count} of {len(rows)} rows: {reason}" for reason, count in reasons.items()]
     return notes
 
 
-def _contradiction(known: Mapping[str, JSON], new: Mapping[str, JSON]) -> str:
+def _contradiction(known: CellRecord, new: CellRecord) -> str:
     """The first result that both have and that differs, as `knn.top1 is 2 here, but 1`; empty if none."""
-    old_metrics, new_metrics = known.get("metrics"), new.get("metrics")
-    assert isinstance(old_metrics, Mapping)
-    assert isinstance(new_metrics, Mapping)
-    pairs = {name: (old_metrics[name], value) for name, value in new_metrics.items() if name in old_metrics}
-    pairs |= {"weights_sha256": (known.get("weights_sha256"), new.get("weights_sha256"))}
-    for name, (old, value) in pairs.items():
-        if name.startswith(_OF_THE_MACHINE) or not old or not value:
-            continue
-        if isinstance(old, float | int) and isinstance(value, float | int):
-            # A CSV has every digit; rounding by a spreadsheet is no other result.
-            same = math.isclose(old, value, rel_tol=1e-9)
-        else:
-            same = old == value
-        if not same:
+    for name, value in new.metrics.items():
+        old = known.metrics.get(name, value)
+        # A CSV has every digit; rounding by a spreadsheet is no other result.
+        if not name.startswith(_OF_THE_MACHINE) and not math.isclose(old, value, rel_tol=1e-9):
             return f"{name} is {value} here, but {old}"
+    old_weights, weights = known.weights_sha256, new.weights_sha256
+    if old_weights and weights and old_weights != weights:
+        return f"weights_sha256 is {weights} here, but {old_weights}"
     return ""
-
-
-def _results_of(row: Mapping[str, JSON], cell: PlannedCell) -> tuple[dict[str, float], dict[str, str]]:
-    """Numbers and texts by column, without empty ones and those that say which cell it is."""
-    metrics: dict[str, float] = {}
-    texts: dict[str, str] = {}
-    for column, item in row.items():
-        is_empty = item is None or item == "" or (isinstance(item, float) and math.isnan(item))
-        if is_empty or column in _NO_RESULTS or column in cell.levels:
-            continue
-        # A hash may happen to consist of digits.
-        number = None if column.endswith("sha256") else _number(item)
-        if number is None:
-            texts[column] = str(item)
-        elif not math.isnan(number):
-            metrics[column] = number
-    # As a cell that was trained here is recorded: what a file's study chose is chosen anew among all cells.
-    return own_best(metrics), texts
-
-
-def _key(fingerprint: JSON, seed: JSON) -> tuple[str, str]:
-    """What ties a row to a cell: its fingerprint and seed, as text."""
-    # A column of integers with a gap comes out of pandas as floats.
-    seed = int(seed) if isinstance(seed, float) and seed.is_integer() else seed
-    return str(fingerprint), str(seed)
-
-
-def _number(item: JSON) -> float | None:
-    if isinstance(item, int | float):
-        return item
-    for kind in (int, float):
-        try:
-            return kind(str(item))
-        except ValueError:
-            continue
-    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -17,6 +18,19 @@ from cmae_ablate.queue.proposals import Proposal
 LOGGER = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Sign:
+    """What a worker says of itself with each renewal.
+
+    Attributes:
+        advanced: The attempt has come further than those before it.
+        told_to_stop: A signal has asked the process to end.
+    """
+
+    advanced: bool = False
+    told_to_stop: bool = False
+
+
 class Claim:
     """One attempt at one cell. As a context manager it renews its lease in the background.
 
@@ -27,7 +41,7 @@ class Claim:
         cell: What to run.
         trial: Number of the Optuna trial that stands for the attempt.
         attempt: 1 for the first; attempts that were merely interrupted are not counted.
-        renew: Writes the lease's time, and whether the attempt has advanced; raises
+        renew: Writes the lease's time and what there is to say of the attempt; raises
             `UpdateFinishedTrialError` once the lease is somebody else's.
         interval: Seconds between renewals.
         proposal: What a tuning trial is to try, and what earlier attempts at it found on the way.
@@ -39,7 +53,7 @@ class Claim:
         trial: int,
         attempt: int,
         *,
-        renew: Callable[[int, bool], None],
+        renew: Callable[[int, Sign], None],
         interval: float,
         proposal: Proposal | None = None,
     ) -> None:
@@ -53,6 +67,7 @@ class Claim:
         self._stop = threading.Event()
         self._due = threading.Event()
         self._advanced = False
+        self._told_to_stop = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -65,6 +80,11 @@ class Claim:
         if not self._advanced:
             self._advanced = True
             self._due.set()
+
+    def told_to_stop(self) -> None:
+        """The user wants the process to end: if it dies now, the cell is not to blame either."""
+        self._told_to_stop = True
+        self._due.set()
 
     def __enter__(self) -> Claim:
         self._thread = threading.Thread(target=self._beat, name=f"lease of {self.cell.id}", daemon=True)
@@ -92,7 +112,7 @@ class Claim:
                 return
             self._due.clear()
             try:
-                self._renew(self.trial, self._advanced)
+                self._renew(self.trial, Sign(self._advanced, self._told_to_stop))
                 away = False
             except UpdateFinishedTrialError:
                 LOGGER.warning("%s: the lease went to another worker", self.cell.id)

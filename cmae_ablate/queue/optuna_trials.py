@@ -10,12 +10,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cmae_ablate.queue.cells import JSON, PlannedCell
+from cmae_ablate.queue.cells import PlannedCell
 from cmae_ablate.queue.proposals import Direction, Proposal
 from cmae_ablate.queue.storage import Storage
+from cmae_ablate.records import JSON
+from cmae_ablate.report.cell_record import CellRecord
 
 _SEED = IntDistribution(0, 2**53 - 1)  # one range for ever; the database keeps parameters as doubles
-_FORGIVEN, _DISCARDED = "forgiven_before", "discarded"
+FORGIVEN, DISCARDED = "forgiven_before", "discarded"
+"""Attributes of the Optuna study: see `Trials.forgiven_before` and `Trials.discarded`."""
 
 
 class Trials:
@@ -52,19 +55,19 @@ class Trials:
 
     def forgiven_before(self) -> int:
         """Failures of trials with smaller numbers do not count."""
-        return int(self._study.user_attrs.get(_FORGIVEN, 0))
+        return int(self._study.user_attrs.get(FORGIVEN, 0))
 
     def reset_failures(self) -> None:
         """Let no failure so far count."""
-        self._study.set_user_attr(_FORGIVEN, len(self.read()))
+        self._study.set_user_attr(FORGIVEN, len(self.read()))
 
     def discarded(self) -> frozenset[int]:
         """Numbers of trials whose results count no more."""
-        return frozenset(self._study.user_attrs.get(_DISCARDED, []))
+        return frozenset(self._study.user_attrs.get(DISCARDED, []))
 
     def discard(self, numbers: Iterable[int]) -> None:
         """Let the results of these trials count no more; they stay stored."""
-        self._study.set_user_attr(_DISCARDED, sorted({*self.discarded(), *numbers}))
+        self._study.set_user_attr(DISCARDED, sorted({*self.discarded(), *numbers}))
 
     def note(self, key: str, value: JSON) -> None:
         """Keep something with the Optuna study."""
@@ -134,9 +137,9 @@ class Trials:
         self.set(number, "reason", reason)
         self._study.tell(number, state=TrialState.PRUNED)
 
-    def complete(self, number: int, value: float, results: Mapping[str, JSON]) -> None:
+    def complete(self, number: int, value: float, record: CellRecord) -> None:
         """End a RUNNING trial well."""
-        self.set(number, "results", dict(results))
+        self.set(number, "results", record.to_json())
         self._study.tell(number, value)
 
     def fail(

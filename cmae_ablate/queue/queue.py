@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
 from cmae_ablate.queue.cells import (
-    DIED,
-    JSON,
-    LEASE_LOST,
     CellStatus,
     PlannedCell,
     by_cell,
     complete_trial,
     deaths,
     failures,
-    status_of,
 )
 from cmae_ablate.queue.csv_import import importable
-from cmae_ablate.queue.lease import Claim
+from cmae_ablate.queue.lease import Claim, Sign
+from cmae_ablate.queue.leases import Leases, owner_of
 from cmae_ablate.queue.optuna_trials import Trials
 from cmae_ablate.queue.owner import Owner
 from cmae_ablate.queue.proposals import Direction, Proposals
+from cmae_ablate.queue.reading import LEASE_SECONDS, MAX_ATTEMPTS, OUTAGE_SECONDS, statuses
 from cmae_ablate.queue.storage import Storage, patiently
+from cmae_ablate.records import JSON
+from cmae_ablate.report.cell_record import CellRecord, TrialRow
 
 T = TypeVar("T")
 
@@ -61,9 +62,9 @@ class Queue:
         cells: Sequence[PlannedCell],
         *,
         lock_path: Path | None = None,
-        max_attempts: int = 3,
-        lease_seconds: float = 60,
-        outage_seconds: float = 600,
+        max_attempts: int = MAX_ATTEMPTS,
+        lease_seconds: float = LEASE_SECONDS,
+        outage_seconds: float = OUTAGE_SECONDS,
         direction: Direction = "maximize",
         proposals: Proposals | None = None,
     ) -> None:
@@ -97,7 +98,7 @@ class Queue:
         """Cells that are neither complete nor failed for good: running somewhere, or waiting for a try."""
         return sum(status.state in ("RUNNING", "WAITING") for status in self.status())
 
-    def finish(self, claim: Claim, value: float, results: Mapping[str, JSON]) -> bool:
+    def finish(self, claim: Claim, value: float, record: CellRecord) -> bool:
         """Record a cell's result, unless somebody else has already done so.
 
         A lost lease does not waste the work: the first result counts, whoever holds the lease.
@@ -105,7 +106,7 @@ class Queue:
         Args:
             claim: From `claim`.
             value: The study's metric, not NaN.
-            results: Everything else worth keeping, as plain data.
+            record: Everything else worth keeping.
 
         Returns:
             Whether this result is the one that counts.
@@ -113,7 +114,7 @@ class Queue:
         if math.isnan(value):
             raise ValueError(f"{claim.cell.id}: the study's metric is not a number")
         claim.stop()
-        recorded = self._locked(lambda now: self._complete(claim, value, results, now))
+        recorded = self._locked(lambda now: self._complete(claim, value, record, now))
         self._held.discard(claim.trial)
         return recorded
 
@@ -172,23 +173,24 @@ class Queue:
         def read() -> list[CellStatus]:
             now = self._storage.now()
             grouped, forgiven = self._grouped(self._trials.read()), self._trials.forgiven_before()
-            return [self._status(cell, grouped.get(cell.id, []), now, forgiven) for cell in self.cells]
+            found = statuses(self.cells, grouped, self._leases, now, forgiven, self._max_attempts)
+            return list(found)
 
         return self._patiently(read)
 
-    def import_complete(self, rows: Iterable[Mapping[str, JSON]], metric: str) -> int:
+    def import_complete(self, rows: Iterable[TrialRow], metric: str) -> int:
         """Count rows of a `trials.csv` as done where fingerprint and seed are those of a cell still open.
 
         Args:
-            rows: By column name; texts are read as numbers where they spell one.
+            rows: Of the file, read.
             metric: The column with the study's metric.
 
         Returns:
             How many cells were completed.
         """
         count = 0
-        for cell, value, results in importable(rows, self.cells, metric):
-            count += self._locked(self._importing(cell, value, results))
+        for cell, value, record in importable(rows, self.cells, metric):
+            count += self._locked(self._importing(cell, value, record))
         return count
 
     def close(self) -> None:
@@ -200,28 +202,28 @@ class Queue:
         grouped, forgiven = self._grouped(known), self._trials.forgiven_before()
         # What processes died on goes last: it may be what they died of, and the others are to be done.
         deadly = {id_: deaths(trials, forgiven) > 0 for id_, trials in grouped.items()}
-        for cell in sorted(self.cells, key=lambda cell: deadly.get(cell.id, False)):
-            trials = grouped.get(cell.id, [])
-            if self._status(cell, trials, now, forgiven).state != "WAITING":
-                continue
-            attempt = len(failures(trials, forgiven)) + 1
-            attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
-            attrs |= {"attempt": attempt, "lease": now}
-            proposal = self._proposals.propose(cell, known) if self._proposals else None
-            number = self._trials.add(known, cell, TrialState.RUNNING, attrs, proposal=proposal)
-            self._held.add(number)
-            interval = self._lease_seconds / 6
-            return Claim(cell, number, attempt, renew=self._renew, interval=interval, proposal=proposal)
-        return None
+        order = sorted(self.cells, key=lambda cell: deadly.get(cell.id, False))
+        found = statuses(order, grouped, self._leases, now, forgiven, self._max_attempts)
+        cell = next((status.cell for status in found if status.state == "WAITING"), None)
+        if cell is None:
+            return None
+        attempt = len(failures(grouped.get(cell.id, []), forgiven)) + 1
+        attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
+        attrs |= {"attempt": attempt, "lease": now}
+        proposal = self._proposals.propose(cell, known) if self._proposals else None
+        number = self._trials.add(known, cell, TrialState.RUNNING, attrs, proposal=proposal)
+        self._held.add(number)
+        interval = self._lease_seconds / 6
+        return Claim(cell, number, attempt, renew=self._renew, interval=interval, proposal=proposal)
 
     def _free_leases(self, now: float) -> Sequence[FrozenTrial]:
         """End what runs under a lease that is over; returns all trials."""
         known = self._trials.read()
         ours = (trial for trials in by_cell(known).values() for trial in trials)
-        stale = [trial for trial in ours if self._is_stale(trial, now)]
+        stale = [trial for trial in ours if self._leases.is_over(trial, now)]
         for trial in stale:
-            died = self._is_of_the_dead(trial)
-            self._trials.fail(trial.number, DIED if died else LEASE_LOST, counts=False, died=died)
+            reason, died = self._leases.end_of(trial)
+            self._trials.fail(trial.number, reason, counts=False, died=died)
         return self._trials.read() if stale else known
 
     def _report(self, claim: Claim, step: int, value: float) -> bool:
@@ -231,33 +233,31 @@ class Queue:
         self._trials.report(claim.trial, step, value)
         return self._proposals.is_hopeless(claim.trial, claim.cell, self._trials.read())
 
-    def _complete(self, claim: Claim, value: float, results: Mapping[str, JSON], now: float) -> bool:
+    def _complete(self, claim: Claim, value: float, record: CellRecord, now: float) -> bool:
         known = self._trials.read()
         trials = self._grouped(known).get(claim.cell.id, [])
         done = complete_trial(trials)
         if done is None:
             own = next(trial for trial in trials if trial.number == claim.trial)
             if own.state == TrialState.RUNNING:
-                self._trials.complete(own.number, value, results)
+                self._trials.complete(own.number, value, record)
             else:
                 late = {key: own.user_attrs[key] for key in ("worker", "owner", "log", "attempt")}
-                late |= {"lease": now, "results": dict(results)}
+                late |= {"lease": now, "results": record.to_json()}
                 self._trials.add(known, claim.cell, TrialState.COMPLETE, late, value, claim.proposal)
         counting = claim.trial if done is None else done.number
         for trial in trials:
             if trial.state == TrialState.RUNNING and trial.number != counting:
                 self._trials.fail(trial.number, "completed by another worker", counts=False)
         # A repeated call finds its own result of the time before.
-        return done is None or _owner_of(done).session == self._owner.session
+        return done is None or owner_of(done).session == self._owner.session
 
-    def _importing(
-        self, cell: PlannedCell, value: float, results: Mapping[str, JSON]
-    ) -> Callable[[float], bool]:
+    def _importing(self, cell: PlannedCell, value: float, record: CellRecord) -> Callable[[float], bool]:
         def write(_: float) -> bool:
             known = self._trials.read()
             if complete_trial(self._grouped(known).get(cell.id, [])):
                 return False
-            attrs: dict[str, JSON] = {"worker": "import", "results": dict(results)}
+            attrs: dict[str, JSON] = {"worker": "import", "results": record.to_json()}
             self._trials.add(known, cell, TrialState.COMPLETE, attrs, value)
             return True
 
@@ -268,40 +268,16 @@ class Queue:
         self._locked(lambda _: self._trials.fail(claim.trial, reason, counts=counts, final=final))
         self._held.discard(claim.trial)
 
-    def _renew(self, number: int, advanced: bool) -> None:
+    def _renew(self, number: int, sign: Sign) -> None:
         with self._storage.lock() as now:
             self._trials.set(number, "lease", now)
-            if advanced:
-                self._trials.set(number, "advanced", True)
+            for name, is_so in asdict(sign).items():
+                if is_so:
+                    self._trials.set(number, name, True)
 
-    def _is_stale(self, trial: FrozenTrial, now: float) -> bool:
-        if trial.state != TrialState.RUNNING:
-            return False
-        owner = _owner_of(trial)
-        # A clock that was set back leaves leases in the future, which would never end.
-        if float(trial.user_attrs.get("lease", 0)) - now > self._lease_seconds:
-            return True
-        # An orphan was created by a call of ours whose answer was lost with the connection.
-        is_orphan = owner.session == self._owner.session and trial.number not in self._held
-        is_silent = now - float(trial.user_attrs.get("lease", 0)) > self._lease_seconds
-        return is_orphan or is_silent or owner.is_dead(self._owner)
-
-    def _is_of_the_dead(self, trial: FrozenTrial) -> bool:
-        """Whether a lease is over because its process ended, as far as can be seen from here."""
-        owner = _owner_of(trial)
-        return owner.session != self._owner.session and owner.is_dead(self._owner)
-
-    def _status(
-        self, cell: PlannedCell, trials: Sequence[FrozenTrial], now: float, forgiven: int
-    ) -> CellStatus:
-        return status_of(
-            cell,
-            trials,
-            now=now,
-            is_stale=bool(trials) and self._is_stale(trials[-1], now),
-            forgiven_before=forgiven,
-            max_attempts=self._max_attempts,
-        )
+    @property
+    def _leases(self) -> Leases:
+        return Leases(self._owner, self._lease_seconds, self._held)
 
     def _grouped(self, trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
         return by_cell(trials, self._trials.discarded())
@@ -315,7 +291,3 @@ class Queue:
 
     def _patiently(self, action: Callable[[], T]) -> T:
         return patiently(action, self._storage.name, self._outage_seconds)
-
-
-def _owner_of(trial: FrozenTrial) -> Owner:
-    return Owner.from_json(trial.user_attrs.get("owner", {}))

@@ -45,7 +45,7 @@ class Storage:
 
     def __init__(self, url: str, lock_path: Path | None = None) -> None:
         hide_secrets_of(url)
-        self._url = _parse(url)
+        self._url = parse_storage(url)
         self.name = redact(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         if self._is_sqlite:
@@ -73,7 +73,7 @@ class Storage:
             key = {"key": self._lock_key}
             connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), key)
             try:
-                yield _database_time(connection)
+                yield database_time(connection)
             finally:
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)
 
@@ -82,7 +82,7 @@ class Storage:
         if self._lock_engine is None:
             return time.time()
         with self._lock_engine.connect() as connection:
-            return _database_time(connection)
+            return database_time(connection)
 
     def close(self) -> None:
         """Close this thread's session and every idle connection."""
@@ -99,15 +99,25 @@ class Storage:
             with self.lock():
                 return RDBStorage(self._url.render_as_string(hide_password=False), engine_kwargs=options)
         except (SQLAlchemyError, StorageInternalError) as error:
-            raise UserError(
-                f"--storage {self.name}: cannot be opened ({cause_of(error)}); "
-                "check that the database runs, that it is yours to write, and the URL"
-            ) from None
+            raise not_opened(self.name, error) from None
         except RuntimeError as error:
-            raise UserError(
-                f"--storage {self.name}: written by another Optuna version ({error}); "
-                "upgrade it with `optuna storage upgrade` or use another --out"
-            ) from None
+            raise of_another_version(self.name, error) from None
+
+
+def not_opened(name: str, error: BaseException) -> UserError:
+    """What to say of a database that cannot be opened, by its redacted name."""
+    return UserError(
+        f"--storage {name}: cannot be opened ({cause_of(error)}); "
+        "check that the database runs, that it is yours to write, and the URL"
+    )
+
+
+def of_another_version(name: str, error: RuntimeError) -> UserError:
+    """What to say of a database that this Optuna cannot read."""
+    return UserError(
+        f"--storage {name}: written by another Optuna version ({error}); "
+        "upgrade it with `optuna storage upgrade` or use another --out"
+    )
 
 
 def ensure_storage(url: str, lock_path: Path | None = None) -> None:
@@ -174,7 +184,12 @@ def is_permanent(error: BaseException) -> bool:
     return any(words in said for words in _PERMANENT)
 
 
-def _parse(url: str) -> URL:
+def parse_storage(url: str) -> URL:
+    """A storage's URL, with the driver that is used.
+
+    Raises:
+        UserError: It is malformed, or of another kind of database.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -206,7 +221,8 @@ def _engine_of_postgresql(url: URL) -> sqlalchemy.Engine:
         ) from None
 
 
-def _database_time(connection: sqlalchemy.Connection) -> float:
+def database_time(connection: sqlalchemy.Connection) -> float:
+    """Seconds since 1970 by a PostgreSQL server's clock, which all its users share."""
     return float(
         connection.execute(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
     )

@@ -1,9 +1,12 @@
 """From `trials.csv` to tables, figures and a page that a reviewer can check. Never imports torch."""
 
-from cmae_ablate.report.across import StudyPart, combine
-from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
-from cmae_ablate.report.trials import read_controls, read_controls_beside, read_trials
-from cmae_ablate.report.write import write_report
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cmae_ablate.report.across import StudyPart, combine
+    from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
+    from cmae_ablate.report.trials import read_controls, read_controls_beside, read_trials
+    from cmae_ablate.report.write import write_report
 
 __all__ = [
     "ReportExtras",
@@ -16,3 +19,18 @@ __all__ = [
     "read_trials",
     "write_report",
 ]
+
+if not TYPE_CHECKING:  # type checkers read the imports above
+
+    def __getattr__(name: str) -> Any:
+        """Statistics and figures are imported when a report is written: the queue, too, reads this room."""
+        if name not in __all__:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        from cmae_ablate.report import frame, trials
+
+        for module in (frame, trials):
+            if hasattr(module, name):
+                return getattr(module, name)
+        from cmae_ablate.report import across, write
+
+        return getattr(across if hasattr(across, name) else write, name)

@@ -14,6 +14,7 @@ import pandas as pd
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.findings import find
@@ -21,6 +22,7 @@ from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import Picture, page_from, picture
+from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Level, Table, difference, markdown
 from cmae_ablate.report.theme import DARK, LIGHT, as_svg, save
@@ -160,15 +162,21 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
         tuple(lines),
         full,
         0,
-        _caption(analysed, with_paper=shown),
+        "Differences are from each study's own reference, paired by seed.",
+        _note(analysed, with_paper=shown),
+        (
+            ColumnGroup("", 2),
+            *(ColumnGroup(item.part.title, 2) for item in analysed[1:]),
+            *([ColumnGroup("the paper's own numbers", 1)] if shown else []),
+        ),
     )
 
 
-def _caption(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
+def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
     parts = [item.part for item in analysed]
     sentences = [
-        "Mean \N{PLUS-MINUS SIGN} standard deviation over seeds, their number in brackets; differences "
-        "paired by seed within a study, from that study's own reference, with the two-sided 95 % t interval."
+        "Mean \N{PLUS-MINUS SIGN} standard deviation over seeds, their number in brackets; two-sided 95 % t "
+        "intervals."
     ]
     kinds = {
         "data sets": [part.dataset for part in parts],
@@ -229,7 +237,9 @@ def _write(table: Table, analysed: Sequence[Analysed], out: Path) -> list[Path]:
     names = [path.name for path in paths]
     page = out / "index.html"
     sections = [_section(item) for item in analysed]
-    text = page_from("summary.html", table=table, sections=sections, files=names)
+    text = page_from(
+        "summary.html", tables=shown_in_parts(table), caption=table.caption, sections=sections, files=names
+    )
     page.write_text(text, encoding="utf-8", newline="\n")
     return [*paths, page]
 

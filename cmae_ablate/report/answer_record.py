@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cmae_ablate.report.anova import TIMES
 from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
-from cmae_ablate.report.factorial import TIMES, Term
+from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.verdict import Verdict, judge, judge_term
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cmae_ablate.report.stats import ALPHA, Bounds, Equivalence, Paired
+from cmae_ablate.report.stats import Bounds, Equivalence, Paired
 from cmae_ablate.report.two_way import TwoWay
 from cmae_ablate.report.variance import Modelled
 
@@ -64,8 +64,3 @@ class Effect:
     def p_declared(self) -> float:
         """Unadjusted p of the test that the study declares."""
         return self.paired.p if self.modelled is None else self.modelled.p
-
-    @property
-    def stepwise_only(self) -> bool:
-        """Detected by the stepwise adjustment, though the simultaneous interval reaches 0."""
-        return self.p_holm < ALPHA and self.simultaneous[0] <= 0 <= self.simultaneous[1]

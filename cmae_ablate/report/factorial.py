@@ -17,17 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from statsmodels.formula.api import ols
-from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.anova import anova_lm
 
+from cmae_ablate.report.anova import TIMES, anova_of
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.stats import Paired, holm, paired, quietly
 from cmae_ablate.report.wording import MINUS, counted
 
-COLUMNS = ("term", "sum_sq", "df", "F", "p", "partial_eta_sq")
 MAIN, INTERACTION, LEVEL = "main effect", "interaction", "level"
-TIMES = " \N{MULTIPLICATION SIGN} "
 NO_PAIRS = Paired(0, *[math.nan] * 8)
 
 Levels = Mapping[str, str]
@@ -146,7 +142,7 @@ def analyse(cells: Cells) -> Factorial | None:
         tuple({f: study.levels[v][f] for f in factors} for v in study.variants),
         study.levels.get(study.reference, {}),
     )
-    anova, notes = _anova(frame, factors, combinations=len(study.variants))
+    anova, notes = anova_of(frame, factors, combinations=len(study.variants))
     terms = _terms(grid, anova)
     complete = values[list(study.variants)].dropna()
     terms = _estimated(terms, grid, complete.to_numpy(dtype=np.float64))
@@ -227,6 +223,8 @@ def _estimated(terms: list[Term], grid: _Grid, complete: Weights) -> list[Term]:
 
 def _with_intervals(terms: list[Term], grid: _Grid, frame: pd.DataFrame) -> list[Term]:
     """The terms with estimate and interval of the model that their F tests are of."""
+    from statsmodels.regression.linear_model import OLS  # a second, for grids alone
+
     fit = OLS(frame["value"].to_numpy(), _coded(frame, grid, frame["seed"].to_numpy())).fit()
     rows = _coded(pd.DataFrame(list(grid.combinations)), grid, None, seeds=frame["seed"].nunique())
     found = []
@@ -282,46 +280,3 @@ def _adjusted(terms: list[Term]) -> list[Term]:
         *(replace(term, p_holm=whole[term.factors]) for term in family),
         *(replace(t, p_holm=max(p, whole[t.factors])) for t, p in zip(parts, own, strict=True)),
     ]
-
-
-def _anova(
-    frame: pd.DataFrame, factors: tuple[str, ...], combinations: int
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    empty = pd.DataFrame(columns=list(COLUMNS))
-    filled = frame.groupby(list(factors), sort=False).ngroups
-    if filled < combinations:
-        return empty, (
-            f"no analysis of variance: {combinations - filled} combinations have no complete cell",
-        )
-    # Plain names inside the formula: a factor may be called anything.
-    plain = {factor: f"f{index}" for index, factor in enumerate(factors)}
-    data = frame.rename(columns={**plain, "value": "y"})
-    block = "C(seed) + " if data["seed"].nunique() > 1 else ""
-    with quietly():
-        fit = ols(f"y ~ {block}({' + '.join(f'C({name})' for name in plain.values())})**2", data).fit()
-        if fit.df_resid < 1 or not fit.ssr > 1e-20 * max(1.0, float(np.square(data["y"]).sum())):
-            return empty, (
-                "no analysis of variance: nothing is left over to estimate the noise from; add seeds",
-            )
-        table = anova_lm(fit, typ=2)
-    names = {f"C({name})": factor for factor, name in plain.items()} | {
-        "C(seed)": "seed",
-        "Residual": "residual",
-    }
-    residual = float(table.loc["Residual", "sum_sq"])
-    lines = [
-        {
-            "term": TIMES.join(names[part] for part in str(term).split(":")),
-            "sum_sq": float(row["sum_sq"]),
-            "df": float(row["df"]),
-            "F": float(row["F"]),
-            "p": float(row["PR(>F)"]),
-            "partial_eta_sq": math.nan if term == "Residual" else _share(float(row["sum_sq"]), residual),
-        }
-        for term, row in table.iterrows()
-    ]
-    return pd.DataFrame(lines, columns=list(COLUMNS)), ()
-
-
-def _share(sum_sq: float, residual: float) -> float:
-    return sum_sq / (sum_sq + residual)

@@ -13,8 +13,9 @@ from cmae_ablate.report.controls import ControlEffect, Sensitivity, control_effe
 from cmae_ablate.report.effects import Comparison, compare
 from cmae_ablate.report.factorial import Factorial, analyse
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
-from cmae_ablate.report.gallery import Gallery, gather
+from cmae_ablate.report.gallery import CROP_BOXES, RECONSTRUCTIONS, Gallery, gather
 from cmae_ablate.report.localisation import Localisation, localisation
+from cmae_ablate.report.progress import Progress, progress
 from cmae_ablate.report.worth import resolution_sentence
 
 NO_PLAN = (
@@ -36,6 +37,7 @@ class Findings:
     resolution: str
     factorial: Factorial | None
     localised: Localisation | None
+    progress: Progress | None
     galleries: tuple[Gallery, ...]
     notes: tuple[str, ...]
 
@@ -52,8 +54,8 @@ def find(
     beside = [metric for metric in description.report if metric != description.metric]
     known = [metric for metric in beside if metric in cells.rows.columns]
     galleries = (
-        gather("Reconstructions", extras.reconstructions, description.variants),
-        gather("Crop boxes", extras.crop_boxes, description.variants),
+        gather(RECONSTRUCTIONS, extras.reconstructions, description.variants),
+        gather(CROP_BOXES, extras.crop_boxes, description.variants),
     )
     localised = localisation(extras.curves, description)
     further = tuple(compare(cells, metric, thorough=False) for metric in known)
@@ -61,7 +63,9 @@ def find(
     against_controls = control_effects(decisive, controls)
     seen = sensitivity(decisive, against_controls)
     comparison = replace(decisive, sensitive=seen.sensitive)
+    measured = progress(extras.progress, cells.description, seen.sensitive)
     notes = (
+        *(measured.sentences if measured else ()),
         *extras.notes,
         *cells.notes,
         *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
@@ -83,6 +87,7 @@ def find(
         resolution=resolution_sentence(comparison, seen, terms),
         factorial=factorial,
         localised=localised,
+        progress=measured,
         galleries=galleries,
         notes=notes,
     )

@@ -16,6 +16,10 @@ from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
 
 ROW_INCHES = 0.36
 LABEL_WIDTH = 22
+LEGEND = (
+    "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % t intervals. "
+    "Circles: single seeds."
+)
 CLIP = 4.0
 """An interval this many times wider than what the others need is drawn with an arrow at the axis' end."""
 
@@ -40,7 +44,7 @@ def forest(comparison: Comparison) -> FigureJob:
         axes.set_xlim(low, high)
         return figure
 
-    return FigureJob("effects", "Differences from the reference", _alt(comparison), draw)
+    return FigureJob("effects", "Differences from the reference", _alt(comparison), draw, LEGEND)
 
 
 def _axes(axes: Axes, effects: Sequence[Effect], comparison: Comparison, theme: Theme) -> None:

@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = tuple[str, int]
 """A variant's label and a seed."""
@@ -68,6 +71,8 @@ class StudyDescription:
         planned_family: The pairs of the recorded plan, where the study now declares others.
         positive_control: What makes the positive control worse, in words; empty where nothing is known of it.
         trained_on: The data set, in a word or two, where it is known.
+        setting: What all variants share, by heading: data set, images, backbone, epochs and the like.
+        caveat: What results on this data set cannot show; empty where nothing is known against it.
     """
 
     name: str
@@ -93,6 +98,8 @@ class StudyDescription:
     planned_family: tuple[Pair, ...] | None = None
     positive_control: str = ""
     trained_on: str = ""
+    setting: Mapping[str, str] = field(default_factory=dict)
+    caveat: str = ""
 
     @property
     def expected_seeds(self) -> range:
@@ -141,6 +148,7 @@ class ReportExtras:
     Attributes:
         curves: Columns `variant, seed, epoch, name, value`, one row per logged number; names that begin with
             `crop.` tell how well boxes were localised.
+        progress: Columns `variant, seed, epoch, metric, value`: accuracies on validation images on the way.
         reconstructions: Per variant a picture (PNG, JPEG, WebP) of original, masked, reconstructed.
         crop_boxes: Per variant a picture of where its crops fall on a few training images.
         correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
@@ -154,9 +162,11 @@ class ReportExtras:
         environment: Versions, hardware, threads: shown as given.
         command: The command line that repeats the study.
         git: Commit and whether the tree was clean.
+        study_file: The study as resolved, as a file that repeats it.
     """
 
     curves: pd.DataFrame | None = None
+    progress: pd.DataFrame | None = None
     reconstructions: Mapping[str, Path] = field(default_factory=dict)
     crop_boxes: Mapping[str, Path] = field(default_factory=dict)
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)
@@ -168,6 +178,7 @@ class ReportExtras:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     git: str = ""
+    study_file: str = ""
 
 
 @dataclass(frozen=True)

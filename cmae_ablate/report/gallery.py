@@ -14,6 +14,13 @@ from PIL import Image
 from cmae_ablate.report.theme import COLUMN_INCHES, FigureJob, Theme, wrapped
 from cmae_ablate.report.wording import counted, listing, one_line
 
+RECONSTRUCTIONS, CROP_BOXES = "Reconstructions", "Crop boxes"
+LEGENDS = {
+    RECONSTRUCTIONS: "From top to bottom: image, what the encoder saw of it, what the decoder made of that.",
+    CROP_BOXES: "Thin sky-blue lines: crops as training draws them. Thick orange: the box that they are "
+    "drawn around, where the crop has one. Dashed white: the data set's own box, where it is known.",
+}
+"""What the lines, colours and rows of a kind of picture mean; `training/pictures.py` draws them."""
 TITLE_INCHES = 0.16
 MOST_LINES = 2
 
@@ -33,6 +40,11 @@ class Gallery:
     paths: Mapping[str, Path]
     images: Mapping[str, npt.NDArray[np.uint8]]
     notes: tuple[str, ...]
+
+    @property
+    def legend(self) -> str:
+        """What its lines, colours and rows mean; empty where nothing is to be explained."""
+        return LEGENDS.get(self.title, "")
 
 
 def gather(title: str, paths: Mapping[str, Path], variants: Sequence[str]) -> Gallery:

@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cmae_ablate.report.theme import FigureJob
+from cmae_ablate.text import printable
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,28 @@ class Picture:
 
 
 def page_from(template: str, **content: object) -> str:
-    """A page's HTML. Every label is escaped by the template engine."""
+    """A page's HTML. Every label is escaped by the template engine, and shown without control characters."""
     environment = Environment(
         loader=PackageLoader("cmae_ablate.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(content)
 
 
+def _shown(value: object) -> object:
+    # HTML that is made, not told, has a type of its own and stays.
+    return printable(value) if type(value) is str else value
+
+
 def picture(job: FigureJob, light: str, dark: str) -> Picture:
     """A figure as two inlined SVG addresses; base64, because `srcset` splits at blanks and commas."""
     addresses = (_data_url("image/svg+xml", text.encode()) for text in (light, dark))
-    return Picture(job.name, job.title, job.alt, *addresses)
+    caption = f"{job.title}. {job.legend}" if job.legend else job.title
+    return Picture(job.name, caption, job.alt, *addresses)
 
 
 def photograph(path: Path, title: str, alt: str) -> Picture:

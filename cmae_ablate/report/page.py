@@ -14,9 +14,11 @@ from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Factorial
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
+from cmae_ablate.report.glance import glance
 from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
 from cmae_ablate.report.selection import is_candidate
+from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.tables import (
     Table,
     family_sentence,
@@ -68,10 +70,10 @@ def render(content: PageContent) -> str:
         "page.html",
         study=study,
         answer=content.answer,
+        glance=glance(content.answer, content.comparison, content.cells),
         table=content.table,
+        tables=shown_in_parts(content.table),
         long_labels=max(map(len, study.variants), default=0) > LONG,
-        variants=content.table.lines[: len(content.table.lines) - content.table.controls],
-        controls=content.table.lines[len(content.table.lines) - content.table.controls :],
         verdicts=_verdicts(content.comparison),
         insensitive=content.comparison.sensitive is False,
         notes=content.notes,
@@ -91,6 +93,7 @@ def render(content: PageContent) -> str:
         environment=extras.environment,
         command=extras.command,
         git=extras.git,
+        study_file=extras.study_file,
         files=content.files,
     )
 
@@ -135,15 +138,15 @@ def _anova(result: Factorial | None, metric: Metric) -> list[tuple[str, ...]]:
     ]
 
 
-def _galleries(galleries: Sequence[Gallery]) -> Iterator[tuple[str, list[Picture]]]:
-    """Every kind of picture with its variants' pictures side by side, in table order."""
+def _galleries(galleries: Sequence[Gallery]) -> Iterator[tuple[str, str, list[Picture]]]:
+    """Every kind of picture, its legend, and its variants' pictures side by side, in table order."""
     for gallery in galleries:
         pictures = [
             photograph(path, variant, f"{gallery.title} of {variant}")
             for variant, path in gallery.paths.items()
         ]
         if pictures:
-            yield gallery.title, pictures
+            yield gallery.title, gallery.legend, pictures
 
 
 def _cell_columns(cells: Cells) -> list[str]:

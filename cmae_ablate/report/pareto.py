@@ -16,46 +16,54 @@ from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.theme import COLUMN_INCHES, MARKERS, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.wording import Metric, counted, listing, one_line, significant
 
-PANEL_INCHES = 1.45
+PANEL_INCHES = 1.75
+PREFERRED = (
+    *("flops.pretrain_image", "seconds.pretrain", "params.decoder", "memory.pretrain", "params.encoder"),
+)
+"""FLOPs are the same on every machine; seconds and memory are not."""
+LEGEND = (
+    "Means; error bars: one standard deviation over seeds. The line joins the variants that no other beats "
+    "on both counts. Further costs stand in the table."
+)
 SHORT = 14
 """Labels up to this many characters stand three abreast in the legend."""
 
 
 def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
-    """A panel for each cost that differs between variants; None where none does."""
+    """Accuracy against one cost: the first of `PREFERRED` that differs between variants; None without any.
+
+    The others mostly put the variants into the same order, and stand in the table.
+    """
     shown = [e for e in comparison.effects if e.paired.n > 0]
     costs = {e.variant: costs_of(cells, e.variant) for e in shown}
-    varying = [
-        c for c in known_costs(cells) if len({v.get(c.column) for v in costs.values()} - {math.nan}) > 1
-    ]
-    if not varying:
+    known = sorted(known_costs(cells), key=lambda cost: PREFERRED.index(cost.column))
+    cost = next((c for c in known if len({v.get(c.column) for v in costs.values()} - {math.nan}) > 1), None)
+    if cost is None:
         return None
     labels = [e.variant for e in shown]
     means = [e.paired.mean for e in shown]
     spreads = [e.paired.std for e in shown]
+    xs = [costs[label][cost.column] / cost.scale for label in labels]
     # Lower is better for a loss; for everything else that the evaluations report, higher is.
-    sign = -1.0 if "loss" in comparison.metric.name else 1.0
+    sign = -1.0 if comparison.metric.lower_is_better else 1.0
 
     def draw(theme: Theme) -> Figure:
         legend = [wrapped(label, 58, 2) for label in labels]
         columns = 3 if max(map(len, legend)) <= SHORT else 1
         inches = 0.13 * sum(text.count("\n") + 1.1 for text in legend) / columns + 0.3
-        height = PANEL_INCHES * len(varying) + inches
-        figure = Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
-        for index, cost in enumerate(varying):
-            axes = figure.add_subplot(len(varying), 1, index + 1)
-            xs = [costs[label][cost.column] / cost.scale for label in labels]
-            _panel(axes, cost, theme, xs=xs, means=means, spreads=spreads)
-            _front(axes, xs, means, sign, theme)
-            axes.set_ylabel(wrapped(comparison.metric.label, 24, 2))
+        figure = Figure(figsize=(COLUMN_INCHES, PANEL_INCHES + inches), layout="constrained")
+        axes = figure.add_subplot()
+        _panel(axes, cost, theme, xs=xs, means=means, spreads=spreads)
+        _front(axes, xs, means, sign, theme)
+        axes.set_ylabel(wrapped(comparison.metric.label, 24, 2))
         handles = [_handle(i, text, theme) for i, text in enumerate(legend)]
         figure.legend(
             handles=handles, loc="outside lower left", labelspacing=0.35, handletextpad=0.3, ncols=columns
         )
         return figure
 
-    alt = _alt(comparison.metric, labels, means, [costs[v] for v in labels], varying)
-    return FigureJob("pareto", "Accuracy against cost", alt, draw)
+    alt = _alt(comparison.metric, labels, means, [costs[v] for v in labels], [cost])
+    return FigureJob("pareto", "Accuracy against cost", alt, draw, LEGEND)
 
 
 def _handle(index: int, text: str, theme: Theme) -> Line2D:

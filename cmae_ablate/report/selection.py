@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARK = "@"
 CRITERION = "validation_top1"
@@ -83,17 +84,20 @@ def is_candidate(column: str) -> bool:
     return MARK in column and "." in column.partition(MARK)[0]
 
 
-def candidate_metrics(label: str, candidates: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+Numbers: TypeAlias = "Mapping[str, float]"
+
+
+def candidate_metrics(label: str, candidates: Iterable[tuple[Numbers, Numbers]]) -> dict[str, float]:
     """The numbers of an evaluation's candidates by column.
 
     Args:
         label: The evaluation's label.
-        candidates: Each with `settings` and `metrics`, strongest regularisation first.
+        candidates: The settings and the metrics of each, strongest regularisation first.
     """
     return {
-        f"{label}.{name}{MARK}{key_of(candidate['settings'])}": value
-        for candidate in candidates
-        for name, value in candidate["metrics"].items()
+        f"{label}.{name}{MARK}{key_of(settings)}": value
+        for settings, metrics in candidates
+        for name, value in metrics.items()
     }
 
 
@@ -131,6 +135,8 @@ def settle(frame: pd.DataFrame, chosen: Mapping[str, Chosen]) -> pd.DataFrame:
         frame: Columns as this module names them.
         chosen: As `choose` finds it, by label.
     """
+    import pandas as pd
+
     settled = frame.copy()
     for label, choice in chosen.items():
         ending = f"{MARK}{choice.key}"
@@ -156,6 +162,8 @@ def own_best(metrics: Mapping[str, float]) -> dict[str, float]:
     Args:
         metrics: Of one cell, candidates among them.
     """
+    import pandas as pd
+
     row = pd.DataFrame([{**metrics, "state": COMPLETE}])
     found = dict(metrics)
     for label, choice in choose(row).items():

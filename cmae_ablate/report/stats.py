@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
-from statsmodels.stats.weightstats import ttost_paired
+from scipy import special
 
 Values = npt.NDArray[np.float64]
 Bounds = tuple[float, float]
@@ -148,6 +147,8 @@ def equivalence(values: Values, against: Values, margin: float) -> Equivalence:
     """TOST on paired values (Schuirmann 1987); NaN below two pairs."""
     if len(values) < 2:
         return Equivalence(math.nan, math.nan, math.nan)
+    from statsmodels.stats.weightstats import ttost_paired  # a second, for studies that ask for it
+
     with quietly():
         p, lower, upper = ttost_paired(values, against, -margin, margin)
     return Equivalence(float(p), float(lower[1]), float(upper[1]))
@@ -160,6 +161,8 @@ def bootstrap_interval(differences: Values) -> tuple[float, float]:
     """
     if len(differences) < BOOTSTRAP_FROM or np.ptp(differences) == 0:
         return math.nan, math.nan
+    from scipy import stats  # most of a second
+
     with quietly():
         result = stats.bootstrap(
             (differences,),

@@ -66,7 +66,7 @@ def _height(line: Sequence[str]) -> float:
 def _widths(lines: Sequence[Sequence[str]]) -> list[float]:
     """Inches that each column needs, measured with the fonts that draw it."""
     probe = Figure(dpi=100)
-    renderer = FigureCanvasAgg(probe).get_renderer()  # type: ignore[no-untyped-call]  # untyped in Matplotlib's stubs
+    renderer = FigureCanvasAgg(probe).get_renderer()
     text = probe.text(0, 0, "", fontsize=FONT)
     widths = [0.0] * len(lines[0])
     for row, line in enumerate(lines):

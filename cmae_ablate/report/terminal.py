@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 from cmae_ablate.report.wording import BLANK, MINUS
+from cmae_ablate.terminal import Column, say, say_table
 
 TITLE_WORDS = 9
 """A header folds at words where it is longer than this."""
@@ -26,24 +24,22 @@ def show_table(lines: Sequence[Sequence[str]], title: str, console: Console) -> 
         console: Where to print.
     """
     columns = list(zip(*lines, strict=True))
-    console.print(Text(title, style="bold"))
+    say(title, console, style="bold")
     rest = list(range(1, len(columns)))
     part = [0]
     while rest:
         part = [0, rest.pop(0)]
         while rest and _wide([columns[i] for i in [*part, rest[0]]]) <= console.width:
             part.append(rest.pop(0))
-        table = Table(*(_column(*columns[i]) for i in part), box=box.SIMPLE_HEAD, pad_edge=False)
-        for row in lines[1:]:
-            table.add_row(*(Text(row[i]) for i in part))
-        console.print(table)
+        header = [_column(*columns[i]) for i in part]
+        say_table(header, [[row[i] for i in part] for row in lines[1:]], console, framed=False)
 
 
 def _column(title: str, *cells: str) -> Column:
     """Numbers to the right and in one piece, words to the left."""
     if all(cell[:1] in f"{BLANK}{MINUS}+<" or cell[0].isdigit() or cell in WORDS for cell in cells if cell):
-        return Column(Text(_folded(title)), justify="right", no_wrap=True)
-    return Column(Text(_folded(title)), overflow="fold")
+        return Column(_folded(title), is_number=True)
+    return Column(_folded(title))
 
 
 def _wide(columns: Sequence[Sequence[str]]) -> int:

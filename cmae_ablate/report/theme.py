@@ -77,12 +77,14 @@ class FigureJob:
         title: Heading on the page.
         alt: What it shows, for those who cannot see it, with the numbers that matter.
         draw: Draws it in a theme.
+        legend: What its marks, lines and colours mean, for the caption.
     """
 
     name: str
     title: str
     alt: str
     draw: Draw
+    legend: str = ""
 
 
 @contextmanager

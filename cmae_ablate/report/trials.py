@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import read_regular
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.wording import Metric, listing
+from cmae_ablate.text import is_formula
+
+if TYPE_CHECKING:
+    import pandas as pd  # a file that is no table is refused before
 
 LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device")
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
 
 CONTROLS_FILE = "controls.csv"
-MAX_BYTES = 256 * 2**20
+MAX_BYTES, MAX_COLUMNS = 64 * 2**20, 10_000
+"""A study of a thousand cells has 2 MB and some hundred columns."""
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?", re.ASCII)
 """Python's own reading also takes `23_5`, `inf`, `nan` and digits of other scripts."""
@@ -39,16 +45,26 @@ def read_trials(path: Path, description: StudyDescription) -> pd.DataFrame:
     Raises:
         UserError: The file is missing, no CSV, lacks a needed column, or a field cannot be what it has to be.
     """
-    header, rows = _fields(path)
-    _need(path, header, ("variant", "seed", "state", description.metric))
+    header, rows = csv_fields(path)
+    need_columns(path, header, ("variant", "seed", "state", description.metric))
     text = {*LABELS, *description.factors}
     return _typed(path, header, rows, text=text, numeric={description.metric, *description.report})
 
 
+def check_trials_file(path: Path) -> None:
+    """Refuse what is no table of cells, before anything slow is imported to read it.
+
+    Raises:
+        UserError: The file is missing, no CSV, or has no column of variants, seeds and states.
+    """
+    header, _ = csv_fields(path)
+    need_columns(path, header, ("variant", "seed", "state"))
+
+
 def read_controls(path: Path, description: StudyDescription) -> pd.DataFrame:
     """The controls of a study: `control, variant, seed` and metrics. Raises as `read_trials` does."""
-    header, rows = _fields(path)
-    _need(path, header, ("control",))
+    header, rows = csv_fields(path)
+    need_columns(path, header, ("control",))
     return _typed(path, header, rows, text=set(LABELS), numeric={description.metric, *description.report})
 
 
@@ -69,7 +85,7 @@ def read_controls_beside(
         UserError: The file is no table of controls.
     """
     path = trials_path.with_name(CONTROLS_FILE)
-    if not path.is_file():
+    if not path.exists():
         return None, ()
     controls = read_controls(path, description)
     foreign = next(_unlike(controls, trials, description), None)
@@ -125,35 +141,35 @@ def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str
     return checked
 
 
-def _fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and rows as written, each row with its line number."""
+def csv_fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header and rows as written, each row with its line number. Raises `UserError` where it is no CSV."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB; give the trials.csv of one study")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            rows = [(reader.line_num, row) for row in reader if row]
+        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = next(reader, [])
+        _check_header(path, header)
+        rows = [(reader.line_num, row) for row in reader if row]
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be read ({reason}); give the path of a trials.csv") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text; save it as CSV in UTF-8") from error
+        raise UserError(f"{path}: is not UTF-8 text; save it as 'CSV UTF-8, comma-separated'") from error
     except csv.Error as error:
         raise UserError(f"{path}: is not a CSV file ({error}); separate fields with commas") from error
-    if not header:
-        raise UserError(f"{path}: is empty; the first line names the columns: variant,seed,state,...")
-    _check_header(path, header)
     for line, row in rows:
         if len(row) != len(header):
             raise UserError(
                 f"{path}:{line}: {len(row)} fields where the header has {len(header)}; "
-                "put labels that contain a comma into double quotes"
+                "put labels that contain a comma into double quotes, and write decimals with a point"
             )
     return header, rows
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
+    if not header:
+        raise UserError(f"{path}: is empty; the first line names the columns: variant,seed,state,...")
+    if len(header) > MAX_COLUMNS:
+        raise UserError(f"{path}:1: more than {MAX_COLUMNS:,} columns; give the trials.csv of one study")
     for separator, words in SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
             raise UserError(
@@ -166,37 +182,43 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
                 f"{path}:1: column {place} has no name; name or delete it (pandas: to_csv(index=False))"
             )
         if header.count(name) > 1:
-            raise UserError(f"{path}:1: column '{name}' stands there twice; remove or rename one")
+            raise UserError(f"{path}:1: column '{name[:40]}' stands there twice; remove or rename one")
 
 
-def _need(path: Path, header: Sequence[str], columns: Iterable[str]) -> None:
+def need_columns(path: Path, header: Sequence[str], columns: Iterable[str]) -> None:
+    """Raises `UserError` where a column is missing."""
     for column in columns:
         if column not in header:
             raise UserError(f"{path}:1: {_no_column(column, header)}")
 
 
 def _no_column(column: str, header: Sequence[str]) -> str:
-    there = ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")
+    there = ", ".join(name[:40] for name in header[:20]) + (", ..." if len(header) > 20 else "")
     return f"no column '{column}' (there are: {there}); add it, or name a metric that the file has"
 
 
 def _typed(
     path: Path, header: list[str], rows: list[tuple[int, list[str]]], *, text: set[str], numeric: set[str]
 ) -> pd.DataFrame:
+    import pandas as pd
+
     columns: dict[str, pd.Series] = {}
     for index, name in enumerate(header):
         fields = [(line, row[index]) for line, row in rows]
         if name == "seed" and "control" in header:  # raw pixels know no seed
             columns[name] = pd.Series(
-                [_number(path, line, name, field) for line, field in fields], dtype="float64"
+                [number_field(path, line, name, field) for line, field in fields], dtype="float64"
             )
         elif name == "seed":
-            columns[name] = pd.Series([_seed(path, line, field) for line, field in fields], dtype="int64")
+            columns[name] = pd.Series(
+                [whole_field(path, line, name, field) for line, field in fields], dtype="int64"
+            )
         elif name in text:
+            _refuse_formulas(path, name, fields)
             columns[name] = pd.Series([field for _, field in fields], dtype="object")
         elif name in numeric or Metric.named(name).is_accuracy:
             columns[name] = pd.Series(
-                [_number(path, line, name, field) for line, field in fields], dtype="float64"
+                [number_field(path, line, name, field) for line, field in fields], dtype="float64"
             )
         else:
             columns[name] = _number_if_possible([field for _, field in fields])
@@ -204,6 +226,16 @@ def _typed(
         _refuse_twice(path, rows, columns["variant"], columns["seed"])
         _refuse_fractions(path, [line for line, _ in rows], columns)
     return pd.DataFrame(columns, columns=header)
+
+
+def _refuse_formulas(path: Path, column: str, fields: Iterable[tuple[int, str]]) -> None:
+    """Refuse labels that a spreadsheet would compute: tables written from this file would hold them, too."""
+    for line, field in fields:
+        if is_formula(field):
+            raise UserError(
+                f"{path}:{line}: a spreadsheet would compute the {column} '{field[:40]}'; begin it with a "
+                "letter"
+            )
 
 
 def _refuse_twice(
@@ -219,10 +251,11 @@ def _refuse_twice(
             )
 
 
-def _seed(path: Path, line: int, field: str) -> int:
+def whole_field(path: Path, line: int, column: str, field: str) -> int:
+    """A field that must be a whole number from 0. Raises `UserError` where it is not."""
     value = _value(field)
     if not (value is not None and value >= 0 and value.is_integer() and value < 2**63):
-        raise UserError(f"{path}:{line}: seed is '{field[:40]}'; give a whole number from 0")
+        raise UserError(f"{path}:{line}: {column} is '{field[:40]}'; give a whole number from 0")
     return int(value)
 
 
@@ -233,7 +266,8 @@ def _value(field: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _number(path: Path, line: int, column: str, field: str) -> float:
+def number_field(path: Path, line: int, column: str, field: str) -> float:
+    """A field that must be a number, or empty (NaN). Raises `UserError` where it is neither."""
     if not field.strip():
         return math.nan
     value = _value(field)
@@ -250,6 +284,8 @@ def _number(path: Path, line: int, column: str, field: str) -> float:
 
 
 def _number_if_possible(fields: list[str]) -> pd.Series:
+    import pandas as pd
+
     values = [_value(f) if f.strip() else math.nan for f in fields]
     if any(value is None for value in values):
         return pd.Series(fields, dtype="object")

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import write_atomically
+from cmae_ablate.files import read_regular, write_atomically
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.wording import counted, listing
 from cmae_ablate.study.loading import Study
@@ -102,13 +102,11 @@ def read_plan(path: Path) -> AnalysisPlan | None:
     Raises:
         UserError: The file is no plan.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
     remedy = "restore it, or delete it: the report then says that nothing is known of a plan"
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB, no analysis plan; {remedy}")
-        return AnalysisPlan.model_validate_json(path.read_bytes())
+        return AnalysisPlan.model_validate_json(read_regular(path, MAX_BYTES))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except ValidationError as error:

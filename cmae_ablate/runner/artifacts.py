@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,31 +13,35 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cmae_ablate.data.arrays import Split
-from cmae_ablate.database import redact, sqlite_path
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.records import DamagedError, read_record
+from cmae_ablate.records import DamagedError
 from cmae_ablate.report.frame import Cell, ReportExtras
-from cmae_ablate.report.selection import Chosen, choose, key_of
-from cmae_ablate.runner.cell import evaluation_path
+from cmae_ablate.report.selection import Chosen
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.finished import check_files, check_predictions, check_record
-from cmae_ablate.runner.results import trials_frame
-from cmae_ablate.tracking.connection import UI_ADDRESS, connect, ui_command
-from cmae_ablate.tracking.run_tree import FINGERPRINT, KIND, SEED, VARIANT
-from cmae_ablate.training.pictures import save_crops
+from cmae_ablate.runner.finished import (
+    check_files,
+    check_predictions,
+    check_record,
+    evaluation_path,
+    read_evaluation,
+)
+from cmae_ablate.runner.progress_rows import progress_rows
+from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.run_links import run_links
+from cmae_ablate.tracking.connection import ui_command
 
 CURVES = ("variant", "seed", "epoch", "name", "value")
 RECONSTRUCTIONS, CROPS = "reconstructions.png", "crops.png"
 
 
 def artifacts(
-    experiment: Experiment, statuses: Sequence[CellStatus], environment: Mapping[str, str], command: str
+    experiment: Experiment, trials: StudyTrials, environment: Mapping[str, str], command: str
 ) -> ReportExtras:
     """Gather what the cache, the tracker and this machine add to the CSVs.
 
     Args:
         experiment: The study.
-        statuses: Its cells.
+        trials: Its cells.
         environment: Versions and hardware.
         command: The command line that repeats the study.
     """
@@ -45,25 +50,23 @@ def artifacts(
     crops: dict[str, Path] = {}
     correct = {}
     clusters: NDArray[np.int64] | None = None
-    # The predictions behind the table's numbers: those at the setting that the study chose.
-    chosen = choose(trials_frame(statuses))
     warnings: dict[Cell, str] = {}
     compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in experiment.variants}) > 1
-    for status in statuses:
-        folder = Path(str(status.results.get("folder", "")))
-        if status.state != "COMPLETE" or not (folder / "result.json").is_file():
+    for status in trials.statuses:
+        folder = status.record.folder
+        if folder is None or not (folder / "result.json").is_file():
             continue  # imported from another machine: its numbers are here, its files are not
         cell = (status.cell.variant, status.cell.seed)
         try:
             record = check_record(folder)
             check_files(folder, record)
-            hits = _correct(experiment, status, folder, chosen)
+            hits = _correct(experiment, status, folder, trials.chosen)
         except (DamagedError, FileNotFoundError) as error:
             warnings[cell] = f"{error}; run the study again, and it is made again"
             continue
-        curves += _curves(record["history"], *cell)
-        if record.get("warning"):
-            warnings[cell] = str(record["warning"])
+        curves += _curves(record.history, *cell)
+        if record.warning:
+            warnings[cell] = record.warning
         if (folder / RECONSTRUCTIONS).is_file():
             pictures.setdefault(status.cell.variant, folder / RECONSTRUCTIONS)
         if (
@@ -75,8 +78,11 @@ def artifacts(
         if hits is not None:
             correct[cell] = hits
             clusters = image_clusters(experiment.data_of(experiment.cell(status.cell).spec).test)
-    links = run_links(experiment, statuses)
+    links = run_links(experiment, trials.statuses)
+    progress, notes = progress_rows(experiment, trials)
     return ReportExtras(
+        progress=progress,
+        notes=notes,
         curves=pd.DataFrame(curves, columns=list(CURVES)) if curves else None,
         reconstructions=pictures,
         crop_boxes=crops,
@@ -91,47 +97,12 @@ def artifacts(
     )
 
 
-def run_links(experiment: Experiment, statuses: Sequence[CellStatus]) -> dict[Cell, str]:
-    """The address of each cell's MLflow run; none where the store does not exist or is away."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    uri = experiment.places.tracking
-    database = sqlite_path(uri)
-    if database is not None and not database.is_file():
-        return {}
-    wanted = {(s.cell.variant, str(s.cell.seed), s.cell.fingerprint) for s in statuses}
-    root = redact(uri).rstrip("/") if uri.startswith("http") else UI_ADDRESS
-    links: dict[Cell, str] = {}
-    try:
-        client = connect(uri)
-        mlflow_experiment = client.get_experiment_by_name(experiment.study.name)
-        token = None
-        while mlflow_experiment is not None:
-            page = client.search_runs(
-                [mlflow_experiment.experiment_id],
-                f"tags.`{KIND}` = 'seed'",
-                max_results=1000,
-                page_token=token,
-            )
-            for run in page:
-                tags = run.data.tags
-                key = (tags.get(VARIANT, ""), tags.get(SEED, ""), tags.get(FINGERPRINT, ""))
-                if key in wanted:
-                    address = f"{root}/#/experiments/{mlflow_experiment.experiment_id}/runs/{run.info.run_id}"
-                    links[key[0], int(key[1])] = address
-            token = page.token
-            if not token:
-                break
-    except (MlflowException, SQLAlchemyError, OSError):
-        return {}  # the tracker has said that the store is away; a report needs no links
-    return links
-
-
 def _crops(experiment: Experiment, status: CellStatus, folder: Path) -> Path | None:
     """A picture of the cell's crops, drawn once; None where what its crop learnt was not kept."""
     path = folder / CROPS
-    if not path.is_file():
+    if not path.is_file() and os.access(folder, os.W_OK):
+        from cmae_ablate.training.pictures import save_crops
+
         spec = experiment.cell(status.cell).spec
         save_crops(spec, experiment.data_of(spec), folder / "crop.safetensors", path)
     return path if path.is_file() else None
@@ -160,11 +131,10 @@ def _correct(
     path = evaluation_path(spec.evaluations[label], folder)
     if not path.is_file():
         return None
-    record: Mapping[str, Any] = read_record(path)
-    offered = {key_of(each["settings"]): each for each in record.get("candidates", ())}
-    if label in chosen and offered:
-        record = offered.get(chosen[label].key, {})
-    predicted = check_predictions(folder, record)
+    record = read_evaluation(path)
+    # The predictions behind the table's number: those at the setting that the study chose.
+    read_at = record.at(chosen[label].key) if label in chosen and record.candidates else record
+    predicted = None if read_at is None else check_predictions(folder, read_at)
     if predicted is None:
         return None
     labels = experiment.data_of(spec).test.labels

@@ -23,9 +23,6 @@ from cmae_ablate.records import DamagedError, read_record, sealed
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study.design import Variant
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training.cost import measure
-from cmae_ablate.training.loop import Hooks, pretrain
-from cmae_ablate.training.views import steps_per_epoch
 
 Trials = Mapping[str, tuple[TrialSpec, DataArrays]]
 EPOCHS, FLOPS, TIME = "epochs", "flops", "time"
@@ -92,6 +89,8 @@ def with_epochs(spec: TrialSpec, epochs: int) -> TrialSpec:
 
 def flops_per_epoch(spec: TrialSpec, image_size: int, num_train: int) -> float:
     """FLOPs of one epoch's training steps, counted."""
+    from cmae_ablate.training.cost import measure
+
     return measure(spec, image_size).flops_image * num_train
 
 
@@ -139,6 +138,8 @@ def _names(trials: Trials) -> dict[str, str]:
 
 
 def _steps(spec: TrialSpec, data: DataArrays) -> int:
+    from cmae_ablate.training.views import steps_per_epoch
+
     return steps_per_epoch(len(data.train.labels), spec.training.batch_size)
 
 
@@ -159,6 +160,8 @@ def _read(record: Path) -> dict[str, float]:
 def _seconds_per_step(label: str, spec: TrialSpec, data: DataArrays, runtime: Runtime) -> float:
     """The median step of a short training; its first steps, which warm caches up, are left out."""
     import torch
+
+    from cmae_ablate.training.loop import Hooks, pretrain
 
     set_threads(spec.training.threads)
     told = replace(runtime, precision=spec.training.precision, compile=spec.training.compile)

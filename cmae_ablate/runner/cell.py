@@ -2,71 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
-import numpy as np
-import torch
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from torch import Tensor
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
-from cmae_ablate.components.protocols import (
-    Encoder,
-    EvaluationContext,
-    EvaluationResult,
-    Features,
-    reads_tokens,
-)
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.records import file_sha256, sealed
-from cmae_ablate.report.selection import candidate_metrics
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cache import LOCK
-from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, Warn, whole_evaluation, whole_pretraining
-from cmae_ablate.runner.hardware import device_name, peak_memory, watch_memory
-from cmae_ablate.runtime import Runtime, set_precision
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.runner.evaluating import evaluate
+from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, whole_pretraining
+from cmae_ablate.runner.hardware import MemoryWatch, device_name
+from cmae_ablate.runner.result_files import PretrainingRecord, flat
+from cmae_ablate.runtime import Runtime
+from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.collapse import collapse_warning
 from cmae_ablate.training.cost import count_parameters, measure
 from cmae_ablate.training.loop import Hooks, Pretrained, image_size_of, pretrain
 from cmae_ablate.training.model import MaskedImageModel, assemble
 
 WAIT_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """What one cell found.
-
-    Attributes:
-        metrics: `<evaluation>.<name>` at the cell's own best setting, and of every candidate under the names
-            of `selection`; `pretrain.loss`, `pretrain.<objective>.accuracy`, `params.*`,
-            `flops.*`, `seconds.pretrain`, `memory.pretrain` in bytes.
-        weights_sha256: Of the pretrained parameters and buffers.
-        device: What the pretraining ran on.
-        folder: Holds the weights, `result.json` and the test predictions.
-        history: Pretraining metrics by epoch.
-        protocols: One sentence an evaluation, by label.
-        reused: Whether the pretraining was found finished.
-    """
-
-    metrics: Mapping[str, float]
-    weights_sha256: str
-    device: str
-    folder: Path
-    history: list[dict[str, float]] = field(default_factory=list)
-    protocols: Mapping[str, str] = field(default_factory=dict)
-    reused: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +54,7 @@ class CellContext:
         return self.cache / "pretrain" / spec.pretrain_fingerprint(self.data.digest)
 
 
-def run_cell(spec: TrialSpec, cell_context: CellContext, hooks: Hooks | None = None) -> CellResult:
+def run_cell(spec: TrialSpec, cell_context: CellContext, hooks: Hooks | None = None) -> CellRecord:
     """Pretrain and evaluate one trial; whatever is already in the cache is not done again.
 
     Raises:
@@ -107,16 +70,17 @@ def run_cell(spec: TrialSpec, cell_context: CellContext, hooks: Hooks | None = N
         known = whole_pretraining(folder, hooks.warn)
         record = _pretrain(spec, cell_context, folder, hooks) if known is None else known
         model = load_model(spec, cell_context, folder)
-        weights = str(record["weights_sha256"])
-        found = evaluate(spec, model.encoder, cell_context, folder, weights=weights, hooks=hooks)
-    return CellResult(
-        {**flat(found), **record["metrics"]},
-        record["weights_sha256"],
-        str(record.get("device", "")),
+        weights = record.weights_sha256
+        data, runtime = cell_context.data, cell_context.runtime
+        found = evaluate(spec, model.encoder, data, runtime, folder, weights=weights, hooks=hooks)
+    return CellRecord(
+        {**flat(found), **record.metrics},
+        weights,
+        record.device,
         folder,
-        record["history"],
-        {label: result["protocol"] for label, result in found.items()},
+        {label: result.protocol for label, result in found.items()},
         reused=known is not None,
+        history=record.history,
     )
 
 
@@ -137,51 +101,6 @@ def load_model(spec: TrialSpec, cell_context: CellContext, folder: Path) -> Mask
     model = assemble(spec, image_size_of(spec, cell_context.data))
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.to(cell_context.runtime.device).eval()
-
-
-def evaluate(
-    spec: TrialSpec,
-    encoder: Encoder | None,
-    cell_context: CellContext,
-    folder: Path,
-    *,
-    weights: str = "",
-    hooks: Hooks | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Run the trial's evaluations on an encoder, each once per folder.
-
-    Args:
-        spec: The trial.
-        encoder: In eval mode; None judges the pixels themselves.
-        cell_context: Data and machine.
-        folder: Where results and test predictions are kept.
-        weights: SHA-256 of the encoder's weights: results of others in the folder do not count.
-        hooks: Who hears of evaluations that train, and may stop them.
-
-    Returns:
-        Records by label: `metrics`, `protocol`, `chosen`, `candidates` (`selection`), names of files.
-    """
-    set_precision(cell_context.runtime)
-    features: Features = (
-        PixelFeatures(cell_context.data)
-        if encoder is None
-        else FrozenFeatures(encoder, cell_context.data, cell_context.runtime)
-    )
-    hooks = hooks or Hooks()
-    context = EvaluationContext(
-        encoder,
-        features,
-        cell_context.data,
-        cell_context.runtime,
-        spec.seed,
-        should_stop=hooks.should_stop,
-        on_step=hooks.on_evaluation,
-    )
-    wanted = spec.evaluations
-    # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
-    order = sorted(wanted, key=lambda label: not reads_tokens(wanted[label].component.factory))
-    found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
-    return {label: found[label] for label in wanted}
 
 
 @contextmanager
@@ -206,17 +125,16 @@ def alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
         lock.release()
 
 
-def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: Hooks) -> dict[str, Any]:
+def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: Hooks) -> PretrainingRecord:
     image_size = image_size_of(spec, cell_context.data)
     if spec.is_pretrained:
         done = Pretrained(assemble(spec, image_size), 0.0, [])
-        encoder = cast("torch.nn.Module", done.model.encoder)
         # What its pretraining cost, nobody said: the table leaves it open.
-        metrics = {"params.encoder": float(count_parameters(encoder))}
+        metrics = {"params.encoder": float(count_parameters(done.model.encoder))}
     else:
-        watch_memory(cell_context.runtime.device)
+        memory = MemoryWatch.start(cell_context.runtime.device)
         done = pretrain(spec, cell_context.data, cell_context.runtime, folder, hooks)
-        peak = peak_memory(cell_context.runtime.device)
+        peak = memory.peak()
         cost = measure(spec, image_size)
         last = done.history[-1]
         metrics = {
@@ -227,6 +145,7 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
             "params.decoder": cost.params_decoder,
             "flops.pretrain_image": cost.flops_image,
             "seconds.pretrain": done.seconds,
+            **({"seconds.compile": done.compiling} if cell_context.runtime.compile else {}),
             **({} if peak is None else {"memory.pretrain": float(peak)}),
         }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
@@ -242,76 +161,17 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
     )
     if warning:
         hooks.warn(warning)
-    record = {
-        "metrics": metrics,
-        "warning": warning,
-        "weights_sha256": checkpoint.weights_sha256(state),
-        "device": device_name(cell_context.runtime.device, cell_context.runtime.ranks.count),
-        "image_size": image_size,
-        "history": done.history,
-        "spec": spec.to_tree(),
-        "seed": spec.seed,
-        "files": files,
-    }
-    checkpoint.write_atomically(folder / RESULT, sealed(record))
+    record = PretrainingRecord(
+        metrics,
+        checkpoint.weights_sha256(state),
+        done.history,
+        spec.to_tree(),
+        spec.seed,
+        device_name(cell_context.runtime.device, cell_context.runtime.ranks.count),
+        image_size,
+        files,
+        warning,
+    )
+    checkpoint.write_atomically(folder / RESULT, sealed(record.to_json()))
     checkpoint.clear(folder, keep_last=cell_context.keep_state)
     return record
-
-
-def _evaluated(
-    choice: Choice, label: str, context: EvaluationContext, folder: Path, weights: str, warn: Warn
-) -> dict[str, Any]:
-    path = evaluation_path(choice, folder)
-    stem = path.stem
-    known = whole_evaluation(path, weights, warn)
-    if known is not None:
-        return known
-    scratch = folder / f"{stem}.training"
-    result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
-    record = {
-        "label": label,
-        "metrics": dict(result.metrics),
-        "protocol": result.protocol,
-        "chosen": dict(result.chosen),
-        "weights_sha256": weights,
-        **_keep(result.predictions, folder_made(folder) / f"{stem}.npy"),
-        "candidates": [
-            {
-                "settings": dict(candidate.settings),
-                "metrics": dict(candidate.metrics),
-                **_keep(candidate.predictions, folder / f"{stem}.candidate-{place}.npy"),
-            }
-            for place, candidate in enumerate(result.candidates)
-        ],
-    }
-    checkpoint.write_atomically(folder_made(folder) / path.name, sealed(record))
-    shutil.rmtree(scratch, ignore_errors=True)
-    return record
-
-
-def _keep(predictions: Tensor | None, path: Path) -> dict[str, Any]:
-    """Write test predictions, and say in a record which file has them."""
-    if predictions is None:
-        return {"predictions": None}
-    np.save(path, predictions.cpu().numpy().astype(np.int16))
-    return {"predictions": path.name, "predictions_sha256": file_sha256(path)}
-
-
-def evaluation_path(choice: Choice, folder: Path) -> Path:
-    """The file that an evaluation's record has in a cell's folder."""
-    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
-    return folder / f"{choice.name}-{checkpoint.text_digest(identity)[:16]}.json"
-
-
-def folder_made(folder: Path) -> Path:
-    """The folder, created if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def flat(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The metrics of several evaluations as `<evaluation>.<name>`, and those of their candidates."""
-    own = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
-    for label, record in found.items():
-        own |= candidate_metrics(label, record.get("candidates", ()))
-    return own

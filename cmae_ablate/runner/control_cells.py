@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import cast
-
-from torch import nn
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.protocols import Encoder
-from cmae_ablate.runner.cell import CellContext, CellResult, alone_in, evaluate, flat, run_cell
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.report.cell_record import CellRecord
+from cmae_ablate.runner.cell import CellContext, alone_in, run_cell
+from cmae_ablate.runner.evaluating import evaluate
 from cmae_ablate.runner.hardware import device_name
+from cmae_ablate.runner.result_files import flat
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Cell
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.loop import Hooks, image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
 
 
-def run_any(cell: Cell, cell_context: CellContext, hooks: Hooks | None = None) -> CellResult:
+def run_any(cell: Cell, cell_context: CellContext, hooks: Hooks | None = None) -> CellRecord:
     """Run a cell of a table, or a control; whatever is already in the cache is not done again.
 
     The positive control is pretrained as any variant; the others are evaluated without pretraining.
@@ -35,34 +35,34 @@ def run_any(cell: Cell, cell_context: CellContext, hooks: Hooks | None = None) -
     return run_cell(cell.spec, cell_context, hooks)
 
 
-def untrained_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> CellResult:
+def untrained_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> CellRecord:
     """Evaluate the trial's encoder as it is before any training, on images normalised as the trial's are."""
     cell_context = cell_context.normalised_for(spec)
     encoder = untrained_encoder(spec, image_size_of(spec, cell_context.data))
-    module = cast("nn.Module", encoder).to(cell_context.runtime.device).eval()
-    return _evaluated_alone(
-        encoder, checkpoint.weights_sha256(module.state_dict()), spec, cell_context, hooks
-    )
+    encoder.to(cell_context.runtime.device).eval()
+    weights = checkpoint.weights_sha256(encoder.state_dict())
+    return _evaluated_alone(encoder, weights, spec, cell_context, hooks)
 
 
-def raw_pixel_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> CellResult:
+def raw_pixel_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> CellRecord:
     """Evaluate the pixels themselves, without any encoder."""
     return _evaluated_alone(None, "", spec, cell_context, hooks)
 
 
 def _evaluated_alone(
     encoder: Encoder | None, weights: str, spec: TrialSpec, cell_context: CellContext, hooks: Hooks
-) -> CellResult:
+) -> CellRecord:
     parts = [weights, cell_context.data.digest, cell_context.data.mean, cell_context.data.std, spec.seed]
     parts += [spec.training.precision, spec.training.threads]
     folder = cell_context.cache / "controls" / checkpoint.text_digest(json.dumps(parts))[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, hooks):
-        found = evaluate(spec, encoder, cell_context, folder, weights=weights, hooks=hooks)
-    return CellResult(
+        data, runtime = cell_context.data, cell_context.runtime
+        found = evaluate(spec, encoder, data, runtime, folder, weights=weights, hooks=hooks)
+    return CellRecord(
         flat(found),
         weights,
         device_name(cell_context.runtime.device),
         folder,
-        protocols={label: result["protocol"] for label, result in found.items()},
+        protocols={label: result.protocol for label, result in found.items()},
     )

@@ -7,7 +7,8 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
-from cmae_ablate.runner.hardware import processor
+from cmae_ablate.runner.hardware import gpu_titles, processor_model
+from cmae_ablate.runtime import may_have_gpu
 
 PACKAGES = (
     "cmae-ablate",
@@ -24,28 +25,25 @@ PACKAGES = (
 
 def describe_environment() -> dict[str, str]:
     """Versions, processor, device and git state, as texts by name."""
-    import torch
-
     known = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:
             known[package] = version(package)
         except PackageNotFoundError:
             known[package] = "not installed as a package"
-    known["processor"] = f"{processor()}, {os.cpu_count()} cores"
-    known["device"] = _gpus() if torch.cuda.is_available() else "cpu"
+    known["processor"] = f"{processor_model()}, {os.cpu_count()} cores"
+    known["device"] = _gpu() or "cpu"
     known["git"] = git_state()
     return known
 
 
-def _gpus() -> str:
-    """Told by the driver's own program: torch would open a GPU that this process does not compute on."""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
-    except (OSError, subprocess.SubprocessError):
-        return "cuda"
-    return ", ".join(dict.fromkeys(line.strip() for line in told.splitlines()))
+def _gpu() -> str:
+    """The names of those that torch can compute on; empty where there are none."""
+    if not may_have_gpu():
+        return ""
+    import torch
+
+    return gpu_titles() if torch.cuda.is_available() else ""
 
 
 def git_state() -> str:

@@ -30,7 +30,6 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search_space import with_settings
 from cmae_ablate.study.settings import SpecError
 from cmae_ablate.study.trial_spec import Choice, TrialSpec
-from cmae_ablate.training.loop import image_size_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -262,6 +261,8 @@ def _epoch_costs(experiment: Experiment, runtime: Runtime | None) -> dict[str, f
     if budget == EPOCHS:
         return None
     if budget == FLOPS:
+        from cmae_ablate.training.loop import image_size_of
+
         return {
             label: flops_per_epoch(spec, image_size_of(spec, data), len(data.train))
             for label, (spec, data) in trials.items()

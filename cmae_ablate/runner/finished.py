@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from cmae_ablate.checkpoint import weights_sha256
-from cmae_ablate.records import DamagedError, file_sha256, is_numbers, read_record, set_aside
+from cmae_ablate.checkpoint import text_digest, weights_sha256
+from cmae_ablate.records import DamagedError, file_sha256, read_record, set_aside
+from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord
+from cmae_ablate.study.trial_spec import Choice
 
 RESULT, WEIGHTS, CROP = "result.json", "model.safetensors", "crop.safetensors"
 Warn = Callable[[str], None]
 
 
-def check_record(folder: Path) -> dict[str, Any]:
+def check_record(folder: Path) -> PretrainingRecord:
     """The record of a finished pretraining, by itself.
 
     Args:
@@ -29,17 +29,13 @@ def check_record(folder: Path) -> dict[str, Any]:
         FileNotFoundError: There is none: the pretraining is not finished.
         DamagedError: It is not what was written.
     """
-    record = read_record(folder / RESULT)
-    kinds = {"metrics": dict, "weights_sha256": str, "history": list, "spec": dict, "seed": int}
-    for key, kind in kinds.items():
-        if not isinstance(record.get(key), kind):
-            raise DamagedError(folder / RESULT, f"its {key} is missing or of another kind")
-    if not is_numbers(record["metrics"]) or not all(is_numbers(each) for each in record["history"]):
-        raise DamagedError(folder / RESULT, "a metric is no number")
-    return record
+    try:
+        return PretrainingRecord.from_json(read_record(folder / RESULT))
+    except ValueError as error:
+        raise DamagedError(folder / RESULT, str(error)) from error
 
 
-def check_pretraining(folder: Path) -> dict[str, Any] | None:
+def check_pretraining(folder: Path) -> PretrainingRecord | None:
     """The record of a finished pretraining, whose weights are those that it names.
 
     Returns:
@@ -52,27 +48,24 @@ def check_pretraining(folder: Path) -> dict[str, Any] | None:
         record = check_record(folder)
     except FileNotFoundError:
         return None
-    if _weights_of(folder / WEIGHTS) != record["weights_sha256"]:
+    if _weights_of(folder / WEIGHTS) != record.weights_sha256:
         raise DamagedError(folder / WEIGHTS, f"not the weights that {RESULT} records")
     check_files(folder, record)
     return record
 
 
-def check_files(folder: Path, record: Mapping[str, Any]) -> None:
+def check_files(folder: Path, record: PretrainingRecord) -> None:
     """Compare the files beside the weights, such as what the crop learnt, with their record.
 
     Raises:
         DamagedError: One is not what was written.
     """
-    files = record.get("files", {})
-    if not isinstance(files, dict):
-        raise DamagedError(folder / RESULT, "its files are of another kind")
-    for name, digest in files.items():
+    for name, digest in record.files.items():
         if file_sha256(folder / name) != digest:
             raise DamagedError(folder / name, f"not the file that {RESULT} records")
 
 
-def whole_pretraining(folder: Path, warn: Warn) -> dict[str, Any] | None:
+def whole_pretraining(folder: Path, warn: Warn) -> PretrainingRecord | None:
     """As `check_pretraining`; what is damaged is named, set aside and counts as not finished.
 
     To be called with the folder's lock held.
@@ -88,7 +81,26 @@ def whole_pretraining(folder: Path, warn: Warn) -> dict[str, Any] | None:
         return None
 
 
-def check_evaluation(path: Path, weights: str) -> dict[str, Any] | None:
+def evaluation_path(choice: Choice, folder: Path) -> Path:
+    """The file that an evaluation's record has in a cell's folder."""
+    identity = json.dumps([choice.name, choice.version, dict(choice.options)], sort_keys=True)
+    return folder / f"{choice.name}-{text_digest(identity)[:16]}.json"
+
+
+def read_evaluation(path: Path) -> EvaluationRecord:
+    """The record of an evaluation, by itself.
+
+    Raises:
+        FileNotFoundError: There is none.
+        DamagedError: It is not what was written.
+    """
+    try:
+        return EvaluationRecord.from_json(read_record(path))
+    except ValueError as error:
+        raise DamagedError(path, str(error)) from error
+
+
+def check_evaluation(path: Path, weights: str) -> EvaluationRecord | None:
     """The record of an evaluation, of these very weights, with the predictions that it names.
 
     Args:
@@ -102,34 +114,28 @@ def check_evaluation(path: Path, weights: str) -> dict[str, Any] | None:
         DamagedError: The record or its predictions are not what was written.
     """
     try:
-        record = read_record(path)
+        record = read_evaluation(path)
     except FileNotFoundError:
         return None
-    kinds = {"metrics": dict, "protocol": str, "chosen": dict}
-    for key, kind in kinds.items():
-        if not isinstance(record.get(key), kind):
-            raise DamagedError(path, f"its {key} is missing or of another kind")
-    if record.get("weights_sha256", weights) != weights:
+    if record.weights_sha256 not in (None, weights):
         return None
-    for part in (record, *record.get("candidates", ())):
-        if not is_numbers(part["metrics"]):
-            raise DamagedError(path, "a metric is no number")
-        check_predictions(path.parent, part)
+    check_predictions(path.parent, record)
+    for candidate in record.candidates:
+        check_predictions(path.parent, candidate)
     return record
 
 
-def check_predictions(folder: Path, record: Mapping[str, Any]) -> NDArray[np.int64] | None:
-    """The predicted classes that an evaluation's record names, (n,); None where it names none.
+def check_predictions(folder: Path, record: EvaluationRecord | CandidateRecord) -> NDArray[np.int64] | None:
+    """The predicted classes that a record names, (n,); None where it names none.
 
     Raises:
         DamagedError: They are not what was written.
     """
-    name = record.get("predictions")
-    if name is None:
+    if record.predictions is None:
         return None
-    path = folder / str(name)
+    path = folder / record.predictions
     digest = file_sha256(path)
-    if record.get("predictions_sha256", digest) != digest:
+    if record.predictions_sha256 not in (None, digest):
         raise DamagedError(path, "not the predictions that were recorded")
     try:
         found = np.load(path, allow_pickle=False)
@@ -140,7 +146,7 @@ def check_predictions(folder: Path, record: Mapping[str, Any]) -> NDArray[np.int
     return found.astype(np.int64)
 
 
-def whole_evaluation(path: Path, weights: str, warn: Warn) -> dict[str, Any] | None:
+def whole_evaluation(path: Path, weights: str, warn: Warn) -> EvaluationRecord | None:
     """As `check_evaluation`; what is damaged is named, set aside and counts as not done.
 
     Raises:
@@ -172,8 +178,11 @@ def whole_picture(path: Path, warn: Warn) -> bool:
 
 
 def _weights_of(path: Path) -> str:
-    if not path.exists():
-        raise DamagedError(path, "missing")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise DamagedError(path, "missing, or no file")
     try:
         return weights_sha256(load_file(path))
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.cache import Entry, damaged_plans, entries, prunable, remove
+from cmae_ablate.terminal import say, say_table
 
 
 def show_cache(out: Path, console: Console) -> None:
@@ -19,16 +19,13 @@ def show_cache(out: Path, console: Console) -> None:
         UserError: There is no such `--out`.
     """
     found = _entries(out)
-    table = Table("entry", "size", "of it state", "is", "cell", "used by", "last use")
-    for entry in found:
-        table.add_row(*_row(entry))
-    console.print(table)
+    header = ("entry", "size", "of it state", "is", "cell", "used by", "last use")
+    say_table(header, [_row(entry) for entry in found], console)
     unused = [entry for entry in found if entry.is_unused]
-    console.print(
+    say(
         f"{len(found)} entries, {megabytes(found)}; {megabytes(unused)} in {len(unused)} of them that no "
         f"study uses now; {shutil.disk_usage(out).free / 1e6:,.0f} MB free on the disk",
-        highlight=False,
-        soft_wrap=True,
+        console,
     )
 
 
@@ -54,19 +51,18 @@ def prune_cache(out: Path, unused: bool, older_than: float | None, dry_run: bool
         size = entry.size if dry_run else remove(entry)
         freed += size
         word = "would go" if dry_run else "gone" if size else "kept, a worker has just taken it"
-        console.print(f"{word}: {entry.folder.name[:12]}, {_said_of(entry)}", highlight=False, markup=False)
+        say(f"{word}: {entry.folder.name[:12]}, {_said_of(entry)}", console)
     running = sum(entry.state == "running" for entry in found)
-    console.print(
+    say(
         f"{'would free' if dry_run else 'freed'} {freed / 1e6:,.1f} MB of {megabytes(found)}"
         + (f"; {running} entries are running and stay" if running else ""),
-        highlight=False,
+        console,
     )
     if going and not dry_run:
-        console.print(
+        say(
             "results stay in the queue and in trials.csv; without weights and predictions these cells have "
             "no pictures, exports and intervals over images, and a new evaluation trains them again",
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
 
 

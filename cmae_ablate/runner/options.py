@@ -11,10 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.finding import typed
 from cmae_ablate.study.loading import Study, load
+from cmae_ablate.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,7 @@ class Options:
         tracking: Another MLflow store than SQLite in `out`.
         launcher: Who starts workers.
         gpus_per_worker: What a Ray worker takes of the cluster's GPUs, where it trains on one.
+        stall_minutes: Without a step, before a cell is named.
     """
 
     study: Path
@@ -53,6 +56,12 @@ class Options:
     tracking: str | None = None
     launcher: str = "local"
     gpus_per_worker: float = 1.0
+    stall_minutes: float = STALL_MINUTES
+
+    @property
+    def patience(self) -> float:
+        """Seconds without a step, before a cell is named."""
+        return 60 * self.stall_minutes
 
     def load(self) -> Study:
         """The study with these options; the file is read once."""
@@ -89,7 +98,7 @@ class Options:
         from cmae_ablate.runtime import Runtime, pick_device
 
         def note(text: str) -> None:
-            console.print(f"note: {text}", highlight=False, markup=False)
+            say(f"note: {text}", console)
 
         with preparation(console) as progress:
             places = Places.below(self.out, self.storage, self.tracking)
@@ -103,7 +112,7 @@ class Options:
         return experiment
 
     def arguments(self) -> list[str]:
-        """The options as the arguments of another command, without the URLs: see `environment`."""
+        """The options as the arguments of another command, without what `environment` has."""
         found = [str(self.study), "--device", self.device, "--out", str(self.out)]
         found += [text for setting in self.settings for text in ("--set", setting)]
         for name, value in {"--scale": self.scale, "--seeds": self.seeds}.items():
@@ -111,9 +120,10 @@ class Options:
         return found
 
     def environment(self) -> dict[str, str]:
-        """The URLs of the stores as environment variables: every user of a machine may read arguments."""
-        urls = {"CMAE_ABLATE_STORAGE": self.storage, "CMAE_ABLATE_TRACKING_URI": self.tracking}
-        return {name: url for name, url in urls.items() if url is not None}
+        """What decides no result, as environment variables; every user of a machine may read arguments."""
+        found = {"CMAE_ABLATE_STORAGE": self.storage, "CMAE_ABLATE_TRACKING_URI": self.tracking}
+        found["CMAE_ABLATE_STALL_MINUTES"] = str(self.stall_minutes)
+        return {name: text for name, text in found.items() if text is not None}
 
     @property
     def command(self) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -20,12 +20,17 @@ from rich.progress import (
     Progress,
     TaskID,
     TaskProgressColumn,
-    TextColumn,
     TimeRemainingColumn,
 )
 
+from cmae_ablate.files import read_regular
+from cmae_ablate.runner.watchdog import STALL_MINUTES, stalled_words
+from cmae_ablate.terminal import PlainColumn, say
+from cmae_ablate.text import readable
+
 NOTES = "progress"
 """Below a study's folder, where its workers leave their notes."""
+NOTE_BYTES = 2**20
 WRITE_SECONDS = 0.5
 SHOW_SECONDS = 0.5
 
@@ -43,6 +48,9 @@ class CellNote:
         epoch: Epochs done.
         epochs: Epochs in all.
         text: What there is to add, such as the metric or the reason of a failure.
+        log: Path of the worker's log; empty if unknown.
+        at: Seconds since 1970 of its last step.
+        patience: Seconds without a step after which people are told.
     """
 
     cell: str
@@ -53,6 +61,19 @@ class CellNote:
     epoch: int = 0
     epochs: int = 0
     text: str = ""
+    log: str = ""
+    at: float = 0.0
+    patience: float = STALL_MINUTES * 60
+
+    @property
+    def doing(self) -> str:
+        """The phase, and how far it is."""
+        return f"{self.phase}, step {self.step} of {self.steps}" if self.steps else self.phase
+
+    def stalled(self, now: float) -> float | None:
+        """Seconds since the last step, where they are more than is usual; None where all is well."""
+        seconds = now - self.at
+        return None if self.is_over or seconds <= self.patience else seconds
 
     @property
     def is_over(self) -> bool:
@@ -61,20 +82,28 @@ class CellNote:
 
 
 class NoteWriter:
-    """A worker's pen for one cell: at most two notes a second, except when the phase changes."""
+    """A worker's pen for one cell: at most two notes a second, except when the phase changes.
+
+    Attributes:
+        last: The latest note that was written.
+    """
 
     def __init__(self, folder: Path, cell: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{hashlib.sha256(cell.encode()).hexdigest()[:24]}.json"
         self._last = 0.0
         self._phase = ""
+        self._note: CellNote | None = None
+        self.last: CellNote | None = None
 
     def write(self, note: CellNote) -> None:
         """Leave a note; never raises for a full disk, for progress is not worth a training."""
         now = time.monotonic()
+        self._note = note
         if note.phase == self._phase and now - self._last < WRITE_SECONDS:
             return
         self._last, self._phase = now, note.phase
+        self.last = note = replace(note, at=time.time())
         aside = self._path.with_suffix(f".{os.getpid()}.tmp")
         try:
             aside.write_text(json.dumps(asdict(note)))
@@ -82,14 +111,19 @@ class NoteWriter:
         except OSError:
             aside.unlink(missing_ok=True)
 
+    def again(self) -> None:
+        """The same note, at a later time: it goes on."""
+        if self._note is not None:
+            self.write(self._note)
+
 
 def read_notes(folder: Path) -> list[CellNote]:
     """The latest note of every cell that was worked on."""
     notes = []
     for path in sorted(folder.glob("*.json")):
         try:
-            notes.append(CellNote(**json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError):
+            notes.append(CellNote(**json.loads(read_regular(path, NOTE_BYTES))))
+        except (OSError, ValueError, TypeError, RecursionError):
             continue  # being replaced this moment: the next look will see it
     return notes
 
@@ -112,10 +146,10 @@ class Monitor:
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._over: set[tuple[str, str]] = set()
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            PlainColumn("{task.description}", "bold"),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
-            TextColumn("{task.fields[text]}"),
+            PlainColumn("{task.fields[text]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
         )
@@ -124,6 +158,7 @@ class Monitor:
         )
         self._tasks: dict[str, TaskID] = {}
         self._epochs: dict[str, int] = {}
+        self._stalled: set[str] = set()
 
     def __enter__(self) -> Monitor:
         if self._console.is_terminal:
@@ -150,6 +185,18 @@ class Monitor:
                 self._finish(note)
             else:
                 self._update(note)
+                self._warn(note)
+
+    def _warn(self, note: CellNote) -> None:
+        """Name a cell without a step, once, and once more when it goes on."""
+        seconds = note.stalled(time.time())
+        if seconds is None and note.cell in self._stalled:
+            self._stalled.remove(note.cell)
+            say(f"{readable(note.title)}: goes on", self._console)
+        elif seconds is not None and note.cell not in self._stalled:
+            self._stalled.add(note.cell)
+            text = stalled_words(note.title, note.doing, seconds, note.at, note.log)
+            say(readable(text), self._console)
 
     def _finish(self, note: CellNote) -> None:
         key = (note.cell, note.phase)
@@ -161,17 +208,15 @@ class Monitor:
         if task is not None:
             self._progress.remove_task(task)
         self._progress.update(self._study, completed=self._done, text=f"{self._done} of {self._total} cells")
-        self._console.print(
-            f"{self._done}/{self._total} {note.title}: {note.phase} {note.text}", highlight=False
-        )
+        told = readable(f"{note.title}: {note.phase} {note.text}")
+        say(f"{self._done}/{self._total} {told}", self._console)
 
     def _update(self, note: CellNote) -> None:
         if not self._console.is_terminal:
             if note.epoch and self._epochs.get(note.cell) != note.epoch:
                 self._epochs[note.cell] = note.epoch
-                self._console.print(
-                    f"    {note.title}: epoch {note.epoch} of {note.epochs} done", highlight=False
-                )
+                told = readable(f"{note.title}: epoch {note.epoch} of {note.epochs} done")
+                say(f"    {told}", self._console)
             return
         # A bar without a total pulses: how long building and evaluating take is not known.
         total = note.steps if note.step < note.steps else None
@@ -186,7 +231,7 @@ class Monitor:
 def preparation(console: Console) -> Iterator[_Preparation]:
     """A bar for the preparation of data, shown once there is something to prepare."""
     progress = Progress(
-        TextColumn("[bold]{task.description}"),
+        PlainColumn("{task.description}", "bold"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -210,7 +255,7 @@ class _Preparation:
         if not self._console.is_terminal:
             if label not in self._tasks:
                 self._tasks[label] = TaskID(len(self._tasks))
-                self._console.print(f"{label}: {total} images", highlight=False)
+                say(f"{label}: {total} images", self._console)
             return
         if not self._tasks:
             self._progress.start()

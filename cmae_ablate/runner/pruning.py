@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -48,8 +48,8 @@ class MedianPruner:
         reported: Mapping[int, float],
         warn: Callable[[str], None],
     ) -> None:
-        self._spec, self._bench = spec, cell_context.normalised_for(spec)
-        self._folder: Path = self._bench.folder(spec)
+        self._spec, self._context = spec, cell_context.normalised_for(spec)
+        self._folder: Path = self._context.folder(spec)
         self._report, self._reported, self._warn = report, reported, warn
         self._due = rung_epochs(spec.training.epochs)
         self.reason = ""
@@ -75,7 +75,7 @@ class MedianPruner:
 
     def _look(self, epoch: int) -> None:
         state = checkpoint.load_latest(self._folder, self._warn)
-        steps = steps_per_epoch(len(self._bench.data.train), self._spec.training.batch_size)
+        steps = steps_per_epoch(len(self._context.data.train), self._spec.training.batch_size)
         if state is None or state["step"] != epoch * steps:
             return  # the checkpoint is of another epoch
         rung = self._due[epoch]
@@ -88,11 +88,10 @@ class MedianPruner:
             )
 
     def _accuracy(self, weights: Mapping[str, Any]) -> float:
-        data, runtime = self._bench.data, self._bench.runtime
+        data, runtime = self._context.data, self._context.runtime
         model = assemble(self._spec, image_size_of(self._spec, data))
         model.load_state_dict(weights)
-        encoder = cast("torch.nn.Module", model.encoder).to(runtime.device).eval()
-        features = FrozenFeatures(cast("Any", encoder), data, runtime)
+        features = FrozenFeatures(model.encoder.to(runtime.device).eval(), data, runtime)
         rule = KNearestNeighbours()
         train, validation = (
             features.get(split, rule.feature).to(runtime.device) for split in ("train", "validation")

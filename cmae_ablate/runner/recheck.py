@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.records import DamagedError
-from cmae_ablate.runner.cell import evaluation_path
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.finished import check_evaluation, check_pretraining
+from cmae_ablate.runner.finished import check_evaluation, check_pretraining, evaluation_path
 
 
 def damaged_cells(experiment: Experiment, statuses: Sequence[CellStatus]) -> dict[str, DamagedError]:
@@ -24,14 +22,13 @@ def damaged_cells(experiment: Experiment, statuses: Sequence[CellStatus]) -> dic
     """
     found: dict[str, DamagedError] = {}
     for status in statuses:
-        folder = Path(str(status.results.get("folder") or "/nowhere"))
-        if status.state != "COMPLETE" or not folder.is_dir():
+        folder = status.record.folder
+        if folder is None or not folder.is_dir():
             continue
         try:
             check_pretraining(folder)  # a control may have none
             for choice in experiment.cell(status.cell).spec.evaluations.values():
-                weights = str(status.results.get("weights_sha256") or "")
-                check_evaluation(evaluation_path(choice, folder), weights)
+                check_evaluation(evaluation_path(choice, folder), status.record.weights_sha256)
         except DamagedError as error:
             found[status.cell.id] = error
     return found

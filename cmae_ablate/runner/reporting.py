@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
-from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue
-from cmae_ablate.report import StudyPart, combine, read_controls_beside, read_trials, write_report
+from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue, read_status
+from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
-from cmae_ablate.report.selection import choose, is_candidate, settle
+from cmae_ablate.report.selection import is_candidate, settle
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
-from cmae_ablate.runner.artifacts import artifacts
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
+from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.setting import caveat, setting
 from cmae_ablate.runner.tuning import frozen, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
+from cmae_ablate.study.resolved import resolved_file
+from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Status
+
+if TYPE_CHECKING:  # imported where a report is written: `status` is here, too, for the queues
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
 
 SUMMARY = "summary"
 
@@ -46,6 +58,11 @@ def open_queue(experiment: Experiment) -> Queue:
     )
 
 
+def read_queue(experiment: Experiment) -> list[CellStatus]:
+    """Where the study's cells stand, for who only looks: nothing is created or written."""
+    return read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+
+
 def settled(experiment: Experiment) -> Experiment:
     """The study that its table is made of: of a search, with the winners' settings.
 
@@ -54,7 +71,7 @@ def settled(experiment: Experiment) -> Experiment:
     """
     if experiment.study.search is None:
         return experiment
-    statuses = open_queue(tuning_of(experiment)).status()
+    statuses = read_queue(tuning_of(experiment))
     won = winners(experiment, statuses)
     if won is None:
         done = sum(status.is_done for status in statuses)
@@ -66,34 +83,48 @@ def settled(experiment: Experiment) -> Experiment:
 
 
 def report_study(
-    experiment: Experiment, statuses: Sequence[CellStatus], apart: Sequence[CellStatus], options: Options
+    experiment: Experiment, trials: StudyTrials, apart: Sequence[CellStatus], options: Options
 ) -> ReportFiles:
     """Write `trials.csv`, `controls.csv` and the report from what the queues know; nothing is computed.
 
     Args:
         experiment: The study.
-        statuses: Its cells.
+        trials: Its cells.
         apart: Its controls.
         options: The command line's.
     """
-    trials = results.trials_frame(statuses)
-    controls = settle(results.controls_frame(experiment.variants, apart), choose(trials))
+    from cmae_ablate.report import write_report
+    from cmae_ablate.runner.artifacts import artifacts
+
+    controls = settle(results.controls_frame(experiment.variants, apart), trials.chosen)
     experiment.folder.mkdir(parents=True, exist_ok=True)
-    trials.to_csv(experiment.folder / "trials.csv", index=False)
+    trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)
-    found = artifacts(experiment, statuses, describe_environment(), options.command)
-    return write_report(describe(experiment, statuses), trials, controls, experiment.folder, artifacts=found)
+    found = replace(
+        artifacts(experiment, trials, describe_environment(), options.command),
+        study_file=resolved_file(experiment.study),
+    )
+    description = describe(experiment, trials)
+    return write_report(description, trials.frame, controls, experiment.folder, artifacts=found)
 
 
-def describe(experiment: Experiment, statuses: Sequence[CellStatus]) -> StudyDescription:
+def describe(experiment: Experiment, trials: StudyTrials) -> StudyDescription:
     """The study in the report's words, with what its cells know."""
     levels = {variant.label: variant.levels for variant in experiment.variants}
     found = results.describe(
-        experiment.study, levels, experiment.reference, statuses, experiment.shares, experiment.notes
+        experiment.study, levels, experiment.reference, trials, experiment.shares, experiment.notes
     )
     # How the test images came about belongs to what a table means.
     notices = dict.fromkeys(text for data in experiment.data.values() for text in data.notices)
-    found = replace(found, notes=(*found.notes, *notices), trained_on=results.dataset_of(experiment.variants))
+    data = list(experiment.data.values())
+    begun = [s.started for s in trials.statuses if s.state == "COMPLETE" and s.started is not None]
+    found = replace(
+        found,
+        notes=(*found.notes, *notices),
+        trained_on=results.dataset_of(experiment.variants),
+        setting=setting(experiment.variants, data, begun),
+        caveat=caveat(experiment.variants),
+    )
     return with_plan(found, experiment.study, read_plan(experiment.folder / PLAN_FILE))
 
 
@@ -108,17 +139,42 @@ def report_again(options: Options, console: Console) -> int:
         return _say_nothing_ran(study, options, console)
     begun = options.begin(study, console)
     if others := of_other_options(begun, options):
-        console.print(f"note: {others}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {others}", console)
     experiment = settled(begun)
-    statuses, controls = open_queue(experiment).status(), open_queue(controls_of(experiment)).status()
+    statuses, controls = read_queue(experiment), read_queue(controls_of(experiment))
     if not any(status.state == "COMPLETE" for status in statuses):
         say_failures(statuses, console)
         return _say_nothing_ran(study, options, console)
+    if not os.access(experiment.folder, os.W_OK):
+        _show_only(experiment, StudyTrials.of(statuses), controls, options, console)
+        return say_failures([*statuses, *controls], console)
     for text in settle_folder(begun, options):
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
-    files = report_study(experiment, statuses, controls, options)
-    say(files, study.question, experiment.folder, console)
+        say(f"note: {text}", console)
+    files = report_study(experiment, StudyTrials.of(statuses), controls, options)
+    say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)
+
+
+def _show_only(
+    experiment: Experiment,
+    trials: StudyTrials,
+    apart: Sequence[CellStatus],
+    options: Options,
+    console: Console,
+) -> None:
+    """The report of a folder that may not be written to: on the screen alone."""
+    with TemporaryDirectory(prefix="cmae-ablate-") as place:
+        aside = replace(experiment, places=replace(experiment.places, out=Path(place)))
+        aside.folder.mkdir(parents=True)
+        if (experiment.folder / PLAN_FILE).is_file():
+            shutil.copy(experiment.folder / PLAN_FILE, aside.folder)
+        files = report_study(aside, trials, apart, options)
+        say_report(files, experiment.study.question, experiment.folder, console)
+    say(
+        f"note: {experiment.folder} cannot be written to, so what lies there is as it was; tables elsewhere: "
+        f"cmae-ablate report {options.study} --trials {experiment.folder / 'trials.csv'} --out DIR",
+        console,
+    )
 
 
 def report_csv(options: Options, trials: Path, console: Console) -> int:
@@ -127,13 +183,17 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     Raises:
         UserError: The CSV is not what a study writes.
     """
+    from cmae_ablate.report import write_report
+    from cmae_ablate.report.progress_csv import read_progress_beside
+
     study = options.load()
-    description = with_plan(describe_unread(study), study, read_plan(trials.with_name(PLAN_FILE)))
+    description = with_plan(_with_setting(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
     controls, notes = read_controls_beside(trials, table, description)
-    extras = ReportExtras(notes=notes)
+    progress, more = read_progress_beside(trials, description)
+    extras = ReportExtras(progress=progress, notes=(*notes, *more), study_file=resolved_file(study))
     files = write_report(description, table, controls, options.out, artifacts=extras)
-    say(files, study.question, options.out, console)
+    say_report(files, study.question, options.out, console)
     return 0
 
 
@@ -149,10 +209,12 @@ def report_across(studies: Sequence[Options], console: Console) -> int:
     Raises:
         UserError: A study has no results yet, or is given twice.
     """
+    from cmae_ablate.report import combine
+
     parts = [_part(options, console) for options in studies]
     folder = studies[0].out / SUMMARY
     files = combine(parts, folder)
-    say(files, "Which change earns its cost, and where?", folder, console)
+    say_report(files, "Which change earns its cost, and where?", folder, console)
     return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
 
 
@@ -160,6 +222,15 @@ def describe_unread(study: Study) -> StudyDescription:
     """The study in the report's words, without its data and its cells."""
     levels = {" + ".join(chosen.values()): chosen for chosen in design.combinations(study)}
     return results.describe(study, levels, design.reference_label(study))
+
+
+def _with_setting(study: Study) -> StudyDescription:
+    """`describe_unread`, with what the study file says of data and training."""
+    try:
+        variants = design.variants(study)
+    except UserError:  # nothing is trained: a CSV is reported whatever has become of its variants
+        return describe_unread(study)
+    return replace(describe_unread(study), setting=setting(variants), caveat=caveat(variants))
 
 
 def has_state(options: Options) -> bool:
@@ -170,15 +241,19 @@ def has_state(options: Options) -> bool:
 
 
 def _part(options: Options, console: Console) -> StudyPart:
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
+
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     controls: pd.DataFrame | None = None
     if has_state(options):
         experiment = settled(options.begin(study, console))
-        statuses = open_queue(experiment).status()
-        description, trials = describe(experiment, statuses), results.trials_frame(statuses)
+        found = StudyTrials.of(read_queue(experiment))
+        description, trials = describe(experiment, found), found.frame
         variants = experiment.variants
-        controls = results.controls_frame(variants, open_queue(controls_of(experiment)).status())
+        controls = results.controls_frame(variants, read_queue(controls_of(experiment)))
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
         description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
@@ -194,7 +269,7 @@ def _part(options: Options, console: Console) -> StudyPart:
         trials,
         results.dataset_of(variants),
         results.setting_of(variants),
-        results.roles_of(variants, description.reference),
+        roles_of(variants, description.reference, trials),
         controls,
     )
 
@@ -204,22 +279,19 @@ def _any_complete(trials: pd.DataFrame) -> bool:
 
 
 def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
-    console.print(
-        f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{study.name}: nothing is complete yet in {options.out}; run it first: {options.command}", console)
     return 1
 
 
-def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> None:
+def track_summary(trials: StudyTrials, tracker: Tracker, status: Status) -> None:
     """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so.
 
     Runs of cells get what the study chose for all of them: see `selection`.
     """
+    import pandas as pd
+
     tracker.settle_cells(settled_numbers(trials))
-    complete = trials[trials["state"] == "COMPLETE"]
+    complete = trials.frame[trials.frame["state"] == "COMPLETE"]
     numbers = [
         name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
     ]
@@ -235,14 +307,18 @@ def track_summary(trials: pd.DataFrame, tracker: Tracker, status: Status) -> Non
     tracker.finish_study(summary, status)
 
 
-def settled_numbers(trials: pd.DataFrame) -> dict[CellId, dict[str, float]]:
+def settled_numbers(trials: StudyTrials) -> dict[CellId, dict[str, float]]:
     """What cells with a choice of settings are read at, by variant, seed and fingerprint."""
-    labels = choose(trials)
+    import pandas as pd
+
+    frame = trials.frame
     names = [
-        str(name) for name in trials if str(name).rpartition(".")[0] in labels and not is_candidate(str(name))
+        str(name)
+        for name in frame
+        if str(name).rpartition(".")[0] in trials.chosen and not is_candidate(str(name))
     ]
     found = {}
-    for row in trials[trials["state"] == "COMPLETE"].to_dict("records") if names else ():
+    for row in frame[frame["state"] == "COMPLETE"].to_dict("records") if names else ():
         key = (str(row["variant"]), int(row["seed"]), str(row["fingerprint"]))
         found[key] = {name: float(row[name]) for name in names if pd.notna(row[name])}
     return found
@@ -251,26 +327,23 @@ def settled_numbers(trials: pd.DataFrame) -> dict[CellId, dict[str, float]]:
 def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
     """Give each imported cell a run of its own, as a cell that was trained here has."""
     for status in statuses:
-        metrics = status.results.get("metrics")
-        if status.state != "COMPLETE" or "folder" in status.results or not isinstance(metrics, Mapping):
+        if status.state != "COMPLETE" or status.record.folder is not None:
             continue
         cell = status.cell
         tags = {"fingerprint": cell.fingerprint, "imported": "true"}
         run = tracker.start_cell(cell.variant, cell.seed, dict(cell.levels), tags)
-        run.log_metrics(0, {name: float(str(value)) for name, value in metrics.items()})
+        run.log_metrics(0, status.record.metrics)
         run.finish("FINISHED")
 
 
-def say(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
+def say_report(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     show_table(files.table, question, console)
     verdict, *lines = files.answer.split("\n")
-    console.print(verdict, highlight=False, markup=False, style="bold")
+    say(verdict, console, style="bold")
     for text in (*lines, *(f"note: {note}" for note in files.notes)):
-        console.print(text, highlight=False, markup=False)
-    console.print(
-        f"tables and figures: {folder / 'index.html'}", highlight=False, markup=False, soft_wrap=True
-    )
+        say(text, console)
+    say(f"tables and figures: {folder / 'index.html'}", console)
 
 
 def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
@@ -282,10 +355,5 @@ def say_failures(statuses: Sequence[CellStatus], console: Console) -> int:
     open_cells = [status for status in statuses if not status.is_done]
     for status in open_cells:
         why = f": {status.reason}; log: {status.log}" if status.reason else ""
-        console.print(
-            f"{status.state.lower()}: {status.cell.variant}, seed {status.cell.seed}{why}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{status.state.lower()}: {status.cell.variant}, seed {status.cell.seed}{why}", console)
     return 1 if open_cells else 0

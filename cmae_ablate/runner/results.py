@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.queue import CellStatus
+from cmae_ablate.report.cell_record import CellRecord, TrialRow, frame_of, with_identity_last
 from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.report.selection import choose, is_candidate, settle
+from cmae_ablate.report.selection import Chosen, choose, is_candidate, settle
 from cmae_ablate.runner.budget import Share, budget_note
 from cmae_ablate.runner.tuning_notes import tuning_note
 from cmae_ablate.study import design
@@ -18,39 +17,49 @@ from cmae_ablate.study.controls import CONTROL, OWNER
 from cmae_ablate.study.design import RAW_PIXELS, Variant
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
-from cmae_ablate.study.trial_spec import TrialSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def trials_frame(statuses: Iterable[CellStatus]) -> pd.DataFrame:
-    """`trials.csv`: one row a cell of the current design, in its order, with whatever is known of it.
+@dataclass(frozen=True)
+class StudyTrials:
+    """A study's cells as `trials.csv` has them. Made once a report: it is asked for in many places.
 
-    Evaluations that offer a grid of settings are read at one setting in all cells: see `selection`.
+    Attributes:
+        statuses: One a cell of the current design, in its order.
+        frame: One row a cell, with whatever is known of it.
+        chosen: At which setting all cells are read, by evaluation that offers a grid: see `selection`.
     """
-    rows = []
-    for status in statuses:
-        results = status.results
-        metrics = results.get("metrics", {})
-        row: dict[str, Any] = {
-            "variant": status.cell.variant,
-            "seed": status.cell.seed,
-            "state": status.state,
-        }
-        row |= dict(status.cell.levels)
-        row |= dict(metrics) if isinstance(metrics, Mapping) else {}
-        row |= {"device": results.get("device", ""), "fingerprint": status.cell.fingerprint}
-        row |= {"weights_sha256": results.get("weights_sha256", "")}
-        rows.append(row)
-    frame = pd.DataFrame(rows)
-    last = ["device", "fingerprint", "weights_sha256"]
-    frame = frame[[column for column in frame if column not in last] + last]
-    return settle(frame, choose(frame))
+
+    statuses: Sequence[CellStatus]
+    frame: pd.DataFrame
+    chosen: Mapping[str, Chosen]
+
+    @classmethod
+    def of(cls, statuses: Sequence[CellStatus]) -> StudyTrials:
+        """Of the cells as the queue knows them."""
+        rows = [
+            TrialRow(
+                status.cell.variant,
+                status.cell.seed,
+                status.state,
+                status.cell.levels,
+                status.cell.fingerprint,
+                status.record,
+            )
+            for status in statuses
+        ]
+        frame = frame_of(rows)
+        chosen = choose(frame)
+        return cls(statuses, settle(frame, chosen), chosen)
 
 
 def describe(
     study: Study,
     variants: Mapping[str, Mapping[str, str]],
     reference: str,
-    statuses: Iterable[CellStatus] = (),
+    trials: StudyTrials | None = None,
     shares: Sequence[Share] = (),
     tuned: Sequence[str] = (),
 ) -> StudyDescription:
@@ -60,11 +69,11 @@ def describe(
         study: The study.
         variants: Level labels by factor, by variant, in table order.
         reference: Label of the reference variant.
-        statuses: Its cells, if any: they know protocols, and fingerprints to compare a CSV's with.
+        trials: Its cells, if any: they know protocols, and fingerprints to compare a CSV's with.
         shares: Each variant's part of a budget other than equal epochs, where it is known.
         tuned: How a search chose each variant's settings, where it is known.
     """
-    known = list(statuses)
+    statuses = trials.statuses if trials else ()
     if study.search is not None and not tuned:
         tuned = (tuning_note(study.search),)
     note = budget_note(study.budget, reference, shares)
@@ -86,8 +95,10 @@ def describe(
         budget=study.budget,
         budget_note=note,
         positive_control=_made_worse(study),
-        protocols=protocols(known),
-        fingerprints={(status.cell.variant, status.cell.seed): status.cell.fingerprint for status in known},
+        protocols=protocols(trials) if trials else {},
+        fingerprints={
+            (status.cell.variant, status.cell.seed): status.cell.fingerprint for status in statuses
+        },
         asked=study.seeds if study.seeds < study.planned_seeds else None,
     )
 
@@ -113,25 +124,27 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
         variants: Of the study.
         statuses: Of its controls.
     """
+    import pandas as pd
+
     controlled = _controlled(variants)
     done = [status for status in statuses if status.state == "COMPLETE"]
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(status.cell.variant for status in done):
         for status in (each for each in done if each.cell.variant == name):
-            levels, metrics = status.cell.levels, status.results.get("metrics")
+            levels = status.cell.levels
             row: dict[str, Any] = {"control": levels[CONTROL], "variant": levels[OWNER]}
             row |= {"seed": None if levels[CONTROL] == RAW_PIXELS else status.cell.seed}
-            for metric, value in metrics.items() if isinstance(metrics, Mapping) else ():
-                label, _, kind = str(metric).rpartition(".")
-                row |= {str(metric): value}
+            for metric, value in status.record.metrics.items():
+                label, _, kind = metric.rpartition(".")
+                row |= {metric: value}
                 row |= {f"{controlled[label]}.{kind}": value} if label in controlled else {}
             row |= {"fingerprint": status.cell.fingerprint}
-            row |= {"weights_sha256": status.results.get("weights_sha256", "")}
+            row |= {"weights_sha256": status.record.weights_sha256}
             rows.append(row)
     first, last = ["control", "variant", "seed"], ["fingerprint", "weights_sha256"]
     frame = pd.DataFrame(rows, columns=None if rows else first + last)
     frame["seed"] = frame["seed"].astype("Int64")
-    return frame[[column for column in frame if column not in last] + last]
+    return with_identity_last(frame)
 
 
 def _controlled(variants: Sequence[Variant]) -> dict[str, str]:
@@ -147,15 +160,7 @@ def _controlled(variants: Sequence[Variant]) -> dict[str, str]:
 
 def dataset_of(variants: Sequence[Variant]) -> str:
     """What the variants are trained on, in a word or two: `scenes`, `folder flowers`."""
-    found = []
-    for variant in variants:
-        choice = variant.spec["dataset"]
-        source = choice.options.get("source")
-        # Official data sets are known by name; what a folder holds only its own name can say.
-        found.append(
-            f"folder {Path(str(source)).name}" if choice.name == "folder" and source else choice.name
-        )
-    return ", ".join(dict.fromkeys(found))
+    return ", ".join(dict.fromkeys(variant.spec["dataset"].title for variant in variants))
 
 
 def setting_of(variants: Sequence[Variant]) -> str:
@@ -169,46 +174,15 @@ def setting_of(variants: Sequence[Variant]) -> str:
     )
 
 
-def roles_of(variants: Sequence[Variant], reference: str) -> dict[str, str]:
-    """Which variants are the paper's MAE and CMAE; empty where not both are there.
-
-    MAE is a reference without any further objective, view or augmentation and with the plain crop; CMAE has
-    the contrastive and the position objective, ContrastiveCrop, and a decoder shallower than the reference's.
-    """
-    base = next((v for v in variants if v.label == reference and _is_mae(v.spec)), None)
-    if base is None:
-        return {}
-    found = [v.label for v in variants if _is_cmae(v.spec, base.spec)]
-    return {reference: "MAE", found[0]: "CMAE"} if len(found) == 1 else {}
-
-
-def _is_mae(spec: TrialSpec) -> bool:
-    one_weak_view = spec.training.num_views == 1 and not spec["augmentation"].options.get("strong_views")
-    return not spec.objectives and spec["crop"].name == "random_resized" and one_weak_view
-
-
-def _is_cmae(spec: TrialSpec, mae: TrialSpec) -> bool:
-    depth, of_mae = (each["decoder"].options.get("depth", 0) for each in (spec, mae))
-    has_tasks = {"contrastive", "position"} <= set(spec.objectives)
-    return has_tasks and spec["crop"].name == "contrastive" and depth < of_mae
-
-
-def protocols(statuses: Sequence[CellStatus]) -> dict[str, str]:
+def protocols(trials: StudyTrials) -> dict[str, str]:
     """The protocol of each evaluation, as the first complete cell tells it, by metric.
 
     Where the study chose among settings, the sentence ends with the chosen one.
     """
-    chosen = choose(trials_frame(statuses)) if statuses else {}
-    for status in statuses:
-        known = status.results.get("protocols")
-        metrics = status.results.get("metrics")
-        if isinstance(known, Mapping) and isinstance(metrics, Mapping):
-            labels = {metric: metric.split(".")[0] for metric in metrics if not is_candidate(metric)}
-            return {
-                metric: f"{known[label]} Chosen: {chosen[label].words}."
-                if label in chosen
-                else str(known[label])
-                for metric, label in labels.items()
-                if label in known
-            }
-    return {}
+    record = next((status.record for status in trials.statuses if status.record.protocols), CellRecord())
+    told = {
+        label: f"{sentence} Chosen: {trials.chosen[label].words}." if label in trials.chosen else sentence
+        for label, sentence in record.protocols.items()
+    }
+    labels = {metric: metric.split(".")[0] for metric in record.metrics if not is_candidate(metric)}
+    return {metric: told[label] for metric, label in labels.items() if label in told}

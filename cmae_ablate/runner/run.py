@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.distributed import is_one_of_many
-from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
-from cmae_ablate.queue import JSON, Queue, check_rows
+from cmae_ablate.queue import Queue, check_rows
 from cmae_ablate.report import read_trials
+from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
+from cmae_ablate.runner.attempt import Job
 from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, check_batch, controls_of
+from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
 from cmae_ablate.runner.launch.local import keep_memory
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
-    open_queue,
+    read_queue,
     report_study,
-    say,
     say_failures,
+    say_report,
     settled,
     track_imported,
     track_summary,
 )
+from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.tuning import (
     SEARCH_CSV,
     frozen,
@@ -43,16 +46,15 @@ from cmae_ablate.runner.tuning import (
 )
 from cmae_ablate.runner.tuning_notes import few_images_note
 from cmae_ablate.runner.winners import search_of, winners
-from cmae_ablate.runner.worker import Job
 from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
-from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.runtime import Runtime, device_type, pick_device, set_threads
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
-from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS
+from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
 from cmae_ablate.study.loading import Study
+from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker, ui_command
 from cmae_ablate.training.loop import image_size_of
-from cmae_ablate.training.model import smoke
 from cmae_ablate.training.untrained import untrained_encoder
 
 NO_PREDICTIONS = (
@@ -67,13 +69,16 @@ ALL_GONE = (
 
 
 @private_files()
-def run_study(options: Options, console: Console, imported: Sequence[Path] = ()) -> int:
+def run_study(
+    options: Options, console: Console, imported: Sequence[Path] = (), *, owns_process: bool = False
+) -> int:
     """Train whatever is missing, then report.
 
     Args:
         options: The command line's.
         console: Where to say things.
         imported: `trials.csv` files, of other machines perhaps; their matching complete rows count as done.
+        owns_process: Whether a second signal ends the process, as of a command; else it raises.
 
     Returns:
         0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
@@ -89,16 +94,16 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
     control_variants(study, resolved)
     levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
-    tables = {str(path): _rows(read_trials(path, described)) for path in imported}
-    pick_device(options.device)
+    tables = {str(path): rows_of(read_trials(path, described), described.factors) for path in imported}
+    device = device_type(options.device)
     keep_memory()  # a single worker trains in this process
-    experiment = options.begin(study, console, measure=True, check=_check_runs)
+    experiment = options.begin(study, console, measure=True, check=partial(_check_runs, device=device))
     make_places(experiment)
     for text in settle_folder(experiment, options):
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     record_plan(study, described, experiment.folder)
     if study.search is not None:
-        found, status = run_search(experiment, options, console)
+        found, status = run_search(experiment, options, console, owns_process=owns_process)
         if found is None:
             return status
         experiment = found
@@ -107,7 +112,7 @@ def run_study(options: Options, console: Console, imported: Sequence[Path] = ())
         _import(tables, table.queue, table.tracker, study.metric, console)
     for job in (table, controls):
         _discard_damaged(job, console)
-    status = work_through((table, controls), options, console)
+    status = work_through((table, controls), options, console, owns_process=owns_process)
     if status in INTERRUPTED:
         return status
     return _finish(table, controls, options, console)
@@ -117,7 +122,7 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
     """The study's cells and its controls, each with queue and tracker; says what the user should know."""
     controls = controls_of(experiment)
     for text in controls.notes:
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
     make_places(experiment, controls)
     table, apart = open_job(experiment), open_job(controls)
     for job in (table, apart):
@@ -128,19 +133,19 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
 def _finish(table: Job, controls: Job, options: Options, console: Console) -> int:
     """Write the report, say what came out, and end every run; the exit status."""
     jobs, experiment = (table, controls), table.experiment
-    found = [job.queue.status() for job in jobs]
+    found = [StudyTrials.of(job.queue.status()) for job in jobs]
     try:
-        files = report_study(experiment, found[0], found[1], options)
+        files = report_study(experiment, found[0], found[1].statuses, options)
     except BaseException:
         for job in jobs:
             job.tracker.finish_study({}, "FAILED")
         raise
-    say(files, experiment.study.question, experiment.folder, console)
-    status = say_failures([each for statuses in found for each in statuses], console)
-    if any(each.state == "WAITING" for statuses in found for each in statuses):
-        console.print(ALL_GONE, highlight=False, markup=False, soft_wrap=True)
-    for job, statuses in zip(jobs, found, strict=True):
-        track_summary(results.trials_frame(statuses), job.tracker, "FAILED" if status else "FINISHED")
+    say_report(files, experiment.study.question, experiment.folder, console)
+    status = say_failures([each for trials in found for each in trials.statuses], console)
+    if any(each.state == "WAITING" for trials in found for each in trials.statuses):
+        say(ALL_GONE, console)
+    for job, trials in zip(jobs, found, strict=True):
+        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED")
     _say_where(experiment, table.tracker, console)
     return status
 
@@ -149,7 +154,7 @@ def _discard_damaged(job: Job, console: Console) -> None:
     """Let complete cells whose files were damaged since be trained again, and say which file it is."""
     damaged = damaged_cells(job.experiment, job.queue.status())
     for error in damaged.values():
-        console.print(f"note: {error}; its cell is made again", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {error}; its cell is made again", console)
     if damaged:
         job.queue.discard(damaged)
 
@@ -160,38 +165,39 @@ def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> No
     lines = [f"runs: {ui_command(experiment.places.tracking)}", f"      then open {address}"]
     if not address:
         lines = [
-            "runs: MLflow is away; they wait in --out, and the same command hands them in once it answers"
+            "runs: MLflow is away; the same command makes up for them from queue and cache once it answers"
         ]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line, console)
 
 
-def run_search(experiment: Experiment, options: Options, console: Console) -> tuple[Experiment | None, int]:
+def run_search(
+    experiment: Experiment, options: Options, console: Console, *, owns_process: bool = False
+) -> tuple[Experiment | None, int]:
     """Tune every variant, and freeze the winners.
 
     Returns:
         The study with the winners' settings and 0; None and the exit status where there are no winners yet.
     """
     for note in few_images_note(experiment):
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}", console)
     tuning = tuning_of(experiment)
     make_places(tuning)
     job = open_job(tuning)
     job.tracker.open_study(tuning.planned, _description(experiment.study, options))
-    status = work_through((job,), options, console)
+    status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
     search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_CSV, index=False)
     if status in INTERRUPTED:
         return None, status
     won = winners(experiment, statuses)
     status = say_failures(statuses, console)
-    track_summary(results.trials_frame(statuses), job.tracker, "FINISHED" if won else "FAILED")
+    track_summary(StudyTrials.of(statuses), job.tracker, "FINISHED" if won else "FAILED")
     if won is None:
-        console.print(
+        say(
             "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
             f"see {experiment.folder / SEARCH_CSV}, narrow the space, and run the command again",
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
         return None, 1
     chosen = {label: [dict(winner.settings) for winner in each] for label, each in won.items()}
@@ -199,12 +205,12 @@ def run_search(experiment: Experiment, options: Options, console: Console) -> tu
     job.queue.note("winners", chosen if repeats else {label: each[0] for label, each in chosen.items()})
     found = frozen(experiment, won)
     for note in found.notes:
-        console.print(f"search: {note}", highlight=False, markup=False)
+        say(f"search: {note}", console)
     return found, 0
 
 
 def _import(
-    files: Mapping[str, list[dict[str, JSON]]], queue: Queue, tracker: Tracker, metric: str, console: Console
+    files: Mapping[str, list[TrialRow]], queue: Queue, tracker: Tracker, metric: str, console: Console
 ) -> None:
     """Count what other machines have done; nothing is taken where two of them contradict each other."""
     notes = check_rows(files, queue.status(), metric)
@@ -212,16 +218,12 @@ def _import(
     for name, rows in files.items():
         count = queue.import_complete(rows, metric)
         taken += count
-        console.print(f"imported {count} of {len(rows)} rows of {name}", highlight=False, soft_wrap=True)
+        say(f"imported {count} of {len(rows)} rows of {name}", console)
     track_imported(queue.status(), tracker)
     if taken:
         notes.append(NO_PREDICTIONS)
     for note in notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, JSON]]:
-    return cast("list[dict[str, JSON]]", frame.to_dict("records"))
+        say(f"note: {note}", console)
 
 
 def _description(study: Study, options: Options) -> dict[str, str]:
@@ -252,46 +254,56 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     experiment, planned = found[name]
     cell = experiment.cell(planned)
     make_places(table, controls)
-    recorded = {status.cell.id: status.results for status in open_queue(experiment).status()}[planned.id]
+    recorded = {status.cell.id: status.record for status in read_queue(experiment)}[planned.id]
     training = cell.spec.training
     set_threads(training.threads)
     runtime = Runtime(pick_device(options.device), training.precision, training.compile)
     with TemporaryDirectory(prefix="cmae-ablate-") as folder:
         result = run_any(cell, CellContext(experiment.data_of(cell.spec), runtime, Path(folder)))
     for metric, value in sorted(result.metrics.items()):
-        console.print(f"{metric}: {value:.6g}", highlight=False)
-    before = recorded.get("weights_sha256")
-    console.print(f"weights_sha256: {result.weights_sha256}", highlight=False, soft_wrap=True)
-    if before is None:
-        console.print("no result of this cell is recorded; nothing to compare with", highlight=False)
+        say(f"{metric}: {value:.6g}", console)
+    before = recorded.weights_sha256
+    say(f"weights_sha256: {result.weights_sha256}", console)
+    if not before:
+        say("no result of this cell is recorded; nothing to compare with", console)
         return 0
     equal = before == result.weights_sha256
-    console.print(
-        "equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", soft_wrap=True
-    )
+    say("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", console)
     return 0 if equal else 1
 
 
-def _check_runs(experiment: Experiment) -> None:
+def _check_runs(experiment: Experiment, device: str) -> None:
     """Refuse a study of which a variant, a control, or an end of its search's space, cannot run."""
-    smoke_pass(with_corners(experiment) if experiment.study.search else experiment)
-    smoke_pass(controls_of(experiment))
+    smoke_pass(with_corners(experiment) if experiment.study.search else experiment, device)
+    smoke_pass(controls_of(experiment), device)
 
 
-def smoke_pass(experiment: Experiment) -> None:
+def smoke_pass(experiment: Experiment, device: str = "cpu") -> None:
     """Take one step of every variant on noise, before anything is trained; build what is not trained at all.
+
+    Args:
+        experiment: The study, or its controls.
+        device: Where its cells will run, `cpu` or `cuda`.
 
     Raises:
         UserError: A variant cannot be built or run, or its batch needs more images than there are.
     """
-    set_threads(1)
-    for variant in experiment.variants:
-        size = image_size_of(variant.spec, experiment.data_of(variant.spec))
-        try:
+    steps = []
+    try:
+        for variant in experiment.variants:
+            size = image_size_of(variant.spec, experiment.data_of(variant.spec))
             if variant.control in (RANDOM_INIT, EVALUATION):
-                untrained_encoder(variant.spec, size)
+                _build(variant, size)
             elif variant.control != RAW_PIXELS:
                 check_batch(experiment.study, variant, len(experiment.data_of(variant.spec).train))
-                smoke(variant.spec, size)
-        except (UserError, DivergedError) as error:
-            raise UserError(f"{experiment.study.origin.file}: variant '{variant.label}': {error}") from error
+                steps.append(Rehearsal(variant.label, variant.spec, size))
+        rehearse(steps, device)
+    except UserError as error:
+        raise UserError(f"{experiment.study.origin.file}: {error}") from error
+
+
+def _build(variant: Variant, image_size: int) -> None:
+    try:
+        untrained_encoder(variant.spec, image_size)
+    except UserError as error:
+        raise UserError(f"variant '{variant.label}': {error}") from error

@@ -7,7 +7,6 @@ depending on its shape. So each kind of step is timed for a moment; nothing is t
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import statistics
@@ -15,87 +14,32 @@ import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 import numpy as np
 import torch
 
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.protocols import LooksAgain
-from cmae_ablate.data.arrays import DataArrays, ExpectedSize, Split
+from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.runtime import Runtime, set_threads
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
-from cmae_ablate.training.cost import (
-    ATTAINED,
-    Cost,
-    Estimate,
-    encoder_passes,
-    evaluation_flops,
-    pretraining_flops,
-)
+from cmae_ablate.runner.hours import Speed, Workload, kinds_to_time, spread
+from cmae_ablate.runtime import Runtime, set_precision, set_threads
+from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.training.flops import ATTAINED
 from cmae_ablate.training.loop import Hooks, pretrain, training_views
 from cmae_ablate.training.model import build_encoder
 from cmae_ablate.training.views import crop_to_ask
 
 SECONDS = 2.0
 """About what all timings of a study take together."""
-MOST = 8
-"""Variants that are timed; the others are taken to be as fast as the one nearest in FLOPs."""
 WARM_STEPS, FEWEST_STEPS, TIMED_STEPS = 2, 3, 8
 LONGEST = 4.0
 """Seconds that the fewest steps of one variant may take; a batch that needs more is cut."""
 ENCODED, PASSES = 64, 2
-COMPANY_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A variant, or a control, as far as its speed depends on it.
-
-    Attributes:
-        spec: The trial.
-        size: Its data set's.
-        cost: Its parameters and FLOPs.
-        pretrains: False for a control that is evaluated without pretraining.
-    """
-
-    spec: TrialSpec
-    size: ExpectedSize
-    cost: Cost
-    pretrains: bool = True
-
-    @property
-    def image_size(self) -> int:
-        """Side of the encoder's input in pixels."""
-        return self.spec.training.image_size or self.size.image_size
-
-    @property
-    def kind(self) -> Hashable:
-        """Equal for workloads whose steps cost the same: seeds, rates and epochs play no part."""
-        tree = self.spec.to_tree()
-        free = {"epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2"}
-        training = {name: value for name, value in tree["training"].items() if name not in free}
-        kept = {**tree, "training": training, "dataset": self.size.image_size, "evaluations": None}
-        return json.dumps(kept, sort_keys=True)
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What one workload reaches on this machine.
-
-    Attributes:
-        training: FLOP/s of the training step with its views and its optimiser.
-        encoding: FLOP/s of encoding whole images.
-        measured: False where it was guessed from the speed of large matrix products.
-    """
-
-    training: float
-    encoding: float
-    measured: bool
+BACKGROUND_SECONDS = 60.0
 
 
 def calibrate(workloads: Sequence[Workload], matmul: float, runtime: Runtime, workers: int) -> list[Speed]:
@@ -107,54 +51,22 @@ def calibrate(workloads: Sequence[Workload], matmul: float, runtime: Runtime, wo
         runtime: Where cells will run; precision and compilation are each workload's own.
         workers: Processes that train at once; they share caches and memory, and slow each other down.
     """
-    kinds: dict[Hashable, Workload] = {}
-    for workload in sorted(workloads, key=lambda item: item.cost.flops_image):
-        kinds.setdefault(workload.kind, workload)
-    distinct = list(kinds.values())
-    places = np.linspace(0, len(distinct) - 1, min(MOST, len(distinct))).round().astype(int)
-    chosen = [distinct[place] for place in places]
+    chosen = kinds_to_time(workloads)
+    return spread(workloads, time_kinds(chosen, matmul, runtime, workers), chosen)
+
+
+def time_kinds(
+    chosen: Sequence[Workload], matmul: float, runtime: Runtime, workers: int
+) -> dict[Hashable, Speed]:
+    """The speed of each kind of work; see `calibrate`."""
     allowed = SECONDS / len(chosen)
     found: dict[Hashable, Speed] = {}
-    with _background_load(workers - 1, lambda: _time(chosen[-1], matmul, runtime, SECONDS)):
+    # What is compiled runs on a GPU of its own; and nobody waits for several compilations at once.
+    company = 0 if any(each.spec.training.compile for each in chosen) else workers - 1
+    with _background_load(company, lambda: _time(chosen[-1], matmul, runtime, SECONDS)):
         for workload in chosen:
             found[workload.kind] = _time(workload, matmul, runtime, allowed)
-
-    def nearest(workload: Workload) -> Speed:
-        flops = workload.cost.flops_image
-        return found[min(chosen, key=lambda item: abs(item.cost.flops_image - flops)).kind]
-
-    return [found.get(workload.kind) or nearest(workload) for workload in workloads]
-
-
-def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
-    """Hours of one cell: pretraining, looks of the crop strategy, passes and trainings of the evaluations."""
-    spec, size, cost = workload.spec, workload.size, workload.cost
-    seconds = pretraining_flops(cost, spec, size.train) / speed.training if workload.pretrains else 0.0
-    if workload.pretrains and not spec.is_pretrained:
-        # Its own arithmetic is a twentieth of the pass through the encoder.
-        seconds += len(_refreshes(spec)) * size.train * cost.flops_encode / speed.encoding
-    for choice in _costly(spec):
-        trains = choice.trains_encoder
-        flops = evaluation_flops(cost, choice, size.train, size.held_out)
-        seconds += flops / (speed.training if trains else speed.encoding)
-    how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"
-    return Estimate(seconds / 3600.0, f"{how} on {machine}")
-
-
-def _costly(spec: TrialSpec) -> list[Choice]:
-    """The evaluations that pass images through the encoder: one pass serves all that read frozen features."""
-    frozen = [
-        choice
-        for choice in spec.evaluations.values()
-        if not choice.trains_encoder and not encoder_passes(choice)
-    ]
-    return [choice for choice in spec.evaluations.values() if choice not in frozen] + frozen[:1]
-
-
-def _refreshes(spec: TrialSpec) -> Sequence[int]:
-    """Epochs before which the crop strategy looks at all images."""
-    crop = crop_to_ask(spec["crop"])
-    return crop.refresh_epochs(spec.training.epochs) if isinstance(crop, LooksAgain) else ()
+    return found
 
 
 def _time(workload: Workload, matmul: float, runtime: Runtime, allowed: float) -> Speed:
@@ -162,24 +74,23 @@ def _time(workload: Workload, matmul: float, runtime: Runtime, allowed: float) -
     assumed = ATTAINED * matmul
     steps = WARM_STEPS + FEWEST_STEPS
     fitting = int(LONGEST * assumed / (max(cost.flops_image, cost.flops_encode) * steps))
-    # Compiling takes minutes; a batch of one has no negatives and no variance.
-    if spec.training.compile or fitting < 2:
+    if fitting < 2:  # a batch of one has no negatives and no variance
         return Speed(assumed, assumed, measured=False)
     if runtime.device.type == "cpu":
         set_threads(spec.training.threads)
-    told = replace(runtime, precision=spec.training.precision)
+    told = replace(runtime, precision=spec.training.precision, compile=spec.training.compile)
+    set_precision(told)
     encoding = cost.flops_encode / _encode_seconds(workload, min(ENCODED, fitting), told)
     if spec.is_pretrained:
         return Speed(encoding, encoding, measured=True)
     batch = min(spec.training.batch_size, fitting)
-    step = _step_seconds(spec, batch, workload, told, allowed)
-    return Speed(cost.flops_image * batch / step, encoding, measured=True)
+    step, compiling = _step_seconds(spec, batch, workload, told, allowed)
+    return Speed(cost.flops_image * batch / step, encoding, measured=True, compiling=compiling)
 
 
 def _encode_seconds(workload: Workload, count: int, runtime: Runtime) -> float:
     """Seconds of encoding one whole image."""
-    encoder = build_encoder(workload.spec, workload.image_size)
-    cast("torch.nn.Module", encoder).to(runtime.device).eval()
+    encoder = build_encoder(workload.spec, workload.image_size).to(runtime.device).eval()
     data = _noise(workload, count)
     times = []
     for _ in range(PASSES + 1):
@@ -189,8 +100,10 @@ def _encode_seconds(workload: Workload, count: int, runtime: Runtime) -> float:
     return statistics.median(times[1:]) / count
 
 
-def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runtime, allowed: float) -> float:
-    """The median step of a training that ends before its first epoch does, and the views of a step."""
+def _step_seconds(
+    spec: TrialSpec, batch: int, workload: Workload, runtime: Runtime, allowed: float
+) -> tuple[float, float]:
+    """The median step of a training that ends early, with its views; and the compilation before it."""
     times: list[float] = []
     started = 0.0
 
@@ -200,7 +113,7 @@ def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runt
     def enough() -> bool:
         nonlocal started
         started = _clock(workload, runtime)
-        late = len(times) >= WARM_STEPS + FEWEST_STEPS and sum(times) > allowed
+        late = len(times) >= WARM_STEPS + FEWEST_STEPS and sum(times[1:]) > allowed
         return late or len(times) >= WARM_STEPS + TIMED_STEPS
 
     # A crop strategy that looks at the images before the first epoch is timed on its own.
@@ -210,7 +123,9 @@ def _step_seconds(spec: TrialSpec, batch: int, workload: Workload, runtime: Runt
     data = _noise(workload, batch * (WARM_STEPS + TIMED_STEPS + 2))
     with TemporaryDirectory(prefix="cmae-ablate-") as folder, suppress(Interrupted):
         pretrain(short, data, runtime, Path(folder), Hooks(on_step=on_step, should_stop=enough))
-    return statistics.median(times[WARM_STEPS:]) + _views_seconds(short, workload, data, runtime)
+    step = statistics.median(times[WARM_STEPS:])
+    compiling = max(0.0, times[0] - step) if runtime.compile else 0.0
+    return step + _views_seconds(short, workload, data, runtime), compiling
 
 
 def _views_seconds(spec: TrialSpec, workload: Workload, data: DataArrays, runtime: Runtime) -> float:
@@ -255,7 +170,7 @@ def _background_load(count: int, work: Callable[[], object]) -> Iterator[None]:
 
 def _repeat(work: Callable[[], object]) -> None:
     """In a child: work until killed, the parent is gone, or a minute has passed; never return."""
-    parent, end = os.getppid(), time.monotonic() + COMPANY_SECONDS
+    parent, end = os.getppid(), time.monotonic() + BACKGROUND_SECONDS
     try:
         while os.getppid() == parent and time.monotonic() < end:
             work()
@@ -267,10 +182,10 @@ def _clock(workload: Workload, runtime: Runtime) -> float:
     """Seconds from some moment, with all work until now done.
 
     One thread is timed by the time that it computes, so that what else the machine does has no part in it;
-    several wait for each other, and a GPU computes apart.
+    several wait for each other, a GPU computes apart, and compilers are processes of their own.
     """
     if runtime.device.type == "cuda":
         torch.cuda.synchronize(runtime.device)
-    elif workload.spec.training.threads == 1:
+    elif workload.spec.training.threads == 1 and not runtime.compile:
         return time.thread_time()
     return time.perf_counter()

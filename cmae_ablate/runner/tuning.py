@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
-
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.data.arrays import DataArrays
@@ -21,7 +20,10 @@ from cmae_ablate.study.search import ON_VALIDATION, TRIAL_MARK, TUNING_SEED
 from cmae_ablate.study.search_space import corners, for_tuning, with_settings
 from cmae_ablate.study.settings import brief
 
-SEARCH_CSV = "search.csv"
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEARCH_CSV, SEARCH_FOLDER = "search.csv", "search"
 TABLE_SEED = "table_seed"
 """The column that says which seed of the table a training tunes, where each has a tuning of its own."""
 
@@ -45,7 +47,7 @@ def tuning_of(experiment: Experiment) -> Experiment:
     ]
     study = replace(
         experiment.study,
-        name=f"{experiment.study.name}/search",
+        name=f"{experiment.study.name}/{SEARCH_FOLDER}",
         metric=search.metric,
         report=(),
         seeds=search.seeds * search.tunings(experiment.study.seeds),
@@ -54,6 +56,11 @@ def tuning_of(experiment: Experiment) -> Experiment:
     )
     data = {key: without_test(arrays) for key, arrays in experiment.data.items()}
     return Experiment(study, trials, data, experiment.places, is_tuning=True)
+
+
+def tuning_folder(experiment: Experiment) -> Path:
+    """Where the workers of a study's tuning leave their notes."""
+    return experiment.folder / SEARCH_FOLDER
 
 
 def without_test(data: DataArrays) -> DataArrays:
@@ -118,6 +125,8 @@ def search_frame(experiment: Experiment, statuses: Sequence[CellStatus]) -> pd.D
         experiment: The study.
         statuses: Of its tuning trials.
     """
+    import pandas as pd
+
     search = search_of(experiment)
     won = winners(experiment, statuses) or {}
     rows: list[dict[str, Any]] = []

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cmae_ablate.distributed import DISMISSED
 from cmae_ablate.queue import wait_for_a_cell
-from cmae_ablate.runner.attempt import Attempts, Job, StopFlag
+from cmae_ablate.runner.attempt import Attempt, Job, Tools
 from cmae_ablate.runner.progress import NOTES
+from cmae_ablate.runner.stopping import StopFlag
+from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.runtime import Runtime
-
-__all__ = ["Job", "StopFlag", "Worker", "catching_signals"]
-
-
-@contextmanager
-def catching_signals(flag: StopFlag) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set the flag instead of ending the process at once."""
-    before = {number: signal.signal(number, flag.note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)
@@ -39,6 +26,7 @@ class Worker:
         stop: Asked between steps.
         log: Path of this worker's log, for `status`.
         tell: Writes a text to that log.
+        patience: Seconds without a step after which people are told.
     """
 
     jobs: Sequence[Job]
@@ -46,6 +34,7 @@ class Worker:
     stop: StopFlag
     log: str
     tell: Callable[[str], None]
+    patience: float = STALL_MINUTES * 60
 
     def run(self) -> int:
         """Run cells until none is left for anybody, or until told to stop.
@@ -72,6 +61,7 @@ class Worker:
             if claim is not None:
                 offset = sum(len(earlier.experiment.planned) for earlier in self.jobs[:number])
                 notes = self.jobs[0].experiment.folder / NOTES
-                Attempts(job, offset, notes, self.runtime, self.stop, self.tell).run(claim)
+                tools = Tools(notes, self.runtime, self.stop, self.log, self.tell, self.patience)
+                Attempt(job, offset, claim, tools).run()
                 return True
         return False

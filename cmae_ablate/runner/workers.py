@@ -14,26 +14,37 @@ from rich.console import Console
 from cmae_ablate.distributed import joined, own_device
 from cmae_ablate.errors import RankError, StorageError, UserError
 from cmae_ablate.files import private_files
+from cmae_ablate.runner.attempt import Job
 from cmae_ablate.runner.cache import record_plan
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.launch.local import (
     LOG_VARIABLE,
     PARENT_VARIABLE,
     follow_parent,
+    follows_parent,
     keep_memory,
+    last_line,
     run_workers,
 )
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, Monitor
+from cmae_ablate.runner.provenance import of_other_options
 from cmae_ablate.runner.rank_worker import check_ranks, follow
 from cmae_ablate.runner.reporting import open_queue, settled
+from cmae_ablate.runner.stopping import StopFlag, catching_signals
+from cmae_ablate.runner.tracked import make_up_for
 from cmae_ablate.runner.tuning import tuning_of
-from cmae_ablate.runner.worker import Job, StopFlag, Worker, catching_signals
+from cmae_ablate.runner.unchanged import AGAIN, BegunWith, check_unchanged
+from cmae_ablate.runner.worker import Worker
 from cmae_ablate.runtime import Runtime, gpu_names, pick_device, worker_count
 from cmae_ablate.study.design import POSITIVE
+from cmae_ablate.terminal import open_console, say
+from cmae_ablate.text import printable
 from cmae_ablate.tracking import MlflowTracker
 
 INTERRUPTED = (130, 143)
+REFUSED = 2
+"""The exit status of a worker that a mistake of the user keeps from its cells."""
 SEARCH_ONLY = "CMAE_ABLATE_SEARCH_ONLY"
 """Set for workers that a search's command starts: once the tuning is over, that command goes on."""
 
@@ -56,6 +67,10 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
             with ranks.leader_first():  # it prepares data, and measures where a study asks for equal time
                 heard = console if ranks.leads else Console(quiet=True)
                 experiment = options.begin(options.load(), heard, measure=ranks.leads)
+                is_search = SEARCH_ONLY in os.environ
+                check_unchanged(options.load(), tuning_of(experiment) if is_search else experiment)
+                if not follows_parent() and (others := of_other_options(experiment, options)):
+                    say(f"note: {others}", heard)
                 make_places(experiment)
             controls = controls_of(experiment)
             for each in (experiment, controls):
@@ -66,23 +81,23 @@ def work(options: Options, console: Console, stop: StopFlag) -> int:
             if experiment.study.search is not None:
                 tuning = tuning_of(experiment)
                 make_places(tuning)
-                status = _lead((tuning,), runtime, stop)
-                if status or SEARCH_ONLY in os.environ:
+                status = _lead((tuning,), runtime, stop, options.patience)
+                if status or is_search:
                     return status
                 experiment = settled(experiment)
                 controls = controls_of(experiment)
             make_places(experiment, controls)
-            return _lead((experiment, controls), runtime, stop)
+            return _lead((experiment, controls), runtime, stop, options.patience)
     except RankError as error:
         _say_now(str(error))
         return 1
 
 
-def _lead(experiments: Sequence[Experiment], runtime: Runtime, stop: StopFlag) -> int:
+def _lead(experiments: Sequence[Experiment], runtime: Runtime, stop: StopFlag, patience: float) -> int:
     """Claim cells until nothing is left."""
     log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
     jobs = [open_job(experiment) for experiment in experiments]
-    status = Worker(jobs, runtime, stop, log, _say_now).run()
+    status = Worker(jobs, runtime, stop, log, _say_now, patience).run()
     if os.environ.get(PARENT_VARIABLE) != "1":
         for job in jobs:
             if not any(each.state == "RUNNING" for each in job.queue.status()):
@@ -123,19 +138,22 @@ def open_job(experiment: Experiment) -> Job:
     return Job(experiment, open_queue(experiment), tracker)
 
 
-def work_through(jobs: Sequence[Job], options: Options, console: Console) -> int:
+def work_through(
+    jobs: Sequence[Job], options: Options, console: Console, *, owns_process: bool = False
+) -> int:
     """Train what is missing, and see to it that no run is left running.
 
     Args:
         jobs: A study's cells and its controls, or the tuning of its search.
         options: The command line's.
         console: Where to say things.
+        owns_process: As for `catching_signals`.
 
     Returns:
         0, whatever became of the cells; 130 or 143 when interrupted.
     """
     try:
-        status = _train(jobs, options, console)
+        status = _train(jobs, options, console, owns_process)
     except StorageError:
         for job in jobs:
             job.tracker.reconcile(())  # nobody can be asked what runs; without its database nothing does
@@ -148,18 +166,23 @@ def work_through(jobs: Sequence[Job], options: Options, console: Console) -> int
     for job in jobs:
         end_runs(job, groups=is_over)
     if is_over:
-        console.print("interrupted; the same command goes on from the last checkpoint", highlight=False)
+        say("interrupted; the same command goes on from the last checkpoint", console)
     return status
 
 
 def end_runs(job: Job, *, groups: bool = True) -> None:
-    """End every MLflow run whose cell is not running; `groups` as in `Tracker.reconcile`."""
-    states = {(each.cell.variant, each.cell.seed): each for each in job.queue.status()}
+    """Make up for what an outage of MLflow held back, and end every run whose cell is not running.
+
+    `groups` as in `Tracker.reconcile`.
+    """
+    statuses = job.queue.status()
+    make_up_for(job.experiment, statuses, job.tracker)
+    states = {(each.cell.variant, each.cell.seed): each for each in statuses}
     running = {key for key, each in states.items() if each.state == "RUNNING"}
     job.tracker.reconcile(running, {key for key, each in states.items() if each.is_done}, groups=groups)
 
 
-def _train(jobs: Sequence[Job], options: Options, console: Console) -> int:
+def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process: bool) -> int:
     statuses = [job.queue.status() for job in jobs]
     done = sum(status.is_done for each in statuses for status in each)
     total = sum(len(each) for each in statuses)
@@ -169,33 +192,36 @@ def _train(jobs: Sequence[Job], options: Options, console: Console) -> int:
     experiment = jobs[0].experiment
     counted = f"{total} cells" + (f" ({len(statuses[1])} of them controls)" if len(jobs) > 1 else "")
     if done == total:
-        console.print(
-            f"all {counted} of {experiment.study.name} are complete; nothing to train", highlight=False
-        )
+        say(f"all {counted} of {experiment.study.name} are complete; nothing to train", console)
         return 0
     logs = experiment.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     workers = min(options.workers or default_workers(experiment, options), total - done)
-    console.print(
+    say(
         f"{experiment.study.name}: {total - done} of {counted} to do, {workers} at a time; "
         "a cell is a variant with a seed",
-        highlight=False,
+        console,
     )
     with Monitor(experiment.folder / NOTES, total, done, console):
         if workers > 1 or options.launcher != "local":
             codes = _launch(experiment, options, workers, logs)
             if not any(job.queue.pending() for job in jobs):
                 return 0  # whatever ended some workers, the others did the rest
+            if REFUSED in codes:
+                raise _refused(logs / f"worker-{codes.index(REFUSED)}.log", options)
             return next((code for code in codes if code in INTERRUPTED), 0)
         stop, runtime = StopFlag(), Runtime(pick_device(options.device))
         log = logs / "worker-0.log"
-        with catching_signals(stop):
-            return Worker(jobs, runtime, stop, str(log), partial(_append, log)).run()
+        with catching_signals(stop, owns_process=owns_process):
+            tell = partial(_append, log)
+            return Worker(jobs, runtime, stop, str(log), tell, options.patience).run()
 
 
 def _launch(experiment: Experiment, options: Options, workers: int, logs: Path) -> list[int]:
     command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
-    environment = options.environment() | ({SEARCH_ONLY: "1"} if experiment.is_tuning else {})
+    begun = BegunWith.of(options.load(), experiment)
+    environment = options.environment() | begun.environment()
+    environment |= {SEARCH_ONLY: "1"} if experiment.is_tuning else {}
     if options.launcher == "ray":
         from cmae_ablate.runner.launch import ray
 
@@ -205,6 +231,16 @@ def _launch(experiment: Experiment, options: Options, workers: int, logs: Path) 
         )
     devices = _devices(options.device, workers)
     return run_workers(command, workers, devices=devices, log_dir=logs, environment=environment)
+
+
+def _refused(log: Path, options: Options) -> UserError:
+    """What to say where a worker, started by a command that found all in order, did not."""
+    said = last_line(log)
+    if "changed meanwhile" in said:
+        return UserError(said)
+    return UserError(
+        f"{options.study}: changed meanwhile, or what it needs did: a worker refused it ({said}); {AGAIN}"
+    )
 
 
 def default_workers(experiment: Experiment, options: Options) -> int:
@@ -234,9 +270,9 @@ def _devices(device: str, workers: int) -> Sequence[str] | None:
 
 def _say_now(text: str) -> None:
     with suppress(OSError):  # as below
-        print(text, flush=True)
+        say(text, open_console())
 
 
 def _append(log: Path, text: str) -> None:
     with suppress(OSError), log.open("ab", buffering=0) as file:  # a full disk's log is not worth a training
-        file.write(f"{text}\n".encode())
+        file.write(f"{printable(text)}\n".encode())

@@ -54,6 +54,8 @@ def find_study(study: str | Path) -> Path:
     for folder in folders:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
+    if path.exists():
+        raise UserError(f"{name}: this is a folder, a pipe or a device, no file; give the path of a study")
     here = [file.stem for file in Path().glob("*.yaml")]
     close = get_close_matches(path.stem, [*study_names(), *here], n=1)
     if is_name:

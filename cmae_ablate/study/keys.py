@@ -10,6 +10,7 @@ from typing import Any
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.settings import SpecError, Tree, brief, changes
 from cmae_ablate.study.yaml_source import KeyPath, Origin, YamlOrigin
+from cmae_ablate.text import is_formula
 
 DESIGNS = ("grid", "one_factor", "add_one", "leave_one_out")
 BUDGETS = ("epochs", "flops", "time")
@@ -138,6 +139,7 @@ class StudyKeys:
         found = tuple(self._factor(name, node) for name, node in nodes.items())
         if not found:
             raise self.error(("factors",), "no factor is given; name at least one with its levels")
+        self._check_formulas(found)
         return found
 
     def reference(self, factors: Sequence[Factor]) -> dict[str, str]:
@@ -260,6 +262,18 @@ class StudyKeys:
                 )
             found[label] = value
         return found
+
+    def _check_formulas(self, factors: Sequence[Factor]) -> None:
+        """Refuse labels that a spreadsheet would compute once they stand in a CSV; a number is none."""
+        for index, factor in enumerate(factors):
+            for label in factor.levels:
+                # With further factors the first one's label begins the variant's: -1 + linear is no number.
+                if is_formula(label) or (index == 0 and len(factors) > 1 and is_formula(f"{label} + x")):
+                    raise self.error(
+                        ("factors", factor.name, "levels", label),
+                        f"a spreadsheet would compute '{label}' where it opens a table of this study; begin "
+                        "the label with a letter",
+                    )
 
     def _check_spellings(self, names: Sequence[str], *path: str) -> None:
         """Refuse names that a reader, or another program, could not tell apart."""

@@ -91,13 +91,14 @@ def load(
     keys = StudyKeys(data, origin)
     keys.check()
     _check_together(keys)
-    load_components()  # imports torch; a file that is no study is refused before
-    factors = keys.factors()
     own_scale = keys.text("scale")
-    planned = keys.seeds()
     place = origin.place(("scale",)) if scale is None else "--scale"
+    of_scale = _scale_changes(scale or own_scale, path, place)
+    load_components()  # may import torch; a file that is no study, or no scale, is refused before
+    factors = keys.factors()
+    planned = keys.seeds()
     changes_made = [
-        *_scale_changes(scale or own_scale, path, place),
+        *of_scale,
         *(Change((), node, origin.below("set")) for node in [data.get("set")] if node is not None),
     ]
     base = default_tree()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import read_regular
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
@@ -156,13 +158,14 @@ def _check_spelling(node: Node, place: str) -> None:
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: over {MAX_BYTES:,} bytes; no study needs that, is this the right file?")
-        return path.read_text(encoding="utf-8")
+        content = read_regular(path, MAX_BYTES)
+        return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file; check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); is this the right file?") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text: {error}; save it as UTF-8") from error
 
 
 def _check_events(text: str, file: str, *, tags: bool = True) -> None:

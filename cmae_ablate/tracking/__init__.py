@@ -2,6 +2,6 @@
 
 from cmae_ablate.tracking.connection import load_mlflow, ui_command
 from cmae_ablate.tracking.mlflow_tracker import MlflowTracker
-from cmae_ablate.tracking.tracker import CellRun, NullTracker, Tracker
+from cmae_ablate.tracking.tracker import CellRun, Tracker
 
-__all__ = ["CellRun", "MlflowTracker", "NullTracker", "Tracker", "load_mlflow", "ui_command"]
+__all__ = ["CellRun", "MlflowTracker", "Tracker", "load_mlflow", "ui_command"]

@@ -19,23 +19,16 @@ from cmae_ablate.errors import UserError
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-# Set before MLflow is imported. Training must not hang on a server that is away: what cannot be handed in
-# within seconds is kept on disk instead.
+# Set before MLflow is imported. A server that is away should be known to be so within seconds.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 UI_PORT = 5000
 UI_ADDRESS = f"http://127.0.0.1:{UI_PORT}"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-_LOST_CAUSES = (
-    "INVALID_PARAMETER_VALUE",
-    "INVALID_STATE",
-    "RESOURCE_DOES_NOT_EXIST",
-    "RESOURCE_ALREADY_EXISTS",
-)
 
 
 def check_uri(uri: str) -> None:
@@ -69,7 +62,7 @@ def connect(uri: str) -> MlflowClient:
     Not safe from several processes at once on a new store: hold a lock.
 
     Raises:
-        Exception: Whatever MLflow, SQLAlchemy or the network says; see `is_hopeless`.
+        Exception: Whatever MLflow, SQLAlchemy or the network says.
     """
     load_mlflow(uri)
     with _quiet():
@@ -126,12 +119,6 @@ def create_tables(database: Path) -> None:
     os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
     connect(sqlite_url(aside))
     os.replace(aside, database)
-
-
-def is_hopeless(error: Exception) -> bool:
-    """Whether trying again later cannot help: a value that MLflow refuses, a run that the user deleted."""
-    code = getattr(error, "error_code", None)
-    return code in _LOST_CAUSES if code else isinstance(error, FileNotFoundError)
 
 
 def ui_command(uri: str) -> str:

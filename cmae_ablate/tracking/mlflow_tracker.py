@@ -1,42 +1,38 @@
-"""Tracking in MLflow that training never waits for and never fails for."""
+"""Tracking in MLflow that training never waits for and never fails for.
+
+A thread of each tracker's own talks to the store (`background`), and all that a store does wrong ends at one
+border (`store`). What is not told in the end is told by the next command: queue and cache have all of it.
+"""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-from sqlalchemy.exc import SQLAlchemyError
-
-from cmae_ablate.database import cause_of, redact, sqlite_path
-from cmae_ablate.files import create_private
-from cmae_ablate.tracking.connection import UI_ADDRESS, check_uri, connect, create_tables
+from cmae_ablate.tracking.background import Background
+from cmae_ablate.tracking.links import address_of
 from cmae_ablate.tracking.mlflow_run import MlflowRun
 from cmae_ablate.tracking.run_tree import NOTE, RunTree
-from cmae_ablate.tracking.run_writer import legal_name, settle_run
-from cmae_ablate.tracking.spool import Entry, Spool, read_spool
+from cmae_ablate.tracking.run_writer import Entry, legal_name, settle_run
+from cmae_ablate.tracking.store import Store
 from cmae_ablate.tracking.tracker import CellId, CellKey, Status, TrackedCell
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-LOGGER = logging.getLogger(__name__)
+STUDY_SECONDS = 60.0
+"""What a command waits for each thing that it does to the study's runs; a new store takes long to make."""
 BATCH = 500
 
 
 class MlflowTracker:
     """A study's runs in MLflow: one parent, one child a variant, one grandchild a seed.
 
-    While the store is away, what there is to tell waits below `tracking/` beside the artifacts; it is told
-    when the store answers again, at the latest by the next command.
-
     Args:
         uri: Of a database or a server.
-        artifacts: Folder of artifacts, where the store is a database; its parent holds what waits.
+        artifacts: Folder of artifacts, where the store is a database.
         study: Name of the study, and of its experiment.
 
     Raises:
@@ -44,21 +40,9 @@ class MlflowTracker:
     """
 
     def __init__(self, uri: str, artifacts: Path, study: str) -> None:
-        check_uri(uri)
-        self._uri = uri
-        self._study = study
-        self._artifacts = artifacts
-        self._spools = artifacts.parent / "tracking" / study
-        self._tree: RunTree | None = None
-        self._is_away = False
-        # An SQLite store's lock belongs to the database: two studies may share it.
-        database = sqlite_path(uri)
-        self._lock_path = (
-            database.with_name(f"{database.name}.lock") if database else artifacts.parent / "mlflow.lock"
-        )
-        for file in (self._lock_path, *([database] if database else [])):
-            create_private(file)
-        artifacts.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._uri, self._study = uri, study
+        self._store = Store(uri, artifacts, study)
+        self._background = Background(f"tracking of {study}")
 
     def open_study(self, cells: Iterable[TrackedCell], description: Mapping[str, str]) -> None:
         """Begin the study's run, and sort the runs of cells that it no longer has below 'older settings'.
@@ -96,10 +80,13 @@ class MlflowTracker:
             variant=variant,
             seed=seed,
         )
-        spool = Spool(self._spools, entry)
-        # An earlier attempt's end is not this one's.
-        left_behind = [entry for entry in read_spool(spool.path)[1:] if entry.kind != "finish"]
-        return MlflowRun(spool, self._attempt, left_behind)
+        return MlflowRun(self._store, self._background, entry)
+
+    def untold(self, done: Collection[CellId]) -> list[CellId]:
+        """Which of these cells have no run that came to its end; none while the store is away."""
+        found: list[CellId] = []
+        self._attempt(lambda tree: found.extend(tree.untold(done)), creates=False)
+        return found
 
     def settle_cells(self, numbers: Mapping[CellId, Mapping[str, float]]) -> None:
         """Let cells' runs end with the numbers of the table.
@@ -138,61 +125,30 @@ class MlflowTracker:
     def reconcile(
         self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
     ) -> None:
-        """Hand in what an outage held back, and end every run whose cell is not running.
+        """End every run whose cell is not running.
 
         Args:
             running: Cells that some worker holds at this moment.
             complete: Cells with a result: their runs are FINISHED, other stale ones KILLED.
             groups: Whether the runs of the study and its variants end too; not while a report is to come.
         """
-        for path in sorted(self._spools.glob("*.jsonl")):
-            entries = read_spool(path)
-            if not entries:
-                path.unlink(missing_ok=True)
-            elif (entries[0].variant, entries[0].seed) not in running:
-                MlflowRun(Spool(self._spools, entries[0]), self._attempt, entries[1:])
         self._attempt(lambda tree: tree.end_stale(set(running), set(complete), groups))
 
     def address(self) -> str:
         """Where a browser finds the study's runs, once `ui_command` runs; empty while the store is away."""
-        root = redact(self._uri).rstrip("/") if self._uri.startswith("http") else UI_ADDRESS
+        root = address_of(self._uri)
         found: list[str] = []
-        self._attempt(lambda tree: found.append(tree.experiment))
+        self._attempt(lambda tree: found.append(tree.experiment), creates=False)
         return "".join(f"{root}/#/experiments/{each}/runs?workflowType=machine_learning" for each in found)
 
     def _attempt(self, action: Callable[[RunTree], None], *, creates: bool = True) -> bool:
-        """Reach the store; one that is away is reported once and never raises.
-
-        Under the lock where something may be created, and where the store is a file; a server keeps what
-        workers write to runs of their own apart.
-        """
-        from mlflow.exceptions import MlflowException
-
-        alone = creates or self._tree is None or sqlite_path(self._uri) is not None
-        try:
-            with FileLock(self._lock_path, mode=0o600) if alone else nullcontext():
-                if self._tree is None:
-                    database = sqlite_path(self._uri)
-                    if database is not None:
-                        create_tables(database)
-                    place = None if self._uri.startswith("http") else self._artifacts / self._study
-                    self._tree = RunTree(connect(self._uri), self._study, place)
-                action(self._tree)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            self._tree = None
-            if not self._is_away:
-                LOGGER.warning(
-                    "tracking: MLflow at %s is away (%s); training goes on, metrics are kept in %s",
-                    redact(self._uri),
-                    cause_of(error),
-                    self._spools,
-                )
-            self._is_away = True
-            return False
-        if self._is_away:
-            LOGGER.warning("tracking: MLflow at %s answers again", redact(self._uri))
-        self._is_away = False
-        return True
+        """Do something with the study's runs; False where it failed, or is not done in time."""
+        done: list[bool] = []
+        self._background.do(lambda: done.append(self._store.attempt(action, creates=creates)))
+        is_known = self._store.is_stuck and self._store.is_away
+        if not self._background.wait(0.0 if is_known else STUDY_SECONDS):
+            self._store.give_up_waiting(STUDY_SECONDS)
+        return done == [True]
 
 
 def _summary_metrics(metrics: Mapping[str, float]) -> list[Metric]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cmae_ablate.tracking.tracker import CellKey, Status
+from cmae_ablate.tracking.tracker import CellId, CellKey, Status
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -28,6 +28,7 @@ KIND, KEY, VARIANT, SEED, FINGERPRINT, OLDER = (
 Kind = Literal["study", "variant", "seed", "older"]
 OLDER_NAME = "older settings"
 PAGE = 1000
+_ACTIVE = 1  # MLflow's ViewType.ACTIVE_ONLY, without importing MLflow
 
 
 class RunTree:
@@ -44,10 +45,6 @@ class RunTree:
         self._study = study
         self.experiment = self._find_experiment(artifacts)
         self._known: dict[str, str] = {}
-
-    def forget(self) -> None:
-        """Look for runs again: the user may have deleted one."""
-        self._known.clear()
 
     def study_run(self) -> str:
         """The study's run id; created if need be."""
@@ -83,12 +80,12 @@ class RunTree:
             kind, is_running = tags.get(KIND), run.info.status == "RUNNING"
             status: Status = "KILLED"
             if kind == "seed" and OLDER not in tags:
-                key = (tags[VARIANT], int(tags[SEED]))
-                if key in running:
+                variant, seed, _ = _cell_of(tags)
+                if (variant, seed) in running:
                     continue
-                status = "FINISHED" if key in complete else "KILLED"
+                status = "FINISHED" if (variant, seed) in complete else "KILLED"
             elif kind in ("study", "variant"):
-                is_busy = bool(busy) if kind == "study" else tags[VARIANT] in busy
+                is_busy = bool(busy) if kind == "study" else tags.get(VARIANT) in busy
                 if is_busy or not groups:
                     continue
             elif kind == "older":
@@ -103,6 +100,16 @@ class RunTree:
             if run.data.tags.get(KIND) not in ("seed", None):
                 self.client.set_terminated(run.info.run_id, status)
 
+    def untold(self, done: Collection[CellId]) -> list[CellId]:
+        """Which of these cells have no run that is FINISHED, and none that the user deleted."""
+        from mlflow.entities import ViewType
+
+        told = set()
+        for run in self._runs("", ViewType.ALL):
+            if run.info.status == "FINISHED" or run.info.lifecycle_stage == "deleted":
+                told.add(_cell_of(run.data.tags))
+        return [cell for cell in done if cell not in told]
+
     def sort(self, current: Collection[tuple[str, int, str]]) -> None:
         """Move the runs of cells that the study no longer has below 'older settings', and back again.
 
@@ -113,18 +120,20 @@ class RunTree:
         for run in list(self._runs("")):
             tags, run_id = run.data.tags, run.info.run_id
             kind = tags.get(KIND)
+            variant, seed, fingerprint = _cell_of(tags)
+            if not variant or (kind == "seed" and seed < 0):
+                continue  # somebody edited its tags
             if kind == "seed":
-                variant, seed = tags[VARIANT], int(tags[SEED])
-                is_current = (variant, seed, tags[FINGERPRINT]) in current
+                is_current = (variant, seed, fingerprint) in current
                 name = f"seed {seed}" if is_current else f"{variant}, seed {seed}"
             elif kind == "variant":
-                is_current, name = tags[VARIANT] in variants, tags[VARIANT]
+                is_current, name = variant in variants, variant
             else:
                 continue
             if is_current != (OLDER not in tags):
                 if is_current:
                     self.client.delete_tag(run_id, OLDER)
-                    parent = self.variant_run(tags[VARIANT]) if kind == "seed" else self.study_run()
+                    parent = self.variant_run(variant) if kind == "seed" else self.study_run()
                 else:
                     self.client.set_tag(run_id, OLDER, "true")
                     parent = self._find_or_create("older", OLDER_NAME, self.study_run(), {})[0]
@@ -153,12 +162,12 @@ class RunTree:
             self._known[key] = str(found.info.run_id)
         return self._known[key]
 
-    def _runs(self, condition: str) -> Iterator[Run]:
+    def _runs(self, condition: str, view: int = _ACTIVE) -> Iterator[Run]:
         """Oldest first: where two hosts made one run twice, all agree on which counts."""
         token = None
         while True:
             page = self.client.search_runs(
-                [self.experiment], condition, max_results=PAGE, order_by=["start_time ASC"], page_token=token
+                [self.experiment], condition, view, PAGE, ["start_time ASC"], page_token=token
             )
             yield from list(page)
             token = page.token
@@ -175,6 +184,12 @@ class RunTree:
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
+
+
+def _cell_of(tags: Mapping[str, str]) -> CellId:
+    """The cell that a run's tags name; none at all where somebody edited or deleted them."""
+    seed = tags.get(SEED, "")
+    return tags.get(VARIANT, ""), int(seed) if seed.isdecimal() else -1, tags.get(FINGERPRINT, "")
 
 
 def _seed_tags(variant: str, seed: int, fingerprint: str) -> dict[str, str]:

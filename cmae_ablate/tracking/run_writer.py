@@ -6,12 +6,12 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cmae_ablate.report.selection import is_candidate
 from cmae_ablate.tracking.run_tree import FINGERPRINT, RunTree
-from cmae_ablate.tracking.spool import Entry
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -19,6 +19,37 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 BATCH = 100
 NAME_CHARACTERS, VALUE_CHARACTERS = 250, 6000  # MLflow's limits
+
+Kind = Literal["start", "metrics", "text", "artifact", "finish"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to tell.
+
+    Attributes:
+        kind: What it is.
+        time: Milliseconds since 1970 at which it happened.
+        step: Epoch of `metrics`.
+        name: File name of `text`, source path of `artifact`, status of `finish`.
+        text: Content of `text`, folder of `artifact`.
+        values: Metrics of `metrics`.
+        params: Parameters of `start`.
+        tags: Tags of `start`; they and the next two say which cell it is.
+        variant: Of `start`.
+        seed: Of `start`.
+    """
+
+    kind: Kind
+    time: int
+    step: int = 0
+    name: str = ""
+    text: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    variant: str = ""
+    seed: int = 0
 
 
 class RunWriter:

@@ -1,4 +1,4 @@
-"""What the rest of the package asks of tracking, and the tracker that keeps nothing."""
+"""What the rest of the package asks of tracking."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrackedCell(Protocol):
 
 
 class CellRun(Protocol):
-    """One cell's run. No method ever raises because the store is away."""
+    """One cell's run. No method ever raises, or waits long, because of the store."""
 
     def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Log an epoch's metrics; an epoch that the run already has is not logged twice."""
@@ -45,7 +45,7 @@ class CellRun(Protocol):
 
 
 class Tracker(Protocol):
-    """Keeps the runs of one study. No method ever raises because the store is away."""
+    """Keeps the runs of one study. No method ever raises, or waits long, because of the store."""
 
     def open_study(self, cells: Iterable[TrackedCell], description: Mapping[str, str]) -> None:
         """Say which cells the study has now, and in `description` what it is about."""
@@ -55,6 +55,13 @@ class Tracker(Protocol):
         self, variant: str, seed: int, params: Mapping[str, str], tags: Mapping[str, str]
     ) -> CellRun:
         """The cell's run: a new one, or the one that an interrupted attempt began."""
+        ...
+
+    def untold(self, done: Collection[CellId]) -> list[CellId]:
+        """Which of these cells have no run that came to its end: an outage held it back; none while away.
+
+        A run that the user deleted is not missed.
+        """
         ...
 
     def settle_cells(self, numbers: Mapping[CellId, Mapping[str, float]]) -> None:
@@ -75,7 +82,7 @@ class Tracker(Protocol):
     def reconcile(
         self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
     ) -> None:
-        """Hand in what an outage held back, and end every run whose cell is not running.
+        """End every run whose cell is not running.
 
         `groups` says whether the runs of the study and its variants end too, where nothing runs below them.
         """
@@ -84,47 +91,3 @@ class Tracker(Protocol):
     def address(self) -> str:
         """Where a browser finds the study's runs; empty where they cannot be found."""
         ...
-
-
-class NullTracker:
-    """Tracks nothing: a study without MLflow."""
-
-    def open_study(self, cells: Iterable[TrackedCell], description: Mapping[str, str]) -> None:
-        """Nothing."""
-
-    def start_cell(
-        self, variant: str, seed: int, params: Mapping[str, str], tags: Mapping[str, str]
-    ) -> CellRun:
-        """A run that keeps nothing."""
-        return NullRun()
-
-    def settle_cells(self, numbers: Mapping[CellId, Mapping[str, float]]) -> None:
-        """Nothing."""
-
-    def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
-        """Nothing."""
-
-    def reconcile(
-        self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
-    ) -> None:
-        """Nothing."""
-
-    def address(self) -> str:
-        """Nowhere."""
-        return ""
-
-
-class NullRun:
-    """The run of a `NullTracker`."""
-
-    def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def log_dict(self, content: Mapping[str, object], name: str) -> None:
-        """Nothing."""
-
-    def log_artifact(self, path: Path, folder: str) -> None:
-        """Nothing."""
-
-    def finish(self, status: Status) -> None:
-        """Nothing."""

@@ -12,7 +12,7 @@ from cmae_ablate.components.evaluations.representation import (
     effective_rank,
     feature_std,
 )
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.data.images import WholeImages, take
 

@@ -1,4 +1,4 @@
-"""What a trial costs: parameters, FLOPs, memory, and hours.
+"""What a trial costs, counted: parameters, FLOPs, memory; and how fast this machine multiplies.
 
 Costs are counted with torch's fake tensors, which have shapes and types and no values: a paper-scale
 trial takes seconds to count, needs no memory, and gives the same numbers on every machine.
@@ -7,7 +7,7 @@ trial takes seconds to count, needs no memory, and gives the same numbers on eve
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
@@ -17,19 +17,17 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from cmae_ablate.components.protocols import Encoder, EncodesAgain
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.runtime import Runtime, stream
-from cmae_ablate.study.trial_spec import Choice, Training, TrialSpec
+from cmae_ablate.study.trial_spec import PROBING, Choice, Training, TrialSpec
+from cmae_ablate.training.flops import Cost
 from cmae_ablate.training.model import MaskedImageModel, assemble
 
 _COUNTS_ALIKE = (
     *("epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2", "grad_clip"),
-    "threads",
+    *("threads", *PROBING),
 )
 """What a training may change without a step's cost changing."""
-
-ATTAINED = 0.4
-"""Share of a machine's matrix-multiplication speed that a training step is assumed to reach."""
 
 _BYTES_TRAINING = 12
 """Gradient and AdamW's two moments of one trained parameter, fp32; its weight comes on top."""
@@ -46,40 +44,6 @@ class StepCost:
 
     flops: int
     activation_bytes: int
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What pretraining one trial costs.
-
-    Attributes:
-        num_views: Views of each image that a step needs.
-        params_encoder: Trained parameters of the encoder.
-        params_decoder: Trained parameters of the decoder.
-        params_objectives: Trained parameters of each further objective; moving averages are not trained.
-        flops_image: FLOPs of pretraining on one image: forward and backward over all of its views.
-        flops_encode: FLOPs of encoding one whole image, forward only.
-        flops_train_encoder: FLOPs of training the encoder on one whole image, as fine-tuning does.
-        memory_bytes: Estimated peak: weights, gradients, optimiser and activations of one batch, with fused
-            attention, in the trial's precision. Allocator and library overhead are not in it.
-    """
-
-    num_views: int
-    params_encoder: int
-    params_decoder: int
-    params_objectives: Mapping[str, int]
-    flops_image: float
-    flops_encode: float
-    flops_train_encoder: float
-    memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Hours, and what they rest on."""
-
-    hours: float
-    basis: str
 
 
 def measure(spec: TrialSpec, image_size: int) -> Cost:
@@ -128,9 +92,8 @@ def _encoder_flops(backbone: Choice, image_size: int) -> tuple[float, float]:
     with torch.device("meta"):
         built: Encoder = backbone.build(image_size)
     with fake:
-        module = cast("nn.Module", built).to_empty(device="cpu").train()
-        encoder, image = cast("Encoder", module), torch.empty(1, 3, image_size, image_size)
-        whole = profile(lambda: encoder.encode(image, None).sum(), module.parameters())
+        encoder, image = built.to_empty(device="cpu").train(), torch.empty(1, 3, image_size, image_size)
+        whole = profile(lambda: encoder.encode(image, None).sum(), encoder.parameters())
         return float(forward_flops(lambda: encoder.encode(image, None))), float(whole.flops)
 
 
@@ -161,7 +124,7 @@ def profile(loss: Callable[[], Tensor], parameters: Iterable[Tensor] = ()) -> St
     with _counter() as counter:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             value = loss()
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        value.backward()
     return StepCost(int(counter.get_total_flops()), sum(kept.values()))
 
 
@@ -170,35 +133,6 @@ def forward_flops(forward: Callable[[], object]) -> int:
     with torch.no_grad(), _counter() as counter:
         forward()
     return int(counter.get_total_flops())
-
-
-def pretraining_flops(cost: Cost, spec: TrialSpec, num_train: int) -> float:
-    """FLOPs of the whole pretraining on `num_train` images; none where the encoder comes from a file."""
-    if spec.is_pretrained:
-        return 0.0
-    return cost.flops_image * num_train * spec.training.epochs
-
-
-def evaluation_flops(cost: Cost, choice: Choice, num_train: int, num_held_out: int) -> float:
-    """FLOPs of one evaluation's passes through the encoder; classifiers on frozen features are left out.
-
-    Args:
-        cost: The trial's.
-        choice: The evaluation with its options.
-        num_train: Training images.
-        num_held_out: Validation and test images together.
-    """
-    passes = encoder_passes(choice)
-    if choice.trains_encoder and passes:
-        return passes * num_train * cost.flops_train_encoder + cost.flops_encode * num_held_out
-    # Tokens are encoded once where they fit into memory; images that are augmented anew, in each epoch.
-    return cost.flops_encode * (num_train + num_held_out) + passes * num_train * cost.flops_encode
-
-
-def encoder_passes(choice: Choice) -> int:
-    """How often an evaluation takes all training images through the encoder, frozen features aside."""
-    evaluation = choice.build()
-    return evaluation.encoder_passes() if isinstance(evaluation, EncodesAgain) else 0
 
 
 def matmul_speed(runtime: Runtime, seconds: float = 0.3) -> float:
@@ -241,11 +175,14 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
+    # Of one thread the time that it computes: what else the machine does has no part in it.
+    is_alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.thread_time if is_alone else time.perf_counter
+    start = clock()
     work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _counter() -> FlopCounterMode:

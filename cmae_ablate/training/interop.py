@@ -19,7 +19,7 @@ from cmae_ablate.components.backbones.mae_encoder import decoder_name, load_enco
 from cmae_ablate.components.backbones.mae_layout import read_mae_state
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.components.mask_ratio import count_visible
-from cmae_ablate.components.protocols import View
+from cmae_ablate.components.networks import View
 from cmae_ablate.components.targets.pixels import PixelTarget
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.protocols import CropStrategy, Term
+from cmae_ablate.components.networks import Term
+from cmae_ablate.components.protocols import CropStrategy
 from cmae_ablate.components.schedule import lr_at, set_lr
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
@@ -24,6 +25,7 @@ from cmae_ablate.training.keeping import StateKeeper
 from cmae_ablate.training.metrics import Meter
 from cmae_ablate.training.model import MaskedImageModel, assemble
 from cmae_ablate.training.optimizer import adamw, peak_lr
+from cmae_ablate.training.snapshots import keep_encoder
 from cmae_ablate.training.views import TrainingViews
 
 Metrics = dict[str, float]
@@ -59,6 +61,7 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     history: list[Metrics] = field(default_factory=list)
+    compiling: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,15 @@ class Pretrained:
         seconds: Time spent in training steps, over all sittings.
         history: Metrics by epoch.
         crop: What the crop strategy learnt, such as its boxes.
+        compiling: Time spent in each sitting's first step where steps are compiled, which `seconds` leaves
+            out; what the step itself computes, which no other step has to compile for, is in it.
     """
 
     model: MaskedImageModel
     seconds: float
     history: list[Metrics]
     crop: Mapping[str, Tensor] = field(default_factory=dict)
+    compiling: float = 0.0
 
 
 def image_size_of(spec: TrialSpec, data: DataArrays) -> int:
@@ -145,6 +151,7 @@ class _Training:
         self.progress = Progress()
         self.keeper = StateKeeper(folder)
         self.counted = time.perf_counter()
+        self._compiles = runtime.compile
         self.meter = Meter(self.ranks, runtime.device)
 
     def run(self) -> Pretrained:
@@ -153,7 +160,8 @@ class _Training:
         while self.progress.step < self.total:
             self._epoch(self.progress.step // self.batches.steps)
         learnt = dict(self.crop.state_dict())
-        return Pretrained(self.model, self.progress.seconds, self.progress.history, learnt)
+        progress = self.progress
+        return Pretrained(self.model, progress.seconds, progress.history, learnt, progress.compiling)
 
     def _epoch(self, epoch: int) -> None:
         first = self.progress.step % self.batches.steps
@@ -168,10 +176,16 @@ class _Training:
                 raise Interrupted
             if self.keeper.is_due:
                 self._save()
+            begun = time.perf_counter()
             self._step(images, epoch, step)
+            if self._compiles:
+                self.counted += self._compiled_since(begun)
             self.hooks.on_step(self.progress.step, self.total)
         self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
         self._count_seconds()
+        if epoch + 1 in self.spec.training.probed and self.ranks.leads:
+            # Before the checkpoint: whoever goes on from that one finds this epoch's encoder kept.
+            keep_encoder(self.folder, epoch + 1, self.model.encoder)
         self._save_after(epoch + 1)
         self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
 
@@ -196,13 +210,22 @@ class _Training:
             terms = cast("dict[str, Term]", self.forward(images, masks, rngs))
             loss = model.total(terms)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if training.grad_clip > 0:
             torch.nn.utils.clip_grad_norm_(model.parameters(), training.grad_clip)
         self.optimizer.step()
         self.progress.step += 1
         model.after_step(self.progress.step / self.total)
         self.meter.add(loss, terms)
+
+    def _compiled_since(self, begun: float) -> float:
+        """Count the first step of a sitting, which compiles, apart; its seconds."""
+        self._compiles = False
+        if self.runtime.device.type == "cuda":
+            torch.cuda.synchronize(self.runtime.device)
+        seconds = time.perf_counter() - begun
+        self.progress.compiling += seconds
+        return seconds
 
     def _refresh_crop(self, epoch: int) -> None:
         self.model.eval()
@@ -243,6 +266,7 @@ class _Training:
                 "step": self.progress.step,
                 "seconds": self.progress.seconds,
                 "history": self.progress.history,
+                "compiling": self.progress.compiling,
             },
         )
 
@@ -259,7 +283,9 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.crop.load_state_dict(state["crop"])
         self.meter.load(state["meter"])
-        self.progress = Progress(state["step"], state["seconds"], state["history"])
+        # Earlier versions counted no compiling apart.
+        compiling = state.get("compiling", 0.0)
+        self.progress = Progress(state["step"], state["seconds"], state["history"], compiling)
         # Told again: whoever listened to the sitting before may have been killed before it could pass it on.
         for epoch, metrics in enumerate(self.progress.history, start=1):
             self.hooks.on_epoch(epoch, metrics)

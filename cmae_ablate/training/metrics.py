@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cmae_ablate.components.protocols import Term
+from cmae_ablate.components.networks import Term
 from cmae_ablate.data.uploads import upload
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.errors import DivergedError

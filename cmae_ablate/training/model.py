@@ -9,19 +9,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cmae_ablate.components.protocols import (
-    Decoder,
-    Encoder,
-    Masking,
-    Objective,
-    PredictionReader,
-    SequenceDecoder,
-    Target,
-    Term,
-    View,
-)
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
+from cmae_ablate.components.protocols import Decoder, Masking, PredictionReader, SequenceDecoder, Target
 from cmae_ablate.errors import UserError
-from cmae_ablate.runtime import seeded, stream
+from cmae_ablate.runtime import Runtime, seeded, set_precision, stream
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.tokens import PatchMask
 
@@ -47,7 +38,7 @@ class MaskedImageModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.objectives = nn.ModuleDict(cast("Mapping[str, nn.Module]", objectives))
+        self.objectives = nn.ModuleDict(objectives)
         self.masking = masking
         self.target = target
         self.shared_mask = spec.training.shared_mask
@@ -77,8 +68,7 @@ class MaskedImageModel(nn.Module):
             decoder = cast("SequenceDecoder", self.decoder)
             views = [replace(view, predictions=decoder.predict_all(view)) for view in views]
         terms = {"reconstruction": self.reconstruction(views if self.reconstruct_all else views[:1])}
-        for name, module in self.objectives.items():
-            objective = cast("Objective", module)
+        for name, objective in self.objectives.items():
             terms[name] = objective(views, self.encoder, rngs[name])
         return terms
 
@@ -163,19 +153,30 @@ def _check_predictions(
 def build_encoder(spec: TrialSpec, image_size: int) -> Encoder:
     """The encoder alone, as it is before any training."""
     with seeded(spec.seed, "init", "backbone"):
-        return cast("Encoder", spec["backbone"].build(image_size))
+        encoder: Encoder = spec["backbone"].build(image_size)
+    return encoder
 
 
-def smoke(spec: TrialSpec, image_size: int) -> None:
+def smoke(spec: TrialSpec, image_size: int, device: torch.device | None = None) -> None:
     """One forward and backward step on noise: what cannot run must say so before hour zero.
+
+    Args:
+        spec: The trial; the step has its precision.
+        image_size: Side of the encoder's input in pixels.
+        device: Where the cells will run; a CPU by default.
 
     Raises:
         UserError: The parts do not fit each other or the image.
         DivergedError: The loss of the first step is not finite.
     """
-    model = assemble(spec, image_size)
+    runtime = Runtime(device or torch.device("cpu"), spec.training.precision)
+    set_precision(runtime)
+    model = assemble(spec, image_size).to(runtime.device)
     rng = stream(0, "smoke")
-    images = [torch.randn(2, 3, image_size, image_size, generator=rng) for _ in range(model.num_views)]
-    masks = model.sample_masks(2, 0, 0, 0)
+    shape = (2, 3, image_size, image_size)
+    images = [torch.randn(shape, generator=rng).to(runtime.device) for _ in range(model.num_views)]
+    masks = [mask.to(runtime.device) for mask in model.sample_masks(2, 0, 0, 0)]
     rngs = {name: stream(0, "smoke", name) for name in spec.objectives}
-    model.total(model(images, masks, rngs)).backward()  # type: ignore[no-untyped-call]
+    with runtime.autocast():
+        loss = model.total(model(images, masks, rngs))
+    loss.backward()

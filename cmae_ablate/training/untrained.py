@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cmae_ablate.components.fresh_encoder import freshly_initialised
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.runtime import seeded
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.model import build_encoder

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from analysis.recipe.tune import METRICS, SEEDS, Cell, cells, sensitivity
+from analysis.recipe.tune import METRICS, SEEDS, STUDY, SWEEPS, Cell, cells, sensitivity
+from cmae_ablate.study import design, loading
 
 
 def rows(gaps: dict[str, list[float]]) -> pd.DataFrame:
@@ -72,3 +73,13 @@ def test_a_stopped_run_has_whole_pairs_of_several_settings_and_the_first_ones_no
     assert all(order[at + 1] == (order[at][0], "control", order[at][2]) for at in references)
     early = {(setting, seed) for setting, _, seed in order[:12]}
     assert {("base", 1000), ("base", 1001), ("plain pixels", 1000), ("batch 32", 1000)} <= early
+
+
+def test_the_second_sweep_begins_with_what_the_scale_hour_trains() -> None:
+    study = loading.load(STUDY, scale="hour")
+    mae = next(v.spec for v in design.variants(study) if v.label == "MAE")
+    base = Cell("base", "reference", 0, SWEEPS["hour"]).spec()
+    assert base.training == mae.training
+    assert {s: c for s, c in base.components.items() if s != "dataset"} == {
+        s: c for s, c in mae.components.items() if s != "dataset"
+    }

@@ -17,6 +17,8 @@ from rich.console import Console
 
 from cmae_ablate.cli import status
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.progress import NOTES, CellNote, NoteWriter
+from cmae_ablate.runner.reporting import open_queue
 from tests.cli.test_app import call
 from tests.whole_study import run, write_study
 
@@ -147,3 +149,27 @@ def test_components_as_json_hold_defaults_as_values(capsys: pytest.CaptureFixtur
     assert (rows["temperature"]["slot"], rows["temperature"]["default"]) == ("objectives.contrastive", 0.2)
     _, out, _ = call(capsys, "components", "--json")
     assert {"crop", "decoder", "training", "evaluations"} <= {row["slot"] for row in json.loads(out)}
+
+
+def test_watching_ends_where_nobody_reads_any_more(tiny_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "lost_output", BrokenPipeError)
+    options = Options(tiny_study, device="cpu", out=tiny_study.parent / "runs")
+    status.watch_status(options, Console(file=io.StringIO()), pause=pytest.fail)
+
+
+def test_status_says_since_when_a_running_cell_has_taken_no_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    options = Options(study, settings=SHORT, seeds=1, device="cpu", out=out)
+    experiment = options.begin(options.load(), Console(quiet=True))
+    claim = open_queue(experiment).claim("worker")
+    assert claim is not None
+    note = CellNote(claim.cell.id, "depth 1, seed 0", "evaluating", patience=0.0)
+    NoteWriter(experiment.folder / NOTES, claim.cell.id).write(note)
+    arguments = [study, "--out", out, "--seeds", "1", "--set", *SHORT]
+    told = call(capsys, "status", *arguments, "--device", "cpu")[1]
+    assert "no step since" in " ".join(told.split())
+    silent = [each["no_step_seconds"] for each in record(capsys, "status", *arguments)["cells"]]
+    assert silent[0] > 0
+    assert silent[1:] == [None] * (len(silent) - 1)

@@ -21,7 +21,8 @@ from cmae_ablate.data.arrays import DataArrays, ExpectedSize
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.budget import with_epochs
 from cmae_ablate.runner.cell import CellContext
-from cmae_ablate.runner.timing import Speed, Workload, calibrate, estimate
+from cmae_ablate.runner.hours import Speed, Workload, estimate
+from cmae_ablate.runner.timing import calibrate
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.slots import (
     BACKBONES,
@@ -35,13 +36,15 @@ from cmae_ablate.slots import (
 )
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training.cost import evaluation_flops, measure
+from cmae_ablate.training.cost import measure
+from cmae_ablate.training.flops import evaluation_flops
 
 TRAIN, HELD_OUT = 100, 30
 SIZE = ExpectedSize(TRAIN, HELD_OUT, 4, 32, "made up")
 OUTSIDE = ("components", "study/trial_spec.py")
 """Where options may be looked up: in components, and where roles that components declare are read."""
 ROLES = {"epochs", "warmup_epochs", "interval", "augmented", "heatmap", "norm", "threshold", "normalization"}
+ROLES |= {"source", "strong_views", "depth"}
 
 
 class Lookout:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import BACKBONES, Encoder
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import BACKBONES
 from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.runtime import seeded
 from cmae_ablate.tokens import PatchMask

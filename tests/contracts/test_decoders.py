@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import DECODERS, Decoder, View
+from cmae_ablate.components.networks import View
+from cmae_ablate.components.protocols import DECODERS, Decoder
 from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.runtime import seeded
 from cmae_ablate.tokens import PatchMask

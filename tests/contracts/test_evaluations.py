@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from cmae_ablate.components.evaluations.features import PixelFeatures
-from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import (
+from cmae_ablate.components.evaluation_protocols import (
     EVALUATIONS,
     EncodesAgain,
     Evaluation,
     EvaluationContext,
     EvaluationResult,
 )
+from cmae_ablate.components.evaluations.features import PixelFeatures
+from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import ComponentSpec, option_docs
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.runtime import Runtime

@@ -11,7 +11,8 @@ from torch import nn
 
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import BACKBONES, CONTRASTIVE, POSITION, Encoder, Objective, View
+from cmae_ablate.components.networks import Encoder, Objective, View
+from cmae_ablate.components.protocols import BACKBONES, CONTRASTIVE, POSITION
 from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.runtime import seeded
 from cmae_ablate.tokens import PatchMask

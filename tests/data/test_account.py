@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cmae_ablate.data.account import Account, account_of, readable
+from cmae_ablate.data.account import Account, account_of
 
 LEFT_OUT = [("b.txt", "note(s)"), ("x.png", "broken image(s)"), ("a.txt", "note(s)")]
 
@@ -33,15 +33,3 @@ def test_an_account_survives_a_file() -> None:
 def test_something_else_is_no_account(damaged: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError)):
         Account.from_json(damaged)
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("größe 犬🐈.png", "größe 犬🐈.png"),
-        (b"caf\xe9".decode("utf-8", "surrogateescape"), r"caf\xe9"),
-        ("a\nb\x1b[31m\u2028", r"a\nb\x1b[31m\u2028"),
-    ],
-)
-def test_names_are_shown_so_that_they_can_be_printed_and_stored_anywhere(name: str, shown: str) -> None:
-    assert readable(name) == shown

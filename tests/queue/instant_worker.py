@@ -9,6 +9,7 @@ import sys
 import time
 
 from cmae_ablate.queue import Queue
+from cmae_ablate.report.cell_record import CellRecord
 from tests.queue.harness import plan
 
 
@@ -26,7 +27,7 @@ def main() -> None:
         if mode == "hold":
             with claim:
                 time.sleep(600)
-        queue.finish(claim, 1.0, {})
+        queue.finish(claim, 1.0, CellRecord())
 
 
 if __name__ == "__main__":

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.queue import JSON, Queue, check_rows
+from cmae_ablate.queue import Queue, check_rows
+from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from tests.queue.harness import plan
 
 METRIC = "knn.top1"
 
 
-def row(depth: int, seed: int, **changes: JSON) -> dict[str, JSON]:
-    """A complete row as a machine writes it."""
-    made: dict[str, JSON] = {"variant": f"depth {depth}", "seed": seed, "state": "COMPLETE"}
-    made |= {"decoder": f"depth {depth}", METRIC: 10.5 + seed, "seconds.pretrain": 3.0}
-    return {**made, "fingerprint": f"fp-{depth}-{seed}", "weights_sha256": "ab", **changes}
+def row(depth: int, seed: int, *, state: str = "COMPLETE", weights: str = "ab", **metrics: float) -> TrialRow:
+    """A row as a machine writes it, complete unless said otherwise."""
+    record = CellRecord({METRIC: 10.5 + seed, "seconds.pretrain": 3.0, **metrics}, weights)
+    label = f"depth {depth}"
+    return TrialRow(label, seed, state, {"decoder": label}, f"fp-{depth}-{seed}", record)
 
 
 @pytest.fixture
@@ -39,10 +42,10 @@ def test_the_same_result_from_two_machines_is_no_contradiction(queue: Queue) -> 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({METRIC: 11.0}, "knn.top1 is 11.0 here, but 10.5"), ({"weights_sha256": "cd"}, "is cd here, but ab")],
+    [({METRIC: 11.0}, "knn.top1 is 11.0 here, but 10.5"), ({"weights": "cd"}, "is cd here, but ab")],
 )
 def test_two_results_of_one_cell_are_refused_with_both_places(
-    queue: Queue, changes: dict[str, JSON], said: str
+    queue: Queue, changes: dict[str, Any], said: str
 ) -> None:
     files = {"a.csv": [row(1, 0), row(0, 0)], "b.csv": [row(0, 0, **changes)]}
     with pytest.raises(UserError, match=rf"b\.csv:2: depth 0, seed 0: .*{said} in a\.csv:3") as caught:
@@ -64,10 +67,10 @@ def test_a_row_against_a_recorded_result_is_named_and_changes_nothing(queue: Que
 def test_rows_that_do_not_count_are_named_with_the_reason(queue: Queue) -> None:
     rows = [
         row(0, 0),
-        row(0, 1, fingerprint="fp-of-other-settings"),
+        replace(row(0, 1), fingerprint="fp-of-other-settings"),
         row(1, 7),
         row(1, 0, state="FAILED"),
-        row(1, 1, **{METRIC: float("nan")}),
+        replace(row(1, 1), record=CellRecord({"knn.top5": 10.5})),
     ]
     notes = check_rows({"a.csv": rows}, queue.status(), METRIC)
     assert [note.partition(";")[0] for note in notes] == [

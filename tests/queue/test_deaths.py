@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cmae_ablate.queue import Claim, PlannedCell, Queue
+from cmae_ablate.queue.lease import Sign
 from cmae_ablate.queue.owner import Owner
+from cmae_ablate.report.cell_record import CellRecord
 from tests.queue.harness import plan
 
 Open = Callable[..., Queue]
@@ -20,7 +22,7 @@ def dying(open_queue: Open, cells: list[PlannedCell], *, advances: bool = False)
     claim = queue.claim("dying")
     assert claim is not None
     if advances:
-        queue._renew(claim.trial, True)
+        queue._renew(claim.trial, Sign(advanced=True))
     return claim.cell.id
 
 
@@ -39,7 +41,7 @@ def test_a_cell_that_a_process_died_on_goes_last(open_queue: Open) -> None:
     for _ in range(3):
         claim = claimed(queue)
         order.append(claim.cell.id)
-        queue.finish(claim, 1.0, {})
+        queue.finish(claim, 1.0, CellRecord())
     assert order == [cells[1].id, cells[2].id, cells[0].id]
 
 
@@ -47,7 +49,7 @@ def test_three_deaths_in_a_row_fail_the_cell_and_name_the_cause(open_queue: Open
     cells = plan(variants=2, seeds=1)
     queue = open_queue(cells)
     assert dying(open_queue, cells) == cells[0].id
-    queue.finish(claimed(queue), 1.0, {})
+    queue.finish(claimed(queue), 1.0, CellRecord())
     for _ in range(2):
         assert dying(open_queue, cells) == cells[0].id
     assert queue.claim("living") is None
@@ -69,7 +71,7 @@ def test_deaths_of_attempts_that_came_further_do_not_count(open_queue: Open) -> 
     for _ in range(2):
         dying(open_queue, cells)
     queue = open_queue(cells)
-    queue.finish(claimed(queue), 1.0, {})
+    queue.finish(claimed(queue), 1.0, CellRecord())
     assert queue.status()[0].state == "COMPLETE"
 
 

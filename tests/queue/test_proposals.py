@@ -9,6 +9,7 @@ from dataclasses import replace
 from optuna.trial import TrialState
 
 from cmae_ablate.queue import PlannedCell, Proposals, Queue
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.study.search import Interval, Search
 from tests.queue.harness import on_both
 
@@ -39,7 +40,7 @@ def run_all(queue: Queue) -> list[dict[str, object]]:
     tried = []
     while claim := queue.claim("worker"):
         tried.append(dict(claim.proposal.settings))
-        queue.finish(claim, quality(tried[-1]) if "training.base_lr" in tried[-1] else 0.0, {})
+        queue.finish(claim, quality(tried[-1]) if "training.base_lr" in tried[-1] else 0.0, CellRecord())
     return tried
 
 
@@ -50,7 +51,7 @@ def test_settings_are_claimed_with_the_cell_and_kept(open_queue: Callable[..., Q
     assert first is not None
     assert 1e-4 <= float(str(first.proposal.settings["training.base_lr"])) <= 1e-1
     assert first.proposal.settings["crop"] in ("full", "center_box")
-    queue.finish(first, 1.0, {})
+    queue.finish(first, 1.0, CellRecord())
     done, waiting = queue.status()
     assert (dict(done.settings), done.state) == (dict(first.proposal.settings), "COMPLETE")
     assert (dict(waiting.settings), waiting.state) == ({}, "WAITING")
@@ -81,7 +82,7 @@ def test_all_variants_and_seeds_try_the_same_settings_whoever_claims_when(
     while claim := queue.claim("worker"):
         number = claim.cell.variant.rpartition(" ")[2]
         tried.setdefault(number, set()).add(str(dict(claim.proposal.settings)))
-        queue.finish(claim, 0.0, {})
+        queue.finish(claim, 0.0, CellRecord())
     assert {number: len(settings) for number, settings in tried.items()} == {str(n): 1 for n in range(6)}
     assert len(set.union(*tried.values())) == 6
     backwards = Proposals(SEARCH)
@@ -127,7 +128,7 @@ def test_below_the_median_of_five_complete_trials_a_trial_is_pruned_and_counts(
             if verdicts[-1]:
                 queue.prune(claim, "hopeless")
             else:
-                queue.finish(claim, 1.0, {})
+                queue.finish(claim, 1.0, CellRecord())
     assert verdicts == [False] * 10 + [True] * 4
     pruned = [status for status in queue.status() if status.state == "PRUNED"]
     assert [(status.reason, status.is_done, status.value) for status in pruned] == [
@@ -144,4 +145,4 @@ def test_nothing_is_pruned_unless_the_study_says_so(open_queue: Callable[..., Qu
         claim = queue.claim("worker")
         assert claim is not None
         assert not queue.report(claim, 1, 50.0 - number)
-        queue.finish(claim, 1.0, {})
+        queue.finish(claim, 1.0, CellRecord())

@@ -7,6 +7,7 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -16,6 +17,7 @@ from optuna.trial import TrialState
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import Claim, PlannedCell, Queue, ensure_storage, redact
 from cmae_ablate.queue.optuna_trials import Trials
+from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from tests.queue.harness import on_both, plan
 
 Open = Callable[..., Queue]
@@ -33,7 +35,7 @@ def drain(queue: Queue) -> list[str]:
     ids = []
     while claim := queue.claim("tester"):
         ids.append(claim.cell.id)
-        queue.finish(claim, float(claim.cell.seed), {"knn.top1": 10.5})
+        queue.finish(claim, float(claim.cell.seed), CellRecord({"knn.top1": 10.5}))
     return ids
 
 
@@ -61,7 +63,7 @@ def test_the_lock_is_held_for_one_look_at_what_runs(
     monkeypatch.setattr(Trials, "read", lambda self: looks.append("read") or read(self))
     claimed(queue)
     assert looks == ["read"]
-    queue.finish(claim, 1.0, {})
+    queue.finish(claim, 1.0, CellRecord())
     assert looks == ["read", "read"]
 
 
@@ -87,10 +89,10 @@ def test_a_running_cell_is_claimed_by_nobody_else(open_queue: Open) -> None:
 
 def test_results_come_back_as_they_were_given(open_queue: Open) -> None:
     queue = open_queue(plan(variants=1, seeds=1))
-    results = {"knn.top1": 21.0 / 3, "weights_sha256": "ab" * 32, "nested": {"note": None}}
-    assert queue.finish(claimed(queue), 7.5, results)
+    record = CellRecord({"knn.top1": 21.0 / 3}, "ab" * 32, "cpu", Path("/a b"), {"knn": "How."}, reused=True)
+    assert queue.finish(claimed(queue), 7.5, record)
     (status,) = queue.status()
-    assert (status.state, status.value, status.results) == ("COMPLETE", 7.5, results)
+    assert (status.state, status.value, status.record) == ("COMPLETE", 7.5, record)
 
 
 @on_both
@@ -161,16 +163,16 @@ def test_a_result_after_a_lost_lease_counts_once(open_queue: Open, url: str) -> 
     late = claimed(slow)
     time.sleep(0.2)
     successor = claimed(quick)
-    assert slow.finish(late, 1.0, {"from": "slow"})
-    assert not quick.finish(successor, 1.0, {"from": "quick"})
-    assert quick.status()[0].results == {"from": "slow"}
+    assert slow.finish(late, 1.0, CellRecord(device="slow"))
+    assert not quick.finish(successor, 1.0, CellRecord(device="quick"))
+    assert quick.status()[0].record == CellRecord(device="slow")
     assert Counter(trial.state for trial in stored(url)) == {TrialState.COMPLETE: 1, TrialState.FAIL: 2}
 
 
 def test_finishing_twice_records_once(open_queue: Open, url: str) -> None:
     queue = open_queue(plan(variants=1, seeds=1))
     claim = claimed(queue)
-    assert [queue.finish(claim, 1.0, {}), queue.finish(claim, 1.0, {})] == [True, True]
+    assert [queue.finish(claim, 1.0, CellRecord()), queue.finish(claim, 1.0, CellRecord())] == [True, True]
     assert len(stored(url)) == 1
 
 
@@ -202,30 +204,27 @@ def test_more_seeds_only_add_cells(open_queue: Open) -> None:
 
 def test_imported_rows_with_the_right_fingerprint_count_as_done(open_queue: Open) -> None:
     queue = open_queue(plan(variants=2, seeds=2))
-    row = {"variant": "depth 0", "decoder": "depth 0", "state": "COMPLETE", "knn.top1": "12.25", "note": ""}
-    row |= {"weights_sha256": "1234"}
+    record = CellRecord({"knn.top1": 12.25}, weights_sha256="1234")
+    row = TrialRow("depth 0", 0, "COMPLETE", {"decoder": "depth 0"}, "fp-0-0", record)
     rows = [
-        {**row, "seed": "0", "fingerprint": "fp-0-0"},
-        {**row, "seed": "1", "fingerprint": "fp-of-another-study"},
-        {**row, "seed": "0", "fingerprint": "fp-1-0", "state": "FAILED"},
-        {**row, "seed": "1", "fingerprint": "fp-1-1", "knn.top1": ""},
-        {**row, "seed": 1.0, "fingerprint": "fp-0-1", "knn.top1": 13, "weights_sha256": float("nan")},
+        row,
+        replace(row, seed=1, fingerprint="fp-of-another-study"),
+        replace(row, fingerprint="fp-1-0", state="FAILED"),
+        replace(row, seed=1, fingerprint="fp-1-1", record=CellRecord(weights_sha256="1234")),
+        replace(row, seed=1, fingerprint="fp-0-1", record=CellRecord({"knn.top1": 13})),
     ]
     assert queue.import_complete(rows, "knn.top1") == 2
     assert queue.import_complete(rows, "knn.top1") == 0
-    states = {status.cell.id: (status.state, status.results) for status in queue.status()}
-    assert states["depth 0:0:"] == (
-        "COMPLETE",
-        {"metrics": {"knn.top1": 12.25}, "weights_sha256": "1234"},
-    )
-    assert states["depth 0:1:"] == ("COMPLETE", {"metrics": {"knn.top1": 13}})
+    states = {status.cell.id: (status.state, status.record) for status in queue.status()}
+    assert states["depth 0:0:"] == ("COMPLETE", record)
+    assert states["depth 0:1:"] == ("COMPLETE", CellRecord({"knn.top1": 13}))
     assert sum(state == "WAITING" for state, _ in states.values()) == 2
 
 
 def test_a_metric_that_is_no_number_is_refused(open_queue: Open) -> None:
     queue = open_queue(plan(variants=1, seeds=1))
     with pytest.raises(ValueError, match="depth 0:0"):
-        queue.finish(claimed(queue), float("nan"), {})
+        queue.finish(claimed(queue), float("nan"), CellRecord())
 
 
 def test_database_and_lock_are_readable_by_their_owner_only(tmp_path: Path) -> None:
@@ -256,7 +255,7 @@ def fill(database: Path, copies: int) -> None:
 def test_a_claim_among_a_thousand_cells_stays_quick(tmp_path: Path) -> None:
     cells = plan(variants=1000, seeds=1)
     queue = Queue(f"sqlite:///{tmp_path}/optuna.db", "decoder_size", cells)
-    queue.finish(claimed(queue), 1.0, {f"metric {number}": 1.0 for number in range(30)})
+    queue.finish(claimed(queue), 1.0, CellRecord({f"metric {number}": 1.0 for number in range(30)}))
     queue.close()
     fill(tmp_path / "optuna.db", copies=996)
     queue = Queue(f"sqlite:///{tmp_path}/optuna.db", "decoder_size", cells)

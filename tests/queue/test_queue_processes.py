@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from cmae_ablate.queue import Queue, StorageError
 from cmae_ablate.queue.storage import is_permanent
+from cmae_ablate.report.cell_record import CellRecord
 from tests.queue.harness import Postgres, on_both, plan, start_worker
 
 pytestmark = pytest.mark.distributed
@@ -93,7 +94,7 @@ def test_a_lease_outlives_a_restart_of_the_database(
         (before,) = queue.status()
         assert before.state == "RUNNING"
         assert not claim.lost
-        assert queue.finish(claim, 1.0, {})
+        assert queue.finish(claim, 1.0, CellRecord())
 
 
 def test_a_database_that_may_not_be_opened_is_not_waited_for(tmp_path: Path) -> None:

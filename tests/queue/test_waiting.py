@@ -9,6 +9,7 @@ import pytest
 
 from cmae_ablate.queue import Queue, wait_for_a_cell
 from cmae_ablate.queue.waiting import IDLE_SECONDS, pause
+from cmae_ablate.report.cell_record import CellRecord
 from tests.queue.harness import on_both, plan
 
 Open = Callable[..., Queue]
@@ -22,7 +23,7 @@ def test_no_cell_is_waited_for_once_all_are_done(open_queue: Open) -> None:
     queue = open_queue(plan(variants=1, seeds=1))
     claim = queue.claim("tester")
     assert claim is not None
-    queue.finish(claim, 1.0, {})
+    queue.finish(claim, 1.0, CellRecord())
     assert not wait_for_a_cell([queue], never)
 
 

@@ -135,6 +135,7 @@ def test_no_two_texts_overlap(written: Written) -> None:
 
 def test_costs_that_hardly_differ_have_numbers_that_stand_apart(build: Callable, noisy: Callable) -> None:
     described, trials = build(noisy(4, 3))
+    trials = trials.drop(columns=["flops.pretrain_image", "seconds.pretrain", "params.decoder"])
     trials["memory.pretrain"] = 1e9 + 1e6 * np.arange(len(trials))
     cells = sort_out(trials, described)
     job = pareto(compare(cells, described.metric), cells)

@@ -157,8 +157,8 @@ def test_a_cell_alone_is_read_at_its_own_best() -> None:
 
 def test_columns_are_named_after_their_settings_and_read_back() -> None:
     candidates = [
-        {"settings": {"lr": 1e-3, "weight_decay": 0.1}, "metrics": {"top1": 1.0, "validation_top1": 2.0}},
-        {"settings": {"lr": 1e-2, "weight_decay": 0}, "metrics": {"top1": 3.0, "validation_top1": 4.0}},
+        ({"lr": 1e-3, "weight_decay": 0.1}, {"top1": 1.0, "validation_top1": 2.0}),
+        ({"lr": 1e-2, "weight_decay": 0}, {"top1": 3.0, "validation_top1": 4.0}),
     ]
     assert candidate_metrics("probe", candidates) == {
         "probe.top1@lr=0.001@weight_decay=0.1": 1.0,

@@ -81,6 +81,17 @@ def test_a_malformed_file_is_refused_with_place_and_fault(
     assert told in str(refusal.value)
 
 
+@pytest.mark.parametrize("label", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "\tx"])
+def test_a_label_that_a_spreadsheet_would_compute_is_refused(
+    label: str, tmp_path: Path, build: Callable
+) -> None:
+    path = tmp_path / "trials.csv"
+    path.write_text(f'variant,seed,state,linear_probe.top1\n"{label}",0,COMPLETE,34.5\n')
+    study, _ = build({"MAE": [1.0]})
+    with pytest.raises(UserError, match=r"trials\.csv:2: a spreadsheet would compute the variant"):
+        read_trials(path, study)
+
+
 def test_a_missing_file_is_refused_by_name(tmp_path: Path, build: Callable) -> None:
     study, _ = build({"MAE": [1.0]})
     with pytest.raises(UserError, match=r"nowhere\.csv: cannot be read"):

@@ -15,7 +15,8 @@ from cmae_ablate.errors import Interrupted
 from cmae_ablate.runner.cache import LOCK
 from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.study.settings import apply
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training.loop import Hooks
 
 STEPS = 8
@@ -76,7 +77,7 @@ def test_what_a_killed_writer_left_aside_is_swept(
 def test_how_well_an_objective_is_solved_stands_among_the_metrics(
     tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
-    spec = tiny_spec.with_objectives({"position": {"name": "absolute"}})
+    spec = resolve(apply(tiny_spec.to_tree(), ("objectives", "position"), {"name": "absolute"}))
     result = run_cell(spec, CellContext(tiny_data, Runtime(), tmp_path))
     assert result.metrics["pretrain.position.accuracy"] == result.history[-1]["position.accuracy"]
     assert 0 <= result.metrics["pretrain.position.accuracy"] <= 1

@@ -17,9 +17,9 @@ from torch import nn
 
 from cmae_ablate.cli.plan import show_plan
 from cmae_ablate.cli.status import show_status
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.from_scratch import FromScratch
-from cmae_ablate.components.protocols import EvaluationContext, EvaluationResult
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runner import attempt, cell
 from cmae_ablate.runner.cell import CellContext

@@ -12,7 +12,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.runner.cell import CellContext, CellResult, run_cell
+from cmae_ablate.report.cell_record import CellRecord
+from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
@@ -74,13 +75,13 @@ def spec(tiny_spec: TrialSpec) -> TrialSpec:
 
 
 @pytest.fixture(scope="module")
-def done(spec: TrialSpec, tiny_data: DataArrays, tmp_path_factory: pytest.TempPathFactory) -> CellResult:
+def done(spec: TrialSpec, tiny_data: DataArrays, tmp_path_factory: pytest.TempPathFactory) -> CellRecord:
     return run_cell(spec, CellContext(tiny_data, Runtime(), tmp_path_factory.mktemp("done")))
 
 
 def again(
-    spec: TrialSpec, data: DataArrays, done: CellResult, cache: Path, name: str, damage: Damage
-) -> tuple[CellResult, list[str], Path]:
+    spec: TrialSpec, data: DataArrays, done: CellRecord, cache: Path, name: str, damage: Damage
+) -> tuple[CellRecord, list[str], Path]:
     """Damage a file in a copy of the finished cell, and run it: the result, what was told, and the file."""
     folder = cache / "pretrain" / done.folder.name
     shutil.copytree(done.folder, folder)
@@ -99,7 +100,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "damage"), CASES)
 def test_a_damaged_pretraining_is_named_set_aside_and_trained_again(
-    name: str, damage: Damage, spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+    name: str, damage: Damage, spec: TrialSpec, tiny_data: DataArrays, done: CellRecord, tmp_path: Path
 ) -> None:
     found, told, path = again(spec, tiny_data, done, tmp_path, name, damage)
     assert not found.reused
@@ -120,7 +121,7 @@ CASES_OF_EVALUATIONS = [
 
 @pytest.mark.parametrize(("name", "damage"), CASES_OF_EVALUATIONS)
 def test_a_damaged_evaluation_is_named_set_aside_and_made_again_without_training(
-    name: str, damage: Damage, spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+    name: str, damage: Damage, spec: TrialSpec, tiny_data: DataArrays, done: CellRecord, tmp_path: Path
 ) -> None:
     found, told, path = again(spec, tiny_data, done, tmp_path, name, damage)
     assert found.reused
@@ -132,7 +133,7 @@ def test_a_damaged_evaluation_is_named_set_aside_and_made_again_without_training
 
 
 def test_an_undamaged_cell_is_told_nothing_of_and_not_trained(
-    spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+    spec: TrialSpec, tiny_data: DataArrays, done: CellRecord, tmp_path: Path
 ) -> None:
     found, told, _ = again(spec, tiny_data, done, tmp_path, "result.json", lambda path: None)
     assert found.reused
@@ -141,7 +142,7 @@ def test_an_undamaged_cell_is_told_nothing_of_and_not_trained(
 
 
 def test_evaluations_of_other_weights_in_the_folder_do_not_count(
-    spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+    spec: TrialSpec, tiny_data: DataArrays, done: CellRecord, tmp_path: Path
 ) -> None:
     def make_it_of_other_weights(path: Path) -> None:
         record = json.loads(path.read_text())
@@ -177,7 +178,7 @@ def test_a_damaged_control_is_named_set_aside_and_made_again(
 
 
 def test_weights_are_compared_by_content_not_by_file(
-    spec: TrialSpec, tiny_data: DataArrays, done: CellResult, tmp_path: Path
+    spec: TrialSpec, tiny_data: DataArrays, done: CellRecord, tmp_path: Path
 ) -> None:
     def write_otherwise(path: Path) -> None:
         save_file(load_file(path), path, metadata={"written": "by another program"})

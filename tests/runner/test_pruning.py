@@ -8,7 +8,8 @@ import pytest
 
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.runner.cell import CellContext, CellResult, run_cell
+from cmae_ablate.report.cell_record import CellRecord
+from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.pruning import MedianPruner, rung_epochs
 from cmae_ablate.runner.tuning import without_test
 from cmae_ablate.runtime import Runtime
@@ -24,7 +25,7 @@ def cell_context(data: DataArrays, cache: Path) -> CellContext:
 
 def trained(
     spec: TrialSpec, place: CellContext, rungs: MedianPruner | None, stop_after: int | None = None
-) -> CellResult:
+) -> CellRecord:
     epochs: list[int] = []
 
     def on_epoch(epoch: int, metrics: object) -> None:

@@ -13,7 +13,7 @@ import pytest
 from cmae_ablate.cli.status import show_status
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.worker import StopFlag
+from cmae_ablate.runner.stopping import StopFlag
 from cmae_ablate.runner.workers import work
 from tests.faults.aftermath import statuses
 from tests.whole_study import LONGER, optuna_trials, quiet, run, said, start, write_study

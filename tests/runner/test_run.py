@@ -143,14 +143,15 @@ def test_table_page_csv_and_mlflow_hold_the_same_numbers(finished: tuple[Path, P
     table = pd.read_csv(folder / "table.csv").set_index("variant")
     effects = pd.read_csv(folder / "effects.csv").set_index("variant")
     cells = re.findall(
-        r"<tr[^>]*><th scope=\"row\">([^<]+)</th><td>(\d+)</td><td>COMPLETE</td>(.*?)</tr>", page
+        r"<tr[^>]*><th scope=\"row\"[^>]*>([^<]+)</th><td[^>]*>(\d+)</td><td[^>]*>COMPLETE</td>(.*?)</tr>",
+        page,
     )
     assert [(variant, int(seed)) for variant, seed, _ in cells] == sorted(
         zip(trials["variant"], trials["seed"], strict=True)
     )
     for variant, seed, rest in cells:
         [row] = trials[(trials["variant"] == variant) & (trials["seed"] == int(seed))].to_dict("records")
-        shown = re.findall(r"<td>([^<]*)</td>", rest)
+        shown = re.findall(r"<td[^>]*>([^<]*)</td>", rest)
         assert {_shown(row[name]) for name in numbers} <= set(shown)
         [link] = re.findall(r"/runs/(\w+)", rest)
         logged = client.get_run(link).data.metrics

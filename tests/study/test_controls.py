@@ -10,9 +10,9 @@ import pytest
 from safetensors.torch import save_file
 from torch import nn
 
+from cmae_ablate.components.evaluation_protocols import EVALUATIONS
 from cmae_ablate.components.evaluations.knn import KNearestNeighbours
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import EVALUATIONS
 from cmae_ablate.errors import UserError
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import Controls, control_variants

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -249,4 +250,28 @@ def test_a_level_in_quotes_and_without_is_one_level_twice(quoted: str, tiny_stud
 def test_a_number_that_no_setting_needs_is_refused_in_a_line(tiny_study: Path) -> None:
     tiny_study.write_text(TINY_STUDY.replace("seeds: 2", f"seeds: {'9' * 6000}"))
     with pytest.raises(UserError, match=r":11:8: a number of 6,000 characters"):
+        load(tiny_study)
+
+
+def test_a_batch_of_one_with_a_contrastive_task_is_refused_where_it_is_set(tiny_study: Path) -> None:
+    both = ["objectives.contrastive=simclr", "training.batch_size=1"]
+    assert variants_of(tiny_study, settings=both[1:])
+    with pytest.raises(UserError, match=r"--set training\.batch_size=1.*nothing to contrast.*at least 2"):
+        variants_of(tiny_study, settings=both)
+
+
+@pytest.mark.parametrize("label", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "- contrastive"])
+def test_a_label_that_a_spreadsheet_would_compute_is_refused(tiny_study: Path, label: str) -> None:
+    tiny_study.write_text(tiny_study.read_text().replace("linear: {", f"{json.dumps(label)}: {{"))
+    with pytest.raises(UserError, match=r":9:7: factors\.decoder\.levels\..*begin the label with a letter"):
+        load(tiny_study)
+
+
+def test_a_negative_number_is_a_label_but_not_the_beginning_of_one(tiny_study: Path) -> None:
+    text = tiny_study.read_text().replace("linear: {", "-1: {")
+    tiny_study.write_text(text)
+    assert load(tiny_study).factors[0].levels.keys() == {"depth 1", "-1"}
+    second = "  ratio: {path: masking.ratio, levels: [0.5, 0.75]}\nreference: {ratio: 0.5, "
+    tiny_study.write_text(text.replace("reference: {", second))
+    with pytest.raises(UserError, match="begin the label with a letter"):
         load(tiny_study)

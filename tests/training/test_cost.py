@@ -136,15 +136,6 @@ def test_counting_leaves_the_random_generator_alone() -> None:
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_fine_tuning_costs_its_epochs_and_frozen_features_one_pass() -> None:
-    spec = _spec(evaluations__fine_tune={"name": "fine_tune", "epochs": 7})
-    measured = cost.measure(spec, 16)
-    tuned = cost.evaluation_flops(measured, spec.evaluations["fine_tune"], 100, 30)
-    read = cost.evaluation_flops(measured, spec.evaluations["knn"], 100, 30)
-    assert tuned == 700 * measured.flops_train_encoder + 30 * measured.flops_encode
-    assert read == 130 * measured.flops_encode
-
-
 def test_a_matrix_product_is_timed_at_a_plausible_speed() -> None:
     assert 1e8 < cost.matmul_speed(Runtime(), seconds=0.02) < 1e14
 

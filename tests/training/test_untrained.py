@@ -14,7 +14,8 @@ from torch import nn
 from cmae_ablate.components.backbones.timm_vit import timm_vit
 from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.components.fresh_encoder import freshly_initialised
-from cmae_ablate.components.protocols import BACKBONES, Encoder
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import BACKBONES
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import seeded

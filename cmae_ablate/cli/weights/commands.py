@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cmae_ablate.cli.shared import Device, check_device, console
+from cmae_ablate.cli.shared import Device, check_device
+from cmae_ablate.terminal import open_console
 
 app = typer.Typer()
 
@@ -35,7 +36,7 @@ def evaluate(
     check_device(device)
     from cmae_ablate.cli.weights.evaluating import evaluate_checkpoint
 
-    evaluate_checkpoint(checkpoint, settings or [], device, out, console())
+    evaluate_checkpoint(checkpoint, settings or [], device, out, open_console())
 
 
 @app.command()
@@ -55,7 +56,7 @@ def reconstruct(
     """Draw images as they are, masked, and reconstructed; warn of features that collapsed."""
     from cmae_ablate.cli.weights.reconstructing import reconstruct_checkpoint
 
-    reconstruct_checkpoint(checkpoint, settings or [], count, split, boxes, out, console())
+    reconstruct_checkpoint(checkpoint, settings or [], count, split, boxes, out, open_console())
 
 
 @app.command()
@@ -74,4 +75,4 @@ def export(
     """Write pretrained weights for other programs."""
     from cmae_ablate.cli.weights.exporting import export_checkpoint
 
-    export_checkpoint(checkpoint, settings or [], form, out, console())
+    export_checkpoint(checkpoint, settings or [], form, out, open_console())

@@ -6,17 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
 
 from rich.console import Console
-from rich.table import Table
-from torch import nn
 
 from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner import cell
+from cmae_ablate.runner import evaluating
+from cmae_ablate.runner.result_files import EvaluationRecord
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.terminal import Column, say, say_table
 from cmae_ablate.training.collapse import collapse_warning
 
 SETTABLE = (("dataset",), ("evaluations",), ("training", "threads"), ("training", "precision"))
@@ -52,20 +51,19 @@ def evaluate_checkpoint(
     data = open_data(checkpoint, console)
     # The order of floating-point sums depends on threads, so they are part of the trial.
     set_threads(spec.training.threads)
-    encoder = checkpoint.encoder
-    cast("nn.Module", encoder).to(where)
+    encoder = checkpoint.encoder.to(where)
     with TemporaryDirectory(prefix="cmae-ablate-") as aside:
-        cell_context = cell.CellContext(data, Runtime(where, spec.training.precision), Path(aside))
-        found = cell.evaluate(spec, encoder, cell_context, Path(aside))
+        runtime = Runtime(where, spec.training.precision)
+        found = evaluating.evaluate(spec, encoder, data, runtime, Path(aside))
     _show(found, f"{data.name}, digest {data.digest[:12]}", console)
     warning = collapse_warning(encoder, data, data.validation, where)
     if warning:
-        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
-    metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r["metrics"].items()}
+        say(f"warning: {warning}", console)
+    metrics = {f"{label}.{name}": value for label, r in found.items() for name, value in r.metrics.items()}
     if out is not None:
         record = _record(checkpoint, data.name, data.digest, found, metrics)
         write_atomically(out, json.dumps({**record, "warning": warning}, indent=1).encode())
-        console.print(f"written: {out}", highlight=False, markup=False, soft_wrap=True)
+        say(f"written: {out}", console)
     return metrics
 
 
@@ -73,7 +71,7 @@ def _record(
     checkpoint: Checkpoint,
     data_name: str,
     data_digest: str,
-    found: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, EvaluationRecord],
     metrics: Mapping[str, float],
 ) -> dict[str, object]:
     tree = checkpoint.spec.to_tree()
@@ -84,18 +82,17 @@ def _record(
         "data": {"name": data_name, "digest": data_digest, "dataset": tree["dataset"]},
         "evaluations": tree["evaluations"],
         "metrics": dict(metrics),
-        "protocols": {label: result["protocol"] for label, result in found.items()},
-        "chosen": {label: result["chosen"] for label, result in found.items()},
+        "protocols": {label: result.protocol for label, result in found.items()},
+        "chosen": {label: result.chosen for label, result in found.items()},
     }
 
 
-def _show(found: Mapping[str, Mapping[str, Any]], data: str, console: Console) -> None:
-    table = Table(title=data, title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+def _show(found: Mapping[str, EvaluationRecord], data: str, console: Console) -> None:
+    rows = [
+        (f"{label}.{name}", f"{value:#.4g}")
+        for label, result in found.items()
+        for name, value in result.metrics.items()
+    ]
+    say_table(("metric", Column("value", is_number=True)), rows, console, title=data)
     for label, result in found.items():
-        for name, value in result["metrics"].items():
-            table.add_row(f"{label}.{name}", f"{value:#.4g}")
-    console.print(table, highlight=False)
-    for label, result in found.items():
-        console.print(f"{label}: {result['protocol']}", highlight=False, markup=False, soft_wrap=True)
+        say(f"{label}: {result.protocol}", console)

@@ -15,6 +15,7 @@ from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.components.targets.pixels import PixelTarget
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.terminal import say
 from cmae_ablate.training.interop import MaskedAutoencoder, export_encoder
 
 FORMATS = ("timm", "mae", "safetensors")
@@ -52,7 +53,7 @@ def export_checkpoint(place: Path, settings: Sequence[str], form: str, out: Path
         )
     else:
         hint = f"encoder of {timm_model(encoder)}, with load_state_dict or timm.models.load_checkpoint"
-    console.print(f"written: {out} ({hint})", highlight=False, markup=False, soft_wrap=True)
+    say(f"written: {out} ({hint})", console)
 
 
 def timm_model(encoder: VitEncoder) -> str:

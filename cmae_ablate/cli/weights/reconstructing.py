@@ -16,12 +16,14 @@ from cmae_ablate.cli.weights.source import check_target, open_checkpoint, open_d
 from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.evaluations.features import split_of
-from cmae_ablate.components.protocols import Encoder, Localiser
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import Localiser
 from cmae_ablate.data.arrays import SPLITS, DataArrays, Split
 from cmae_ablate.data.images import WholeImages, take
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.runtime import set_threads
 from cmae_ablate.study.trial_spec import Choice
+from cmae_ablate.terminal import say
 from cmae_ablate.training.collapse import collapse_warning
 from cmae_ablate.training.pictures import reconstructions, save_reconstructions
 from cmae_ablate.training.views import crop_to_ask
@@ -135,4 +137,4 @@ def _scaled(maps: torch.Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _say(text: str, console: Console) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(text, console)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cmae_ablate.checkpoint import weights_sha256
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
 from cmae_ablate.records import DamagedError, read_record
@@ -25,6 +25,7 @@ from cmae_ablate.runner.progress import preparation
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.terminal import say
 from cmae_ablate.training.interop import load_mae_checkpoint
 from cmae_ablate.training.model import MaskedImageModel, assemble
 
@@ -88,7 +89,7 @@ def open_data(checkpoint: Checkpoint, console: Console) -> DataArrays:
     """
 
     def note(text: str) -> None:
-        console.print(f"note: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {text}", console)
 
     with preparation(console) as progress:
         data = prepare(checkpoint.spec["dataset"].build(), progress=progress, notice=note)

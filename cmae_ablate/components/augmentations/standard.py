@@ -78,7 +78,7 @@ class StandardAugmentation:
         blur_sigma: tuple[Sigma, Sigma] = (0.1, 2.0),
         solarize: Probability = 0.0,
     ) -> None:
-        self._strong_views = frozenset(strong_views)
+        self.strong_views = frozenset(strong_views)
         self._flip = flip
         self._flip_weak = flip_weak
         self._jitter = jitter
@@ -91,7 +91,7 @@ class StandardAugmentation:
     def __call__(self, images: Tensor, view: int, rng: torch.Generator) -> Tensor:
         """Augment a view: (B, C, H, W) in [0, 1] to the same; 14 numbers per image from the CPU `rng`."""
         numbers = rand(14, len(images), images=1, generator=rng)
-        strong = view in self._strong_views
+        strong = view in self.strong_views
         if images.device.type != "cpu":
             return self._whole_batch(images, numbers, strong=strong)
         images = images.clone()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import MAX_WEIGHTS, check_regular
 
+_GIVE = "give an MAE checkpoint (.pth, .bin or .safetensors)"
+_NESTS = (
+    *("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights"),
+    *("backbone", "encoder", "ema", "model_ema", "teacher", "student"),
+)
+"""Where training scripts keep the weights; of several the first."""
+_OWN = "encoder."
+_FIRST = re.compile(r"(.*?)(?:vit\.)?(?:patch_embed\.proj|embeddings\.patch_embeddings\.projection)\.weight")
+"""The tensor that every encoder begins with."""
 _HUGGING_FACE_MARK = re.compile(r"^(vit\.)?embeddings\.cls_token$")
 
 _HUGGING_FACE_TOP = {
@@ -56,40 +67,83 @@ _HUGGING_FACE_PARTS = {
 def read_mae_state(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
     """Tensors by the official code's names, from a file or a dictionary in either layout.
 
-    A classification head (`head.*`) is left out: the encoder does not need it.
+    A classification head (`head.*`) is left out: the encoder does not need it. So is what wrappers put
+    before all names, such as `module.` and `_orig_mod.`, or a larger model before its encoder's, such as
+    `backbone.` or this package's `encoder.`.
 
     Args:
-        source: `.safetensors` file, file of `torch.save`, or dictionary; `{"model": ...}` is looked into.
+        source: `.safetensors` file, file of `torch.save`, or dictionary; `{"model": ...}`,
+            `{"state_dict": ...}` and the like are looked into.
 
     Raises:
-        UserError: The file is missing, unreadable, or would run code when read; or it holds no tensors.
+        UserError: The file is missing, unreadable, or would run code when read; it holds no tensors, several
+            encoders, or a tensor that is not finite.
     """
     place = "state dict" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else _read(Path(source))
-    inner = content.get("model", content)
-    state = {
-        name: value.detach()
-        for name, value in (inner.items() if isinstance(inner, Mapping) else ())
-        if isinstance(value, Tensor) and not name.startswith("head.")
-    }
-    if not state:
-        raise UserError(
-            f"{place}: holds no tensors by name; give an MAE state dict, or {{'model': state dict}}"
-        )
+    tensors = _without_prefix(_tensors(content, place), place)
+    state = {name: value for name, value in tensors.items() if not name.startswith("head.")}
+    for name, value in state.items():
+        if not bool(value.float().isfinite().all()):
+            raise UserError(
+                f"{place}: '{name}' holds NaN or infinity: the training diverged, or the file is damaged; "
+                "give an earlier checkpoint"
+            )
     if any(_HUGGING_FACE_MARK.match(name) for name in state):
         return _from_hugging_face(state, place)
     return state
 
 
+def _tensors(content: Mapping[str, Any], place: str) -> dict[str, Tensor]:
+    """The tensors by name of a state dict, or of the one that stands in it under a usual name."""
+    found = {
+        name: value.detach()
+        for name, value in content.items()
+        if isinstance(value, Tensor) and isinstance(name, str)
+    }
+    inner = next((content[name] for name in _NESTS if isinstance(content.get(name), Mapping)), None)
+    # A number of steps beside the weights may well be a tensor.
+    if inner is not None and not any(value.ndim for value in found.values()):
+        return _tensors(inner, place)
+    if found:
+        return found
+    inside = ", ".join(f"'{str(name)[:40]}'" for name in list(content)[:5])
+    raise UserError(
+        f"{place}: holds no tensors by name{f' but {inside}' if inside else ''}; give an MAE state dict, or "
+        "{'model': state dict}"
+    )
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    """The tensors of the one encoder, without what stands before all their names."""
+    prefixes = {match[1] for name in tensors if (match := _FIRST.fullmatch(name))}
+    if not prefixes or "" in prefixes:
+        return dict(tensors)
+    if _OWN in prefixes:
+        prefixes = {_OWN}  # objectives may hold copies of it
+    if len(prefixes) > 1:
+        listed = ", ".join(f"'{prefix}'" for prefix in sorted(prefixes))
+        raise UserError(f"{place}: holds several encoders, below {listed}; save one of them alone")
+    prefix = prefixes.pop()
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def _read(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give an MAE checkpoint (.pth, .bin or .safetensors)")
+    try:
+        check_regular(path, MAX_WEIGHTS)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; {_GIVE}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_GIVE}") from error
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _check_packing(path)
         # MAE's training script saves its command line beside the weights; a Namespace can do no harm.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except _PackedError as error:
+        raise UserError(f"{path}: refused: {error}; save its state dict anew with torch.save") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: refused, as it holds more than tensors or is damaged, and reading it could run code "
@@ -102,6 +156,21 @@ def _read(path: Path) -> Mapping[str, Any]:
             f"{path}: holds a {type(content).__name__}, not a state dict; save one with torch.save"
         )
     return content
+
+
+class _PackedError(Exception):
+    """An archive that is larger once it is unpacked."""
+
+
+def _check_packing(path: Path) -> None:
+    """Refuse a zip archive that would unpack into more than it has; torch packs nothing."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    size = path.stat().st_size
+    if unpacked > size:
+        raise _PackedError(f"its {size:,} bytes would unpack to {unpacked:,}, and torch.save packs nothing")
 
 
 def _first_line(error: Exception) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.crop_sampling import CENTER, RATIO, SCALE, RatioRange, ScaleRange, sample_crops
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
+from cmae_ablate.components.crop_sampling import (
+    CENTER,
+    RATIO,
+    SCALE,
+    sample_crops,
+)
+from cmae_ablate.components.protocols import CROPS, CropStrategy
 
 
 @CROPS.register("center_box", version=1)
-class CenterBoxCrop:
+class CenterBoxCrop(CropStrategy):
     """Crops centred in the middle half of every image: ContrastiveCrop's sampling, no localisation.
 
     Source: a control of ours beside Peng et al., arXiv 2202.03278. Different here: one fixed box for all
@@ -50,13 +55,3 @@ class CenterBoxCrop:
         return sample_crops(
             boxes, height, width, rng=rng, alpha=self._alpha, scale=self._scale, ratio=self._ratio
         )
-
-    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
-        """Nothing to look at."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing to keep."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""

@@ -10,18 +10,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
 from cmae_ablate.components.crop_sampling import (
     RATIO,
     SCALE,
-    RatioRange,
-    ScaleRange,
     sample_crops,
     sample_from_the_end_of_warmup,
 )
 from cmae_ablate.components.crops.boxes import boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.crops.localisation import area_metrics, iou_metrics, look
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource, Refresh
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import CROPS, ImageSource, Refresh
 
 __all__ = ["ContrastiveCrop", "boxes_from_heatmaps", "sample_crops"]
 

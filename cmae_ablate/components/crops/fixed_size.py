@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
+from cmae_ablate.components.protocols import CROPS, CropStrategy
 
 
 @CROPS.register("fixed_size", version=1)
-class FixedSizeCrop:
+class FixedSizeCrop(CropStrategy):
     """Crops of one size: some views always from the top left corner, the others from anywhere.
 
     Source: SDMAE, the later code of CMAE's first author: images resized to 256 pixels, one view the top left
@@ -49,13 +48,3 @@ class FixedSizeCrop:
         if view in self._corner_views:
             starts = torch.zeros_like(starts)
         return torch.cat([starts, sides.expand(len(indices), 2)], dim=1)
-
-    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
-        """Nothing to look at."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing to keep."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
+from cmae_ablate.components.protocols import CROPS, CropStrategy
 
 
 @CROPS.register("full", version=1)
-class FullCrop:
+class FullCrop(CropStrategy):
     """The whole image, every time: what cropping itself brings.
 
     Source: a control of ours. Different here: nothing to differ from.
@@ -27,13 +25,3 @@ class FullCrop:
     def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
         return torch.tensor([0, 0, height, width]).expand(len(indices), 4)
-
-    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
-        """Nothing to look at."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing to keep."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""

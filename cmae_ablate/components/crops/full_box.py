@@ -10,15 +10,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
 from cmae_ablate.components.crop_sampling import (
     FULL,
     RATIO,
     SCALE,
-    RatioRange,
-    ScaleRange,
     sample_from_the_end_of_warmup,
 )
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import CROPS, ImageSource
 
 
 @CROPS.register("full_box", version=1, warmup="warmup_epochs")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from cmae_ablate.components.crop_sampling import FULL, RATIO, SCALE, RatioRange, ScaleRange, sample_crops
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
+from cmae_ablate.components.crop_sampling import (
+    FULL,
+    RATIO,
+    SCALE,
+    sample_crops,
+)
+from cmae_ablate.components.protocols import CROPS, CropStrategy
 from cmae_ablate.errors import UserError
 
 
 @CROPS.register("ground_truth_box", version=1)
-class GroundTruthBoxCrop:
+class GroundTruthBoxCrop(CropStrategy):
     """Crops centred in the data set's own boxes: the bound on what localisation can bring.
 
     Source: a control of ours beside Peng et al., arXiv 2202.03278. Different here: the box is the
@@ -61,13 +66,3 @@ class GroundTruthBoxCrop:
         return sample_crops(
             boxes, height, width, rng=rng, alpha=self._alpha, scale=self._scale, ratio=self._ratio
         )
-
-    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
-        """Nothing to look at: the boxes are given."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing to keep: the boxes belong to the data set."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 
 Heatmap = Literal["channel_sum", "feature_norm", "class_attention", "first_component"]
 

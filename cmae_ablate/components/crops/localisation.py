@@ -11,7 +11,8 @@ from torch import Tensor
 from cmae_ablate.components.crop_sampling import CENTER, FULL
 from cmae_ablate.components.crops.boxes import box_areas, box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, border_distance, encoder_heatmap
-from cmae_ablate.components.protocols import Encoder, ImageSource
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.components.protocols import ImageSource
 
 LOOK_BATCH = 256
 BORDER_THRESHOLD = 0.5

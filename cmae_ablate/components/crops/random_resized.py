@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
+from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
 from cmae_ablate.components.crop_sampling import (
     RATIO,
     SCALE,
-    RatioRange,
-    ScaleRange,
     anywhere,
     crop_sizes,
     draw,
 )
-from cmae_ablate.components.protocols import CROPS, Encoder, ImageSource
+from cmae_ablate.components.protocols import CROPS, CropStrategy
 
 
 @CROPS.register("random_resized", version=1)
-class RandomResizedCrop:
+class RandomResizedCrop(CropStrategy):
     """Crops of random area and aspect ratio anywhere in the image: MAE's default.
 
     Source: torchvision's RandomResizedCrop, whose distribution it has, with MAE's scale. Different here:
@@ -45,13 +42,3 @@ class RandomResizedCrop:
         draws = draw(len(indices), rng)
         sizes = crop_sizes(height, width, self._scale, self._ratio, draws)
         return anywhere(height, width, sizes, draws.places)
-
-    def refresh(self, epoch: int, encoder: Encoder, images: ImageSource) -> None:
-        """Nothing to look at."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing to keep."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""

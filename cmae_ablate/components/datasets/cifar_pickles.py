@@ -7,14 +7,15 @@ import pickle
 from typing import NoReturn
 
 import numpy as np
-from numpy._core import multiarray
 
 from cmae_ablate.components.datasets.small_arrays import Labelled
 
+# What an array's pickle calls first, by the pickle protocol: NumPy has it under no public name.
+_EMPTY_ARRAY = np.empty(0).__reduce__()[0]
 # All that the official files refer to; in Python 2's names and in those of newer NumPy.
 _ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,
+    ("numpy.core.multiarray", "_reconstruct"): _EMPTY_ARRAY,
+    ("numpy._core.multiarray", "_reconstruct"): _EMPTY_ARRAY,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }

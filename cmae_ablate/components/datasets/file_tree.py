@@ -20,8 +20,9 @@ from threading import Lock
 from typing import Protocol
 
 from cmae_ablate.components.datasets.tool_files import tool_reason
-from cmae_ablate.data.account import readable
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import check_regular, open_to_read, read_regular
+from cmae_ablate.text import readable
 
 READ_ERRORS = (
     *(OSError, LookupError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),
@@ -32,6 +33,7 @@ DANGLING = "link(s) that lead nowhere"
 LOOP = "link(s) to a folder above themselves"
 SPECIAL = "pipe(s), devices or other things that are no files"
 ARCHIVED_LINK = "link(s) inside the archive"
+_MAX_ARCHIVE = 2**39
 _MAX_UNPACKED = 16 * 2**30  # of a tar archive, which is unpacked as a whole to be listed
 
 
@@ -80,9 +82,7 @@ class FolderTree:
 
     def read(self, path: str, limit: int) -> bytes:
         """The contents of a file."""
-        with open(self.absolute(path), "rb", opener=_open_regular) as file:
-            _check_size(os.fstat(file.fileno()).st_size, limit)
-            return file.read()
+        return read_regular(self.absolute(path), limit)
 
     def _walk(self, folder: str, above: tuple[tuple[int, int], ...]) -> None:
         """List a folder; `above` are it and those around it, so that no link is followed in circles."""
@@ -164,15 +164,6 @@ class TarTree:
             return file.read()
 
 
-def _open_regular(path: str, flags: int) -> int:
-    # A pipe put in the file's place since the listing must not be waited for.
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ValueError("it is no regular file")
-    return descriptor
-
-
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise ValueError(f"its {size:,} bytes are more than the {limit:,} that such a file may have")
@@ -208,7 +199,21 @@ def _tree(path: Path, opened: ExitStack) -> FileTree:
         return FolderTree(path)
     if zipfile.is_zipfile(path):
         return ZipTree(opened.enter_context(zipfile.ZipFile(path)))
-    return TarTree(opened.enter_context(tarfile.open(path)))
+    return TarTree(opened.enter_context(_open_tar(path)))
+
+
+def _open_tar(path: Path) -> tarfile.TarFile:
+    """By the bytes it begins with: tried as xz, zeros alone would be skipped to their end, however many."""
+    check_regular(path, _MAX_ARCHIVE)
+    with open_to_read(path) as file:
+        beginning = file.read(6)
+    if beginning.startswith(b"\x1f\x8b"):
+        return tarfile.open(path, "r:gz")
+    if beginning.startswith(b"BZh"):
+        return tarfile.open(path, "r:bz2")
+    if beginning.startswith((b"\xfd7zXZ\0", b"\x5d\0\0")):
+        return tarfile.open(path, "r:xz")
+    return tarfile.open(path, "r:")
 
 
 def find(tree: FileTree, name: str) -> str | None:

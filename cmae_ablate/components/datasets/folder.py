@@ -27,16 +27,16 @@ from cmae_ablate.components.datasets.image_files import (
 from cmae_ablate.components.datasets.source_identity import files_identity
 from cmae_ablate.components.datasets.sources import find_source
 from cmae_ablate.components.protocols import DATASETS
-from cmae_ablate.data.account import readable
 from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
 from cmae_ablate.errors import UserError
+from cmae_ablate.text import readable
 
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
 DAMAGED = "damaged image(s)"
 
 
-@DATASETS.register("folder", version=2)
+@DATASETS.register("folder", version=2, place="source")
 class Folder:
     """Your own images in ImageFolder layout: `train/<class>/`, and `validation/<class>/`, `test/<class>/`.
 

@@ -44,6 +44,11 @@ class Scenes:
         image_size: Height and width in pixels. Source: ours.
     """
 
+    caveat: str = (
+        "Semi-synthetic images with one pasted sprite each: they flatter whatever profits from pasted edges "
+        "and from exactly one salient object. Results say little about natural images."
+    )
+
     def __init__(
         self,
         *,

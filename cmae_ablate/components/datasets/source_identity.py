@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cmae_ablate.components.datasets.file_tree import FolderTree
+from cmae_ablate.files import open_regular
 
 _BLOCK = 4096
 _WHOLE_IMAGE = 16 * 1024
@@ -76,7 +77,7 @@ def _sample(path: str, blocks: list[tuple[int, int]]) -> bytes:
     """A hash of some of a file's bytes; of what went wrong where it cannot be read, as preparing will say."""
     digest = hashlib.blake2b(digest_size=16)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = open_regular(path, os.O_RDONLY)
         try:
             for start, length in blocks:
                 digest.update(os.pread(descriptor, length, start))

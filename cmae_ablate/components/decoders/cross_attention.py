@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmae_ablate.components.protocols import DECODERS, View
+from cmae_ablate.components.networks import View
+from cmae_ablate.components.protocols import DECODERS
 from cmae_ablate.components.vit_layers import NORM_EPS, check_widths, initialise_as_mae
 from cmae_ablate.tokens import gather_tokens, sincos_positions
 

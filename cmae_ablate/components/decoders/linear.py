@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmae_ablate.components.protocols import DECODERS, View
+from cmae_ablate.components.networks import View
+from cmae_ablate.components.protocols import DECODERS
 from cmae_ablate.components.vit_layers import initialise_as_mae
 
 

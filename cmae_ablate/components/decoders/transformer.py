@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmae_ablate.components.protocols import DECODERS, View
+from cmae_ablate.components.networks import View
+from cmae_ablate.components.protocols import DECODERS
 from cmae_ablate.components.vit_layers import (
     NORM_EPS,
     check_widths,
@@ -17,6 +18,7 @@ from cmae_ablate.components.vit_layers import (
     run_blocks,
     run_blocks_for,
 )
+from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import gather_tokens, sincos_positions
 
 
@@ -37,10 +39,12 @@ class TransformerDecoder(nn.Module):
         depth: Number of transformer blocks. Source: MAE, 8; SDMAE, 1.
         dim: Width of the decoder's tokens; divisible by 4 and by `heads`. Source: MAE, 512; SDMAE, 128.
         heads: Attention heads of a block. Source: MAE, 16; SDMAE, 16.
-        mlp_ratio: Width of the MLP's hidden layer as a multiple of `dim`. Source: MAE, 4.
+        mlp_ratio: Width of the MLP's hidden layer as a multiple of the tokens' width. Source: MAE, 4.
+        narrowing: Divides `dim`, so that a study can ask for a smaller decoder at every scale. Source: MAE,
+            1; SDMAE, 4 (128 for MAE's 512).
 
     Raises:
-        UserError: `dim` is not divisible as said above.
+        UserError: `dim` is not divisible as said above, or not by `narrowing`.
     """
 
     pos_embed: Tensor
@@ -55,8 +59,14 @@ class TransformerDecoder(nn.Module):
         dim: Annotated[int, Field(ge=4, le=4096)] = 512,
         heads: Annotated[int, Field(ge=1, le=128)] = 16,
         mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 4.0,
+        narrowing: Annotated[int, Field(ge=1, le=64)] = 1,
     ) -> None:
         super().__init__()
+        if dim % narrowing:
+            raise UserError(
+                f"decoder.narrowing: dim {dim} is not divisible by {narrowing}; choose a divisor of it"
+            )
+        dim //= narrowing
         check_widths("decoder", dim, heads)
         self.embed = nn.Linear(embed_dim, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim).normal_(std=0.02))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cmae_ablate.components.crop_sampling import RATIO, anywhere, crop_sizes, draw
-from cmae_ablate.components.protocols import EvaluationContext
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.data.images import normalise_, take, to_unit
 from cmae_ablate.data.resize import crop_resize
 from cmae_ablate.data.uploads import upload

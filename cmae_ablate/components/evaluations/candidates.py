@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cmae_ablate.components.protocols import Candidate, EvaluationResult
+from cmae_ablate.components.evaluation_protocols import Candidate, EvaluationResult
 
 CHOICE_WORDS = (
     "one for all cells of a study, by mean validation accuracy; test accuracies of the others decide nothing"

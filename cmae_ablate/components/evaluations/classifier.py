@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cmae_ablate.components.evaluations.features import pool
-from cmae_ablate.components.protocols import Encoder
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runtime import Runtime

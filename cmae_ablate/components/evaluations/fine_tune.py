@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from cmae_ablate.components.evaluation_protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.supervised import (
     Alpha,
     BatchSize,
@@ -17,7 +18,6 @@ from cmae_ablate.components.evaluations.supervised import (
     WeightDecay,
     train_and_test,
 )
-from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 
 
 @EVALUATIONS.register("fine_tune", version=1, epochs="epochs", warmup="warmup_epochs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cmae_ablate.components.evaluation_protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.supervised import (
     Alpha,
     BatchSize,
@@ -17,7 +18,6 @@ from cmae_ablate.components.evaluations.supervised import (
     train_and_test,
 )
 from cmae_ablate.components.fresh_encoder import freshly_initialised
-from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.runtime import seeded
 
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cmae_ablate.components.evaluation_protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.scoring import accuracies, feature_words
-from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 
 _CHUNK_NUMBERS = 2**24
 """Similarities or ballots held at once; ballots are int64 first, so 128 MiB."""

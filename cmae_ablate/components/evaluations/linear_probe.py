@@ -8,10 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cmae_ablate.components.evaluation_protocols import (
+    EVALUATIONS,
+    Candidate,
+    EvaluationContext,
+    EvaluationResult,
+)
 from cmae_ablate.components.evaluations.candidates import CHOICE_WORDS, own_best
 from cmae_ablate.components.evaluations.logistic import Standardiser, fit_path
 from cmae_ablate.components.evaluations.scoring import feature_words, top1
-from cmae_ablate.components.protocols import EVALUATIONS, Candidate, EvaluationContext, EvaluationResult
 
 
 @EVALUATIONS.register("linear_probe", version=2)

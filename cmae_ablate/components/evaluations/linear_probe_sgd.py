@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from cmae_ablate.components.evaluation_protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.augment import AugmentedTrain, even_batch_size
 from cmae_ablate.components.evaluations.features import evaluating, pool
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.components.evaluations.scoring import accuracies, feature_words
 from cmae_ablate.components.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
-from cmae_ablate.components.protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.runtime import seeded, stream
@@ -120,7 +120,7 @@ class LinearProbeSgd:
                 set_lr(optimizer, lr)
                 loss = functional.cross_entropy(probe(features), labels)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+                loss.backward()
                 optimizer.step()
                 total += loss.detach()
                 context.on_step(epoch * steps + step + 1, self.epochs * steps)

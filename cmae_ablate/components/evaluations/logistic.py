@@ -145,8 +145,8 @@ def _minimise(
     def closure() -> Tensor:
         optimizer.zero_grad()
         loss = objective()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+    optimizer.step(closure)
     return objective().item(), optimizer.state[variables[0]]["n_iter"] < max_iterations

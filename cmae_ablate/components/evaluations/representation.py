@@ -11,10 +11,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cmae_ablate.components.evaluation_protocols import EVALUATIONS, EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.augment import random_views
 from cmae_ablate.components.evaluations.features import evaluating, pool, split_of
 from cmae_ablate.components.evaluations.scoring import FEATURE_WORDS
-from cmae_ablate.components.protocols import EVALUATIONS, Encoder, EvaluationContext, EvaluationResult
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.images import normalise_, take
 from cmae_ablate.runtime import stream
 

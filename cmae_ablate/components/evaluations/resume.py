@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.protocols import EvaluationContext
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 
 
 class Stateful(Protocol):

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult
 from cmae_ablate.components.evaluations.augment import AugmentedTrain, even_batch_size, global_streams
 from cmae_ablate.components.evaluations.classifier import (
     Classifier,
@@ -21,7 +22,7 @@ from cmae_ablate.components.evaluations.classifier import (
 from cmae_ablate.components.evaluations.erasing import erase
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.components.evaluations.scoring import accuracies
-from cmae_ablate.components.protocols import Encoder, EvaluationContext, EvaluationResult
+from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
 from cmae_ablate.runtime import seeded
@@ -118,7 +119,7 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
                     logits = forward(mixed)
                 loss = functional.cross_entropy(logits.float(), targets)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+                loss.backward()
                 optimizer.step()
                 total += loss.detach()
                 context.on_step(epoch * batches.steps + step + 1, recipe.epochs * batches.steps)
@@ -138,15 +139,13 @@ class Mix:
         self._smoothing = recipe.label_smoothing
         # timm erases image by image, which on a GPU is a launch and a wait for each.
         self._erase = (
-            RandomErasing(  # type: ignore[no-untyped-call]  # timm has no annotations here
-                recipe.random_erasing, mode="pixel", device="cpu"
-            )
+            RandomErasing(recipe.random_erasing, mode="pixel", device="cpu")
             if context.runtime.device.type == "cpu"
             else partial(erase, probability=recipe.random_erasing, rng=torch.default_generator)
         )
         self._mixup = None
         if recipe.mixup > 0 or recipe.cutmix > 0:
-            self._mixup = Mixup(  # type: ignore[no-untyped-call]  # timm has no annotations here
+            self._mixup = Mixup(
                 recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=self._classes
             )
 

@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.objectives.heads import position_head
 from cmae_ablate.components.objectives.position_loss import PositionLoss, position_loss
-from cmae_ablate.components.protocols import POSITION, Encoder, Term, View
+from cmae_ablate.components.protocols import POSITION
 
 
 @POSITION.register("absolute", version=1)
-class AbsolutePosition(nn.Module):
+class AbsolutePosition(Objective):
     """Absolute position: tell each visible token's original index among all N patches.
 
     Source: Mao et al., arXiv 2205.10546, whose abstract says no more than 'token position prediction';
@@ -55,6 +55,3 @@ class AbsolutePosition(nn.Module):
         positions = torch.cat([view.mask.ids_keep.flatten() for view in views])
         loss, accuracy = position_loss(self.head(tokens), positions, self._loss)
         return Term(loss, {"accuracy": accuracy})
-
-    def after_step(self, encoder: Encoder, progress: float) -> None:
-        """Nothing: there is no slow copy."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cmae_ablate.components.objectives.ema import follow, frozen_copy, frozen_encoder, momentum_at
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
+from cmae_ablate.components.objectives.ema import follow, frozen_copy, momentum_at
 from cmae_ablate.components.objectives.heads import Feature, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import spread
-from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Term, View
+from cmae_ablate.components.protocols import CONTRASTIVE
 
 
 @CONTRASTIVE.register("byol", version=1)
-class Byol(nn.Module):
+class Byol(Objective):
     """BYOL: predict a momentum copy's embedding of the other view, without negatives.
 
     Source: Grill et al., arXiv 2006.07733: loss 2 - 2 cos, summed over both directions; projector and
@@ -79,7 +80,7 @@ class Byol(nn.Module):
             batch_norm_mlp(widths, final_norm=False),
         )
         self.predictor = batch_norm_mlp([projector_out, projector_hidden, projector_out], final_norm=False)
-        self.target_encoder = frozen_encoder(encoder)
+        self.target_encoder = frozen_copy(encoder)
         self.target_projector = frozen_copy(self.projector)
 
     def forward(self, views: Sequence[View], encoder: Encoder, rng: torch.Generator) -> Term:
@@ -101,7 +102,7 @@ class Byol(nn.Module):
     def after_step(self, encoder: Encoder, progress: float) -> None:
         """Let the target encoder and target projector follow theirs."""
         momentum = momentum_at(self._momentum, progress, rising=self._rising)
-        follow(cast(nn.Module, self.target_encoder), cast(nn.Module, encoder), momentum)
+        follow(self.target_encoder, encoder, momentum)
         follow(self.target_projector, self.projector, momentum)
 
     @torch.no_grad()

@@ -7,18 +7,18 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.objectives.heads import position_head
 from cmae_ablate.components.objectives.position_loss import PositionLoss, position_loss
-from cmae_ablate.components.protocols import POSITION, Encoder, Term, View
+from cmae_ablate.components.protocols import POSITION
 from cmae_ablate.data.uploads import upload
 from cmae_ablate.distributed import rand
 from cmae_ablate.tokens import gather_tokens
 
 
 @POSITION.register("dropped", version=1)
-class DroppedPosition(nn.Module):
+class DroppedPosition(Objective):
     """Dropped positions: tell where the visible tokens are whose position embeddings were withheld.
 
     Source: DropPos (Wang et al., arXiv 2309.03576), which withholds positions from a random part of the
@@ -71,6 +71,3 @@ class DroppedPosition(nn.Module):
         positions = ids_keep.gather(1, withheld)
         loss, accuracy = position_loss(self.head(chosen.flatten(0, 1)), positions.flatten(), self._loss)
         return Term(loss, {"accuracy": accuracy})
-
-    def after_step(self, encoder: Encoder, progress: float) -> None:
-        """Nothing: there is no slow copy."""

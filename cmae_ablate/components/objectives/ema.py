@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from cmae_ablate.components.protocols import Encoder
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def frozen_copy(module: nn.Module) -> nn.Module:
+def frozen_copy(module: Network) -> Network:
     """An equal network of its own that no optimiser trains."""
     return copy.deepcopy(module).requires_grad_(False)
-
-
-def frozen_encoder(encoder: Encoder) -> Encoder:
-    """`frozen_copy` for an encoder, which is a module by its Protocol's word."""
-    return cast(Encoder, frozen_copy(cast(nn.Module, encoder)))
 
 
 @torch.no_grad()
@@ -37,7 +33,7 @@ def follow(target: nn.Module, online: nn.Module, momentum: float) -> None:
     fast: list[Tensor] = list(online.parameters())
     if slow:
         # One fused call for all tensors: about half the time of a loop over them.
-        torch._foreach_lerp_(slow, fast, 1.0 - momentum)
+        get_ema_multi_avg_fn(momentum)(slow, fast, 0)
     kept: list[Tensor] = list(target.buffers())
     current: list[Tensor] = list(online.buffers())
     if kept:

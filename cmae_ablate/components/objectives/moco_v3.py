@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cmae_ablate.components.objectives.ema import follow, frozen_copy, frozen_encoder, momentum_at
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
+from cmae_ablate.components.objectives.ema import follow, frozen_copy, momentum_at
 from cmae_ablate.components.objectives.heads import FeatureOrPrediction, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import info_nce, spread
-from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Term, View
+from cmae_ablate.components.protocols import CONTRASTIVE
 from cmae_ablate.components.vit_encoder import COLOURS
 from cmae_ablate.components.vit_layers import initialise_as_mae
 from cmae_ablate.errors import UserError
@@ -22,7 +23,7 @@ WIDENING = 16 / 3
 
 
 @CONTRASTIVE.register("moco_v3", version=1)
-class MocoV3(nn.Module):
+class MocoV3(Objective):
     """MoCo v3: a momentum copy's view of the same image must be found among those of other images.
 
     Source: Chen, Xie, He, arXiv 2104.02057, and its code: symmetric InfoNCE over two views, negatives
@@ -116,7 +117,7 @@ class MocoV3(nn.Module):
         if feature == "prediction":
             initialise_as_mae(self.projector)
             initialise_as_mae(self.predictor)
-        self.key_encoder = frozen_encoder(encoder) if key_encoder == "momentum" else None
+        self.key_encoder = frozen_copy(encoder) if key_encoder == "momentum" else None
         self.key_projector = frozen_copy(self.projector)
 
     def forward(self, views: Sequence[View], encoder: Encoder, rng: torch.Generator) -> Term:
@@ -139,7 +140,7 @@ class MocoV3(nn.Module):
         """Let the key encoder and key projector follow theirs."""
         momentum = momentum_at(self._momentum, progress, rising=self._rising)
         if self.key_encoder is not None:
-            follow(cast(nn.Module, self.key_encoder), cast(nn.Module, encoder), momentum)
+            follow(self.key_encoder, encoder, momentum)
         follow(self.key_projector, self.projector, momentum)
 
     def _read(self, view: View) -> Tensor:

@@ -9,13 +9,14 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.objectives.heads import Feature, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import nt_xent, spread
-from cmae_ablate.components.protocols import CONTRASTIVE, Encoder, Term, View
+from cmae_ablate.components.protocols import CONTRASTIVE
 
 
 @CONTRASTIVE.register("simclr", version=1)
-class SimClr(nn.Module):
+class SimClr(Objective):
     """SimCLR: two views of an image must find each other among all views of the batch (NT-Xent).
 
     Source: Chen et al., arXiv 2002.05709: one encoder for both views, 2-layer projector with BatchNorm
@@ -75,6 +76,3 @@ class SimClr(nn.Module):
         first, second = (self.projector(view.tokens) for view in views[:2])
         loss, found = nt_xent(first, second, self._temperature)
         return Term(loss, {"accuracy": found.float().mean(), "feature_std": spread(first)})
-
-    def after_step(self, encoder: Encoder, progress: float) -> None:
-        """Nothing: there is no slow copy."""

@@ -83,7 +83,7 @@ class HogTarget:
         votes = torch.zeros(
             (*magnitude.shape[:2], self._bins, *magnitude.shape[2:]), device=images.device
         ).scatter(2, index.unsqueeze(2), magnitude.unsqueeze(2))
-        cells = functional.avg_pool2d(votes.flatten(0, 1), self._cell).unflatten(0, votes.shape[:2])  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        cells = functional.avg_pool2d(votes.flatten(0, 1), self._cell).unflatten(0, votes.shape[:2])
         return functional.normalize(cells, dim=2)
 
 

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from cmae_ablate.runner.launch import forking
 from cmae_ablate.runner.launch.forking import ForkedProcess
+from cmae_ablate.runner.stopping import STOPPED, STOPPING, StopFlag, end_at_once, handling, say
 
 Process = subprocess.Popen[bytes] | ForkedProcess
 LOGGER = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ LOG_VARIABLE = "CMAE_ABLATE_LOG"
 """Environment variable that tells a worker where its output goes, for `status`."""
 PARENT_VARIABLE = "CMAE_ABLATE_FOLLOW_PARENT"
 """Set for workers whose standard input is a pipe that closes when the process that started them ends."""
+STOPPED_CODES = (0, 130, 143)
+"""Exit statuses of a worker that found nothing left, or was told to stop."""
 GRACE_SECONDS = 120.0
 POLL_SECONDS = 0.1
 _MEBIBYTE = 2**20
@@ -49,7 +52,8 @@ def run_workers(
     """Run the same command `workers` times at once and wait for all of them.
 
     The first SIGINT or SIGTERM is passed on to every worker, which then has `grace_seconds` to write its
-    checkpoint; a second one, or the end of that time, kills. A worker that dies is not started again: the
+    checkpoint; a second one, or the end of that time, kills. Workers themselves count no second: a terminal
+    sends each to the whole group, and so they hear of it twice. A worker that dies is not started again: the
     others take over its cell. Inside `forking.ready_to_fork`, a Python module that computes on the CPU is
     forked; CUDA is better off in a process of its own.
 
@@ -62,20 +66,22 @@ def run_workers(
         grace_seconds: See above.
 
     Returns:
-        Exit statuses in order; 128 + n for a worker that signal n ended.
+        Exit statuses in order; 128 + n for a worker that signal n ended. Once a signal was passed on, every
+        worker that did not finish has the status that the signal asks for.
     """
     assert workers >= 1
     assert devices is None or len(devices) == workers
     log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     processes: list[Process] = []
     logs = [log_dir / f"worker-{index}.log" for index in range(workers)]
-    with _passing_on_signals(processes, grace_seconds) as kill_when_due:
+    stopping = _Stopping(processes, grace_seconds)
+    with handling(stopping.note):
         try:
             for index, log in enumerate(logs):
                 variables = {**_environment(index, workers, devices, log), **(environment or {})}
                 processes.append(_start(command, variables, log, fork=devices is None))
             while any(process.poll() is None for process in processes):
-                kill_when_due()
+                stopping()
                 time.sleep(POLL_SECONDS)
         finally:
             for process in processes:
@@ -85,10 +91,11 @@ def run_workers(
                 if process.stdin is not None:
                     process.stdin.close()
     codes = [code if code >= 0 else 128 - code for code in (process.wait() for process in processes)]
-    for code, log in zip(codes, logs, strict=True):
-        if code not in (0, 130, 143):
-            LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, _last_line(log), log)
-    return codes
+    for index, (code, log) in enumerate(zip(codes, logs, strict=True)):
+        if code not in STOPPED_CODES and index not in stopping.killed:
+            LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, last_line(log), log)
+    # Whatever kept one from its checkpoint, it ended because it was told to.
+    return [stopping.status if stopping.status and code not in STOPPED_CODES else code for code in codes]
 
 
 def keep_memory() -> None:
@@ -104,18 +111,26 @@ def keep_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
 
 
+def follows_parent() -> bool:
+    """Whether this is a worker that another process started, passes signals to, and kills if need be."""
+    return os.environ.get(PARENT_VARIABLE) == "1"
+
+
 def follow_parent() -> None:
     """In a worker of `run_workers`: behave as on SIGTERM when the process that started it is gone.
 
-    Elsewhere nothing happens.
+    What does not end then, for its cell hangs, has nobody left who would kill it: it ends itself after the
+    grace. Elsewhere nothing happens.
     """
-    if os.environ.get(PARENT_VARIABLE) != "1":
+    if not follows_parent():
         return
 
     def wait() -> None:
         # Nothing is ever written: reading returns when the other end closes.
         os.read(sys.stdin.fileno(), 1)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        end_at_once(signal.SIGTERM)
 
     threading.Thread(target=wait, name="follow parent", daemon=True).start()
 
@@ -146,44 +161,52 @@ def _environment(index: int, workers: int, devices: Sequence[str] | None, log: P
 
 
 class _Stopping:
-    """Passes the first signal on; knows when patience ends."""
+    """Passes the first signal on; knows when patience ends.
+
+    Attributes:
+        status: The exit status that the first signal asks for; 0 before.
+        killed: Which processes had to be killed then.
+    """
 
     def __init__(self, processes: Sequence[Process], grace_seconds: float) -> None:
         self._processes = processes
         self._grace_seconds = grace_seconds
-        self._signal = 0
+        self._flag = StopFlag()
         self._deadline = float("inf")
         self._told: set[int] = set()
+        self._has_said = False
+        self.killed: set[int] = set()
+
+    @property
+    def status(self) -> int:
+        return self._flag.status
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: does no more than take notice, for a handler may interrupt anything."""
-        now = time.monotonic()
-        self._deadline = now if self._signal else now + self._grace_seconds
-        self._signal = self._signal or number
+        if not self._flag():
+            self._deadline = time.monotonic() + self._grace_seconds
+        elif self._flag.is_old:
+            self._deadline = time.monotonic()
+        self._flag.note(number)
 
     def __call__(self) -> None:
-        if not self._signal:
+        if not self._flag():
             return
-        for process in self._processes:
+        if not self._has_said:
+            self._has_said = True
+            say(STOPPING)
+        for index, process in enumerate(self._processes):
             if process.pid not in self._told:
                 self._told.add(process.pid)
-                process.send_signal(self._signal)
-            elif time.monotonic() > self._deadline:
+                process.send_signal(self.status - 128)
+            elif time.monotonic() > self._deadline and process.poll() is None:
+                if not self.killed:
+                    say(STOPPED)
+                self.killed.add(index)
                 process.kill()
 
 
-@contextmanager
-def _passing_on_signals(processes: Sequence[Process], grace_seconds: float) -> Iterator[_Stopping]:
-    stopping = _Stopping(processes, grace_seconds)
-    before = {number: signal.signal(number, stopping.note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
     """What a worker said last, as far as it can be read."""
     with log.open("rb") as output:
         output.seek(max(0, log.stat().st_size - 4096))

@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.launch.local import ALLOCATOR, LOG_VARIABLE, PARENT_VARIABLE
+from cmae_ablate.runner.stopping import StopFlag, handling
 
 LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -35,7 +37,8 @@ def run_workers(
 
     The cluster is the one that RAY_ADDRESS names, else one that runs on this machine, else a new local one.
     Ray repeats nothing by itself: a worker that is lost with its node is started anew, for the queue gives
-    its cell to whoever asks next. The first SIGINT or SIGTERM lets every worker write its checkpoint.
+    its cell to whoever asks next. The first SIGINT or SIGTERM lets every worker write its checkpoint; a
+    second one kills them.
 
     Args:
         command: Program and arguments; every node must have the program, and see the same files.
@@ -73,7 +76,7 @@ def run_workers(
             running = {start(index): index for index in range(workers)}
             while running:
                 if asked:
-                    stop.ask.remote()
+                    stop.ask.remote(len(asked) > 1)
                 for task in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
                     index = running.pop(task)
                     try:
@@ -104,15 +107,15 @@ def worker_count(threads: int, gpus: float, log_dir: Path) -> int:
 
 
 class _Stop:
-    """Lives beside the launcher; tasks ask it whether they shall end."""
+    """Lives beside the launcher; tasks ask it whether they shall end, and how."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked = ""
 
-    def ask(self) -> None:
-        self._asked = True
+    def ask(self, at_once: bool) -> None:
+        self._asked = "at once" if at_once else "checkpoint"
 
-    def asked(self) -> bool:
+    def asked(self) -> str:
         return self._asked
 
 
@@ -133,7 +136,10 @@ def _work(command: list[str], environment: dict[str, str], folder: str, log: str
     told = False
     try:
         while process.poll() is None:
-            if not told and ray.get(stop.asked.remote()):
+            asked = ray.get(stop.asked.remote())
+            if asked == "at once":
+                process.kill()
+            elif asked and not told:
                 told = True
                 # Ray's processes, and their children, have SIGINT blocked.
                 process.send_signal(signal.SIGTERM)
@@ -183,12 +189,14 @@ def _offer_token(log_dir: Path) -> None:
 
 @contextmanager
 def _noting_signals() -> Iterator[list[int]]:
-    """Yields a list that gets the first SIGINT's or SIGTERM's number."""
+    """Yields a list that gets the number of each SIGINT or SIGTERM."""
     asked: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda number, frame: asked.append(number)) for number in numbers}
-    try:
+    flag = StopFlag()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not asked or flag.is_old:
+            asked.append(number)
+        flag.note(number)
+
+    with handling(note):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

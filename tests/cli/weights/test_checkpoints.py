@@ -22,7 +22,8 @@ from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner.cell import CellContext, CellResult, load_model, run_cell
+from cmae_ablate.report.cell_record import CellRecord
+from cmae_ablate.runner.cell import CellContext, load_model, run_cell
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
@@ -42,7 +43,7 @@ TINY_DATA = [
 class Done:
     """A finished pretraining."""
 
-    result: CellResult
+    result: CellRecord
     model: MaskedImageModel
 
     @property

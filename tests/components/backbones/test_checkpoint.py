@@ -9,15 +9,17 @@ import pytest
 
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner.cell import CellContext, CellResult, run_cell
+from cmae_ablate.report.cell_record import CellRecord
+from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training.cost import measure, pretraining_flops
+from cmae_ablate.training.cost import measure
+from cmae_ablate.training.flops import pretraining_flops
 
 
 @pytest.fixture
-def trained(tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path) -> CellResult:
+def trained(tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path) -> CellRecord:
     return run_cell(tiny_spec, CellContext(tiny_data, Runtime(), tmp_path / "cache"))
 
 
@@ -27,7 +29,7 @@ def imported(spec: TrialSpec, path: Path, **options: object) -> TrialSpec:
 
 
 def test_an_imported_encoder_scores_what_it_scored_where_it_was_trained(
-    trained: CellResult, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+    trained: CellRecord, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
     spec = imported(tiny_spec, trained.folder / "model.safetensors")
     found = run_cell(spec, CellContext(tiny_data, Runtime(), tmp_path / "elsewhere")).metrics
@@ -38,7 +40,7 @@ def test_an_imported_encoder_scores_what_it_scored_where_it_was_trained(
 
 
 def test_nothing_is_claimed_of_a_pretraining_that_was_not_done_here(
-    trained: CellResult, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+    trained: CellRecord, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
     spec = imported(tiny_spec, trained.folder / "model.safetensors")
     result = run_cell(spec, CellContext(tiny_data, Runtime(), tmp_path / "elsewhere"))
@@ -48,7 +50,7 @@ def test_nothing_is_claimed_of_a_pretraining_that_was_not_done_here(
 
 
 def test_images_are_normalised_as_published_weights_expect(
-    trained: CellResult, tiny_spec: TrialSpec, tiny_data: DataArrays
+    trained: CellRecord, tiny_spec: TrialSpec, tiny_data: DataArrays
 ) -> None:
     cell_context = CellContext(tiny_data, Runtime(), Path())
     spec = imported(tiny_spec, trained.folder / "model.safetensors", normalization="imagenet")
@@ -57,7 +59,7 @@ def test_images_are_normalised_as_published_weights_expect(
 
 
 def test_the_fingerprint_follows_the_content_and_not_the_place(
-    trained: CellResult, tiny_spec: TrialSpec, tmp_path: Path
+    trained: CellRecord, tiny_spec: TrialSpec, tmp_path: Path
 ) -> None:
     moved, other = tmp_path / "moved.safetensors", tmp_path / "other.safetensors"
     shutil.copy(trained.folder / "model.safetensors", moved)
@@ -72,7 +74,7 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(
 
 
 def test_a_missing_file_and_another_image_size_are_said(
-    trained: CellResult, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+    trained: CellRecord, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"absent\.pth: cannot be read"):
         imported(tiny_spec, tmp_path / "absent.pth").pretrain_fingerprint("data")

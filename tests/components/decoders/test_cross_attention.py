@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from cmae_ablate.components.decoders.cross_attention import CrossAttentionDecoder, CrossBlock
-from cmae_ablate.components.protocols import View
+from cmae_ablate.components.networks import View
 from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import PatchMask
 

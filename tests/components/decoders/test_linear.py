@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from cmae_ablate.components.decoders.linear import LinearDecoder
-from cmae_ablate.components.protocols import View
+from cmae_ablate.components.networks import View
 from cmae_ablate.tokens import PatchMask
 
 GRID = (3, 4)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
-from cmae_ablate.components.protocols import View
+from cmae_ablate.components.networks import View
 from cmae_ablate.errors import UserError
 from cmae_ablate.tokens import PatchMask, sincos_positions
 
@@ -85,3 +85,19 @@ def test_the_mask_token_is_drawn_with_the_deviation_of_mae() -> None:
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(UserError, match=r"decoder: dim 32 is not divisible by heads 5; set decoder\.heads"):
         TransformerDecoder(24, GRID, 48, dim=32, heads=5)
+
+
+def test_narrowing_divides_the_width_and_nothing_else() -> None:
+    """SDMAE's decoder out of MAE's: 512 to 128, its 16 heads kept."""
+    torch.manual_seed(0)
+    narrowed = TransformerDecoder(24, GRID, 48, depth=1, dim=512, heads=16, narrowing=4)
+    torch.manual_seed(0)
+    narrow = TransformerDecoder(24, GRID, 48, depth=1, dim=128, heads=16)
+    assert_close(narrowed.state_dict(), narrow.state_dict(), rtol=0, atol=0)
+    _, view = make(1)
+    assert_close(narrowed(view), narrow(view), rtol=0, atol=0)
+
+
+def test_a_width_that_narrowing_does_not_divide_is_refused() -> None:
+    with pytest.raises(UserError, match=r"decoder.narrowing: dim 32 is not divisible by 3"):
+        TransformerDecoder(24, GRID, 48, depth=1, dim=32, heads=4, narrowing=3)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmae_ablate.components.backbones.vit import vit
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.features import FrozenFeatures
-from cmae_ablate.components.protocols import EvaluationContext
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.runtime import Runtime, seeded

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
+from cmae_ablate.components.evaluation_protocols import Candidate
 from cmae_ablate.components.evaluations.candidates import own_best
-from cmae_ablate.components.protocols import Candidate
 
 
 def _candidate(l2: float, validation: float, test: float) -> Candidate:

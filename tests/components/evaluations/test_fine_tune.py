@@ -10,10 +10,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from cmae_ablate.components.evaluation_protocols import EVALUATIONS
 from cmae_ablate.components.evaluations.fine_tune import FineTune
 from cmae_ablate.components.evaluations.from_scratch import FromScratch
 from cmae_ablate.components.evaluations.supervised import Mix, train_and_test
-from cmae_ablate.components.protocols import EVALUATIONS
 from cmae_ablate.errors import DivergedError, Interrupted
 from tests.components.evaluations.patterns import pattern_context, small_encoder
 

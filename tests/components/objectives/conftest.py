@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.components.protocols import BACKBONES, View
+from cmae_ablate.components.networks import View
+from cmae_ablate.components.protocols import BACKBONES
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.runtime import seeded
 from cmae_ablate.tokens import PatchMask

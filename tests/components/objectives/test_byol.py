@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from cmae_ablate.components.networks import View
 from cmae_ablate.components.objectives.byol import Byol
-from cmae_ablate.components.protocols import View
 from cmae_ablate.components.vit_encoder import VitEncoder
 
 MakeViews = Callable[[int], list[View]]

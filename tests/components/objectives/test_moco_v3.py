@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cmae_ablate.components.networks import View
 from cmae_ablate.components.objectives.moco_v3 import MocoV3
-from cmae_ablate.components.protocols import View
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cmae_ablate.components.networks import View
 from cmae_ablate.components.objectives.absolute import AbsolutePosition
 from cmae_ablate.components.objectives.dropped import DroppedPosition
 from cmae_ablate.components.objectives.position_loss import position_loss
-from cmae_ablate.components.protocols import View
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.tokens import PatchMask
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from cmae_ablate.components.networks import View
 from cmae_ablate.components.objectives.simclr import SimClr
-from cmae_ablate.components.protocols import View
 from cmae_ablate.components.vit_encoder import VitEncoder
 
 MakeViews = Callable[[int], list[View]]

@@ -85,7 +85,7 @@ def test_a_worker_that_ignores_the_signal_is_killed_after_the_grace(
     started = time.monotonic()
     codes = run_workers(python(STUBBORN, str(ready)), 1, devices=None, log_dir=tmp_path, grace_seconds=0.5)
     sender.join()
-    assert codes == [128 + signal.SIGKILL]
+    assert codes == [143]  # what it was told, not how: 137 would read as a want of memory
     assert time.monotonic() - started < 30
 
 

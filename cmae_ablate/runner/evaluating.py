@@ -1,0 +1,109 @@
+"""The evaluations of one encoder: each is done once a folder, and reused where its record is whole."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from cmae_ablate import checkpoint
+from cmae_ablate.components.evaluation_protocols import (
+    EvaluationContext,
+    EvaluationResult,
+    Features,
+)
+from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
+from cmae_ablate.components.networks import Encoder
+from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.records import file_sha256, sealed
+from cmae_ablate.runner.finished import Warn, evaluation_path, whole_evaluation
+from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
+from cmae_ablate.runtime import Runtime, set_precision
+from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.training.loop import Hooks
+
+
+def evaluate(
+    spec: TrialSpec,
+    encoder: Encoder | None,
+    data: DataArrays,
+    runtime: Runtime,
+    folder: Path,
+    *,
+    weights: str = "",
+    hooks: Hooks | None = None,
+) -> dict[str, EvaluationRecord]:
+    """Run the trial's evaluations on an encoder, each once per folder.
+
+    Args:
+        spec: The trial.
+        encoder: In eval mode; None judges the pixels themselves.
+        data: Prepared, and normalised as the encoder expects.
+        runtime: Where to compute.
+        folder: Where results and test predictions are kept.
+        weights: SHA-256 of the encoder's weights: results of others in the folder do not count.
+        hooks: Who hears of evaluations that train, and may stop them.
+
+    Returns:
+        Their records by label.
+    """
+    set_precision(runtime)
+    features: Features = PixelFeatures(data) if encoder is None else FrozenFeatures(encoder, data, runtime)
+    hooks = hooks or Hooks()
+    context = EvaluationContext(
+        encoder,
+        features,
+        data,
+        runtime,
+        spec.seed,
+        should_stop=hooks.should_stop,
+        on_step=hooks.on_evaluation,
+    )
+    wanted = spec.evaluations
+    # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
+    order = sorted(wanted, key=lambda label: not wanted[label].component.facts.reads_tokens)
+    found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
+    return {label: found[label] for label in wanted}
+
+
+def _evaluated(
+    choice: Choice, label: str, context: EvaluationContext, folder: Path, weights: str, warn: Warn
+) -> EvaluationRecord:
+    path = evaluation_path(choice, folder)
+    stem = path.stem
+    known = whole_evaluation(path, weights, warn)
+    if known is not None:
+        return known
+    scratch = folder / f"{stem}.training"
+    result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
+    folder.mkdir(parents=True, exist_ok=True)
+    record = EvaluationRecord(
+        label,
+        dict(result.metrics),
+        result.protocol,
+        dict(result.chosen),
+        weights,
+        *_keep(result.predictions, folder / f"{stem}.npy"),
+        tuple(
+            CandidateRecord(
+                dict(candidate.settings),
+                dict(candidate.metrics),
+                *_keep(candidate.predictions, folder / f"{stem}.candidate-{place}.npy"),
+            )
+            for place, candidate in enumerate(result.candidates)
+        ),
+    )
+    checkpoint.write_atomically(path, sealed(record.to_json()))
+    shutil.rmtree(scratch, ignore_errors=True)
+    return record
+
+
+def _keep(predictions: Tensor | None, path: Path) -> tuple[str | None, str | None]:
+    """Write test predictions; the file's name and SHA-256, for the record."""
+    if predictions is None:
+        return None, None
+    np.save(path, predictions.cpu().numpy().astype(np.int16))
+    return path.name, file_sha256(path)
