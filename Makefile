@@ -5,8 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STUDY ?= decoder_size
 WORKERS ?= 2
+# `make study SCALE=gpu OUT=results PIECE=530` trains for so many seconds and checkpoints; the same command goes on.
+SCALE ?=
+OUT ?=
+PIECE ?=
+# For `make bench-gpu`: a folder of `scripts/gpu_wheels`, a checkout of MAE's code, further options.
+WHEELS ?=
+OFFICIAL ?=
+BENCH ?=
+SITE := build/gpu-site
 
-.PHONY: install format check test test-all study reproduce bench fuzz docs
+.PHONY: install format check test test-all study reproduce bench bench-gpu fuzz docs
 
 install: $(STAMP)
 
@@ -17,13 +26,18 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 study: $(STAMP)
-	$(BIN)/cmae-ablate run studies/$(STUDY).yaml
+	$(if $(PIECE),timeout --signal=TERM --kill-after=120 $(PIECE)) $(BIN)/cmae-ablate run studies/$(STUDY).yaml $(if $(SCALE),--scale $(SCALE)) $(if $(OUT),--out $(OUT))
 
 reproduce: $(STAMP)
 	$(BIN)/python -m analysis.reproduce $(STUDY) $(SCALE)
 
 bench: $(STAMP)
 	MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(BENCH)
+
+# No virtual environment: on a bare machine torch is the system's, and there is no network to make one from.
+bench-gpu:
+	$(if $(WHEELS),rm -rf $(SITE) && $(PYTHON) -m pip install --quiet --no-index --no-deps --target $(SITE) $(WHEELS)/*.whl)
+	PYTHONPATH=$(SITE):$(CURDIR) $(PYTHON) -m benchmarks.gpu $(if $(OFFICIAL),--official $(OFFICIAL)) $(BENCH)
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import torch
 
 from benchmarks import (
     cell,
@@ -26,12 +21,11 @@ from benchmarks import (
     thousand,
     views,
 )
+from benchmarks.page import machine, result_line
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.runner.hardware import device_name
-from cmae_ablate.runtime import Runtime, pick_device, set_threads
-from cmae_ablate.training.cost import matmul_speed
+from cmae_ablate.runtime import pick_device, set_threads
 
 SECTIONS: dict[str, Callable[[Setting], Iterator[Comparison]]] = {
     "step": step.run,
@@ -46,7 +40,6 @@ SECTIONS: dict[str, Callable[[Setting], Iterator[Comparison]]] = {
     "report": report.run,
     "scaling": scaling.run,
 }
-PACKAGES = ("torch", "torchvision", "transformers", "pillow", "numpy")
 HERE = Path(__file__).parent
 ON_A_GPU = ("step", "views", "objectives")
 """Sections that a GPU can run; the others measure the machine around it."""
@@ -90,27 +83,6 @@ def main() -> None:
         (arguments.out / "RESULTS.md").write_text(table(known))
 
 
-def machine(device: torch.device) -> dict[str, str]:
-    """Where it was measured, and the speed of a large matrix product there in the same run."""
-    where = f"{torch.get_num_threads()} thread" if device.type == "cpu" else "the GPU"
-    speed = f"{matmul_speed(Runtime(device)) / 1e9:,.0f} GFLOP/s fp32 on {where}"
-    versions = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
-    return {
-        "processor": device_name(device),
-        "cores": str(len(os.sched_getaffinity(0))),
-        "matrix product": speed,
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
-
-
 def table(known: dict[str, dict[str, object]]) -> str:
     """RESULTS.md."""
     lines = [
@@ -127,7 +99,7 @@ def table(known: dict[str, dict[str, object]]) -> str:
     for section in (name for name in order if name in known):
         machines.append((section, known[section]["machine"]))
         for row in (Comparison(**entry) for entry in known[section]["rows"]):  # type: ignore[attr-defined]
-            lines.append(_line(row))
+            lines.append(result_line(row))
     if not any(name.endswith("on cuda") for name in known):
         lines += ["", UNMEASURED]
     lines += ["", "![Cost against images, cells and workers](scaling.png)"] if "scaling" in known else []
@@ -136,21 +108,6 @@ def table(known: dict[str, dict[str, object]]) -> str:
         assert isinstance(where, dict)
         lines.append(f"| {section} | {'; '.join(f'{key}: {value}' for key, value in where.items())} |")
     return "\n".join(lines) + "\n"
-
-
-def _line(row: Comparison) -> str:
-    target = "" if row.target is None else f"{row.target:.3g}{f', at most {row.most:g}' if row.most else ''}"
-    remark = "; ".join(text for text in (row.verdict, row.remark) if text)
-    return (
-        f"| {row.name} | {row.ratio:.3g} | {row.low:.3g} to {row.high:.3g} | {_time(row.own_seconds)} | "
-        f"{_time(row.reference_seconds)} | {row.rounds} | {target} | {remark} |"
-    )
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -41,25 +41,30 @@ def run(setting: Setting) -> Iterator[Comparison]:
                 yield step(size, theirs, runtime, setting.rounds)
 
 
-def step(size: Size, theirs: Reference, runtime: Runtime, rounds: int) -> Comparison:
+def step(
+    size: Size, theirs: Reference, runtime: Runtime, rounds: int, batch: int | None = None
+) -> Comparison:
     """One size against one reference.
+
+    Args:
+        size: Of both.
+        theirs: The reference.
+        runtime: Where and how; the reference is never compiled.
+        rounds: Of the comparison.
+        batch: Images a step; by default what suits the device.
 
     Raises:
         AssertionError: Losses or gradients differ by more than 1e-6 in fp32 on a CPU, a thousandth elsewhere.
     """
-    device, batch = runtime.device, BATCH if runtime.device.type == "cpu" else GPU_BATCH
+    device = runtime.device
+    batch = batch or (BATCH if device.type == "cpu" else GPU_BATCH)
     set_precision(runtime)
     model = reference.ours(size, theirs.module).to(device)
     theirs.module.to(device)
     theirs.module.zero_grad(set_to_none=True)
-    rng = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, 3, size.image, size.image, generator=rng).to(device)
-    noise = torch.rand(batch, size.num_patches, generator=rng).to(device)
-    optimisers = (
-        torch.optim.AdamW(parameter_groups(model, DECAY), lr=RATE, betas=BETAS, fused=True),
-        reference.plain_adamw(theirs.module),
-    )
-    forward = torch.compile(model, dynamic=False) if runtime.compile else model
+    images, noise = _batch(size, batch, device)
+    optimiser = torch.optim.AdamW(parameter_groups(model, DECAY), lr=RATE, betas=BETAS, fused=True)
+    forward = runtime.compiled(model)
 
     def own_loss() -> torch.Tensor:
         mask = PatchMask.from_scores(noise, size.num_patches // 4)
@@ -75,21 +80,16 @@ def step(size: Size, theirs: Reference, runtime: Runtime, rounds: int) -> Compar
     assert difference < tolerance, f"{size}: loss or gradients differ by {difference:.2g}"
 
     def own() -> None:
-        optimisers[0].zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
         own_loss().backward()
-        optimisers[0].step()
-
-    def other() -> None:
-        optimisers[1].zero_grad(set_to_none=True)
-        reference_loss().backward()
-        optimisers[1].step()
+        optimiser.step()
 
     how = f"{runtime.precision}{', compiled' if runtime.compile else ''}"
     where = "" if device.type == "cpu" else f" on a GPU in {how}"
     found = compare(
         f"MAE step with optimiser{where}, {size}, against {theirs.name}",
         own,
-        other,
+        reference_step(size, theirs, runtime, batch),
         rounds=rounds,
         repeats=2 if device.type == "cpu" else 20,
         target=1.05 if device.type == "cpu" else None,
@@ -102,6 +102,28 @@ def step(size: Size, theirs: Reference, runtime: Runtime, rounds: int) -> Compar
         remark=f"batch {batch}, {how}; loss and gradients equal to {difference:.0e}; {flops / 1e9:.1f} GFLOP "
         f"at {share:.0%} of the speed of a large matrix product",
     )
+
+
+def reference_step(size: Size, theirs: Reference, runtime: Runtime, batch: int) -> Callable[[], None]:
+    """A reference's step with its optimiser, on the device where its module is."""
+    optimiser = reference.plain_adamw(theirs.module)
+    images, noise = _batch(size, batch, runtime.device)
+
+    def work() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        with runtime.autocast():
+            loss = theirs.loss(images, noise)
+        loss.backward()
+        optimiser.step()
+
+    return work
+
+
+def _batch(size: Size, batch: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and noise for masks, always the same."""
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, 3, size.image, size.image, generator=rng)
+    return images.to(device), torch.rand(batch, size.num_patches, generator=rng).to(device)
 
 
 def _difference(model: MaskedImageModel, theirs: Reference, losses: list[torch.Tensor]) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 
 from cmae_ablate.components.loading import load_components
@@ -15,6 +15,9 @@ from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.tracking import mlflow_run, mlflow_tracker
 from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
+
+if TYPE_CHECKING:
+    import pandas as pd  # a machine that runs the tests of the GPU alone need not have it
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,10 +74,14 @@ def undisturbed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def undisturbed(undisturbed_folder: Path) -> pd.DataFrame:
     """The longer study's trials, of a run that nobody disturbed."""
+    import pandas as pd
+
     return pd.read_csv(undisturbed_folder / "trials.csv")
 
 
 @pytest.fixture(scope="session")
 def undisturbed_controls(undisturbed_folder: Path) -> pd.DataFrame:
     """The longer study's controls, of a run that nobody disturbed."""
+    import pandas as pd
+
     return pd.read_csv(undisturbed_folder / "controls.csv")

@@ -57,16 +57,16 @@ def _resample_lines(images: Tensor, start: Tensor, length: Tensor, source: int, 
 def _taps(start: Tensor, length: Tensor, source: int, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """As `_compute_taps`, looked up where those of all crops of an axis fit into little memory."""
     taps = source * (source + 1) // 2 * size * _num_taps(source, size)
-    if start.device.type != "cpu" or taps * (INDEX.itemsize + dtype.itemsize) > TABLE_BYTES:
+    if taps * (INDEX.itemsize + dtype.itemsize) > TABLE_BYTES:
         return _compute_taps(start, length, source, size, dtype)
-    rows, index, weights = _table(source, size, dtype)
+    rows, index, weights = _table(source, size, dtype, start.device)
     row = rows.index_select(0, start * (source + 1) + length)
     return index.index_select(0, row), weights.index_select(0, row)
 
 
 @lru_cache(maxsize=4)
-def _table(source: int, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """The row of a crop, by start * (source + 1) + length; taps and weights, one row a crop."""
+def _table(source: int, size: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """On the device: each crop's row, by start * (source + 1) + length; taps and weights, row by row."""
     start, reach = torch.triu_indices(source, source)
     length = reach - start + 1
     rows = torch.full((source * (source + 1),), -1)
@@ -74,7 +74,7 @@ def _table(source: int, size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, 
     # In parts: what `_compute_taps` needs is many times what it gives.
     parts = zip(start.split(TABLE_PART), length.split(TABLE_PART), strict=True)
     index, weights = zip(*(_compute_taps(*part, source, size, dtype) for part in parts), strict=True)
-    return rows, torch.cat(index), torch.cat(weights)
+    return rows.to(device), torch.cat(index).to(device), torch.cat(weights).to(device)
 
 
 def _num_taps(source: int, size: int) -> int:

@@ -12,7 +12,7 @@ from cmae_ablate.tokens import PatchMask
 
 def upload(values: Tensor, device: torch.device) -> Tensor:
     """Send values to the device, without waiting for it; on a CPU they are the same tensor."""
-    if device.type == "cuda":
+    if device.type != "cpu":
         values = values.pin_memory()  # from elsewhere a copy is not asynchronous
     return values.to(device, non_blocking=True)
 

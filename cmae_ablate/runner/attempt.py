@@ -216,6 +216,7 @@ class Attempt:
             should_stop=self._should_stop,
             warn=self._tools.tell,
             on_start=self._gather_ranks,
+            looks_at=lambda epochs: self._pruner is not None and self._pruner.looks_at(epochs),
         )
 
     def _on_epoch(self, done: int, metrics: Metrics) -> None:

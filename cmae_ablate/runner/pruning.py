@@ -59,9 +59,13 @@ class MedianPruner:
         """Whether the training should end now."""
         return bool(self.reason)
 
+    def looks_at(self, epoch: int) -> bool:
+        """Whether it needs the checkpoint of so many epochs."""
+        return epoch in self._due
+
     def on_epoch(self, epoch: int) -> None:
-        """After an epoch, whose checkpoint is written; a resumed training tells of its last one again."""
-        if epoch in self._due:
+        """After an epoch; a resumed training tells of those before it again."""
+        if self.looks_at(epoch):
             self._look(epoch)
 
     def forget(self) -> None:

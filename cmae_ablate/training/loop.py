@@ -21,6 +21,7 @@ from cmae_ablate.data.uploads import upload_masks
 from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.runtime import Runtime, set_precision, stream
 from cmae_ablate.study.trial_spec import TrialSpec
+from cmae_ablate.training.keeping import StateKeeper
 from cmae_ablate.training.metrics import Meter
 from cmae_ablate.training.model import MaskedImageModel, assemble
 from cmae_ablate.training.optimizer import adamw, peak_lr
@@ -41,6 +42,7 @@ class Hooks:
         should_stop: Asked before each step, whose views are there.
         warn: Told of what the user should know.
         on_start: Called before a training is built, whether anew or from a checkpoint.
+        looks_at: Whether `on_epoch` reads the checkpoint of so many epochs: it is then on the disk.
     """
 
     on_epoch: Callable[[int, Metrics], None] = lambda epoch, metrics: None
@@ -49,6 +51,7 @@ class Hooks:
     should_stop: Callable[[], bool] = lambda: False
     warn: Callable[[str], None] = print
     on_start: Callable[[], None] = lambda: None
+    looks_at: Callable[[int], bool] = lambda epoch: False
 
 
 @dataclass
@@ -125,7 +128,9 @@ def pretrain(
     hooks = hooks or Hooks()
     hooks.on_start()
     with runtime.ranks.together():
-        return _Training(spec, data, runtime, folder, hooks).run()
+        training = _Training(spec, data, runtime, folder, hooks)
+        with training.keeper:
+            return training.run()
 
 
 class _Training:
@@ -144,6 +149,8 @@ class _Training:
         self.forward = self.ranks.replicate(runtime.compiled(self.model))
         self.total = self.batches.steps * spec.training.epochs
         self.progress = Progress()
+        self.keeper = StateKeeper(folder)
+        self.counted = time.perf_counter()
         self._compiles = runtime.compile
         self.meter = Meter(self.ranks, runtime.device)
 
@@ -158,25 +165,28 @@ class _Training:
 
     def _epoch(self, epoch: int) -> None:
         first = self.progress.step % self.batches.steps
-        started = time.perf_counter()
+        self.counted = time.perf_counter()
         if first == 0:
             self._refresh_crop(epoch)
         views = self.batches.epoch(epoch, first, self.model.num_views)
         for step, images in enumerate(views, start=first):
             if self.ranks.any(self.hooks.should_stop()):
-                self._save(time.perf_counter() - started)
+                self._save()
+                self.keeper.finish()
                 raise Interrupted
+            if self.keeper.is_due:
+                self._save()
             begun = time.perf_counter()
             self._step(images, epoch, step)
             if self._compiles:
-                started += self._compiled_since(begun)
+                self.counted += self._compiled_since(begun)
             self.hooks.on_step(self.progress.step, self.total)
         self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
-        seconds = time.perf_counter() - started
+        self._count_seconds()
         if epoch + 1 in self.spec.training.probed and self.ranks.leads:
             # Before the checkpoint: whoever goes on from that one finds this epoch's encoder kept.
             keep_encoder(self.folder, epoch + 1, self.model.encoder)
-        self._save(seconds)
+        self._save_after(epoch + 1)
         self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
 
     def _step(self, images: list[Tensor], epoch: int, step: int) -> None:
@@ -225,12 +235,28 @@ class _Training:
         if found is not None:
             self.meter.note({f"crop.{name}": value for name, value in found.metrics.items()})
 
-    def _save(self, seconds: float) -> None:
-        self.progress.seconds += seconds
-        if not self.ranks.leads:
-            return
-        checkpoint.save(
-            self.folder,
+    def _save_after(self, epochs: int) -> None:
+        """The first epoch is kept whatever the clock says: what is wrong with the disk shows at once."""
+        is_looked_at = self.hooks.looks_at(epochs)
+        is_last = self.progress.step == self.total
+        if is_looked_at or is_last or self.keeper.is_due or not self.keeper.has_kept:
+            self._save()
+        if is_looked_at:
+            self.keeper.finish()
+
+    def _count_seconds(self) -> None:
+        now = time.perf_counter()
+        self.progress.seconds += now - self.counted
+        self.counted = now
+
+    def _save(self) -> None:
+        self._count_seconds()
+        if self.ranks.leads:
+            self._keep()
+        self.counted = time.perf_counter()  # what keeping took is no training
+
+    def _keep(self) -> None:
+        self.keeper.keep(
             self.progress.step,
             {
                 "model": self.model.state_dict(),

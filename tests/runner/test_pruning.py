@@ -36,7 +36,10 @@ def trained(
     def should_stop() -> bool:
         return stop_after in epochs or (rungs is not None and rungs.is_hopeless)
 
-    return run_cell(spec, place, Hooks(on_epoch, should_stop=should_stop))
+    def looks_at(epochs: int) -> bool:
+        return rungs is not None and rungs.looks_at(epochs)
+
+    return run_cell(spec, place, Hooks(on_epoch, should_stop=should_stop, looks_at=looks_at))
 
 
 def watching(spec: TrialSpec, place: CellContext, told: Reports, *, verdict: bool = False) -> MedianPruner:

@@ -1,13 +1,11 @@
 """A step on a device waits for nothing that the device computes, and its shapes depend on no value.
 
-Tensors on torch's `meta` device have shapes and no values: whatever would read one (`.item()`, a branch on a
-tensor, `nonzero`, a copy back to the CPU) is an error there. So a CPU shows what CUDA graphs and unbroken
-queues need; the same is asked of CUDA itself where there is one.
+`pretend_gpu` counts on a CPU what would make the host wait for a GPU; the same is asked of CUDA itself where
+there is one.
 """
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from cmae_ablate.components.augmentations.standard import StandardAugmentation
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.data import images as batches
@@ -25,6 +24,7 @@ from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training.loop import Hooks, _Training, pretrain
+from tests.pretend_gpu import GPU, META, pretend_gpu
 
 load_components()
 SLOTS_IN_A_STEP = ("decoder", "masking", "target", "crop", "objectives.contrastive", "objectives.position")
@@ -38,12 +38,12 @@ EVERY = pytest.mark.parametrize("change", CHANGES, ids=str)
 
 
 def training(
-    spec: TrialSpec, change: dict[str, Any], data: DataArrays, device: str, folder: Path
+    spec: TrialSpec, change: dict[str, Any], data: DataArrays, device: torch.device, folder: Path
 ) -> _Training:
     tree = spec.to_tree()
     for slot, value in change.items():
         tree = apply(tree, tuple(slot.split(".")), value)
-    made = _Training(resolve(tree), data, Runtime(torch.device(device)), folder, Hooks())
+    made = _Training(resolve(tree), data, Runtime(device), folder, Hooks())
     made.model.train()
     return made
 
@@ -53,27 +53,69 @@ def train(steps: _Training, step: int) -> None:
     steps._step(views, 0, step)
 
 
+LAUNCHES = 700
+"""The most of a step of the smallest model, whatever a study adds to it: starting one takes microseconds."""
+STRONG_VIEW = 140
+"""The most of a strong view; image by image they were 410."""
+
+
 @EVERY
-def test_a_step_reads_no_value_from_the_device(
+def test_a_step_waits_for_no_copy_and_reads_no_value(
     change: dict[str, Any],
     tiny_spec: TrialSpec,
     tiny_data: DataArrays,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Autocast does not know this device; the step only turns it off.
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    steps = training(tiny_spec, change, tiny_data, "meta", tmp_path)
-    for step in range(2):
-        train(steps, step)
-    assert steps.meter.state()["sums"]["loss"].is_meta
+    monkeypatch.setattr("cmae_ablate.training.views.AHEAD_BYTES", 0)  # this step's views alone
+    with pretend_gpu() as traffic:
+        steps = training(tiny_spec, change, tiny_data, GPU, tmp_path)
+        train(steps, 0)  # what is sent once and kept: weights, images, tables
+        traffic.clear()
+        train(steps, 1)
+        assert traffic.waits == []
+        assert traffic.reads == []
+        assert traffic.uploads > 0
+        assert traffic.launches <= LAUNCHES
+        assert steps.meter.state()["sums"]["loss"].is_meta
 
 
-def test_the_meta_device_refuses_what_would_wait() -> None:
-    values = torch.ones(3, device="meta")
-    for wait in (lambda: values.sum().item(), lambda: bool(values[0]), values.cpu, values.nonzero):
-        with pytest.raises((RuntimeError, NotImplementedError)):
-            wait()
+def test_an_epochs_losses_are_read_at_once(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    with pretend_gpu() as traffic:
+        steps = training(tiny_spec, {"objectives.contrastive": {"name": "moco_v3"}}, tiny_data, GPU, tmp_path)
+        train(steps, 0)
+        traffic.clear()
+        steps.meter.flush(0)
+        assert len(traffic.reads) == 1
+
+
+def test_a_strong_view_is_one_upload_and_few_launches() -> None:
+    augmentation = StandardAugmentation(strong_views=(0,), solarize=0.5)
+    with pretend_gpu() as traffic:
+        images = torch.empty(16, 3, 32, 32, device=META)
+        for _ in range(2):
+            traffic.clear()
+            augmentation(images, 0, torch.Generator())
+    assert (traffic.uploads, traffic.waits, traffic.reads) == (1, [], [])
+    assert traffic.launches <= STRONG_VIEW
+
+
+def test_what_would_wait_is_counted() -> None:
+    with pretend_gpu() as traffic:
+        sent = torch.ones(3).to(GPU)
+        sent.add_(upload(torch.ones(3), GPU))
+        assert (traffic.launches, traffic.uploads, len(traffic.waits), len(traffic.reads)) == (1, 1, 1, 0)
+        torch.tensor([1.0, 2.0], device=GPU)
+        torch.tensor([1.0, 2.0], device=sent.device)
+        torch.ones(3).to(sent.device, non_blocking=True)  # not pinned
+        sent[torch.tensor([0, 1])]  # an index on the host is sent, too
+        assert len(traffic.waits) == 5
+        for read in (lambda: sent.sum().item(), lambda: bool(sent[0]), sent.cpu, sent.tolist, sent.nonzero):
+            traffic.clear()
+            read()
+            assert len(traffic.reads) == 1
 
 
 @pytest.mark.gpu
@@ -83,7 +125,7 @@ def test_a_step_on_a_gpu_never_synchronises(
 ) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
-    steps = training(tiny_spec, change, tiny_data, "cuda", tmp_path)
+    steps = training(tiny_spec, change, tiny_data, torch.device("cuda"), tmp_path)
     train(steps, 0)  # what libraries set up at their first use may wait
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -98,9 +98,8 @@ def blur(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
             reflection can, whatever this batch's sigmas are.
     """
     batch, channels, height, width = images.shape
-    reach = max(min(math.ceil(3 * largest), height - 1, width - 1), 0)
-    distances = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    kernels = torch.softmax(-0.5 * (distances / sigmas.float()[:, None]) ** 2, dim=1)
+    kernels = blur_kernels(sigmas, largest, height, width)
+    reach = kernels.shape[1] // 2
     kernels = kernels.to(images.device, images.dtype).repeat_interleave(channels, dim=0)
     # Every channel of every image is a group with a kernel of its own; rows first, then columns.
     flat = images.reshape(1, batch * channels, height, width)
@@ -108,6 +107,13 @@ def blur(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
     flat = functional.conv2d(flat, kernels[:, None, :, None], groups=batch * channels)
     flat = functional.conv2d(flat, kernels[:, None, None, :], groups=batch * channels)
     return flat.reshape(batch, channels, height, width).clamp(0, 1)
+
+
+def blur_kernels(sigmas: Tensor, largest: float, height: int, width: int) -> Tensor:
+    """Gaussians of standard deviations (b,), as far as reflection on H x W can reach, (b, taps)."""
+    reach = max(min(math.ceil(3 * largest), height - 1, width - 1), 0)
+    distances = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    return torch.softmax(-0.5 * (distances / sigmas.float()[:, None]) ** 2, dim=1)
 
 
 def _grey(images: Tensor) -> Tensor:

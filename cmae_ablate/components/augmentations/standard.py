@@ -9,8 +9,9 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
-from cmae_ablate.components.augmentations import pixel_ops
+from cmae_ablate.components.augmentations import pixel_ops, whole_batch
 from cmae_ablate.components.augmentations.pixel_ops import change
 from cmae_ablate.components.protocols import AUGMENTATIONS
 from cmae_ablate.distributed import rand
@@ -90,8 +91,10 @@ class StandardAugmentation:
     def __call__(self, images: Tensor, view: int, rng: torch.Generator) -> Tensor:
         """Augment a view: (B, C, H, W) in [0, 1] to the same; 14 numbers per image from the CPU `rng`."""
         numbers = rand(14, len(images), images=1, generator=rng)
-        images = images.clone()
         strong = view in self.strong_views
+        if images.device.type != "cpu":
+            return self._whole_batch(images, numbers, strong=strong)
+        images = images.clone()
         if strong or self._flip_weak:
             change(images, numbers[0] < self._flip, lambda some, _: pixel_ops.flip(some))
         if strong:
@@ -100,6 +103,52 @@ class StandardAugmentation:
             self._blur_some(images, numbers[11] < self._blur, numbers[12])
             change(images, numbers[13] < self._solarize, lambda some, _: pixel_ops.solarize(some))
         return images
+
+    def _whole_batch(self, images: Tensor, numbers: Tensor, *, strong: bool) -> Tensor:
+        """The same view, to rounding, where launches and waits cost more than arithmetic."""
+        changes = self._changes(numbers, images.shape[2], images.shape[3]).to(images.device)
+        if strong or self._flip_weak:
+            images = whole_batch.flip(images, changes.flip)
+        if not strong:
+            return images
+        if self._jitter > 0:
+            blends, turns_hue = bool((self._strengths[:3] > 0).any()), bool(self._strengths[3] > 0)
+            images = whole_batch.jitter(images, changes, blends=blends, turns_hue=turns_hue)
+        if self._grey > 0:
+            images = whole_batch.greyscale(images, changes.greyscale)
+        if self._blur > 0:
+            images = whole_batch.blur(images, changes.kernels)
+        if self._solarize > 0:
+            images = whole_batch.solarize(images, changes.solarize)
+        return images
+
+    def _changes(self, numbers: Tensor, height: int, width: int) -> whole_batch.Changes:
+        """What the numbers (14, B) say of each image, on the CPU."""
+        amounts = NEUTRAL + (2 * numbers[2:6] - 1) * self._strengths
+        jittered = numbers[1] < self._jitter
+        order = numbers[6:10].argsort(dim=0)  # row k: which jitter each image gets k-th
+        now = amounts.gather(0, order)
+        is_hue = order == 3
+        low, high = self._sigmas(width)
+        kernels = pixel_ops.blur_kernels(low + (high - low) * numbers[12], high, height, width)
+        unchanged = functional.one_hot(torch.tensor(kernels.shape[1] // 2), kernels.shape[1])
+        return whole_batch.Changes(
+            flip=numbers[0] < self._flip,
+            factors=torch.where(jittered & ~is_hue, now, 1.0),
+            mean_grey=jittered & (order == 1),
+            grey=jittered & (order == 2),
+            sixths=torch.where(jittered & is_hue, 6 * now, 0.0),
+            greyscale=numbers[10] < self._grey,
+            kernels=torch.where((numbers[11] < self._blur)[:, None], kernels, unchanged),
+            solarize=numbers[13] < self._solarize,
+        )
+
+    def _sigmas(self, width: int) -> tuple[float, float]:
+        """The range of blurs, in pixels of images of this width."""
+        return (
+            self._blur_sigma[0] * width / BLUR_REFERENCE,
+            self._blur_sigma[1] * width / BLUR_REFERENCE,
+        )
 
     def _jitter_colours(self, images: Tensor, jittered: Tensor, factors: Tensor, keys: Tensor) -> None:
         amounts = NEUTRAL + (2 * factors - 1) * self._strengths
@@ -111,7 +160,7 @@ class StandardAugmentation:
                     change(images, jittered & (turn == which), own)
 
     def _blur_some(self, images: Tensor, blurred: Tensor, share: Tensor) -> None:
-        low, high = (sigma * images.shape[-1] / BLUR_REFERENCE for sigma in self._blur_sigma)
+        low, high = self._sigmas(images.shape[-1])
         sigmas = low + (high - low) * share
         change(images, blurred, lambda some, places: pixel_ops.blur(some, sigmas[places], high))
 

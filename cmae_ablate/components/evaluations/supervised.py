@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -18,6 +19,7 @@ from cmae_ablate.components.evaluations.classifier import (
     predict,
     set_drop_path,
 )
+from cmae_ablate.components.evaluations.erasing import erase
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
 from cmae_ablate.components.evaluations.scoring import accuracies
 from cmae_ablate.components.networks import Encoder
@@ -98,6 +100,8 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
     groups = layer_decay_groups(classifier, recipe.weight_decay, recipe.layer_decay)
     optimizer = torch.optim.AdamW(groups, betas=_BETAS, fused=True)
     peak = recipe.base_lr * recipe.batch_size / BASE_BATCH
+    # On a CPU compiling does not pay.
+    forward = classifier if runtime.device.type == "cpu" else runtime.compiled(classifier)
     parts: dict[str, Stateful] = {"classifier": classifier, "optimizer": optimizer}
     for epoch in range(epochs_done(context, parts), recipe.epochs):
         classifier.train()
@@ -112,7 +116,7 @@ def _train(classifier: Classifier, recipe: Recipe, context: EvaluationContext, n
                 set_lr(optimizer, lr_at(progress, peak=peak, **schedule))
                 mixed, targets = mix(images, labels)
                 with runtime.autocast():
-                    logits = classifier(mixed)
+                    logits = forward(mixed)
                 loss = functional.cross_entropy(logits.float(), targets)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -133,7 +137,12 @@ class Mix:
 
         self._classes = context.data.num_classes
         self._smoothing = recipe.label_smoothing
-        self._erase = RandomErasing(recipe.random_erasing, mode="pixel", device=context.runtime.device.type)
+        # timm erases image by image, which on a GPU is a launch and a wait for each.
+        self._erase = (
+            RandomErasing(recipe.random_erasing, mode="pixel", device="cpu")
+            if context.runtime.device.type == "cpu"
+            else partial(erase, probability=recipe.random_erasing, rng=torch.default_generator)
+        )
         self._mixup = None
         if recipe.mixup > 0 or recipe.cutmix > 0:
             self._mixup = Mixup(

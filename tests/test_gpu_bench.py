@@ -1,0 +1,163 @@
+"""`make bench-gpu` in its dry form, what it measures with, and what a bare machine needs for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks import gpu, wheels
+from benchmarks.busy import covered, device_seconds, spans_of
+from benchmarks.gpu import Bench
+from benchmarks.timing import Comparison
+from benchmarks.two_ranks import _reason
+from tests.test_benchmarks import FAKE_OFFICIAL
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def official(tmp_path: Path) -> Path:
+    """As much of a checkout of MAE's code as is read."""
+    folder = tmp_path / "mae"
+    (folder / "util").mkdir(parents=True)
+    (folder / "util" / "pos_embed.py").write_text("COLUMNS = 2\n")
+    (folder / "models_mae.py").write_text(FAKE_OFFICIAL)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_dry_form_takes_every_path_but_the_devices(official: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = ["make", "bench-gpu", f"PYTHON={ROOT / '.venv/bin/python'}", f"OFFICIAL={official}"]
+    command.append(f"BENCH=--dry --seconds 3000 --out {out}")
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    sections = json.loads((out / "gpu.json").read_text())["sections"]
+    assert list(sections) == list(gpu.SECTIONS)
+    assert all(section["rows"] and "error" not in section for section in sections.values())
+    text = (out / "GPU.md").read_text()
+    assert "against MAE's official code" in text
+    assert "two ranks on one device by gloo, their loss as one process's | 1 " in text
+    assert text in done.stdout
+
+
+def test_a_section_in_the_dry_form_compares_equal_steps_and_is_written(
+    official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    only = "steps at the paper scale"
+    assert (
+        gpu.main(["--dry", "--only", only, "--official", str(official), "--out", str(tmp_path / "out")]) == 0
+    )
+    rows = json.loads((tmp_path / "out" / "gpu.json").read_text())["sections"][only]["rows"]
+    assert [("compiled" in row["remark"]) for row in rows] == [False, True, False]
+    assert all("equal to" in row["remark"] and "images/s" in row["remark"] for row in rows[:2])
+    assert 0 < rows[2]["ratio"] <= 1
+
+
+def test_a_section_that_fails_or_has_no_time_left_is_said_and_the_rows_before_are_kept() -> None:
+    def failing(bench: Bench) -> Iterator[Comparison]:
+        yield Comparison.once("a", 1.0)
+        raise RuntimeError("CUDA error: an illegal memory access\nmore")
+
+    bench = Bench(torch.device("cpu"), None, True, time.monotonic() + 1000)
+    found = gpu.measured(failing, 10, bench)
+    assert len(found["rows"]) == 1  # type: ignore[arg-type]
+    assert found["error"] == "RuntimeError: CUDA error: an illegal memory access"
+    late = gpu.measured(failing, 2000, bench)
+    assert late == {"rows": [], "skipped": late["skipped"]}
+    text = gpu.table({"machine": {"gpu": "H100"}, "sections": {"one": found, "two": late}})
+    assert "- one: error: RuntimeError" in text
+    assert "- two: skipped: it takes up to 2000 s" in text
+    assert "- gpu: H100" in text
+
+
+def test_what_runs_side_by_side_counts_once() -> None:
+    assert covered([(5, 6), (0, 2), (1, 3), (1.5, 2.5), (6, 7)]) == 5
+    assert covered([]) == 0
+
+
+def test_annotations_and_the_host_are_no_work_of_the_device() -> None:
+    def event(kind: str, start: float, end: float, annotation: bool = False) -> SimpleNamespace:
+        device = getattr(torch.autograd.DeviceType, kind)
+        span = SimpleNamespace(start=start, end=end)
+        return SimpleNamespace(device_type=device, time_range=span, is_user_annotation=annotation)
+
+    events = [event("CUDA", 0, 2), event("CUDA", 4, 5), event("CPU", 0, 9), event("CUDA", 0, 9, True)]
+    assert covered(spans_of(events, "cuda")) == 3
+
+
+def test_work_on_a_cpu_is_found_in_its_profile() -> None:
+    values = torch.rand(300, 300)
+    assert 0 < device_seconds(lambda: values @ values, torch.device("cpu")) < 60
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("x\nncclInvalidUsage: Duplicate GPU detected : rank 0\nRuntimeError: other", "Duplicate GPU"),
+        ("Traceback\nValueError: no such backend\n", "ValueError: no such backend"),
+        ("waiting\nended after 30 s", "ended after 30 s"),
+        ("", "the ranks said nothing"),
+    ],
+)
+def test_why_two_ranks_did_not_train_is_said(output: str, reason: str) -> None:
+    assert reason in _reason(output)
+
+
+def test_wheels_are_those_that_pytorch_does_not_bring() -> None:
+    packages = {
+        "torch": ["numpy>=2", "nvidia-cublas==13; platform_system == 'Linux'"],
+        "timm": ["torch", "Safe.Tensors", "onnx; extra == 'export'"],
+        "safe-tensors": ["tiny_dep"],
+    }
+    found = wheels.closure(["timm"], lambda name: packages.get(name, []))
+    assert found >= {"timm", "safe-tensors", "tiny-dep", "numpy"}
+    assert "onnx" not in found
+    names = {package.partition("==")[0] for package in wheels.needed([])}
+    assert {"scipy", "timm", "pydantic-core", "pytest"} <= names
+    assert not names & {"torch", "torchvision", "numpy", "pillow", "triton"}
+    assert not any(name.startswith("nvidia") for name in names)
+    assert "scipy" not in {package.partition("==")[0] for package in wheels.needed(["scipy"])}
+
+
+def test_too_many_wheels_are_refused_with_the_largest(tmp_path: Path) -> None:
+    (tmp_path / "small.whl").write_bytes(bytes(10))
+    assert wheels.check_size(tmp_path) == f"{tmp_path}: 1 wheels, 0 MiB"
+    with (tmp_path / "large.whl").open("wb") as file:
+        file.truncate(wheels.LIMIT)
+    with pytest.raises(SystemExit, match=r"60 MiB, more than 60; name with --have .* large\.whl 60 MiB"):
+        wheels.check_size(tmp_path)
+
+
+def test_a_study_is_trained_in_pieces_of_given_seconds_with_results_in_a_folder() -> None:
+    words = ["make", "-n", "study", "STUDY=cmae_vs_mae", "SCALE=gpu", "OUT=results", "PIECE=530"]
+    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = "timeout --signal=TERM --kill-after=120 530 .venv/bin/cmae-ablate run studies/cmae_vs_mae.yaml"
+    assert told.splitlines()[-1] == f"{command} --scale gpu --out results"
+
+
+def test_what_the_gpu_benchmarks_import_is_in_the_wheels() -> None:
+    """A bare machine has no others."""
+    code = (
+        "import sys; before = set(sys.modules); import benchmarks.gpu, benchmarks.two_ranks\n"
+        "import tests.conftest, tests.training.test_device_step\n"
+        "from cmae_ablate.components.loading import load_components; load_components()\n"
+        "from importlib.metadata import packages_distributions\n"
+        "known = packages_distributions()\n"
+        "print(*sorted({d for m in set(sys.modules) - before for d in known.get(m.split('.')[0], [])}))"
+    )
+    command = [str(ROOT / ".venv/bin/python"), "-c", code]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    imported = {wheels.canonicalize_name(name) for name in told.split()} - {"cmae-ablate"}
+    optional = {"charset-normalizer"}  # used by others where it happens to be there
+    assert imported - optional <= wheels.closure([*wheels.WANTED, *wheels.THERE])
