@@ -1,4 +1,4 @@
-"""Where every number of README.md and of the documents below `analysis/` comes from: a cell of a CSV.
+"""Where every number of README.md and of the documents below `analysis/` and `docs/` comes from: a CSV.
 
 Run:   python -m analysis.numbers            (after a document or a CSV changed)
 `numbers.csv` has a row a number: document, the words before it, the number, and file, row and column of its
@@ -24,8 +24,8 @@ import pandas as pd
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 LEDGER = HERE / "numbers.csv"
-GENERATED = ("table.md",)
-"""Written by a report, with its CSVs; tests of the report hold them equal."""
+GENERATED = ("table.md", "sentences.md")
+"""Written by a program; tests hold them equal to what it writes."""
 ONE_BY_ONE = ("trials.csv", "controls.csv", "numbers.csv")
 """Not looked through: single cells, among which any number would be found."""
 
@@ -119,8 +119,9 @@ class Source:
 
 
 def documents() -> list[Path]:
-    """README.md, and every document below `analysis/` that a person wrote."""
-    written = [path for path in sorted(HERE.rglob("*.md")) if path.name not in GENERATED]
+    """README.md, and every document below `analysis/` and `docs/` that a person wrote."""
+    found = [*sorted(HERE.rglob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    written = [path for path in found if path.name not in GENERATED and path.parent.name != "reference"]
     return [ROOT / "README.md", *written]
 
 
