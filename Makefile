@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 STUDY ?= decoder_size
 WORKERS ?= 2
 
-.PHONY: install format check test test-all study reproduce bench docs
+.PHONY: install format check test test-all study reproduce bench fuzz docs
 
 install: $(STAMP)
 
@@ -38,6 +38,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing --inputs 100000 --seconds 600 $(FUZZ)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

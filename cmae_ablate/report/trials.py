@@ -182,7 +182,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
                 f"{path}:1: column {place} has no name; name or delete it (pandas: to_csv(index=False))"
             )
         if header.count(name) > 1:
-            raise UserError(f"{path}:1: column '{name}' stands there twice; remove or rename one")
+            raise UserError(f"{path}:1: column '{name[:40]}' stands there twice; remove or rename one")
 
 
 def need_columns(path: Path, header: Sequence[str], columns: Iterable[str]) -> None:
@@ -193,7 +193,7 @@ def need_columns(path: Path, header: Sequence[str], columns: Iterable[str]) -> N
 
 
 def _no_column(column: str, header: Sequence[str]) -> str:
-    there = ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")
+    there = ", ".join(name[:40] for name in header[:20]) + (", ..." if len(header) > 20 else "")
     return f"no column '{column}' (there are: {there}); add it, or name a metric that the file has"
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.errors import UserError, suggest
-from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_regular
+from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_to_read
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, brief
 from cmae_ablate.study.settings import Path as KeyPath
 
@@ -252,6 +252,12 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
         label: _clip_schedule(choice, choice.epochs, f"evaluations.{label}", notices)
         for label, choice in evaluations.items()
     }
+    if training.batch_size == 1 and "contrastive" in objectives:
+        raise SpecError(
+            ("training", "batch_size"),
+            "a batch of one image has nothing to contrast it with; set at least 2, or "
+            "objectives.contrastive=none",
+        )
     controls = {label: choice for label, choice in evaluations.items() if choice.control_of}
     measured = {label: choice for label, choice in evaluations.items() if label not in controls}
     return TrialSpec(seed, components, objectives, measured, training, controls, tuple(notices))
@@ -340,7 +346,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, size: int, changed: int) -> str:
-    with open(path, "rb", opener=open_regular) as file:
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
