@@ -17,6 +17,7 @@ from analysis.simulation.two_way_rules import (
     satterthwaite,
     where_half,
 )
+from cmae_ablate.report.tables import CAUTIOUS
 from cmae_ablate.report.two_way import two_way
 
 ERROR = math.sqrt(0.95 * 0.05 / 2_000)
@@ -63,3 +64,11 @@ def test_no_rule_covers_95_percent_everywhere_and_the_reports_never_covers_less(
     assert lowest["report"] >= 0.95 - 1.5 * ERROR
     assert lowest["satterthwaite"] < 0.95 - 1.5 * ERROR
     assert (highest > 0.95 + 1.5 * ERROR).all()
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(3, "95 to 98 % of studies"), (5, "five seeds in 95 to 97 %")])
+def test_a_tables_note_says_what_was_simulated(seeds: int, said: str) -> None:
+    table = pd.read_csv(RESULTS)
+    shares = 100 * table.loc[(table["rule"] == "report") & (table["seeds"] == seeds), "share"]
+    assert f"{shares.min():.0f} to {shares.max():.0f} %" in said
+    assert said in CAUTIOUS

@@ -16,8 +16,8 @@ from tests.report.sentences import MAE, RANDOM, UNSEEN, Case, grid, grid_study, 
 CONCLUDING = re.compile(
     r"\b(higher|lower|better|equal within|equivalent|beats?|differs? detectably|a hint|leads|trails|faster)\b"
 )
-NOT_OF_A_VARIANT = ("even the positive control",)
-"""The one sentence that speaks of a difference: of the control's, that is not detected."""
+NOT_OF_A_VARIANT = ("even the positive control", "The line joins the variants")
+"""Sentences that conclude nothing: on the control, which is not detected, and on what a figure's line is."""
 CASES = {
     "declared, exploratory and within a margin": Case(
         "",

@@ -8,11 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmae_ablate.errors import UserError
 from cmae_ablate.report import ReportExtras, write_report
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.progress import Progress, progress
-from cmae_ablate.report.progress_csv import read_progress_beside
 from tests.report.conftest import build_study
 
 METRIC = "linear_probe.validation_top1"
@@ -178,35 +176,3 @@ def test_the_report_writes_figure_numbers_and_sentence(tmp_path: Path) -> None:
     page = (tmp_path / "index.html").read_text()
     assert "95 % t intervals" in page
     assert len(pd.read_csv(tmp_path / "progress.csv")) == 20
-
-
-def test_progress_beside_a_csv_is_read_as_it_was_written(tmp_path: Path) -> None:
-    rows = measured(lead(3.0, 3.0))
-    rows.to_csv(tmp_path / "progress.csv", index=False)
-    again, notes = read_progress_beside(tmp_path / "trials.csv", study_of("MAE", "CMAE"))
-    assert notes == ()
-    assert again is not None
-    pd.testing.assert_frame_equal(again, rows)
-    assert read_progress_beside(tmp_path / "nowhere" / "trials.csv", study_of("MAE")) == (None, ())
-
-
-def test_another_studys_progress_is_left_out_with_a_note(tmp_path: Path) -> None:
-    measured(lead(3.0)).to_csv(tmp_path / "progress.csv", index=False)
-    nothing, notes = read_progress_beside(tmp_path / "trials.csv", study_of("depth 1", "depth 2"))
-    assert nothing is None
-    assert "of another study" in notes[0]
-
-
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [
-        ("MAE,0,x,a.validation_top1,12", r"progress.csv:3: epoch is 'x'; give a whole number"),
-        ("MAE,0,2,a.validation_top1,120", r"progress.csv:3: a.validation_top1 is 120, and an accuracy"),
-        ("MAE,0,1,a.validation_top1,12", r"progress.csv:3: 'MAE', seed 0, has epoch 1 twice"),
-    ],
-)
-def test_a_wrong_line_is_named(line: str, why: str, tmp_path: Path) -> None:
-    head = "variant,seed,epoch,metric,value\nMAE,0,1,a.validation_top1,10\n"
-    (tmp_path / "progress.csv").write_text(head + line + "\n")
-    with pytest.raises(UserError, match=why):
-        read_progress_beside(tmp_path / "trials.csv", study_of("MAE"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from cmae_ablate.checkpoint import load_latest, weights_sha256
@@ -19,7 +18,6 @@ from cmae_ablate.runner.hours import Speed, Workload, estimate
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.probing import probe
 from cmae_ablate.runner.progress_rows import probe_folder
-from cmae_ablate.runner.reporting import report_again
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
@@ -30,7 +28,7 @@ from cmae_ablate.training.cost import measure
 from cmae_ablate.training.flops import evaluation_flops
 from cmae_ablate.training.loop import Hooks, pretrain
 from cmae_ablate.training.model import assemble
-from tests.whole_study import quiet, run, said, write_study
+from tests.whole_study import quiet, write_study
 
 # MLflow's own dependencies warn about each other.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -67,14 +65,6 @@ def context(data: DataArrays, folder: Path) -> CellContext:
 
 def blind(data: DataArrays) -> DataArrays:
     return replace(data, test=Forbidden())  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of four cells, probed after epochs 1 and 2 of 3."""
-    folder = tmp_path_factory.mktemp("probed")
-    assert run(write_study(folder), folder / "runs", settings=(EPOCHS, PROBES)) == 0
-    return folder
 
 
 def test_the_value_after_an_epoch_is_what_the_evaluation_says_of_that_epochs_encoder(
@@ -166,45 +156,6 @@ def test_looking_is_no_part_of_any_fingerprint(tiny_spec: TrialSpec) -> None:
 
 def test_an_earlier_versions_fingerprint_still_names_its_weights(tiny_spec: TrialSpec) -> None:
     assert tiny_spec.pretrain_fingerprint("data") == FINGERPRINT_BEFORE
-
-
-def test_progress_csv_ends_with_the_numbers_of_trials_csv(finished: Path) -> None:
-    found = pd.read_csv(finished / "runs" / "study" / "progress.csv")
-    trials = pd.read_csv(finished / "runs" / "study" / "trials.csv").set_index(["variant", "seed"])
-    assert list(found.columns) == ["variant", "seed", "epoch", "metric", "value"]
-    assert set(found["metric"]) == {"knn.validation_top1"}
-    assert len(found) == 4 * 3
-    last = found[found["epoch"] == 3].set_index(["variant", "seed"])["value"]
-    pd.testing.assert_series_equal(
-        last.sort_index(), trials["knn.validation_top1"].sort_index(), check_names=False
-    )
-
-
-def test_the_report_shows_the_progress_and_no_control_has_any(finished: Path) -> None:
-    folder = finished / "runs" / "study"
-    page = (folder / "index.html").read_text()
-    assert "Progress inside the trainings" in page
-    assert "Progress:" in page
-    assert {"progress.png", "progress_effects.csv"} <= {path.name for path in folder.iterdir()}
-    assert len(list((finished / "runs" / "cache" / "pretrain").glob("*/snapshots"))) == 4  # not 6
-
-
-def test_a_report_says_which_cells_have_no_known_progress(finished: Path) -> None:
-    out = finished / "runs"
-    trials = (out / "study" / "trials.csv").read_bytes()
-    moved = [
-        folder.rename(folder.with_name("away")) for folder in out.glob("cache/pretrain/*/progress/*-00001")
-    ]
-    console = quiet()
-    options = Options(finished / "study.yaml", device="cpu", out=out, settings=(EPOCHS, PROBES))
-    try:
-        assert report_again(options, console) == 0
-    finally:
-        for folder in moved:
-            folder.rename(folder.with_name("epoch-00001"))
-    assert "no progress is known of 'depth 1', seed 0 (epoch 1), 'linear', seed 0 (epoch 1)" in said(console)
-    assert "another --out" in said(console)
-    assert (out / "study" / "trials.csv").read_bytes() == trials
 
 
 def test_epochs_after_the_end_are_left_out_with_a_notice(tiny_spec: TrialSpec) -> None:
