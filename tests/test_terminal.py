@@ -112,8 +112,8 @@ from cmae_ablate.cli import app
 from cmae_ablate.terminal import open_console, say
 
 def work():
-    for number in range(20000):
-        say(f"line {number}", open_console())
+    for number in range(5000):
+        say(f"line {number} {chr(0x2212)}0.5 {chr(0x72ac)}", open_console())
     open(sys.argv[1], "w").write("done")
 
 app.app = work
@@ -137,7 +137,7 @@ def command(tmp_path: Path, redirection: str, **variables: str) -> subprocess.Co
 
 def test_a_reader_that_has_read_enough_ends_no_work_and_is_no_error(tmp_path: Path) -> None:
     found = command(tmp_path, "| head -1; exit ${PIPESTATUS[0]}")
-    assert (found.returncode, found.stdout, found.stderr) == (0, "line 0\n", "")
+    assert (found.returncode, found.stdout, found.stderr) == (0, "line 0 \u22120.5 \u72ac\n", "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -152,6 +152,13 @@ def test_an_output_that_is_full_keeps_the_work_and_ends_with_one_line_and_1(tmp_
 @pytest.mark.parametrize("redirection", [">&-", ">&- 2>&-", "2>/dev/full >/dev/null"])
 def test_no_output_at_all_is_no_error(redirection: str, tmp_path: Path) -> None:
     assert command(tmp_path, redirection).returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_command_on_a_terminal_of_another_encoding_ends_as_on_any(encoding: str, tmp_path: Path) -> None:
+    found = command(tmp_path, "", PYTHONIOENCODING=encoding)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.splitlines()[-1] == "line 4999 -0.5 \\u72ac"
 
 
 def test_json_is_printed_whatever_the_encoding(tmp_path: Path) -> None:

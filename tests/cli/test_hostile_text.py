@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.experiment import controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import CellNote, Monitor, NoteWriter
@@ -75,8 +76,8 @@ def test_the_reasons_of_failures_take_no_report_and_no_status_away(
         claim = queue.claim("worker [/x]", log=f"log {TAKEOVER}")
         assert claim is not None
         if claim.cell.seed == 0:
-            results = {"metrics": {"knn.top1": 20.0 + len(claim.cell.variant)}, "weights_sha256": "0" * 64}
-            queue.finish(claim, 20.0, results)
+            found = {"knn.top1": 20.0 + len(claim.cell.variant)}
+            queue.finish(claim, found["knn.top1"], CellRecord(found, "0" * 64))
         else:
             queue.fail(claim, f"RuntimeError: no closing tag {MARKUP} {TAKEOVER}", final=True)
     capsys.readouterr()
