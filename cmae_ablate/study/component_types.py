@@ -81,7 +81,7 @@ def slot_types(
         )
         for component in components
     }
-    kind = Annotated[_component_type(slot, own, options), Field(description=description)]
+    kind = _described(_component_type(slot, own, options), description)
     return {COMPONENT: called(place, kind), "name": called(f"{place}.name", _name_type(slot)), **options}
 
 
@@ -107,8 +107,8 @@ def _component_type(slot: str, named: Mapping[str, Kind], options: Mapping[str, 
         alone: Annotated[_words(slot, None), expected(wrong)],
     }
     if SLOTS[slot].optional:
-        name = Annotated[Literal[_OFF], Field(description="Off.")]
-        members[off] = _mapping(off, "Not built at all.", {"name": Required[name], **options})
+        name = Required[_described(_literal(_OFF), "Off.")]
+        members[off] = _mapping(off, "Not built at all.", {"name": name, **options})
     return one_of_kinds(choose, members)
 
 
@@ -119,7 +119,15 @@ def _name_type(slot: str) -> Kind:
 
 def _words(slot: str, *off: bool | None) -> Kind:
     """The names of a slot's components; where there need be none, also what else is taken for `none`."""
-    return Literal[(*SLOTS[slot].names, *(off if SLOTS[slot].optional else ()))]
+    return _literal((*SLOTS[slot].names, *(off if SLOTS[slot].optional else ())))
+
+
+def _literal(words: tuple[str | bool | None, ...]) -> Kind:
+    return Literal[(*words,)]
+
+
+def _described(kind: Kind, description: str) -> Kind:
+    return Annotated[kind, Field(description=description)]
 
 
 def _own_type(component: ComponentSpec[Any], shared: Mapping[str, Kind]) -> Kind:
@@ -129,7 +137,7 @@ def _own_type(component: ComponentSpec[Any], shared: Mapping[str, Kind]) -> Kind
         name: shared.get(name) or option_type([field], docs.get(name, ""))
         for name, field in component.options.model_fields.items()
     }
-    name = Annotated[Literal[component.name], Field(description=component.summary)]  # type: ignore[name-defined]
+    name = _described(_literal((component.name,)), component.summary)
     return _mapping(
         f"{component.slot}: {component.name}", component.summary, {"name": Required[name], **options}
     )

@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -81,8 +82,8 @@ _KEPT_BY_CONTROLS = (
     ("dataset", "controls are compared on the same images"),
     ("evaluations", "controls are measured as the reference is"),
 )
-_SEARCHES = {"anyOf": [{"const": "search"}, {"type": "array", "contains": {"const": "search"}}]}
-_TOGETHER = {
+_SEARCHES: JsonDict = {"anyOf": [{"const": "search"}, {"type": "array", "contains": {"const": "search"}}]}
+_TOGETHER: JsonDict = {
     "if": {"required": ["search"]},
     "then": {"properties": {"design": _SEARCHES, "budget": {"const": "epochs"}}},
     "else": {"properties": {"design": {"not": _SEARCHES}}},
@@ -186,7 +187,7 @@ class StudyFile(FileModel):
     """What a comparison is tested by: its own differences, all cells, or the former drawn to the latter."""
     keep: Annotated[Keep, _one_of(Keep)] = "model"
     """What of a complete cell stays on disk: its model, or `all`, the last training state too."""
-    search: SearchFile = Field(default=None)  # None where the key is not there; it cannot say so
+    search: SearchFile = None  # type: ignore[assignment]  # only where the key is not there
     """What is tuned for each variant before the table's seeds are trained."""
     positive_control: Annotated[
         Annotated[dict[str, Any], Settings(kept=_KEPT_BY_CONTROLS, empty=_WORSE), Tag(tag("changes"))]
