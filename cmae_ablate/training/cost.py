@@ -19,13 +19,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.runtime import Runtime, stream
-from cmae_ablate.study.trial_spec import Choice, Training, TrialSpec
+from cmae_ablate.study.trial_spec import PROBING, Choice, Training, TrialSpec
 from cmae_ablate.training.flops import Cost
 from cmae_ablate.training.model import MaskedImageModel, assemble
 
 _COUNTS_ALIKE = (
     *("epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2", "grad_clip"),
-    "threads",
+    *("threads", *PROBING),
 )
 """What a training may change without a step's cost changing."""
 
