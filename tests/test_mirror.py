@@ -16,8 +16,6 @@ ELSEWHERE = {
     "tests/report/test_page_layout.py": "report/glance.py report/shown.py",
     "tests/runner/test_run_links.py": "tracking/links.py",
     "tests/study/test_finding.py": "cli/finding.py runner/setting.py",
-    "tests/runner/test_timing.py": "runner/counts.py runner/hours.py runner/kept.py runner/speeds.py",
-    "tests/components/test_option_names.py": "training/flops.py",
     "tests/training/test_device_step.py": "data/uploads.py",
     "tests/report/test_latex.py": "report/tex_signs.py",
     "tests/components/test_crop_sampling.py": "components/crop_ranges.py",
