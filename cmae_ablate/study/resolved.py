@@ -14,13 +14,10 @@ from cmae_ablate.study.search import Interval, Search
 
 def resolved_file(study: Study) -> str:
     """YAML that `load` reads as this study, whatever the scale's file says by then."""
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.allow_unicode = True
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # None in ruamel's stubs
-    writer.width = 100
     text = io.StringIO()
-    writer.dump(_plain(dict(_keys(study))), text)
+    YAML().dump(  # keeps the order of keys
+        _plain(dict(_keys(study))), text
+    )
     return text.getvalue()
 
 
