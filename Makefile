@@ -20,7 +20,7 @@ study: $(STAMP)
 	$(BIN)/cmae-ablate run studies/$(STUDY).yaml
 
 reproduce: $(STAMP)
-	$(BIN)/python analysis/reproduce.py $(STUDY)
+	$(BIN)/python -m analysis.reproduce $(STUDY) $(SCALE)
 
 bench: $(STAMP)
 	MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(BENCH)

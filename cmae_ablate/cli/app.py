@@ -31,7 +31,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(commands.app)
 for group in app.registered_groups:
     for command in group.typer_instance.registered_commands if group.typer_instance else ():
-        own = command.name or getattr(command.callback, "__name__", "")
+        own = str(command.name or getattr(command.callback, "__name__", ""))
         title = f"{group.name} {own}" if isinstance(group.name, str) else own
         command.callback = announced(keeping_the_exit_status(command.callback), title)
 

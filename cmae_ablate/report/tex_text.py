@@ -102,7 +102,7 @@ def _set(cluster: str) -> tuple[str, bool]:
 
 def _accented(cluster: str) -> str | None:
     """A Latin letter under accents that Computer Modern has; None for any other."""
-    base, *marks = unicodedata.normalize("NFD", cluster)
+    base, *marks = list(unicodedata.normalize("NFD", cluster))
     if not marks or not (base.isascii() and base.isalpha()) or any(mark not in ACCENTS for mark in marks):
         return None
     shown = f"\\{base}{{}}" if base in "ij" and marks[0] not in BELOW else base
@@ -119,7 +119,7 @@ def _otherwise(cluster: str) -> str:
     compatible = unicodedata.normalize("NFKC", cluster)
     if compatible != cluster and len(compatible) <= LONGEST_FORM:
         return tex_text(compatible)
-    base, *marks = unicodedata.normalize("NFD", cluster)
+    base, *marks = list(unicodedata.normalize("NFD", cluster))
     if marks and _set(base)[1]:
         return _set(base)[0]
     return "".join(f"{{[}}U+{ord(character):04X}{{]}}" for character in cluster)

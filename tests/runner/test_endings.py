@@ -9,13 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from filelock import FileLock
 
 from cmae_ablate.errors import DivergedError, Interrupted, Pruned, RankError, StorageError, UserError
 from cmae_ablate.queue import Queue
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner import attempt as attempt_module
 from cmae_ablate.runner.attempt import Attempt, Tools
-from cmae_ablate.runner.cell import CellResult
 from cmae_ablate.runner.endings import ENDINGS, Name, ending_of
 from cmae_ablate.runner.progress import read_notes
 from cmae_ablate.runner.stopping import StopFlag
@@ -30,6 +31,7 @@ RAISED: dict[Name, BaseException] = {
     "interrupted": Interrupted(),
     "rank lost": RankError(""),
     "no room": NO_SPACE,
+    "device lost": torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
     "storage away": StorageError("the database"),
     "stopped at once": KeyboardInterrupt(),
 }
@@ -79,8 +81,8 @@ class Setting:
         self.job: Any = SimpleNamespace(experiment=experiment, queue=self.queue, tracker=tracker)
         self._monkeypatch = monkeypatch
 
-    def attempt(self, outcome: BaseException | CellResult) -> None:
-        def run_any(*arguments: object) -> CellResult:
+    def attempt(self, outcome: BaseException | CellRecord) -> None:
+        def run_any(*arguments: object) -> CellRecord:
             if isinstance(outcome, BaseException):
                 raise outcome
             return outcome
@@ -113,11 +115,16 @@ def test_every_ending_is_in_the_table_and_every_error_leads_to_one() -> None:
 def test_an_attempt_ends_as_the_table_says(name: Name, setting: Setting) -> None:
     ending = ENDINGS[name]
     if name == "finished":
-        setting.attempt(CellResult({"knn.top1": 12.5}, "sha", "cpu", setting.folder))
+        setting.attempt(CellRecord({"knn.top1": 12.5}, folder=setting.folder))
     elif ending.worker == "raises":
         with pytest.raises(BaseException, match=r"room|database|") as caught:
             setting.attempt(RAISED[name])
-        assert type(caught.value).__name__ in {"NoRoomError", "StorageError", "KeyboardInterrupt"}
+        assert type(caught.value).__name__ in {
+            "DeviceError",
+            "NoRoomError",
+            "StorageError",
+            "KeyboardInterrupt",
+        }
     else:
         setting.attempt(RAISED[name])
     (status,) = setting.queue.status()

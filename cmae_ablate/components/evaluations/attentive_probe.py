@@ -238,7 +238,8 @@ class ProbeGrid(nn.Module):
         logits = torch.baddbmm(
             torch.stack(list(self.bias)).unsqueeze(1), pooled.transpose(0, 1), torch.stack(list(self.weight))
         )
-        return logits.unflatten(0, (-1, self.num_fits))
+        by_fit: Tensor = logits.unflatten(0, (-1, self.num_fits))
+        return by_fit
 
     def losses(self, tokens: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of every fit, (M, F), on tokens (B, N, D) and labels (B,)."""
