@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 STUDY ?= decoder_size
 WORKERS ?= 2
 
-.PHONY: install format check test test-all study reproduce bench docs
+.PHONY: install format check test test-all study reproduce bench fuzz docs
 
 install: $(STAMP)
 
@@ -20,7 +20,7 @@ study: $(STAMP)
 	$(BIN)/cmae-ablate run studies/$(STUDY).yaml
 
 reproduce: $(STAMP)
-	$(BIN)/python analysis/reproduce.py $(STUDY)
+	$(BIN)/python -m analysis.reproduce $(STUDY) $(SCALE)
 
 bench: $(STAMP)
 	MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(BENCH)
@@ -38,6 +38,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzzing --inputs 100000 --seconds 600 $(FUZZ)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

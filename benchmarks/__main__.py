@@ -13,7 +13,19 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import cell, commands, objectives, overhead, probe, report, scaling, step, thousand, views
+from benchmarks import (
+    cell,
+    commands,
+    objectives,
+    overhead,
+    probe,
+    prompt,
+    report,
+    scaling,
+    step,
+    thousand,
+    views,
+)
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison
 from cmae_ablate.components.loading import load_components
@@ -30,6 +42,7 @@ SECTIONS: dict[str, Callable[[Setting], Iterator[Comparison]]] = {
     "overhead": overhead.run,
     "thousand": thousand.run,
     "commands": commands.run,
+    "prompt": prompt.run,
     "report": report.run,
     "scaling": scaling.run,
 }

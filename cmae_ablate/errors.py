@@ -4,6 +4,9 @@ from difflib import get_close_matches
 
 from cmae_ablate.text import readable
 
+LONGEST = 4000
+"""Characters of a message."""
+
 
 class UserError(Exception):
     """A mistake that the user can fix: place, value and remedy in one line, exit status 2.
@@ -13,7 +16,9 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(readable(message))
+        text = readable(message)
+        # What is wrong stands at the beginning, and what to do at the end.
+        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - 800]} [...] {text[-700:]}")
 
 
 class DivergedError(RuntimeError):

@@ -9,10 +9,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.text import readable
 
 MAX_WEIGHTS = 64 * 2**30
 """Of a file of weights, whose training state may be in it: ViT-H with its optimiser has 8 GB."""
@@ -53,6 +55,21 @@ def open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
+def open_to_read(path: str | Path) -> BinaryIO:
+    """A regular file, opened.
+
+    Raises:
+        UnfitFileError: It is none, or no file can have this name.
+        OSError: It cannot be opened.
+    """
+    try:
+        return open(path, "rb", opener=open_regular)
+    except ValueError as error:  # a NUL, or a lone surrogate
+        raise UnfitFileError(
+            errno.EINVAL, f"no file can have this name ({error})", readable(str(path))
+        ) from error
+
+
 def check_regular(path: str | Path, limit: int) -> None:
     """Refuse what a library that takes a path must not be given.
 
@@ -60,7 +77,7 @@ def check_regular(path: str | Path, limit: int) -> None:
         UnfitFileError: It is no regular file, or has more than `limit` bytes.
         OSError: It cannot be read.
     """
-    with open(path, "rb", opener=open_regular) as file:
+    with open_to_read(path) as file:
         _check_size(path, os.fstat(file.fileno()).st_size, limit)
 
 
@@ -71,7 +88,7 @@ def read_regular(path: str | Path, limit: int) -> bytes:
         UnfitFileError: It is no regular file, or larger.
         OSError: It cannot be read.
     """
-    with open(path, "rb", opener=open_regular) as file:
+    with open_to_read(path) as file:
         _check_size(path, os.fstat(file.fileno()).st_size, limit)
         # With a number: a file may grow meanwhile, and those of /proc have no size.
         content = file.read(limit + 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import open_regular, read_regular
+from cmae_ablate.files import open_to_read, read_regular
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 SEAL = "record_sha256"
@@ -100,7 +100,7 @@ def file_sha256(path: Path) -> str:
         DamagedError: It cannot be read.
     """
     try:
-        with open(path, "rb", opener=open_regular) as file:
+        with open_to_read(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise DamagedError(path, "missing") from error

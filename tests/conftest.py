@@ -13,6 +13,7 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.tracking import mlflow_run, mlflow_tracker
 from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
 
 
@@ -26,6 +27,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["CMAE_ABLATE_CACHE"]
     else:
         os.environ["CMAE_ABLATE_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_tracking() -> None:
+    """A busy machine may take minutes for MLflow's tables; what must not is tested by itself."""
+    mlflow_run.CELL_SECONDS = mlflow_tracker.STUDY_SECONDS = 600.0
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -15,6 +16,8 @@ import typer.main
 
 import cmae_ablate
 from cmae_ablate.cli.app import app
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.components.registry import SLOTS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -67,15 +70,15 @@ def command_lines() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("where,line", sorted(set(command_lines())))
 def test_every_command_line_is_one_that_the_program_takes(where: str, line: str) -> None:
-    # `--help` ends a program where it stands.
-    words = [word for word in shlex.split(line.partition(" > ")[0])[1:] if word != "--help"]
+    words = shlex.split(line.partition(" > ")[0])[1:]
     context = typer.main.get_command(app).make_context("cmae-ablate", words, resilient_parsing=False)
     command = context.command
     while hasattr(command, "commands"):
         name, *words = words
         assert name in command.commands, f"{where}: {line}"
         command = command.commands[name]
-    command.make_context(command.name, words, parent=context)
+    if "--help" not in words:  # it ends a program where it stands
+        command.make_context(command.name, words, parent=context)
 
 
 @pytest.mark.parametrize("page", ["tutorial.md", "how-to/python.md"])
@@ -127,3 +130,41 @@ def test_one_version_is_stated_everywhere() -> None:
         r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
     )
     assert changes[0] == cmae_ablate.__version__
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, str]:
+    found = importlib.util.spec_from_file_location("build_reference", ROOT / "scripts" / "build_reference.py")
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    pages: dict[str, str] = module.pages()
+    return pages
+
+
+def test_the_reference_has_every_component_with_every_option(reference: dict[str, str]) -> None:
+    load_components()
+    for registry in SLOTS.values():
+        for component in registry:
+            entry = reference["components.md"].partition(f"\n### `{component.name}`\n")[2]
+            assert entry, component.name
+            for option in component.options.model_fields:
+                assert f"| `{option}` |" in entry, f"{component.name}: {option}"
+
+
+def test_the_reference_has_every_command_study_key_and_name_of_the_package(reference: dict[str, str]) -> None:
+    for command in ("run", "plan", "report", "data prepare", "cache prune"):
+        assert f"## `cmae-ablate {command}`" in reference["commands.md"]
+    for key in ("question", "factors", "positive_control", "equivalence_margin"):
+        assert f"| `{key}` |" in reference["study-file.md"]
+    for name in cmae_ablate.__all__:
+        assert f"\n## {name}\n" in reference["python.md"]
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="needs the extra `docs`")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "reference" / "components.html").is_file()

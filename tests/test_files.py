@@ -16,7 +16,7 @@ import cmae_ablate as ca
 from cmae_ablate.cli.weights.source import open_checkpoint
 from cmae_ablate.components.backbones.mae_layout import read_mae_state
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import UnfitFileError, open_regular, read_regular
+from cmae_ablate.files import UnfitFileError, open_to_read, read_regular
 from cmae_ablate.records import DamagedError, file_sha256, read_record
 from cmae_ablate.report.trials import read_controls_beside, read_trials
 from cmae_ablate.runner.analysis_plan import read_plan
@@ -76,8 +76,16 @@ def test_a_file_of_just_the_limit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"12345")
     assert read_regular(path, 5) == b"12345"
-    with open(path, "rb", opener=open_regular) as file:
+    with open_to_read(path) as file:
         assert file.read() == b"12345"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_name_that_no_file_can_have_is_one_line(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnfitFileError, match="no file can have this name"):
+        read_regular(tmp_path / name, 10)
+    with pytest.raises(DamagedError, match="no file can have this name"):
+        file_sha256(tmp_path / name)
 
 
 def _study(path: Path, study: Path) -> object:

@@ -53,6 +53,7 @@ ELSEWHERE = {
     "tests/cli/test_app.py": """
         errors.py cli/about.py cli/as_json.py cli/cache.py cli/catalogue.py cli/datasets.py
         cli/shared.py cli/studies.py runner/options.py study/schema.py study/yaml_source.py""",
+    "tests/cli/test_doctor.py": "cli/finding.py",
     "tests/cli/test_listing.py": "cli/plan.py cli/planning.py",
     "tests/cli/weights/test_checkpoints.py": """
         cli/weights/commands.py cli/weights/drawing.py cli/weights/evaluating.py

@@ -87,9 +87,7 @@ def test_a_table_on_a_real_terminal_sends_its_own_colours_and_no_others() -> Non
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
-def test_any_encoding_shows_signs_and_keeps_their_meaning(
-    encoding: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_encoding_shows_signs_with_their_meaning(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     say("\u22120.5 \u2265 \u22121 \u2026 \u72ac", open_console())

@@ -92,13 +92,6 @@ class Store:
         return {run.info.run_name: run.info.status for run in self.runs()}
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take its time; what must not is tested by itself."""
-    monkeypatch.setattr(mlflow_run, "CELL_SECONDS", 300.0)
-    monkeypatch.setattr(mlflow_tracker, "STUDY_SECONDS", 300.0)
-
-
 def told(tracker: MlflowTracker) -> None:
     """Wait until the tracker has told all that it was given."""
     assert tracker._background.wait(300)

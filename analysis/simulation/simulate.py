@@ -1,6 +1,6 @@
 """Simulate whole studies through the code of `report --trials`, and count how often its statements hold.
 
-Run:   python analysis/simulation/simulate.py [TEXT]...     (only cells whose name has one of these in it)
+Run:   python -m analysis.simulation.simulate [TEXT]...     (only cells whose name has one of these in it)
 Each study is drawn with a known truth, written as a `trials.csv`, read with `read_trials`, and analysed by
 the functions that fill `effects.csv`; figures and page are left out. 2,000 studies a cell, each cell with a
 stream of its own. A cell's rows in `results.csv` are replaced as it ends; `typical` is the median of the
@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 
+from analysis.simulation.grids import combinations, grid_terms
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import compare
 from cmae_ablate.report.effects_table import contrasts_table
@@ -174,6 +175,21 @@ def crossed(
     return [counted("two-way interval", 0.95, held) | {"typical": float(np.median(halves))}]
 
 
+def null_grid(folder: Path, rng: np.random.Generator, factors: int, seeds: int) -> list[Row]:
+    """Null grids of two-level factors: main effects and interactions are the family."""
+    detected, own = [], []
+    for _ in range(STUDIES):
+        base = 34 + rng.normal(0, SEED_SD, seeds)
+        values = {c: base + rng.normal(0, NOISE_SD, seeds) for c in combinations(factors)}
+        terms = grid_terms(values, METRIC, folder)
+        detected.append(any(term.p_holm < 0.05 for term in terms))
+        own.append(terms[0].ci_low <= 0 <= terms[0].ci_high)
+    return [
+        counted("family-wise error", 0.05, detected),
+        counted("interval of a main effect", 0.95, own),
+    ]
+
+
 def cells() -> dict[str, Cell]:
     """Every cell of the simulation by its name."""
     found: dict[str, Cell] = {}
@@ -182,6 +198,10 @@ def cells() -> dict[str, Cell]:
             found[f"null: {k} to one reference, {seeds} seeds"] = partial(null, pairs=to_one(k), seeds=seeds)
         for k in (3, 9):
             found[f"null: {k} disjoint pairs, {seeds} seeds"] = partial(null, pairs=disjoint(k), seeds=seeds)
+        for factors in (2, 3):
+            found[f"null: grid of {factors} factors, {seeds} seeds"] = partial(
+                null_grid, factors=factors, seeds=seeds
+            )
     for k in (1, 3, 9):
         for pilot in (3, 10):
             found[f"power: {k} contrasts, one differs, stated by {pilot} seeds"] = partial(

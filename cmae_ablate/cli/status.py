@@ -23,7 +23,7 @@ from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
-from cmae_ablate.terminal import say, say_table
+from cmae_ablate.terminal import lost_output, say, say_table
 
 OPEN = ("RUNNING", "WAITING")
 REFRESH_SECONDS = 2.0
@@ -100,6 +100,8 @@ def watch_status(
             before = states
             if experiment.study.budget == TIME and not experiment.shares:
                 experiment = None  # its cells are known once the time is measured
+        if lost_output() is not None:
+            return  # nobody looks any more
         pause(REFRESH_SECONDS)
 
 

@@ -48,7 +48,7 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
             axes.set_ylabel(wrapped(name.replace("_", " "), 24, 2))
             axes.set_xlabel("epoch" if index == len(names) - 1 else "")
         handles = [
-            Line2D([], [], color=theme.colour(i), linestyle=_dash(i), label=text)
+            Line2D([], [], color=theme.colour(i), linestyle=dash(i), label=text)
             for i, text in enumerate(legend)
         ]
         figure.legend(
@@ -78,9 +78,7 @@ def _panel(axes: Axes, logged: pd.DataFrame, variants: Sequence[str], theme: The
         epochs, mean = by_epoch.index.to_numpy(dtype=float), by_epoch["mean"].to_numpy()
         colour = theme.colour(index)
         lone = "o" if len(epochs) == 1 else None
-        axes.plot(
-            epochs, mean, color=colour, linestyle=_dash(index), linewidth=1.0, marker=lone, markersize=3
-        )
+        axes.plot(epochs, mean, color=colour, linestyle=dash(index), linewidth=1.0, marker=lone, markersize=3)
         spread = by_epoch["std"].fillna(0.0).to_numpy()
         if (spread > 0).any():
             axes.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
@@ -89,6 +87,6 @@ def _panel(axes: Axes, logged: pd.DataFrame, variants: Sequence[str], theme: The
     axes.tick_params(axis="both", labelsize=SMALL)
 
 
-def _dash(index: int) -> tuple[float, tuple[float, ...]]:
+def dash(index: int) -> tuple[float, tuple[float, ...]]:
     """Seven colours times four dashes tell 28 variants apart, and neighbours differ in both."""
     return DASHES[(index // 7 + index % 7) % len(DASHES)]

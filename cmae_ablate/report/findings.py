@@ -15,6 +15,7 @@ from cmae_ablate.report.factorial import Factorial, analyse
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import CROP_BOXES, RECONSTRUCTIONS, Gallery, gather
 from cmae_ablate.report.localisation import Localisation, localisation
+from cmae_ablate.report.progress import Progress, progress
 from cmae_ablate.report.worth import resolution_sentence
 
 NO_PLAN = (
@@ -36,6 +37,7 @@ class Findings:
     resolution: str
     factorial: Factorial | None
     localised: Localisation | None
+    progress: Progress | None
     galleries: tuple[Gallery, ...]
     notes: tuple[str, ...]
 
@@ -61,7 +63,9 @@ def find(
     against_controls = control_effects(decisive, controls)
     seen = sensitivity(decisive, against_controls)
     comparison = replace(decisive, sensitive=seen.sensitive)
+    measured = progress(extras.progress, cells.description, seen.sensitive)
     notes = (
+        *(measured.sentences if measured else ()),
         *extras.notes,
         *cells.notes,
         *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
@@ -83,6 +87,7 @@ def find(
         resolution=resolution_sentence(comparison, seen, terms),
         factorial=factorial,
         localised=localised,
+        progress=measured,
         galleries=galleries,
         notes=notes,
     )

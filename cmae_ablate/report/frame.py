@@ -148,6 +148,7 @@ class ReportExtras:
     Attributes:
         curves: Columns `variant, seed, epoch, name, value`, one row per logged number; names that begin with
             `crop.` tell how well boxes were localised.
+        progress: Columns `variant, seed, epoch, metric, value`: accuracies on validation images on the way.
         reconstructions: Per variant a picture (PNG, JPEG, WebP) of original, masked, reconstructed.
         crop_boxes: Per variant a picture of where its crops fall on a few training images.
         correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
@@ -165,6 +166,7 @@ class ReportExtras:
     """
 
     curves: pd.DataFrame | None = None
+    progress: pd.DataFrame | None = None
     reconstructions: Mapping[str, Path] = field(default_factory=dict)
     crop_boxes: Mapping[str, Path] = field(default_factory=dict)
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)

@@ -41,7 +41,7 @@ def glance(answer: Answer, comparison: Comparison, cells: Cells) -> Glance:
             _name(each, comparison),
             _verdict(each, comparison),
             metric.signed(each.delta),
-            metric.interval(each.ci_low, each.ci_high) or BLANK,
+            _interval(each, metric),
             *(_cost(each, column, cells) for column, _ in known),
         )
         for each in judged
@@ -54,6 +54,11 @@ def glance(answer: Answer, comparison: Comparison, cells: Cells) -> Glance:
         *(["Time and FLOPs of pretraining, relative to what is compared with."] if known else []),
     ]
     return Glance(header, lines, " ".join(sentences))
+
+
+def _interval(each: Judged, metric: Metric) -> str:
+    """A dash for one of no width, which would claim what so few seeds cannot show."""
+    return metric.interval(each.ci_low, each.ci_high) if each.ci_low < each.ci_high else BLANK
 
 
 def _unit(metric: Metric) -> str:

@@ -45,8 +45,8 @@ def read_trials(path: Path, description: StudyDescription) -> pd.DataFrame:
     Raises:
         UserError: The file is missing, no CSV, lacks a needed column, or a field cannot be what it has to be.
     """
-    header, rows = _fields(path)
-    _need(path, header, ("variant", "seed", "state", description.metric))
+    header, rows = csv_fields(path)
+    need_columns(path, header, ("variant", "seed", "state", description.metric))
     text = {*LABELS, *description.factors}
     return _typed(path, header, rows, text=text, numeric={description.metric, *description.report})
 
@@ -57,14 +57,14 @@ def check_trials_file(path: Path) -> None:
     Raises:
         UserError: The file is missing, no CSV, or has no column of variants, seeds and states.
     """
-    header, _ = _fields(path)
-    _need(path, header, ("variant", "seed", "state"))
+    header, _ = csv_fields(path)
+    need_columns(path, header, ("variant", "seed", "state"))
 
 
 def read_controls(path: Path, description: StudyDescription) -> pd.DataFrame:
     """The controls of a study: `control, variant, seed` and metrics. Raises as `read_trials` does."""
-    header, rows = _fields(path)
-    _need(path, header, ("control",))
+    header, rows = csv_fields(path)
+    need_columns(path, header, ("control",))
     return _typed(path, header, rows, text=set(LABELS), numeric={description.metric, *description.report})
 
 
@@ -141,8 +141,8 @@ def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str
     return checked
 
 
-def _fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and rows as written, each row with its line number."""
+def csv_fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Header and rows as written, each row with its line number. Raises `UserError` where it is no CSV."""
     try:
         text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -182,17 +182,18 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
                 f"{path}:1: column {place} has no name; name or delete it (pandas: to_csv(index=False))"
             )
         if header.count(name) > 1:
-            raise UserError(f"{path}:1: column '{name}' stands there twice; remove or rename one")
+            raise UserError(f"{path}:1: column '{name[:40]}' stands there twice; remove or rename one")
 
 
-def _need(path: Path, header: Sequence[str], columns: Iterable[str]) -> None:
+def need_columns(path: Path, header: Sequence[str], columns: Iterable[str]) -> None:
+    """Raises `UserError` where a column is missing."""
     for column in columns:
         if column not in header:
             raise UserError(f"{path}:1: {_no_column(column, header)}")
 
 
 def _no_column(column: str, header: Sequence[str]) -> str:
-    there = ", ".join(header[:20]) + (", ..." if len(header) > 20 else "")
+    there = ", ".join(name[:40] for name in header[:20]) + (", ..." if len(header) > 20 else "")
     return f"no column '{column}' (there are: {there}); add it, or name a metric that the file has"
 
 
@@ -206,16 +207,18 @@ def _typed(
         fields = [(line, row[index]) for line, row in rows]
         if name == "seed" and "control" in header:  # raw pixels know no seed
             columns[name] = pd.Series(
-                [_number(path, line, name, field) for line, field in fields], dtype="float64"
+                [number_field(path, line, name, field) for line, field in fields], dtype="float64"
             )
         elif name == "seed":
-            columns[name] = pd.Series([_seed(path, line, field) for line, field in fields], dtype="int64")
+            columns[name] = pd.Series(
+                [whole_field(path, line, name, field) for line, field in fields], dtype="int64"
+            )
         elif name in text:
             _refuse_formulas(path, name, fields)
             columns[name] = pd.Series([field for _, field in fields], dtype="object")
         elif name in numeric or Metric.named(name).is_accuracy:
             columns[name] = pd.Series(
-                [_number(path, line, name, field) for line, field in fields], dtype="float64"
+                [number_field(path, line, name, field) for line, field in fields], dtype="float64"
             )
         else:
             columns[name] = _number_if_possible([field for _, field in fields])
@@ -248,10 +251,11 @@ def _refuse_twice(
             )
 
 
-def _seed(path: Path, line: int, field: str) -> int:
+def whole_field(path: Path, line: int, column: str, field: str) -> int:
+    """A field that must be a whole number from 0. Raises `UserError` where it is not."""
     value = _value(field)
     if not (value is not None and value >= 0 and value.is_integer() and value < 2**63):
-        raise UserError(f"{path}:{line}: seed is '{field[:40]}'; give a whole number from 0")
+        raise UserError(f"{path}:{line}: {column} is '{field[:40]}'; give a whole number from 0")
     return int(value)
 
 
@@ -262,7 +266,8 @@ def _value(field: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _number(path: Path, line: int, column: str, field: str) -> float:
+def number_field(path: Path, line: int, column: str, field: str) -> float:
+    """A field that must be a number, or empty (NaN). Raises `UserError` where it is neither."""
     if not field.strip():
         return math.nan
     value = _value(field)

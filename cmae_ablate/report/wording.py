@@ -40,8 +40,9 @@ class Metric:
         evaluation, _, quantity = name.rpartition(".")
         evaluation = SPOKEN.get(evaluation, evaluation)
         words = f"{evaluation} {quantity}".replace("_", " ").replace(".", " ").strip()
-        if quantity.startswith("top") and quantity[3:].isdigit():
-            words = words.removesuffix(quantity) + f"top-{quantity[3:]}"
+        bare = quantity.removeprefix("validation_")
+        if bare.startswith("top") and bare[3:].isdigit():
+            words = words.removesuffix(bare) + f"top-{bare[3:]}"
         # An objective's own accuracy, such as `pretrain.position.accuracy`, is a fraction of a batch.
         elif "accuracy" not in quantity or name.startswith("pretrain."):
             return cls(name, words, words, "", 4, math.nan)

@@ -22,6 +22,7 @@ from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import picture
 from cmae_ablate.report.page import PageContent, render
 from cmae_ablate.report.pareto import pareto
+from cmae_ablate.report.progress_figure import progress_figure
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, make_table, markdown
 from cmae_ablate.report.theme import FigureJob, draw, save
@@ -103,7 +104,7 @@ def _figures(found: Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
     jobs: list[FigureJob | None] = [forest(found.comparison), pareto(found.comparison, found.cells)]
     if found.factorial is not None:
         jobs += [main_effects(found.factorial, study, metric), interactions(found.factorial, study, metric)]
-    jobs.append(curves(extras.curves, study))
+    jobs += [progress_figure(found.progress, study), curves(extras.curves, study)]
     return tuple(job for job in jobs if job is not None)
 
 
@@ -114,6 +115,8 @@ def _frames(out: Path, full: pd.DataFrame, found: Findings) -> Iterable[Path]:
         frames["contrasts.csv"] = contrasts_table(found.comparison)
     if found.factorial is not None and len(found.factorial.anova):
         frames["factorial.csv"] = found.factorial.table
+    if found.progress is not None:
+        frames |= {"progress.csv": found.progress.cells, "progress_effects.csv": found.progress.table}
     if found.localised is not None:
         frames["localisation.csv"] = found.localised.full
     for name, frame in frames.items():

@@ -25,6 +25,7 @@ from cmae_ablate.runner.finished import (
     evaluation_path,
     read_evaluation,
 )
+from cmae_ablate.runner.progress_rows import progress_rows
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.run_links import run_links
 from cmae_ablate.tracking.connection import ui_command
@@ -78,7 +79,10 @@ def artifacts(
             correct[cell] = hits
             clusters = image_clusters(experiment.data_of(experiment.cell(status.cell).spec).test)
     links = run_links(experiment, trials.statuses)
+    progress, notes = progress_rows(experiment, trials)
     return ReportExtras(
+        progress=progress,
+        notes=notes,
         curves=pd.DataFrame(curves, columns=list(CURVES)) if curves else None,
         reconstructions=pictures,
         crop_boxes=crops,

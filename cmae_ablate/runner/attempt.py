@@ -19,6 +19,7 @@ from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.endings import ENDINGS, Name, ending_of
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.memory import device_bytes, out_of_memory
+from cmae_ablate.runner.probing import probe
 from cmae_ablate.runner.progress import CellNote, NoteWriter
 from cmae_ablate.runner.pruning import MedianPruner
 from cmae_ablate.runner.stopping import StopFlag
@@ -189,8 +190,11 @@ class Attempt:
             reported = self._claim.proposal.reported
             self._pruner = MedianPruner(cell.spec, context, report, reported, self._tools.tell)
         self._notes.write(self._note)
+        hooks = self._hooks()
         try:
-            result = run_any(cell, context, self._hooks())
+            result = run_any(cell, context, hooks)
+            for epoch, found in probe(cell.spec, context, hooks).items():
+                self._run.log_metrics(epoch, found)
         except Interrupted:
             if self._pruner is not None and self._pruner.is_hopeless:
                 raise Pruned(self._pruner.reason) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import shutil
 import time
@@ -230,14 +231,15 @@ def _entry(folder: Path, uses: Iterable[Use]) -> Entry:
 
 
 def _is_held(folder: Path) -> bool:
-    lock = folder / LOCK
-    if not lock.is_file():
-        return False
+    # Not by FileLock, which opens for writing: a result may be looked at that nobody may write to.
     try:
-        with FileLock(lock, mode=0o600, timeout=0):
-            return False
-    except Timeout:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
+    return False
 
 
 def _files(folder: Path) -> list[Path]:

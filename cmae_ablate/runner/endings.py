@@ -102,14 +102,14 @@ def ending_of(error: BaseException, *, has_lost_lease: bool, is_tuning: bool) ->
         ("storage away", isinstance(error, StorageError)),
         ("rank lost", isinstance(error, RankError) and not error.reason),
         ("no room", is_full(error)),
-        ("device lost", _ruins_the_process(error)),
+        ("device lost", ruins_the_process(error)),
         ("failed for good", isinstance(error, FINAL)),
         ("failed", is_ours),
     )
     return next((name for name, is_so in in_this_order if is_so), None)
 
 
-def _ruins_the_process(error: BaseException | None) -> bool:
+def ruins_the_process(error: BaseException | None) -> bool:
     """Whether an error, or whatever caused it, is CUDA's own: each later call of the process repeats it.
 
     Out of memory is none, though compilers and libraries may wrap either into errors of their own.

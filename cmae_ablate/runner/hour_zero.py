@@ -17,6 +17,7 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.errors import DivergedError, UserError
 from cmae_ablate.runtime import pick_device, set_threads
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.terminal import say_exactly
 from cmae_ablate.training.model import smoke
 
 PROGRAM = (sys.executable, "-m", __name__)
@@ -91,7 +92,7 @@ def _main() -> None:
             words = str(error) if isinstance(error, UserError | DivergedError) else _first_line(error)
             found = {"label": step.label, "error": words}
             break
-    print(json.dumps(found))
+    say_exactly(json.dumps(found) + "\n")
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import ExpectedSize
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.study.trial_spec import PROBING, Choice, TrialSpec
 from cmae_ablate.training.flops import ATTAINED, Cost, encoder_passes, evaluation_flops, pretraining_flops
 
 MOST = 8
@@ -65,7 +65,7 @@ class Workload:
     def kind(self) -> Hashable:
         """Equal for workloads whose steps cost the same: seeds, rates and epochs play no part."""
         tree = self.spec.to_tree()
-        free = {"epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2"}
+        free = {"epochs", "base_lr", "min_lr", "warmup_epochs", "weight_decay", "beta1", "beta2", *PROBING}
         training = {name: value for name, value in tree["training"].items() if name not in free}
         kept = {**tree, "training": training, "dataset": self.size.image_size, "evaluations": None}
         return json.dumps(kept, sort_keys=True)
@@ -140,6 +140,13 @@ def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
         trains = choice.trains_encoder
         flops = evaluation_flops(cost, choice, size.train, size.held_out, answers.passes[label])
         seconds += flops / (speed.training if trains else speed.encoding)
+    if workload.pretrains and not spec.is_pretrained and spec.training.probed:
+        label = spec.training.probe_with
+        flops = evaluation_flops(
+            cost, spec.evaluations[label], size.train, size.held_out, answers.passes[label]
+        )
+        trains = spec.evaluations[label].trains_encoder
+        seconds += len(spec.training.probed) * flops / (speed.training if trains else speed.encoding)
     how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"
     return Estimate(seconds / 3600.0, f"{how} on {machine}")
 

@@ -184,12 +184,14 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
         UserError: The CSV is not what a study writes.
     """
     from cmae_ablate.report import write_report
+    from cmae_ablate.report.progress_csv import read_progress_beside
 
     study = options.load()
     description = with_plan(_with_setting(study), study, read_plan(trials.with_name(PLAN_FILE)))
     table = read_trials(trials, description)
     controls, notes = read_controls_beside(trials, table, description)
-    extras = ReportExtras(notes=notes, study_file=resolved_file(study))
+    progress, more = read_progress_beside(trials, description)
+    extras = ReportExtras(progress=progress, notes=(*notes, *more), study_file=resolved_file(study))
     files = write_report(description, table, controls, options.out, artifacts=extras)
     say_report(files, study.question, options.out, console)
     return 0

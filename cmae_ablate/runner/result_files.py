@@ -121,7 +121,9 @@ def flat(found: Mapping[str, EvaluationRecord]) -> dict[str, float]:
     return own
 
 
-def _candidate(content: Mapping[str, Any]) -> CandidateRecord:
+def _candidate(content: object) -> CandidateRecord:
+    if not isinstance(content, dict):
+        raise ValueError("one of its candidates is no mapping")
     texts = dict.fromkeys(("predictions", "predictions_sha256"), TEXT_OR_NONE)
     found = CandidateRecord(**_of_kinds(content, {"settings": dict, "metrics": dict}, texts))
     if not is_numbers(found.settings):

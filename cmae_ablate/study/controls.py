@@ -52,6 +52,8 @@ def control_variants(study: Study, variants: Sequence[Variant]) -> Controls:
     Raises:
         UserError: The study's positive control does not fit.
     """
+    # What a table is held against is judged once it is over; only the table's variants have a progress.
+    variants = [replace(variant, spec=variant.spec.without_probes()) for variant in variants]
     reference = next(variant for variant in variants if variant.label == reference_label(study))
     worse, notes = positive_control(study, reference.spec)
     # The reference owns what it shares: its controls are what the report compares it with.

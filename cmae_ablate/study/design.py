@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final, Literal
 
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.report.selection import CRITERION
 from cmae_ablate.study.keys import BUDGETS, Factor
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search_space import check_space
@@ -98,6 +99,7 @@ def variants(study: Study) -> list[Variant]:
                 )
     for variant in found:
         _check_metrics(study, variant)
+    found = [_with_probe(study, variant) for variant in found]
     _check_budget(study, found)
     if study.search is not None:
         check_space(study, {variant.label: variant.spec for variant in found})
@@ -256,6 +258,29 @@ def _check_budget(study: Study, found: list[Variant]) -> None:
         raise study.error(
             ("budget",), "the reference's encoder comes from a file: it costs nothing to be equal to"
         )
+
+
+def _with_probe(study: Study, variant: Variant) -> Variant:
+    """The variant with the evaluation that judges its encoder on the way filled in: the study's metric's."""
+    training = variant.spec.training
+    if not training.probe_epochs:
+        return variant
+    label = training.probe_with or study.metric.rpartition(".")[0]
+    able = [
+        name
+        for name, choice in variant.spec.evaluations.items()
+        if CRITERION in choice.component.facts.metrics
+    ]
+    if label not in able:
+        chosen = [(factor, variant.levels[factor.name]) for factor in study.factors]
+        key = "probe_with" if training.probe_with else "probe_epochs"
+        raise UserError(
+            f"{_place(study, chosen, ('training', key))}: no evaluation '{label}' of '{variant.label}' has a "
+            f"{CRITERION}, which encoders are judged by on the way; let training.probe_with name one "
+            f"that has: {', '.join(able) or 'there is none'}"
+        )
+    filled = training.model_copy(update={"probe_with": label})
+    return replace(variant, spec=replace(variant.spec, training=filled))
 
 
 def _check_metrics(study: Study, variant: Variant) -> None:

@@ -66,9 +66,9 @@ def corners(search: Search) -> Iterator[dict[str, Any]]:
 
 
 def for_tuning(spec: TrialSpec, metric: str) -> TrialSpec:
-    """The trial with no other evaluation than the one that tells `metric`."""
+    """The trial with no other evaluation than the one that tells `metric`, once it is over."""
     label = metric.rpartition(".")[0]
-    return replace(spec, evaluations={label: spec.evaluations[label]})
+    return replace(spec.without_probes(), evaluations={label: spec.evaluations[label]})
 
 
 def in_words(search: Search) -> str:

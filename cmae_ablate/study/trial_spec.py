@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.errors import UserError, suggest
-from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_regular
+from cmae_ablate.files import MAX_WEIGHTS, check_regular, open_to_read
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, brief
 from cmae_ablate.study.settings import Path as KeyPath
 
@@ -59,8 +59,20 @@ class Training(BaseModel):
     """CPU threads a cell; they order floating-point sums. Source: ours."""
     compile: bool = False
     """torch.compile of the training step; off on CPU. Source: ours; MAE compiles nothing."""
+    probe_epochs: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Epochs whose encoder is judged on validation images, once the training is over; the last one always
+    is. Changes no weight. Source: ours."""
+    probe_with: str = ""
+    """The evaluation that judges them, by its label; empty is that of the study's metric. Source: ours."""
+
+    @property
+    def probed(self) -> tuple[int, ...]:
+        """The epochs before the last one whose encoders are kept and judged, ascending."""
+        return tuple(sorted({epoch for epoch in self.probe_epochs if epoch < self.epochs}))
 
 
+PROBING = ("probe_epochs", "probe_with")
+"""What of the training only looks at it: no part of any fingerprint."""
 EVALUATED_WITH = ("image_size", "precision", "threads")
 """What of the training an evaluation depends on, too."""
 
@@ -164,6 +176,11 @@ class TrialSpec:
         """Whether the encoder comes from a file and is evaluated as it is."""
         return bool(self["backbone"].component.files)
 
+    def without_probes(self) -> TrialSpec:
+        """The same trial, looked at when it is over and not before."""
+        looked = {name: Training.model_fields[name].default for name in PROBING}
+        return replace(self, training=self.training.model_copy(update=looked))
+
     def with_seed(self, seed: int) -> TrialSpec:
         """The same trial with other random streams."""
         return replace(self, seed=seed)
@@ -189,7 +206,7 @@ class TrialSpec:
                 "data": data_digest,
                 "components": content,
                 "objectives": {name: _identity(choice) for name, choice in self.objectives.items()},
-                "training": self.training.model_dump(mode="json"),
+                "training": self.training.model_dump(mode="json", exclude=set(PROBING)),
             }
         )
 
@@ -235,6 +252,12 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
         label: _clip_schedule(choice, choice.epochs, f"evaluations.{label}", notices)
         for label, choice in evaluations.items()
     }
+    if training.batch_size == 1 and "contrastive" in objectives:
+        raise SpecError(
+            ("training", "batch_size"),
+            "a batch of one image has nothing to contrast it with; set at least 2, or "
+            "objectives.contrastive=none",
+        )
     controls = {label: choice for label, choice in evaluations.items() if choice.control_of}
     measured = {label: choice for label, choice in evaluations.items() if label not in controls}
     return TrialSpec(seed, components, objectives, measured, training, controls, tuple(notices))
@@ -276,6 +299,14 @@ def _spec_error(path: KeyPath, error: Exception, known: list[str], owner: str = 
 
 
 def _clip_training(training: Training, notices: list[str]) -> Training:
+    beyond = [epoch for epoch in training.probe_epochs if epoch > training.epochs]
+    if beyond:
+        kept = tuple(epoch for epoch in training.probe_epochs if epoch <= training.epochs)
+        notices.append(
+            f"training.probe_epochs {', '.join(map(str, beyond))} does not fit {training.epochs} epochs; "
+            "left out"
+        )
+        training = training.model_copy(update={"probe_epochs": kept})
     if training.warmup_epochs < training.epochs:
         return training
     clipped = training.epochs / 2
@@ -315,7 +346,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, size: int, changed: int) -> str:
-    with open(path, "rb", opener=open_regular) as file:
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

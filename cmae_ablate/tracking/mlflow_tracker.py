@@ -22,7 +22,7 @@ from cmae_ablate.tracking.tracker import CellId, CellKey, Status, TrackedCell
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-STUDY_SECONDS = 30.0
+STUDY_SECONDS = 60.0
 """What a command waits for each thing that it does to the study's runs; a new store takes long to make."""
 BATCH = 500
 

@@ -24,6 +24,7 @@ from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.metrics import Meter
 from cmae_ablate.training.model import MaskedImageModel, assemble
 from cmae_ablate.training.optimizer import adamw, peak_lr
+from cmae_ablate.training.snapshots import keep_encoder
 from cmae_ablate.training.views import TrainingViews
 
 Metrics = dict[str, float]
@@ -171,7 +172,11 @@ class _Training:
                 started += self._compiled_since(begun)
             self.hooks.on_step(self.progress.step, self.total)
         self.progress.history.append({**self.meter.flush(epoch), "lr": self.optimizer.param_groups[0]["lr"]})
-        self._save(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        if epoch + 1 in self.spec.training.probed and self.ranks.leads:
+            # Before the checkpoint: whoever goes on from that one finds this epoch's encoder kept.
+            keep_encoder(self.folder, epoch + 1, self.model.encoder)
+        self._save(seconds)
         self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
 
     def _step(self, images: list[Tensor], epoch: int, step: int) -> None:

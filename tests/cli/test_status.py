@@ -151,6 +151,12 @@ def test_components_as_json_hold_defaults_as_values(capsys: pytest.CaptureFixtur
     assert {"crop", "decoder", "training", "evaluations"} <= {row["slot"] for row in json.loads(out)}
 
 
+def test_watching_ends_where_nobody_reads_any_more(tiny_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "lost_output", BrokenPipeError)
+    options = Options(tiny_study, device="cpu", out=tiny_study.parent / "runs")
+    status.watch_status(options, Console(file=io.StringIO()), pause=pytest.fail)
+
+
 def test_status_says_since_when_a_running_cell_has_taken_no_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,5 +50,5 @@ def test_who_only_looks_sees_what_the_queue_sees(open_queue: Open, url: str) -> 
 
 def test_what_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("no database " * 1000)
-    with pytest.raises(UserError, match=r"cannot be opened .* file is not a database"):
+    with pytest.raises(UserError, match=r"cannot be opened \(file is not a database\)"):
         read_status(f"sqlite:///{tmp_path}/optuna.db", "decoder_size", plan(variants=1, seeds=1))

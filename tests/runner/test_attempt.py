@@ -11,7 +11,7 @@ import torch
 from cmae_ablate.cli import app
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.errors import DeviceError
-from cmae_ablate.runner.attempt import _ruins_the_process
+from cmae_ablate.runner.endings import ruins_the_process
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.run import run_study
 from tests.whole_study import optuna_trials, quiet, said, write_study
@@ -47,10 +47,10 @@ def test_an_error_of_the_gpu_frees_the_cell_and_ends_the_process(
 
 def test_what_a_library_made_of_the_gpus_error_is_the_gpus_error() -> None:
     error = RuntimeError("a compiled graph failed")
-    assert not _ruins_the_process(error)
+    assert not ruins_the_process(error)
     error.__cause__ = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
-    assert _ruins_the_process(error)
-    assert not _ruins_the_process(torch.cuda.OutOfMemoryError("CUDA out of memory"))
+    assert ruins_the_process(error)
+    assert not ruins_the_process(torch.cuda.OutOfMemoryError("CUDA out of memory"))
 
 
 def test_a_command_whose_gpu_failed_ends_with_one_line_and_status_1(

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from filelock import FileLock
 
 from cmae_ablate.errors import DivergedError, Interrupted, Pruned, RankError, StorageError, UserError
@@ -30,6 +31,7 @@ RAISED: dict[Name, BaseException] = {
     "interrupted": Interrupted(),
     "rank lost": RankError(""),
     "no room": NO_SPACE,
+    "device lost": torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
     "storage away": StorageError("the database"),
     "stopped at once": KeyboardInterrupt(),
 }
@@ -113,11 +115,16 @@ def test_every_ending_is_in_the_table_and_every_error_leads_to_one() -> None:
 def test_an_attempt_ends_as_the_table_says(name: Name, setting: Setting) -> None:
     ending = ENDINGS[name]
     if name == "finished":
-        setting.attempt(CellRecord({"knn.top1": 12.5}, "sha", "cpu", setting.folder))
+        setting.attempt(CellRecord({"knn.top1": 12.5}, folder=setting.folder))
     elif ending.worker == "raises":
         with pytest.raises(BaseException, match=r"room|database|") as caught:
             setting.attempt(RAISED[name])
-        assert type(caught.value).__name__ in {"NoRoomError", "StorageError", "KeyboardInterrupt"}
+        assert type(caught.value).__name__ in {
+            "DeviceError",
+            "NoRoomError",
+            "StorageError",
+            "KeyboardInterrupt",
+        }
     else:
         setting.attempt(RAISED[name])
     (status,) = setting.queue.status()

@@ -7,20 +7,15 @@ from pathlib import Path
 import pytest
 
 from cmae_ablate.runner.experiment import Places
-from cmae_ablate.tracking import mlflow_run, mlflow_tracker
 from tests.whole_study import run, write_study
 
 # MLflow's own dependencies warn about each other.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-def test_what_an_outage_held_back_is_made_up_for_from_queue_and_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_an_outage_held_back_is_made_up_for_from_queue_and_cache(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    monkeypatch.setattr(mlflow_run, "CELL_SECONDS", 300.0)
-    monkeypatch.setattr(mlflow_tracker, "STUDY_SECONDS", 300.0)
     study, out = write_study(tmp_path), tmp_path / "runs"
     assert run(study, out, seeds=1, tracking="http://127.0.0.1:1") == 0
     assert list(out.rglob("*.jsonl")) == []  # nothing waits on disk but the results themselves

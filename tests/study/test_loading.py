@@ -253,6 +253,13 @@ def test_a_number_that_no_setting_needs_is_refused_in_a_line(tiny_study: Path) -
         load(tiny_study)
 
 
+def test_a_batch_of_one_with_a_contrastive_task_is_refused_where_it_is_set(tiny_study: Path) -> None:
+    both = ["objectives.contrastive=simclr", "training.batch_size=1"]
+    assert variants_of(tiny_study, settings=both[1:])
+    with pytest.raises(UserError, match=r"--set training\.batch_size=1.*nothing to contrast.*at least 2"):
+        variants_of(tiny_study, settings=both)
+
+
 @pytest.mark.parametrize("label", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "- contrastive"])
 def test_a_label_that_a_spreadsheet_would_compute_is_refused(tiny_study: Path, label: str) -> None:
     tiny_study.write_text(tiny_study.read_text().replace("linear: {", f"{json.dumps(label)}: {{"))

@@ -12,7 +12,7 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training import cost, flops
+from cmae_ablate.training import cost
 
 SMALL = {"name": "vit", "dim": 16, "depth": 2, "heads": 2, "patch": 4}
 
@@ -134,15 +134,6 @@ def test_counting_leaves_the_random_generator_alone() -> None:
     torch.manual_seed(3)
     cost.measure(_spec(training={"batch_size": 3}), 16)
     assert torch.equal(torch.rand(4), expected)
-
-
-def test_fine_tuning_costs_its_epochs_and_frozen_features_one_pass() -> None:
-    spec = _spec(evaluations__fine_tune={"name": "fine_tune", "epochs": 7})
-    measured = cost.measure(spec, 16)
-    tuned = flops.evaluation_flops(measured, spec.evaluations["fine_tune"], 100, 30)
-    read = flops.evaluation_flops(measured, spec.evaluations["knn"], 100, 30)
-    assert tuned == 700 * measured.flops_train_encoder + 30 * measured.flops_encode
-    assert read == 130 * measured.flops_encode
 
 
 def test_a_matrix_product_is_timed_at_a_plausible_speed() -> None:

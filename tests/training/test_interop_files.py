@@ -157,6 +157,63 @@ def test_a_linear_probes_head_with_its_batch_norm_is_left_out() -> None:
     assert mae_state(load(state | head | {"head.1.weight": torch.zeros(10, DIM)})).keys() == state.keys()
 
 
+PREFIXES = ("module.", "_orig_mod.", "module._orig_mod.", "model.", "backbone.", "net.0.")
+NESTS = (("state_dict",), ("model_state_dict",), ("model",), ("model", "state_dict"), ())
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("nest", NESTS)
+def test_weights_are_found_below_prefixes_and_in_nests(prefix: str, nest: tuple[str, ...]) -> None:
+    state = make_state()
+    content: dict[str, Any] = {f"{prefix}{name}": value for name, value in state.items()}
+    for key in reversed(nest):
+        content = {"epoch": 3, "step": torch.tensor(7), key: content, "optimizer": {"state": {}}}
+    loaded = mae_state(load(content))
+    assert loaded.keys() == state.keys()
+    assert_close(loaded["cls_token"], state["cls_token"], rtol=0, atol=0)
+
+
+def test_an_encoder_of_a_larger_model_is_read_without_the_rest() -> None:
+    state = make_state(decoder=False)
+    content = {f"backbone.{name}": value for name, value in state.items()} | {
+        "neck.weight": torch.zeros(2, 2)
+    }
+    assert mae_state(load(content)).keys() == state.keys()
+
+
+def test_several_encoders_in_one_file_are_refused_by_their_prefixes() -> None:
+    state, names = make_state(decoder=False), ("base_encoder", "momentum_encoder")
+    content = {f"{who}.{name}": value for who in names for name, value in state.items()}
+    told = r"several encoders, below 'base_encoder\.', 'momentum_encoder\.'; save one"
+    with pytest.raises(UserError, match=told):
+        load(content)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_tensor_that_is_not_finite_is_named_with_its_file(value: float, tmp_path: Path) -> None:
+    state = make_state()
+    state["blocks.1.mlp.fc2.bias"][3] = value
+    torch.save({"model": state}, tmp_path / "mae.pth")
+    told = r"mae\.pth: 'blocks\.1\.mlp\.fc2\.bias' holds NaN or infinity.*give an earlier"
+    with pytest.raises(UserError, match=told):
+        load(tmp_path / "mae.pth")
+
+
+def test_weights_of_another_network_are_refused_by_their_names() -> None:
+    with pytest.raises(
+        UserError, match=r"no tensor is called as a vision transformer's are \('conv1\.weight'"
+    ):
+        load({"conv1.weight": torch.zeros(4, 3, 7, 7), "layer1.0.bn1.bias": torch.zeros(4)})
+
+
+def test_a_model_without_a_class_token_is_refused_with_the_reason() -> None:
+    state = make_state(decoder=False)
+    del state["cls_token"]
+    state["pos_embed"] = state["pos_embed"][:, 1:]
+    with pytest.raises(UserError, match="this model has no class token"):
+        load(state)
+
+
 def test_a_classification_head_is_left_out() -> None:
     state = make_state(decoder=False) | {"head.weight": torch.zeros(10, DIM), "head.bias": torch.zeros(10)}
     assert "head.weight" not in mae_state(load(state))

@@ -12,9 +12,6 @@ from cmae_ablate.components.protocols import BACKBONES
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError
 
-_OWN = "encoder."
-"""How this package's own `model.safetensors` calls the encoder's tensors."""
-
 
 @BACKBONES.register("checkpoint", version=1, files=("path",), normalization="normalization")
 def checkpoint_encoder(
@@ -42,9 +39,7 @@ def checkpoint_encoder(
     Raises:
         UserError: The file cannot be read, or its sizes do not fit.
     """
-    state = read_mae_state(path)
-    own = {name.removeprefix(_OWN): value for name, value in state.items() if name.startswith(_OWN)}
-    part, _ = split_state(own or state, path)
+    part, _ = split_state(read_mae_state(path), path)
     try:
         return load_encoder(part, image_size, heads)
     except UserError as error:

@@ -18,6 +18,7 @@ ENCODER_HEADS = {768: 12, 1024: 16, 1280: 16}
 """Heads of MAE's ViT-B, ViT-L and ViT-H by width; a checkpoint does not tell them."""
 
 
+_OF_ANY_VIT = ("patch_embed.", "blocks.", "pos_embed", "cls_token")
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
@@ -86,6 +87,17 @@ def load_encoder(part: Part, image_size: int | None, num_heads: int | None) -> V
         raise UserError(
             f"{part.place}: 'fc_norm.weight' says that this model was fine-tuned on mean-pooled tokens, "
             "which leaves no norm of the encoder's own; give the pretrained checkpoint that it came from"
+        )
+    if part.values and not any(name.startswith(_OF_ANY_VIT) for name in part.values):
+        shown = ", ".join(f"'{name[:40]}'" for name in list(part.values)[:3])
+        raise UserError(
+            f"{part.place}: no tensor is called as a vision transformer's are ({shown}, ...); give an MAE "
+            "checkpoint"
+        )
+    if "cls_token" not in part.values:
+        raise UserError(
+            f"{part.place}: 'cls_token' is missing: this model has no class token, MAE's encoder needs one; "
+            "give a complete MAE checkpoint"
         )
     embed_dim, channels, height, width = part.tensor("patch_embed.proj.weight", 4).shape
     if channels != COLOURS or height != width:

@@ -22,6 +22,14 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.files import MAX_WEIGHTS, check_regular
 
 _GIVE = "give an MAE checkpoint (.pth, .bin or .safetensors)"
+_NESTS = (
+    *("model", "state_dict", "model_state_dict", "model_state", "module", "net", "network", "weights"),
+    *("backbone", "encoder", "ema", "model_ema", "teacher", "student"),
+)
+"""Where training scripts keep the weights; of several the first."""
+_OWN = "encoder."
+_FIRST = re.compile(r"(.*?)(?:vit\.)?(?:patch_embed\.proj|embeddings\.patch_embeddings\.projection)\.weight")
+"""The tensor that every encoder begins with."""
 _HUGGING_FACE_MARK = re.compile(r"^(vit\.)?embeddings\.cls_token$")
 
 _HUGGING_FACE_TOP = {
@@ -59,29 +67,65 @@ _HUGGING_FACE_PARTS = {
 def read_mae_state(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
     """Tensors by the official code's names, from a file or a dictionary in either layout.
 
-    A classification head (`head.*`) is left out: the encoder does not need it.
+    A classification head (`head.*`) is left out: the encoder does not need it. So is what wrappers put
+    before all names, such as `module.` and `_orig_mod.`, or a larger model before its encoder's, such as
+    `backbone.` or this package's `encoder.`.
 
     Args:
-        source: `.safetensors` file, file of `torch.save`, or dictionary; `{"model": ...}` is looked into.
+        source: `.safetensors` file, file of `torch.save`, or dictionary; `{"model": ...}`,
+            `{"state_dict": ...}` and the like are looked into.
 
     Raises:
-        UserError: The file is missing, unreadable, or would run code when read; or it holds no tensors.
+        UserError: The file is missing, unreadable, or would run code when read; it holds no tensors, several
+            encoders, or a tensor that is not finite.
     """
     place = "state dict" if isinstance(source, Mapping) else str(source)
     content = source if isinstance(source, Mapping) else _read(Path(source))
-    inner = content.get("model", content)
-    state = {
-        name: value.detach()
-        for name, value in (inner.items() if isinstance(inner, Mapping) else ())
-        if isinstance(value, Tensor) and not name.startswith("head.")
-    }
-    if not state:
-        raise UserError(
-            f"{place}: holds no tensors by name; give an MAE state dict, or {{'model': state dict}}"
-        )
+    tensors = _without_prefix(_tensors(content, place), place)
+    state = {name: value for name, value in tensors.items() if not name.startswith("head.")}
+    for name, value in state.items():
+        if not bool(value.float().isfinite().all()):
+            raise UserError(
+                f"{place}: '{name}' holds NaN or infinity: the training diverged, or the file is damaged; "
+                "give an earlier checkpoint"
+            )
     if any(_HUGGING_FACE_MARK.match(name) for name in state):
         return _from_hugging_face(state, place)
     return state
+
+
+def _tensors(content: Mapping[str, Any], place: str) -> dict[str, Tensor]:
+    """The tensors by name of a state dict, or of the one that stands in it under a usual name."""
+    found = {
+        name: value.detach()
+        for name, value in content.items()
+        if isinstance(value, Tensor) and isinstance(name, str)
+    }
+    inner = next((content[name] for name in _NESTS if isinstance(content.get(name), Mapping)), None)
+    # A number of steps beside the weights may well be a tensor.
+    if inner is not None and not any(value.ndim for value in found.values()):
+        return _tensors(inner, place)
+    if found:
+        return found
+    inside = ", ".join(f"'{str(name)[:40]}'" for name in list(content)[:5])
+    raise UserError(
+        f"{place}: holds no tensors by name{f' but {inside}' if inside else ''}; give an MAE state dict, or "
+        "{'model': state dict}"
+    )
+
+
+def _without_prefix(tensors: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    """The tensors of the one encoder, without what stands before all their names."""
+    prefixes = {match[1] for name in tensors if (match := _FIRST.fullmatch(name))}
+    if not prefixes or "" in prefixes:
+        return dict(tensors)
+    if _OWN in prefixes:
+        prefixes = {_OWN}  # objectives may hold copies of it
+    if len(prefixes) > 1:
+        listed = ", ".join(f"'{prefix}'" for prefix in sorted(prefixes))
+        raise UserError(f"{place}: holds several encoders, below {listed}; save one of them alone")
+    prefix = prefixes.pop()
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from cmae_ablate.components.datasets.tool_files import tool_reason
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import check_regular, open_regular, read_regular
+from cmae_ablate.files import check_regular, open_to_read, read_regular
 from cmae_ablate.text import readable
 
 READ_ERRORS = (
@@ -205,7 +205,7 @@ def _tree(path: Path, opened: ExitStack) -> FileTree:
 def _open_tar(path: Path) -> tarfile.TarFile:
     """By the bytes it begins with: tried as xz, zeros alone would be skipped to their end, however many."""
     check_regular(path, _MAX_ARCHIVE)
-    with open(path, "rb", opener=open_regular) as file:
+    with open_to_read(path) as file:
         beginning = file.read(6)
     if beginning.startswith(b"\x1f\x8b"):
         return tarfile.open(path, "r:gz")

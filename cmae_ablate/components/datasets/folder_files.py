@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cmae_ablate.components.datasets.file_tree import READ_ERRORS, FolderTree
 from cmae_ablate.components.datasets.tool_files import has_image_name
-from cmae_ablate.files import open_regular
+from cmae_ablate.files import open_to_read
 
 MISNAMED = "image(s) whose names do not end as images' do (rename them, to .jpg for example)"
 FOREIGN = "image(s) of formats that are not read (save them as PNG or JPEG)"
@@ -56,7 +56,7 @@ def no_image_of_its_class(tree: FolderTree, path: str, below: str) -> str | None
 
 def _begins_as_an_image(path: str) -> bool:
     try:
-        with open(path, "rb", opener=open_regular) as file:
+        with open_to_read(path) as file:
             return file.read(16).startswith(_SIGNATURES)
     except READ_ERRORS:
         return False

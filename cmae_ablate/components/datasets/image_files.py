@@ -159,9 +159,11 @@ def refuse_damaged(damaged: Sequence[Damage], source: Path, remedy: str) -> None
         UserError: Some are; the message lists the first ones.
     """
     if damaged:
-        listed = "".join(f"\n  {readable(damage.path)}: {damage.reason}" for damage in damaged[:_LISTED])
-        more = f"\n  ... and {len(damaged) - _LISTED} more" if len(damaged) > _LISTED else ""
-        raise UserError(f"dataset.source: {source}: {len(damaged)} damaged image(s); {remedy}:{listed}{more}")
+        listed = "; ".join(f"{readable(damage.path)}: {damage.reason}" for damage in damaged[:_LISTED])
+        more = f"; ... and {len(damaged) - _LISTED} more" if len(damaged) > _LISTED else ""
+        raise UserError(
+            f"dataset.source: {source}: {len(damaged)} damaged image(s); {remedy}: {listed}{more}"
+        )
 
 
 def counter(progress: Progress, label: str, done_before: int, total: int) -> Callable[[int], None]:

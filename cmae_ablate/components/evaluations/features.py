@@ -12,6 +12,7 @@ from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.data.images import WholeImages, take
 from cmae_ablate.data.resize import crop_resize
+from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.tokens import patchify
 
@@ -120,7 +121,14 @@ class FrozenFeatures:
                 batches.append(pool(tokens, pooling).cpu())
             yield tokens[:, 1:]
         for pooling, batches in parts.items():
-            self._cache[split, pooling] = torch.cat(batches)
+            found = torch.cat(batches)
+            # Said once, before anything is fitted to them: a classifier would fail in words of its own.
+            if not bool(found.isfinite().all()):
+                raise UserError(
+                    f"features of the {split} images are not finite (NaN or infinity): the encoder's weights "
+                    "diverged or are damaged; lower training.base_lr, or give another checkpoint"
+                )
+            self._cache[split, pooling] = found
 
     def _encode(self, images: Tensor) -> Tensor:
         """Tokens of at most a block of images, (b, 1 + N, D) fp32, whatever other images are in the block."""

@@ -11,6 +11,7 @@ from torchvision.transforms.functional import normalize, resize
 from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.components.evaluations.features import POOLINGS, FrozenFeatures, PixelFeatures
 from cmae_ablate.components.vit_encoder import VitEncoder
+from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import Runtime
 from tests.components.evaluations.patterns import pattern_data, small_encoder
 
@@ -42,6 +43,15 @@ def test_each_split_is_encoded_once_for_both_poolings(monkeypatch: pytest.Monkey
     for pooling in ("mean", "cls", "mean"):
         features.get("test", pooling)
     assert batches == [20, 20]
+
+
+def test_features_that_are_not_finite_are_said_before_anything_is_fitted() -> None:
+    encoder, data = small_encoder(), pattern_data()
+    with torch.no_grad():
+        next(encoder.parameters()).fill_(float("nan"))
+    features = FrozenFeatures(encoder, data, Runtime(), batch_size=7)
+    with pytest.raises(UserError, match="features of the train images are not finite"):
+        features.get("train", "mean")
 
 
 def test_images_of_another_size_are_resized_to_the_encoder() -> None:

@@ -1,0 +1,93 @@
+"""Progress as a figure: accuracies by epoch, and the paired differences, with 95 % bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from cmae_ablate.report.curves import SHORT, dash
+from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.progress import Progress
+from cmae_ablate.report.theme import COLUMN_INCHES, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.wording import counted, listing, one_line
+
+Line = Sequence[tuple[int, float, float, float]]
+"""Epoch, mean, lower and upper end of its interval (NaN where there is none)."""
+
+
+def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJob | None:
+    """Above the accuracies, below the differences of the compared pairs; None below two epochs.
+
+    Args:
+        found: What was measured.
+        study: Whose variants, in table order, take the colours that they have in every figure.
+    """
+    if found is None or len({point.epoch for point in found.points}) < 2:
+        return None
+    variants = [v for v in study.variants if any(point.variant == v for point in found.points)]
+    leads = [lead for lead in found.leads if lead.since is None]
+    pairs = list(dict.fromkeys((lead.variant, lead.against) for lead in leads))
+    levels: dict[str, Line] = {
+        v: [(p.epoch, p.mean, p.ci_low, p.ci_high) for p in found.points if p.variant == v] for v in variants
+    }
+    differences: dict[tuple[str, str], Line] = {
+        pair: [
+            (lead.epoch, lead.paired.delta, lead.paired.ci_low, lead.paired.ci_high)
+            for lead in leads
+            if (lead.variant, lead.against) == pair
+        ]
+        for pair in pairs
+    }
+    to_reference = all(against == study.reference for _, against in pairs)
+
+    def draw(theme: Theme) -> Figure:
+        legend = [wrapped(label, 58, 2) for label in variants]
+        columns = 2 if max(map(len, legend)) <= SHORT else 1
+        inches = 0.13 * sum(text.count("\n") + 1.1 for text in legend) / columns + 0.3
+        panels = 2 if pairs else 1
+        figure = Figure(figsize=(COLUMN_INCHES, 1.75 * panels + inches), layout="constrained")
+        top = figure.add_subplot(panels, 1, 1)
+        for variant, line in levels.items():
+            _line(top, line, variants.index(variant), theme)
+        top.set_ylabel(wrapped(found.metric.label, 24, 2))
+        if pairs:
+            below = figure.add_subplot(panels, 1, 2, sharex=top)
+            below.axhline(0, color=theme.ink, linewidth=0.6)
+            for (variant, _), line in differences.items():
+                _line(below, line, variants.index(variant), theme)
+            what = f"difference from {study.reference}" if to_reference else "difference, as compared"
+            below.set_ylabel(wrapped(one_line(what), 24, 2))
+        for axes in figure.axes:
+            axes.grid()
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+            axes.tick_params(axis="both", labelsize=SMALL)
+        figure.axes[-1].set_xlabel("epoch")
+        handles = [
+            Line2D([], [], color=theme.colour(i), linestyle=dash(i), label=text)
+            for i, text in enumerate(legend)
+        ]
+        figure.legend(
+            handles=handles, loc="outside lower left", labelspacing=0.35, handlelength=2.4, ncols=columns
+        )
+        return figure
+
+    alt = (
+        f"{found.metric.words} on the way, by epoch, for {counted(len(variants), 'variant')} "
+        f"({listing([one_line(v) for v in variants])}); below, paired differences; lines: means over seeds, "
+        "bands: 95 % t intervals."
+    )
+    return FigureJob("progress", "Progress inside the trainings (validation images)", alt, draw)
+
+
+def _line(axes: Axes, points: Line, index: int, theme: Theme) -> None:
+    epochs, mean, low, high = np.array(points, dtype=float).T
+    colour = theme.colour(index)
+    axes.plot(epochs, mean, color=colour, linestyle=dash(index), linewidth=1.0, marker="o", markersize=2.5)
+    known = ~np.isnan(low)
+    if known.any():
+        axes.fill_between(epochs[known], low[known], high[known], color=colour, alpha=0.18, linewidth=0)

@@ -1,0 +1,125 @@
+"""What is said of a study that was run again: equal, different, or measured, column by column."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import reproduce
+from analysis.reproduce import compare
+
+COMMITTED = Path(__file__).parents[2] / "analysis" / "decoder_size"
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@pytest.fixture
+def again(tmp_path: Path) -> Path:
+    """The committed study, as if it had been run again with other timings."""
+    folder = tmp_path / "again"
+    shutil.copytree(COMMITTED, folder)
+    edit(folder, "trials.csv", lambda table: table.assign(**{"seconds.pretrain": "1.5"}))
+    edit(folder, "table.csv", lambda table: table.assign(**{"memory.pretrain": "2.5"}))
+    return folder
+
+
+def edit(folder: Path, name: str, change: Change) -> None:
+    change(pd.read_csv(folder / name, dtype=str, keep_default_na=False)).to_csv(folder / name, index=False)
+
+
+def put(row: int, column: str, value: str) -> Change:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{column: [value if at == row else old for at, old in enumerate(table[column])]})
+
+    return change
+
+
+def test_timings_alone_are_no_difference(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare(COMMITTED, again) == 0
+    told = capsys.readouterr().out
+    assert "measured, not compared: seconds.pretrain, memory.pretrain" in told
+    assert told.endswith("reproduced, bit for bit\n")
+    assert "different" not in told
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "value", "told"),
+    [
+        ("trials.csv", "knn.top1", "5.3750000000000001", "different in 1 row, by at most 0"),
+        ("trials.csv", "attentive_probe.top1", "18.9375", "different in 1 row, by at most 0.0312"),
+        ("trials.csv", "weights_sha256", "abc", "different in 1 row\n"),
+        ("controls.csv", "knn.top1", "9", "knn.top1: different in 1 row, by at most 3.88"),
+        ("effects.csv", "verdict", "higher", "verdict: different in 1 row\n"),
+    ],
+)
+def test_the_smallest_other_digit_is_named_by_file_and_column(
+    file: str, column: str, value: str, told: str, again: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(again, file, put(0, column, value))
+    assert compare(COMMITTED, again) == 1
+    out = capsys.readouterr().out
+    assert told in out
+    assert f"NOT reproduced: {file} {column}\n" in out
+
+
+def test_another_processor_may_differ_by_half_a_point_of_accuracy_and_no_more(
+    again: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(again, "trials.csv", lambda table: table.assign(device="cpu: another"))
+    edit(again, "trials.csv", lambda table: table.assign(weights_sha256="other"))
+    edit(again, "trials.csv", put(0, "attentive_probe.top1", "19.3"))
+    assert compare(COMMITTED, again) == 0
+    out = capsys.readouterr().out
+    assert "weights_sha256: different in 12 rows" in out
+    assert "reproduced: another processor, within 0.5 points" in out
+    edit(again, "trials.csv", put(0, "attentive_probe.top1", "19.5"))
+    assert compare(COMMITTED, again) == 1
+
+
+def test_a_missing_cell_column_or_file_is_no_reproduction(
+    again: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(again, "trials.csv", lambda table: table.drop(index=3))
+    assert compare(COMMITTED, again) == 1
+    assert "(rows): different in 1 row" in capsys.readouterr().out
+    shutil.copy(COMMITTED / "trials.csv", again)
+    edit(again, "effects.csv", lambda table: table.drop(columns="dz"))
+    assert compare(COMMITTED, again) == 1
+    assert "NOT reproduced: effects.csv dz" in capsys.readouterr().out
+    shutil.copy(COMMITTED / "effects.csv", again)
+    (again / "controls.csv").unlink()
+    assert compare(COMMITTED, again) == 1
+    assert "controls.csv: missing there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scale", [None, "hour"])
+def test_the_command_runs_the_study_and_looks_where_it_writes(
+    scale: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+    name = f"decoder_size-{scale}" if scale else "decoder_size"
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        shutil.copytree(COMMITTED, Path(command[command.index("--out") + 1]) / name)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(reproduce, "OUT", tmp_path)
+    monkeypatch.setattr(reproduce.subprocess, "run", run)
+    assert reproduce.main(["decoder_size", *([scale] if scale else [])]) == 0
+    assert asked[0][3] == "run"
+    assert Path(asked[0][4]).name == "decoder_size.yaml"
+    assert ("--scale" in asked[0]) is (scale is not None)
+    assert capsys.readouterr().out.endswith("reproduced, bit for bit\n")
+
+
+def test_a_study_without_a_committed_result_is_said_to_have_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reproduce, "HERE", tmp_path)
+    assert reproduce.main(["decoder_size"]) == 1
+    assert "no committed trials.csv" in capsys.readouterr().err

@@ -1,0 +1,61 @@
+"""The answer at a glance, against arithmetic written out."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from cmae_ablate.report import ReportExtras
+from cmae_ablate.report.findings import find
+from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.glance import Glance, glance
+from tests.report.conftest import build_study
+
+VALUES = {"depth 4": [34.0, 35.0, 36.0], "depth 2": [33.0, 34.2, 35.1], "linear": [20.0, 21.4, 22.1]}
+
+
+def seen(study: StudyDescription, trials: pd.DataFrame) -> Glance:
+    found = find(study, trials, None, ReportExtras())
+    return glance(found.answer, found.comparison, found.cells)
+
+
+def test_each_declared_comparison_has_one_row_with_difference_interval_and_relative_cost() -> None:
+    found = seen(*build_study(VALUES))
+    assert found.header == ("compared", "verdict", "difference (points)", "95 % CI", "time", "FLOPs")
+    # -1, -0.8, -0.9: mean -0.9, standard deviation 0.1; t(2, 97.5 %) = 4.303, times 0.1 / sqrt(3) = 0.248.
+    # Seconds 230 to 232 against 200 to 202, FLOPs 6 against 5.
+    row = ("depth 2", "lower", "\u22120.90", "[\u22121.15, \u22120.65]", "1.1\u00d7", "1.2\u00d7")
+    assert found.lines[0] == row
+    assert [line[0] for line in found.lines] == ["depth 2", "linear"]
+
+
+def test_the_caption_says_what_the_reference_reads() -> None:
+    assert "the reference \u2018depth 4\u2019 reads 35.00 \u00b1 1.00." in seen(*build_study(VALUES)).caption
+
+
+def test_a_pair_without_the_reference_names_both() -> None:
+    found = seen(*build_study(VALUES, contrasts=(("linear", "depth 2"),)))
+    assert [line[0] for line in found.lines] == ["linear against depth 2"]
+
+
+def test_an_interval_of_no_width_is_not_shown() -> None:
+    found = seen(*build_study({"MAE": [34.0, 35.0, 36.0], "CMAE": [35.0, 36.0, 37.0]}))
+    assert found.lines[0][2:4] == ("+1.00", "\u2013")
+
+
+def test_costs_that_nobody_knows_have_no_column() -> None:
+    study, trials = build_study(VALUES)
+    found = seen(study, trials.drop(columns=["seconds.pretrain", "flops.pretrain_image"]))
+    assert found.header[-1] == "95 % CI"
+
+
+def test_a_grid_is_seen_by_its_terms() -> None:
+    factors = {"crop": ("random_resized", "contrastive"), "objective": ("none", "moco_v3")}
+    levels = {" + ".join(c): dict(zip(factors, c, strict=True)) for c in itertools.product(*factors.values())}
+    rng = np.random.default_rng(1)
+    study, trials = build_study(
+        {v: list(rng.normal(34, 1, 3)) for v in levels}, factors=factors, levels=levels
+    )
+    assert [line[0] for line in seen(study, trials).lines] == ["crop", "objective", "crop \u00d7 objective"]
