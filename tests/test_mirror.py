@@ -13,7 +13,8 @@ MOST_WITHOUT = 111
 # compute nothing, components run in the contracts of their slot, and whole studies and commands pass through
 # the rest.
 ELSEWHERE = {
-    "tests/report/test_page_layout.py": "report/glance.py report/shown.py",
+    "tests/report/test_progress.py": "report/progress_csv.py report/progress_figure.py",
+    "tests/runner/test_probing.py": "runner/progress_rows.py",
     "tests/runner/test_run_links.py": "tracking/links.py",
     "tests/study/test_finding.py": "cli/finding.py runner/setting.py",
     "tests/training/test_device_step.py": "data/uploads.py",

@@ -33,10 +33,9 @@ from cmae_ablate.runner.reporting import (
     say_failures,
     say_report,
     settled,
-    track_imported,
-    track_summary,
 )
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.summaries import track_imported, track_summary
 from cmae_ablate.runner.tuning import (
     SEARCH_CSV,
     frozen,

@@ -1,67 +1,23 @@
-"""What MLflow is told at the end of a study: means, deviations and counts, against arithmetic written out."""
+"""The last lines on the screen: which cells are not complete, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
-from cmae_ablate.runner.reporting import settled_numbers, track_imported, track_summary
-from cmae_ablate.runner.results import StudyTrials
-from tests.runner.test_results import CELLS, status
-
-
-class Heard:
-    """A tracker, and a run of it, that remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.summary: dict[str, Mapping[str, float]] = {}
-        self.settled: Mapping[Any, Mapping[str, float]] = {}
-        self.runs: list[tuple[object, ...]] = []
-
-    def settle_cells(self, numbers: Mapping[Any, Mapping[str, float]]) -> None:
-        self.settled = numbers
-
-    def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: str = "FINISHED") -> None:
-        self.summary, self.status = dict(summary), status
-
-    def start_cell(self, variant: str, seed: int, params: object, tags: Mapping[str, str]) -> Heard:
-        self.runs.append((variant, seed, tags["imported"]))
-        return self
-
-    def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        self.runs.append((epoch, dict(metrics)))
-
-    def finish(self, status: str) -> None:
-        self.runs.append((status,))
+from cmae_ablate.runner.reporting import say_failures
+from tests.runner.test_results import status
+from tests.whole_study import quiet, said
 
 
-def test_a_variants_summary_is_of_its_complete_cells() -> None:
-    cells = [
-        status("a", 0, {"knn.top1": 10.0}),
-        status("a", 1, {"knn.top1": 14.0}),
-        status("a", 2, None),
-        status("b", 0, {"knn.top1": 7.0}),
-    ]
-    heard = Heard()
-    track_summary(StudyTrials.of(cells), heard, "FAILED")  # type: ignore[arg-type]
-    # The deviation of 10 and 14 with n - 1 is the root of (4 + 4) / 1; one cell has none.
-    assert heard.summary == {
-        "a": {"knn.top1.mean": 12.0, "knn.top1.std": 8**0.5, "knn.top1.n": 2.0},
-        "b": {"knn.top1.mean": 7.0, "knn.top1.n": 1.0},
-    }
-    assert heard.status == "FAILED"
-    assert heard.settled == {}
+def test_every_cell_that_is_not_complete_is_named_with_its_reason_and_log() -> None:
+    failed = replace(status("b", 1, None), state="FAILED", reason="no room", log="/runs/s/logs/3.log")
+    console = quiet()
+    assert say_failures([status("a", 0, {"knn.top1": 1.0}), failed, status("c", 0, None)], console) == 1
+    assert said(console) == "failed: b, seed 1: no room; log: /runs/s/logs/3.log waiting: c, seed 0"
 
 
-def test_cells_runs_get_the_numbers_of_the_table_where_a_setting_was_chosen_for_all() -> None:
-    assert settled_numbers(StudyTrials.of(CELLS)) == {
-        ("a", 0, "fp-a-0"): {"probe.top1": 20.0, "probe.validation_top1": 50.0, "probe.l2": 0.1},
-        ("b", 0, "fp-b-0"): {"probe.top1": 21.0, "probe.validation_top1": 50.0, "probe.l2": 0.1},
-    }
-
-
-def test_only_cells_without_a_folder_here_were_imported(tmp_path: object) -> None:
-    heard = Heard()
-    here = status("b", 0, {"knn.top1": 7.0}, folder=tmp_path)
-    track_imported([status("a", 0, {"knn.top1": 10.0}), here, status("a", 1, None)], heard)  # type: ignore[arg-type]
-    assert heard.runs == [("a", 0, "true"), (0, {"knn.top1": 10.0}), ("FINISHED",)]
+def test_a_complete_study_has_nothing_to_name() -> None:
+    console = quiet()
+    pruned = replace(status("b", 0, None), state="PRUNED", reason="below the median")
+    assert say_failures([status("a", 0, {"knn.top1": 1.0}), pruned], console) == 0
+    assert said(console) == ""

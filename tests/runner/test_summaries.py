@@ -1,0 +1,67 @@
+"""What MLflow is told at the end of a study: means, deviations and counts, against arithmetic written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.summaries import settled_numbers, track_imported, track_summary
+from tests.runner.test_results import CELLS, status
+
+
+class Heard:
+    """A tracker, and a run of it, that remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.summary: dict[str, Mapping[str, float]] = {}
+        self.settled: Mapping[Any, Mapping[str, float]] = {}
+        self.runs: list[tuple[object, ...]] = []
+
+    def settle_cells(self, numbers: Mapping[Any, Mapping[str, float]]) -> None:
+        self.settled = numbers
+
+    def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: str = "FINISHED") -> None:
+        self.summary, self.status = dict(summary), status
+
+    def start_cell(self, variant: str, seed: int, params: object, tags: Mapping[str, str]) -> Heard:
+        self.runs.append((variant, seed, tags["imported"]))
+        return self
+
+    def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.runs.append((epoch, dict(metrics)))
+
+    def finish(self, status: str) -> None:
+        self.runs.append((status,))
+
+
+def test_a_variants_summary_is_of_its_complete_cells() -> None:
+    cells = [
+        status("a", 0, {"knn.top1": 10.0}),
+        status("a", 1, {"knn.top1": 14.0}),
+        status("a", 2, None),
+        status("b", 0, {"knn.top1": 7.0}),
+    ]
+    heard = Heard()
+    track_summary(StudyTrials.of(cells), heard, "FAILED")  # type: ignore[arg-type]
+    # The deviation of 10 and 14 with n - 1 is the root of (4 + 4) / 1; one cell has none.
+    assert heard.summary == {
+        "a": {"knn.top1.mean": 12.0, "knn.top1.std": 8**0.5, "knn.top1.n": 2.0},
+        "b": {"knn.top1.mean": 7.0, "knn.top1.n": 1.0},
+    }
+    assert heard.status == "FAILED"
+    assert heard.settled == {}
+
+
+def test_cells_runs_get_the_numbers_of_the_table_where_a_setting_was_chosen_for_all() -> None:
+    assert settled_numbers(StudyTrials.of(CELLS)) == {
+        ("a", 0, "fp-a-0"): {"probe.top1": 20.0, "probe.validation_top1": 50.0, "probe.l2": 0.1},
+        ("b", 0, "fp-b-0"): {"probe.top1": 21.0, "probe.validation_top1": 50.0, "probe.l2": 0.1},
+    }
+
+
+def test_only_cells_without_a_folder_here_were_imported(tmp_path: object) -> None:
+    heard = Heard()
+    here = status("b", 0, {"knn.top1": 7.0}, folder=tmp_path)
+    track_imported([status("a", 0, {"knn.top1": 10.0}), here, status("a", 1, None)], heard)  # type: ignore[arg-type]
+    assert heard.runs == [("a", 0, "true"), (0, {"knn.top1": 10.0}), ("FINISHED",)]
