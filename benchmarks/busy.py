@@ -38,8 +38,8 @@ def device_seconds(work: Callable[[], object], device: torch.device) -> float:
 
 def spans_of(events: Iterable[Any], kind: str) -> Iterable[tuple[float, float]]:
     """Start and end in microseconds of what ran on a kind of device, `cuda` or `cpu`."""
-    wanted = torch.autograd.DeviceType.CUDA if kind == "cuda" else torch.autograd.DeviceType.CPU
+    wanted = kind.upper()
     for event in events:
         # An annotation such as `Optimizer.step` spans the gaps between its kernels.
-        if event.device_type == wanted and not getattr(event, "is_user_annotation", False):
+        if event.device_type.name == wanted and not getattr(event, "is_user_annotation", False):
             yield event.time_range.start, event.time_range.end

@@ -113,7 +113,8 @@ def measured(
     section: Callable[[Bench], Iterator[Comparison]], needed: float, bench: Bench
 ) -> dict[str, object]:
     """A section's rows; or why there are none, or no more."""
-    started, rows = time.monotonic(), []
+    started = time.monotonic()
+    rows: list[object] = []
     if bench.seconds_left < needed:
         return {"rows": [], "skipped": f"it takes up to {needed:.0f} s, {bench.seconds_left:.0f} are left"}
     result: dict[str, object] = {"rows": rows}
@@ -151,6 +152,7 @@ def steps(bench: Bench, size: Size, batch: int, target: float | None) -> Iterato
     work = step.reference_step(size, theirs, Runtime(bench.device, "fp32" if bench.dry else "bf16"), batch)
     work()
     computing = device_seconds(work, bench.device)
+    assert found.reference_seconds is not None
     yield Comparison.once(
         f"{theirs.name}, {size}: share of the time that the device computes",
         min(1.0, computing / found.reference_seconds),

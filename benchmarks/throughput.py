@@ -55,7 +55,7 @@ def noise(side: int, count: int) -> DataArrays:
     """Images of a size with random bytes: what is in them takes no time."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
-    split = Split(images, np.zeros(count, np.int64), np.tile(np.float32([0, 0, 1, 1]), (count, 1)))
+    split = Split(images, np.zeros(count, np.int64), np.tile(np.array([0, 0, 1, 1], np.float32), (count, 1)))
     half = (0.5, 0.5, 0.5)
     return DataArrays("noise", ("any",), "noise", half, half, (), split, split, split)
 

@@ -8,8 +8,8 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import platformdirs
 
@@ -55,7 +55,7 @@ def open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def open_to_read(path: str | Path) -> BinaryIO:
+def open_to_read(path: str | Path) -> BufferedReader:
     """A regular file, opened.
 
     Raises:

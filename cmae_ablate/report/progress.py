@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from cmae_ablate.report.frame import Pair, StudyDescription
@@ -130,7 +131,9 @@ def _in_order(values: pd.DataFrame, study: StudyDescription) -> list[tuple[str, 
 
 
 def _point(variant: str, epoch: int, values: pd.DataFrame, metric: Metric) -> Point:
-    own = values.loc[(variant, epoch)].dropna().to_numpy(dtype=float)
+    rows = values.loc[[(variant, epoch)]]
+    own = rows.to_numpy(dtype=float).ravel()
+    own = own[~np.isnan(own)]
     n, mean = len(own), float(own.mean())
     if n < 2:
         return Point(variant, epoch, n, mean, math.nan, math.nan)
