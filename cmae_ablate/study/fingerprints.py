@@ -35,4 +35,4 @@ def file_digest(path: str) -> str:
 @lru_cache(maxsize=64)
 def _content_digest(path: Path, size: int, changed: int) -> str:
     with open_to_read(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
+        return hashlib.file_digest(file, "sha256").hexdigest()
