@@ -72,7 +72,7 @@ def of_recipe(folder: Path) -> pd.DataFrame:
     """Means over seeds of every setting, what each gains over the untrained encoders, and gains by size.
 
     Args:
-        folder: Holds `validation.csv` and `sizes.csv`.
+        folder: Holds `validation.csv`, `sizes.csv` and `probe.csv`.
     """
     cells = pd.read_csv(folder / "validation.csv")
     metrics = [name for name in cells if name.endswith("validation_top1")]
@@ -94,7 +94,22 @@ def of_recipe(folder: Path) -> pd.DataFrame:
             name = f"{metric}.validation_top1"
             gain = size[f"mae.{name}"] - size[f"untrained.{name}"]
             rows.append({"quantity": f"{name}, difference", "of": of, "against": "untrained", "value": gain})
+    if (folder / "probe.csv").is_file():
+        rows += _of_probe(pd.read_csv(folder / "probe.csv"))
     return pd.DataFrame(rows, columns=["quantity", "of", "against", "value"])
+
+
+def _of_probe(readings: pd.DataFrame) -> Iterator[Row]:
+    """Mean and deviation of one encoder's readings, by queries and by fits that vote; what training gains."""
+    groups = readings.groupby(["encoder", "queries", "fits"])["validation_top1"]
+    means, deviations = groups.mean(), groups.std()
+    for encoder, queries, fits in means.index:
+        of, mean = f"{encoder}, {queries} queries, {fits} fits", means[encoder, queries, fits]
+        yield {"quantity": "reading, mean", "of": of, "value": mean}
+        yield {"quantity": "reading, sd", "of": of, "value": deviations[encoder, queries, fits]}
+        if encoder == "MAE":
+            gain = mean - means["untrained", queries, fits]
+            yield {"quantity": "reading, difference", "of": of, "against": "untrained", "value": gain}
 
 
 def of_localisation(folder: Path) -> pd.DataFrame:
