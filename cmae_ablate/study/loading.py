@@ -121,6 +121,8 @@ def load(
         UserError: Anything in the file, the scale or the settings is wrong.
     """
     data, origin = load_yaml(path)
+    if scale is not None:
+        _scale_file(scale, path, "--scale")  # a name mistyped, before the components are imported
     file: StudyFile = read_as(StudyFile, data, origin)
     _check_together(file, origin)
     factors = _factors(file, origin)
@@ -253,12 +255,15 @@ def _sets_epochs(change: Change) -> bool:
     return of_command_line and touches(change.path, change.value, ("training", "epochs"))
 
 
-def _scale_changes(scale: str, study: Path, place: str) -> list[Change]:
+def _scale_file(scale: str, study: Path, place: str) -> Path:
     try:
-        path = find_scale(scale, study)
+        return find_scale(scale, study)
     except FileNotFoundError as error:
         raise UserError(f"{place}: no scale is called '{scale}'; {error}") from error
-    data, origin = load_yaml(path)
+
+
+def _scale_changes(scale: str, study: Path, place: str) -> list[Change]:
+    data, origin = load_yaml(_scale_file(scale, study, place))
     return [Change((), read_as(Changes, data, origin), origin)]
 
 

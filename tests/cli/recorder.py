@@ -11,7 +11,10 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "optuna", "pandas", "scipy", "statsmodels")
 events: list[str] = []
@@ -28,31 +31,23 @@ class Finder:
         return None
 
 
-class Recorded:
-    """A stream that notes when the first line of it was flushed."""
-
-    def __init__(self, stream: TextIO, name: str) -> None:
-        self._stream, self._name, self._has_line = stream, name, False
-
-    def write(self, text: str) -> int:
-        self._has_line = self._has_line or "\n" in text
-        return self._stream.write(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-        if self._has_line and self._name not in events:
-            events.append(self._name)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 if __name__ == "__main__":
     record = Path(sys.argv[1])
     atexit.register(lambda: record.write_text(json.dumps(events)))
     sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
-    sys.stdout, sys.stderr = Recorded(sys.stdout, "stdout"), Recorded(sys.stderr, "stderr")  # type: ignore[assignment]
     sys.argv = ["cmae-ablate", *sys.argv[2:]]
+    from cmae_ablate import terminal
     from cmae_ablate.cli.app import main
 
+    class Recorded(terminal.Output):
+        """Notes when the first line of it has reached the system."""
+
+        def write(self, data: ReadableBuffer) -> int:
+            """Write, and note it."""
+            name = {1: "stdout", 2: "stderr"}[self.fileno()]
+            if b"\n" in bytes(data) and name not in events:
+                events.append(name)
+            return super().write(data)
+
+    terminal.Output = Recorded  # type: ignore[misc]
     main()

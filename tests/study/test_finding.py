@@ -54,7 +54,7 @@ def test_a_folder_of_the_name_is_no_study(empty_folder: Path) -> None:
         ("studies/decoder_size.yaml", "there is no such file; did you mean the study 'decoder_size'?"),
         ("absent.yaml", "absent.yaml: there is no such file; check the path"),
         ("scales/cpu", "scales/cpu: there is no such file"),
-        (".", ".: there is no such file; check the path"),
+        (".", ".: this is a folder, a pipe or a device, no file; give the path of a study"),
     ],
 )
 def test_what_matches_nothing_is_said_with_what_was_meant(typed: str, words: str, empty_folder: Path) -> None:
