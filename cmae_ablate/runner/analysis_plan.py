@@ -82,13 +82,16 @@ def plan_of(study: Study, description: StudyDescription) -> AnalysisPlan:
 def record_plan(study: Study, description: StudyDescription, folder: Path) -> None:
     """Write the plan into the study's folder; a plan that lies there stays as it is.
 
+    Seeds beyond the file's that the first command asks for (`--seeds`) are planned: nothing is known yet.
+
     Raises:
         UserError: The folder cannot be written.
     """
     path = folder / PLAN_FILE
     if path.exists():
         return
-    text = plan_of(study, description).model_dump_json(indent=1) + "\n"
+    asked = {"seeds": max(study.seeds, study.planned_seeds)}
+    text = plan_of(study, description).model_copy(update=asked).model_dump_json(indent=1) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode())
@@ -128,15 +131,15 @@ def with_plan(description: StudyDescription, study: Study, plan: AnalysisPlan | 
     changed_family = set(family) != set(description.family)
     return replace(
         description,
-        plan=PlanStatus(plan.time, tuple(_changes(plan, now))),
+        plan=PlanStatus(plan.time, tuple(_changes(plan, now, study.seeds))),
         planned_family=family if changed_family else None,
         seeds=plan.seeds,
         asked=study.seeds if study.seeds < plan.seeds else None,
     )
 
 
-def _changes(then: AnalysisPlan, now: AnalysisPlan) -> Iterator[str]:
-    """What differs, the parts that decide an answer first."""
+def _changes(then: AnalysisPlan, now: AnalysisPlan, asked: int) -> Iterator[str]:
+    """What differs, the parts that decide an answer first; `asked` is the number of seeds asked for now."""
     named = {
         "question": "the question",
         "metric": "the metric",
@@ -149,7 +152,7 @@ def _changes(then: AnalysisPlan, now: AnalysisPlan) -> Iterator[str]:
         before, after = getattr(then, key), getattr(now, key)
         if before != after:
             yield f"{words} was {_value(before)} and is {_value(after)}"
-    if then.seeds != now.seeds:
+    if then.seeds not in (now.seeds, asked):
         yield f"{counted(then.seeds, 'seed')} planned, now {now.seeds}"
     planned, declared = ([tuple(pair) for pair in plan.contrasts] for plan in (then, now))
     added = [_pair(pair) for pair in declared if pair not in planned]

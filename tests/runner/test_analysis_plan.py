@@ -105,6 +105,22 @@ def test_editing_seeds_does_not_erase_the_mark_of_those_added_later(study: Study
     assert found.plan.changes == ("3 seeds planned, now 6",)
 
 
+def test_seeds_that_the_first_command_asks_for_are_planned(study: Study, tmp_path: Path) -> None:
+    wider = replace(study, seeds=5)
+    record_plan(wider, described(wider), tmp_path)
+    found = with_plan(described(wider), wider, read_plan(tmp_path / PLAN_FILE))
+    assert found.seeds == 5
+    assert found.plan is not None
+    assert found.plan.changes == ()
+
+
+def test_seeds_that_a_later_command_asks_for_are_not(study: Study, tmp_path: Path) -> None:
+    found = changed(study, tmp_path, seeds=5)
+    assert found.seeds == 3
+    assert found.plan is not None
+    assert found.plan.changes == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
