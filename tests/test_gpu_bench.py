@@ -140,7 +140,16 @@ def test_too_many_wheels_are_refused_with_the_largest(tmp_path: Path) -> None:
 
 
 def test_a_study_is_trained_in_pieces_of_given_seconds_with_results_in_a_folder() -> None:
-    words = ["make", "-n", "study", "STUDY=cmae_vs_mae", "SCALE=gpu", "OUT=results", "PIECE=530"]
+    words = [
+        "make",
+        "-n",
+        "--no-print-directory",
+        "study",
+        "STUDY=cmae_vs_mae",
+        "SCALE=gpu",
+        "OUT=results",
+        "PIECE=530",
+    ]
     told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     command = "timeout --signal=TERM --kill-after=120 530 .venv/bin/cmae-ablate run studies/cmae_vs_mae.yaml"
     assert told.splitlines()[-1] == f"{command} --scale gpu --out results"

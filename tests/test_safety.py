@@ -112,7 +112,8 @@ def test_a_password_is_in_no_argument_and_no_recorded_command(tiny_study: Path) 
     options = Options(tiny_study, storage=url, tracking=f"https://me:{SECRET}@host")
     assert SECRET not in " ".join(options.arguments())
     assert SECRET not in options.command
-    assert set(options.environment().values()) == {url, f"https://me:{SECRET}@host"}
+    secrets = {value for value in options.environment().values() if SECRET in value}
+    assert secrets == {url, f"https://me:{SECRET}@host"}
 
 
 @pytest.mark.parametrize(

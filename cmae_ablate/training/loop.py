@@ -186,6 +186,7 @@ class _Training:
         if epoch + 1 in self.spec.training.probed and self.ranks.leads:
             # Before the checkpoint: whoever goes on from that one finds this epoch's encoder kept.
             keep_encoder(self.folder, epoch + 1, self.model.encoder)
+            self.counted = time.perf_counter()  # what keeping took is no training
         self._save_after(epoch + 1)
         self.hooks.on_epoch(epoch + 1, self.progress.history[-1])
 

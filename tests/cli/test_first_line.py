@@ -74,7 +74,9 @@ def test_what_only_reads_imports_nothing_heavy(
 
 @pytest.mark.usefixtures("known")
 def test_a_plan_that_was_made_before_imports_no_torch_and_says_the_same(tiny_study: Path) -> None:
-    arguments = ["plan", "tiny_study.yaml", "--device", "auto", "--json"]
+    # A batch of its own: other tests plan this study, too.
+    own = ["--set", "training.batch_size=21"]
+    arguments = ["plan", "tiny_study.yaml", "--device", "auto", "--json", *own]
     first, second = (command(tiny_study.parent, *arguments) for _ in range(2))
     assert first.status == second.status == 0
     assert "torch" in first.imported

@@ -50,7 +50,7 @@ def test_studies_with_a_name_prints_the_file_to_the_letter(tmp_path: Path) -> No
 def test_an_unknown_name_is_one_line_status_2_and_nothing_heavy(command: str, tmp_path: Path) -> None:
     done = call(tmp_path, command, "decoder_sise")
     assert done.returncode == 2
-    said, heavy = done.stderr.splitlines()
+    *_, said, heavy = done.stderr.splitlines()
     assert said == (
         "decoder_sise: there is no such file, and no study is called so; did you mean 'decoder_size'?"
     )

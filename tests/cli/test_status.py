@@ -129,6 +129,7 @@ def test_ctrl_c_ends_watching_with_130_and_no_traceback(tiny_study: Path) -> Non
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
+        assert process.stdout.readline().startswith("status ")
         assert "nothing has run yet" in process.stdout.readline()
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)

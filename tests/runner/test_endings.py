@@ -66,7 +66,7 @@ class Setting:
         self.folder, self.told = folder, list[str]()
         self.queue = Queue(f"sqlite:///{folder}/optuna.db", "study", plan(variants=1, seeds=1))
         self.run = Run()
-        training = SimpleNamespace(threads=1, precision="fp32", compile=False, epochs=2)
+        training = SimpleNamespace(threads=1, precision="fp32", compile=False, epochs=2, probed=())
         spec = SimpleNamespace(training=training, is_pretrained=True, to_tree=dict)
         variant = SimpleNamespace(label="depth 0", control=None, spec=spec)
         cell = SimpleNamespace(variant=variant, seed=0, spec=spec)
@@ -115,7 +115,7 @@ def test_every_ending_is_in_the_table_and_every_error_leads_to_one() -> None:
 def test_an_attempt_ends_as_the_table_says(name: Name, setting: Setting) -> None:
     ending = ENDINGS[name]
     if name == "finished":
-        setting.attempt(CellRecord({"knn.top1": 12.5}, folder=setting.folder))
+        setting.attempt(CellRecord({"knn.top1": 12.5}, "sha", "cpu", setting.folder))
     elif ending.worker == "raises":
         with pytest.raises(BaseException, match=r"room|database|") as caught:
             setting.attempt(RAISED[name])

@@ -99,6 +99,7 @@ def test_a_worker_whose_parent_counts_the_signals_counts_none_itself() -> None:
 
 def test_outside_of_cells_too_a_second_ctrl_c_ends_what_hangs_in_c() -> None:
     with hanging(HANGS["in a call into C"], "second_ends()") as process:
+        time.sleep(1.0)  # until it is in C: before, the first one would end it as Python does
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)

@@ -82,9 +82,9 @@ def test_steps_are_timed_at_the_batch_that_trains(
 ) -> None:
     batches = []
 
-    def step(spec: TrialSpec, batch: int, *_: object) -> float:
+    def step(spec: TrialSpec, batch: int, *_: object) -> tuple[float, float]:
         batches.append(batch)
-        return 1.0
+        return 1.0, 0.0
 
     monkeypatch.setattr(timing, "_step_seconds", step)
     works = [_workload(tiny_spec, decoder={"depth": depth}) for depth in range(1, 7)]

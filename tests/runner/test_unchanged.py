@@ -102,4 +102,4 @@ def test_an_unchanged_study_is_trained(tmp_path: Path, monkeypatch: pytest.Monke
     Started(monkeypatch, lambda: None)
     console = quiet()
     status = run_study(Options(study, seeds=1, workers=2, device="cpu", out=out), console)
-    assert (status, "changed" in said(console)) == (0, False), said(console)
+    assert (status, "changed meanwhile" in said(console)) == (0, False), said(console)

@@ -16,7 +16,7 @@ def term(loss: float, **diagnostics: float) -> Term:
 
 
 def filled() -> Meter:
-    meter = Meter(Ranks())
+    meter = Meter(Ranks(), torch.device("cpu"))
     meter.add(torch.tensor(3.0), {"reconstruction": term(2.0), "position": term(1.0, accuracy=0.5)})
     meter.add(torch.tensor(2.0), {"reconstruction": term(1.0), "position": term(4.0, accuracy=0.0)})
     return meter
@@ -40,7 +40,7 @@ def test_the_next_epoch_begins_with_nothing() -> None:
 
 def test_sums_go_on_from_a_checkpoint() -> None:
     state = filled().state()
-    resumed = Meter(Ranks())
+    resumed = Meter(Ranks(), torch.device("cpu"))
     resumed.load(state)
     resumed.add(torch.tensor(7.0), {"reconstruction": term(0.0), "position": term(1.0, accuracy=1.0)})
     assert resumed.flush(0) == {"loss": 4.0, "reconstruction": 1.0, "position": 2.0, "position.accuracy": 0.5}
@@ -48,7 +48,7 @@ def test_sums_go_on_from_a_checkpoint() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_is_named_with_its_epoch(value: float) -> None:
-    meter = Meter(Ranks())
+    meter = Meter(Ranks(), torch.device("cpu"))
     meter.add(torch.tensor(1.0), {"position": term(value)})
     with pytest.raises(DivergedError, match=r"position is (nan|inf) in epoch 3; lower training\.base_lr"):
         meter.flush(2)

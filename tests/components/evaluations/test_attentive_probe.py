@@ -19,7 +19,7 @@ from cmae_ablate.components.evaluations.attentive_probe import (
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
 from cmae_ablate.data.arrays import Split
-from cmae_ablate.errors import DivergedError, Interrupted
+from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.runtime import Runtime, seeded, stream
 from tests.components.evaluations.patterns import pattern_context, pattern_data, small_encoder
 
@@ -200,7 +200,7 @@ def test_features_that_are_no_numbers_are_reported() -> None:
     encoder = small_encoder()
     with torch.no_grad():
         encoder.norm.weight.fill_(float("nan"))
-    with pytest.raises(DivergedError, match="attentive_probe: no candidate's loss is finite in epoch 1"):
+    with pytest.raises(UserError, match="features of the train images are not finite"):
         AttentiveProbe(**QUICK)(pattern_context(encoder=encoder))
 
 

@@ -11,13 +11,13 @@ import torch
 from scipy import stats
 from timm.data.random_erasing import RandomErasing
 
+from cmae_ablate.components.evaluation_protocols import EvaluationContext
 from cmae_ablate.components.evaluations.augment import global_streams
 from cmae_ablate.components.evaluations.classifier import Classifier
 from cmae_ablate.components.evaluations.erasing import erase
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.fine_tune import FineTune
 from cmae_ablate.components.evaluations.supervised import _train
-from cmae_ablate.components.protocols import EvaluationContext
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.trial_spec import TrialSpec
