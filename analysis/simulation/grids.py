@@ -9,12 +9,33 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cmae_ablate.report.cells import sort_out
+from cmae_ablate.report.cells import Cells, sort_out
 from cmae_ablate.report.factorial import Term, analyse
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.trials import read_trials
 
 OFF_ON = ("off", "on")
+
+
+def cells_of(
+    values: Mapping[str, npt.NDArray[np.float64]], description: StudyDescription, folder: Path
+) -> Cells:
+    """A simulated study, written as `trials.csv` and read as the report reads it.
+
+    Args:
+        values: The metric by variant, one number a seed.
+        description: The study; its levels fill the columns of its factors.
+        folder: Where to write `trials.csv`.
+    """
+    lines = [
+        f"{label},{seed},COMPLETE,{','.join(description.levels[label].values())},{value!r}"
+        for label, own in values.items()
+        for seed, value in enumerate(own.tolist())
+    ]
+    header = f"variant,seed,state,{','.join(description.factors)},{description.metric}"
+    path = folder / "trials.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return sort_out(read_trials(path, description), description)
 
 
 def combinations(factors: int) -> list[tuple[str, ...]]:
@@ -46,13 +67,7 @@ def grid_terms(
         seeds=len(values[first]),
         metric=metric,
     )
-    lines = [
-        f"{labels[chosen]},{seed},COMPLETE,{','.join(chosen)},{value!r}"
-        for chosen, own in values.items()
-        for seed, value in enumerate(own.tolist())
-    ]
-    path = folder / "trials.csv"
-    path.write_text("\n".join([f"variant,seed,state,{','.join(names)},{metric}", *lines]) + "\n")
-    factorial = analyse(sort_out(read_trials(path, description), description))
+    written = cells_of({labels[chosen]: own for chosen, own in values.items()}, description, folder)
+    factorial = analyse(written)
     assert factorial is not None, "every combination of the levels is a variant"
     return factorial.family

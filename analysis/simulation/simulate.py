@@ -23,12 +23,10 @@ import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 
-from analysis.simulation.grids import combinations, grid_terms
-from cmae_ablate.report.cells import sort_out
+from analysis.simulation.grids import cells_of, combinations, grid_terms
 from cmae_ablate.report.effects import compare
 from cmae_ablate.report.effects_table import contrasts_table
 from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.report.trials import read_trials
 
 STUDIES = 2_000
 IMAGES = 1_000
@@ -77,14 +75,7 @@ def effects(
         contrasts=pairs,
         variance=variance,
     )
-    lines = [
-        f"{label},{seed},COMPLETE,{label},{value!r}"
-        for label, own in values.items()
-        for seed, value in enumerate(own.tolist())
-    ]
-    path = folder / "trials.csv"
-    path.write_text("\n".join([f"variant,seed,state,method,{METRIC}", *lines]) + "\n")
-    cells = sort_out(read_trials(path, description), description)
+    cells = cells_of(values, description, folder)
     kept = {(label, seed): row for label, rows in (correct or {}).items() for seed, row in enumerate(rows)}
     return contrasts_table(compare(cells, METRIC, kept, clusters=clusters, thorough=thorough))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,6 +20,44 @@ MOST_PANELS = 6
 SHORT = 18
 """Labels up to this many characters stand two abreast in the legend."""
 COLUMNS = ("variant", "seed", "epoch", "name", "value")
+
+
+@dataclass(frozen=True)
+class VariantLegend:
+    """The legend below a figure with a line a variant; short labels stand two abreast.
+
+    Attributes:
+        labels: Of the variants, in the order of their colours, wrapped.
+        columns: How many stand side by side.
+    """
+
+    labels: tuple[str, ...]
+    columns: int
+
+    @classmethod
+    def of(cls, variants: Sequence[str]) -> VariantLegend:
+        """The legend of these variants."""
+        labels = tuple(wrapped(label, 58, 2) for label in variants)
+        return cls(labels, 2 if max(map(len, labels)) <= SHORT else 1)
+
+    @property
+    def inches(self) -> float:
+        """The height that it needs."""
+        return 0.13 * sum(text.count("\n") + 1.1 for text in self.labels) / self.columns + 0.3
+
+    def add_to(self, figure: Figure, theme: Theme) -> None:
+        """Draw it below the panels."""
+        handles = [
+            Line2D([], [], color=theme.colour(i), linestyle=dash(i), label=text)
+            for i, text in enumerate(self.labels)
+        ]
+        figure.legend(
+            handles=handles,
+            loc="outside lower left",
+            labelspacing=0.35,
+            handlelength=2.4,
+            ncols=self.columns,
+        )
 
 
 def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | None:
@@ -38,22 +77,14 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
     variants = [v for v in study.variants if (ours["variant"] == v).any()]
 
     def draw(theme: Theme) -> Figure:
-        legend = [wrapped(label, 58, 2) for label in variants]
-        columns = 2 if max(map(len, legend)) <= SHORT else 1
-        inches = 0.13 * sum(text.count("\n") + 1.1 for text in legend) / columns + 0.3
-        figure = Figure(figsize=(COLUMN_INCHES, 1.55 * len(names) + inches), layout="constrained")
+        legend = VariantLegend.of(variants)
+        figure = Figure(figsize=(COLUMN_INCHES, 1.55 * len(names) + legend.inches), layout="constrained")
         for index, name in enumerate(names):
             axes = figure.add_subplot(len(names), 1, index + 1)
             _panel(axes, ours[ours["name"] == name], variants, theme)
             axes.set_ylabel(wrapped(name.replace("_", " "), 24, 2))
             axes.set_xlabel("epoch" if index == len(names) - 1 else "")
-        handles = [
-            Line2D([], [], color=theme.colour(i), linestyle=dash(i), label=text)
-            for i, text in enumerate(legend)
-        ]
-        figure.legend(
-            handles=handles, loc="outside lower left", labelspacing=0.35, handlelength=2.4, ncols=columns
-        )
+        legend.add_to(figure, theme)
         return figure
 
     shown = listing([name.replace("_", " ") for name in names])

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from cmae_ablate.report.curves import SHORT, dash
+from cmae_ablate.report.curves import VariantLegend, dash
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.progress import Progress
 from cmae_ablate.report.theme import COLUMN_INCHES, SMALL, FigureJob, Theme, wrapped
@@ -46,11 +45,9 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
     to_reference = all(against == study.reference for _, against in pairs)
 
     def draw(theme: Theme) -> Figure:
-        legend = [wrapped(label, 58, 2) for label in variants]
-        columns = 2 if max(map(len, legend)) <= SHORT else 1
-        inches = 0.13 * sum(text.count("\n") + 1.1 for text in legend) / columns + 0.3
+        legend = VariantLegend.of(variants)
         panels = 2 if pairs else 1
-        figure = Figure(figsize=(COLUMN_INCHES, 1.75 * panels + inches), layout="constrained")
+        figure = Figure(figsize=(COLUMN_INCHES, 1.75 * panels + legend.inches), layout="constrained")
         top = figure.add_subplot(panels, 1, 1)
         for variant, line in levels.items():
             _line(top, line, variants.index(variant), theme)
@@ -67,13 +64,7 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
             axes.tick_params(axis="both", labelsize=SMALL)
         figure.axes[-1].set_xlabel("epoch")
-        handles = [
-            Line2D([], [], color=theme.colour(i), linestyle=dash(i), label=text)
-            for i, text in enumerate(legend)
-        ]
-        figure.legend(
-            handles=handles, loc="outside lower left", labelspacing=0.35, handlelength=2.4, ncols=columns
-        )
+        legend.add_to(figure, theme)
         return figure
 
     alt = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import ExpectedSize
-from cmae_ablate.study.trial_spec import PROBING, Choice, TrialSpec
+from cmae_ablate.study.trial_spec import PROBING, TrialSpec
 from cmae_ablate.training.flops import ATTAINED, Cost, encoder_passes, evaluation_flops, pretraining_flops
 
 MOST = 8
@@ -136,26 +136,26 @@ def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
     if workload.pretrains and not spec.is_pretrained:
         # Its own arithmetic is a twentieth of the pass through the encoder.
         seconds += answers.looks * size.train * cost.flops_encode / speed.encoding + speed.compiling
-    for label, choice in _costly(spec, answers).items():
-        trains = choice.trains_encoder
-        flops = evaluation_flops(cost, choice, size.train, size.held_out, answers.passes[label])
-        seconds += flops / (speed.training if trains else speed.encoding)
+    seconds += sum(_evaluating(label, workload, answers, speed) for label in _costly(spec, answers))
     if workload.pretrains and not spec.is_pretrained and spec.training.probed:
-        label = spec.training.probe_with
-        flops = evaluation_flops(
-            cost, spec.evaluations[label], size.train, size.held_out, answers.passes[label]
-        )
-        trains = spec.evaluations[label].trains_encoder
-        seconds += len(spec.training.probed) * flops / (speed.training if trains else speed.encoding)
+        probing = _evaluating(spec.training.probe_with, workload, answers, speed)
+        seconds += len(spec.training.probed) * probing
     how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"
     return Estimate(seconds / 3600.0, f"{how} on {machine}")
 
 
-def _costly(spec: TrialSpec, answers: Answers) -> dict[str, Choice]:
+def _evaluating(label: str, workload: Workload, answers: Answers, speed: Speed) -> float:
+    """Seconds of one evaluation."""
+    choice, size = workload.spec.evaluations[label], workload.size
+    flops = evaluation_flops(workload.cost, choice, size.train, size.held_out, answers.passes[label])
+    return flops / (speed.training if choice.trains_encoder else speed.encoding)
+
+
+def _costly(spec: TrialSpec, answers: Answers) -> list[str]:
     """The evaluations that pass images through the encoder: one pass serves all that read frozen features."""
     frozen = [
         label
         for label, choice in spec.evaluations.items()
         if not choice.trains_encoder and not answers.passes[label]
     ]
-    return {label: choice for label, choice in spec.evaluations.items() if label not in frozen[1:]}
+    return [label for label in spec.evaluations if label not in frozen[1:]]

@@ -121,14 +121,14 @@ def load(
         UserError: Anything in the file, the scale or the settings is wrong.
     """
     data, origin = load_yaml(path)
-    if scale is not None:
-        _scale_file(scale, path, "--scale")  # a name mistyped, before the components are imported
+    # The command line's is looked for before the components are imported: a name is mistyped easily.
+    scale_file = None if scale is None else _scale_file(scale, path, "--scale")
     file: StudyFile = read_as(StudyFile, data, origin)
     _check_together(file, origin)
     factors = _factors(file, origin)
-    place = origin.place(("scale",)) if scale is None else "--scale"
     own_scale, scale = file.scale.strip(), scale or file.scale.strip()
-    changes_made = _scale_changes(scale, path, place)
+    scale_file = scale_file or _scale_file(scale, path, origin.place(("scale",)))
+    changes_made = _scale_changes(scale_file)
     if file.set is not None:
         changes_made.append(Change((), file.set, origin.below("set")))
     base = default_tree()
@@ -262,8 +262,8 @@ def _scale_file(scale: str, study: Path, place: str) -> Path:
         raise UserError(f"{place}: no scale is called '{scale}'; {error}") from error
 
 
-def _scale_changes(scale: str, study: Path, place: str) -> list[Change]:
-    data, origin = load_yaml(_scale_file(scale, study, place))
+def _scale_changes(file: Path) -> list[Change]:
+    data, origin = load_yaml(file)
     return [Change((), read_as(Changes, data, origin), origin)]
 
 

@@ -5,29 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from cmae_ablate.data.arrays import ExpectedSize
 from cmae_ablate.runner import hours, timing
 from cmae_ablate.runner.hours import Speed, Workload, estimate
 from cmae_ablate.runner.timing import calibrate
 from cmae_ablate.runtime import Runtime
-from cmae_ablate.study.settings import apply
-from cmae_ablate.study.trial_spec import TrialSpec, resolve
-from cmae_ablate.training.cost import measure
-
-SIZE = ExpectedSize(100, 30, 32, 32, "made up")
-
-
-def _workload(spec: TrialSpec, **changes: Any) -> Workload:
-    tree = spec.to_tree()
-    for path, value in changes.items():
-        tree = apply(tree, tuple(path.split("__")), value)
-    changed = resolve(tree)
-    return Workload(changed, SIZE, measure(changed, 32))
+from cmae_ablate.study.trial_spec import TrialSpec
+from tests.runner.workloads import workload
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +30,8 @@ def test_what_no_step_depends_on_is_timed_once(tiny_spec: TrialSpec, monkeypatch
         return Speed(1.0 + len(timed), 1.0, measured=True)
 
     monkeypatch.setattr(timing, "_time", time)
-    rates = [_workload(tiny_spec, training={"base_lr": rate, "epochs": 3}) for rate in (1e-3, 2e-3)]
-    other = _workload(tiny_spec, decoder={"name": "linear"})
+    rates = [workload(tiny_spec, training={"base_lr": rate, "epochs": 3}) for rate in (1e-3, 2e-3)]
+    other = workload(tiny_spec, decoder={"name": "linear"})
     speeds = calibrate([*rates, other], 1e9, Runtime(), workers=1)
     assert len(timed) == 2
     assert speeds[0] == speeds[1] != speeds[2]
@@ -55,7 +42,7 @@ def test_of_many_kinds_a_few_are_timed_and_the_others_are_as_fast_as_the_nearest
 ) -> None:
     monkeypatch.setattr(hours, "MOST", 2)
     monkeypatch.setattr(timing, "_time", lambda work, *_: Speed(work.cost.flops_image, 1.0, measured=True))
-    works = [_workload(tiny_spec, decoder={"depth": depth}) for depth in (1, 2, 9, 10)]
+    works = [workload(tiny_spec, decoder={"depth": depth}) for depth in (1, 2, 9, 10)]
     speeds = [speed.training for speed in calibrate(works, 1e9, Runtime(), workers=1)]
     assert speeds[0] == speeds[1] == works[0].cost.flops_image
     assert speeds[2] == speeds[3] == works[3].cost.flops_image
@@ -63,7 +50,7 @@ def test_of_many_kinds_a_few_are_timed_and_the_others_are_as_fast_as_the_nearest
 
 @pytest.mark.parametrize("crop", ["random_resized", "contrastive", "ground_truth_box"])
 def test_a_speed_is_found_by_steps_on_noise(crop: str, tiny_spec: TrialSpec) -> None:
-    work = _workload(tiny_spec, crop={"name": crop}, objectives__contrastive={"name": "moco_v3"})
+    work = workload(tiny_spec, crop={"name": crop}, objectives__contrastive={"name": "moco_v3"})
     speed = calibrate([work], 1e12, Runtime(), workers=1)[0]
     assert speed.measured
     assert 1e5 < speed.training < 1e13
@@ -71,7 +58,7 @@ def test_a_speed_is_found_by_steps_on_noise(crop: str, tiny_spec: TrialSpec) -> 
 
 
 def test_what_would_take_long_is_said_to_be_unmeasured(tiny_spec: TrialSpec) -> None:
-    work = _workload(tiny_spec)
+    work = workload(tiny_spec)
     speed = calibrate([work], 1e6, Runtime(), workers=1)[0]
     assert not speed.measured
     assert "unmeasured" in estimate(work, speed, "cpu").basis
@@ -87,7 +74,7 @@ def test_steps_are_timed_at_the_batch_that_trains(
         return 1.0, 0.0
 
     monkeypatch.setattr(timing, "_step_seconds", step)
-    works = [_workload(tiny_spec, decoder={"depth": depth}) for depth in range(1, 7)]
+    works = [workload(tiny_spec, decoder={"depth": depth}) for depth in range(1, 7)]
     # At the speed of a slow machine, however many variants share the seconds.
     calibrate(works, 2e10, Runtime(), workers=1)
     assert set(batches) == {16}
@@ -120,5 +107,5 @@ def test_calibration_leaves_the_random_generator_alone(tiny_spec: TrialSpec) -> 
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    calibrate([_workload(tiny_spec)], 1e12, Runtime(), workers=1)
+    calibrate([workload(tiny_spec)], 1e12, Runtime(), workers=1)
     assert torch.equal(torch.rand(4), expected)

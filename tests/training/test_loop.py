@@ -13,6 +13,7 @@ from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training.loop import Hooks, pretrain
 from cmae_ablate.training.model import assemble
+from tests.stop_after import StopAfter
 
 CMAE = {
     "objectives": {"contrastive": {"name": "moco_v3"}, "position": {"name": "absolute"}},
@@ -22,17 +23,6 @@ CMAE = {
 
 def changed(spec: TrialSpec, change: dict[str, object]) -> TrialSpec:
     return resolve(apply(spec.to_tree(), (), change), spec.seed)
-
-
-class StopAfter:
-    """Asks to stop once, after a number of steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left == -1
 
 
 @pytest.mark.parametrize("variant", ["MAE", "CMAE"])

@@ -17,6 +17,7 @@ from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training import loop
 from cmae_ablate.training.loop import Hooks, pretrain
 from cmae_ablate.training.snapshots import keep_encoder, kept_encoder, snapshot_path
+from tests.stop_after import StopAfter
 
 CMAE = {
     "objectives": {"contrastive": {"name": "moco_v3"}, "position": {"name": "absolute"}},
@@ -32,17 +33,6 @@ def changed(spec: TrialSpec, *changes: dict[str, object]) -> TrialSpec:
     for change in changes:
         tree = apply(tree, (), change)
     return resolve(tree, spec.seed)
-
-
-class StopAfter:
-    """Asks to stop once, after a number of steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left == -1
 
 
 @pytest.mark.parametrize("variant", ["MAE", "CMAE"])

@@ -16,6 +16,7 @@ from cmae_ablate.components.evaluations.from_scratch import FromScratch
 from cmae_ablate.components.evaluations.supervised import Mix, train_and_test
 from cmae_ablate.errors import DivergedError, Interrupted
 from tests.components.evaluations.patterns import pattern_context, small_encoder
+from tests.stop_after import StopAfter
 
 PLAIN: dict[str, Any] = {
     "batch_size": 32,
@@ -51,17 +52,6 @@ def test_the_seed_decides_the_result_and_nothing_else_does() -> None:
 
     assert predictions(0) == predictions(0)
     assert predictions(0) != predictions(1)
-
-
-class StopAfter:
-    """Asks to stop once, after a number of steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left == -1
 
 
 @pytest.mark.parametrize("steps", [1, 4, 8])
