@@ -117,7 +117,9 @@ def test_watching_tells_what_changes_until_all_is_done(finished: tuple[Path, Pat
 
 
 def test_ctrl_c_ends_watching_with_130_and_no_traceback(tiny_study: Path) -> None:
-    command = [sys.executable, "-u", "-m", "cmae_ablate", "status", str(tiny_study), "--watch"]
+    # Where the tests run in a shell's background, Ctrl-C is ignored, and so by what they start.
+    hears = ["env", "--default-signal=INT"]
+    command = [*hears, sys.executable, "-u", "-m", "cmae_ablate", "status", str(tiny_study), "--watch"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command,
