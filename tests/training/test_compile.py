@@ -75,7 +75,10 @@ def test_a_compiled_training_follows_the_plain_one(
 
 
 class SlowCompiler:
-    """Stands for `torch.compile`: the first call of what it made takes a thousand seconds by the clock."""
+    """Stands for `torch.compile`: the first call of what it made takes a thousand seconds by the clock.
+
+    What a step itself takes is real time and subtracted again, so tests leave a hundred seconds either way.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *modules: Any) -> None:
         self.ahead = 0.0
@@ -110,7 +113,7 @@ def test_compiling_is_counted_apart_from_training_in_every_sitting(
     with pytest.raises(Interrupted):
         pretrain(tiny_spec, tiny_data, runtime, tmp_path, stopping)
     done = pretrain(tiny_spec, tiny_data, runtime, tmp_path)
-    assert 2000 <= done.compiling < 2900
+    assert 1900 < done.compiling < 2900
     assert 0 < done.seconds < 900
 
 
@@ -127,7 +130,7 @@ def test_a_cell_that_compiles_has_a_column_for_it(
 ) -> None:
     SlowCompiler(monkeypatch, loop)
     result = run_cell(tiny_spec, CellContext(tiny_data, Runtime(compile=True), tmp_path))
-    assert 1000 <= result.metrics["seconds.compile"] < 1900
+    assert 900 < result.metrics["seconds.compile"] < 1900
     assert result.metrics["seconds.pretrain"] < 900
 
 
@@ -139,6 +142,6 @@ def test_a_plan_times_the_compiled_step_and_adds_its_compilation_once_a_cell(
     work = Workload(spec, ExpectedSize(100, 30, 32, 32, "made up"), measure(spec, 32))
     speed = timing.calibrate([work], 1e12, Runtime(), workers=1)[0]
     assert speed.measured
-    assert 1000 <= speed.compiling < 1900
+    assert 900 < speed.compiling < 1900
     seconds = 3600 * estimate(work, speed, "").hours
-    assert 1000 <= seconds < 1900
+    assert 900 < seconds < 1900
