@@ -49,7 +49,8 @@ def run(
     require_device(shared.device)
     _check_csvs(*(imported or ()))
     options = shared.of(study)
-    from cmae_ablate.runner.run import repeat_cell, run_study
+    from cmae_ablate.runner.repeat_cell import repeat_cell
+    from cmae_ablate.runner.run import run_study
     from cmae_ablate.runner.stopping import second_ends
 
     if cell:
@@ -166,7 +167,8 @@ def report(
         raise UserError("report --trials: one study's CSV is expected; leave the other studies out")
     _check_csvs(*([] if trials is None else [trials]))
     options = [shared.of(study) for study in studies]
-    from cmae_ablate.runner.reporting import report_across, report_again, report_csv
+    from cmae_ablate.runner.across import report_across
+    from cmae_ablate.runner.reporting import report_again, report_csv
 
     if trials is not None:
         raise typer.Exit(report_csv(options[0], trials, open_console()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from cmae_ablate.text import readable
+from cmae_ablate.errors import readable
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,7 @@ from filelock import FileLock, Timeout
 from cmae_ablate.data.account import Account
 from cmae_ablate.data.writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split, digest_of
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import cache_root
-from cmae_ablate.records import DamagedError, is_numbers, read_record, set_aside
+from cmae_ablate.files import DamagedError, cache_root, is_numbers, read_record, set_aside
 
 __all__ = [
     "SPLITS",

@@ -10,10 +10,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from cmae_ablate.files import JSON
 from cmae_ablate.queue.cells import PlannedCell
 from cmae_ablate.queue.proposals import Direction, Proposal
 from cmae_ablate.queue.storage import Storage
-from cmae_ablate.records import JSON
 from cmae_ablate.report.cell_record import CellRecord
 
 _SEED = IntDistribution(0, 2**53 - 1)  # one range for ever; the database keeps parameters as doubles

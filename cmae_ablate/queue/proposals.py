@@ -20,8 +20,8 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from cmae_ablate.files import JSON
 from cmae_ablate.queue.cells import PlannedCell, by_cell, complete_trial
-from cmae_ablate.records import JSON
 from cmae_ablate.study.search import TRIAL_MARK, Interval, Search, Values
 
 Direction = Literal["maximize", "minimize"]

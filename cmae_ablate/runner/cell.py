@@ -15,7 +15,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from cmae_ablate import checkpoint
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.records import file_sha256, sealed
+from cmae_ablate.files import file_sha256, sealed
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cache import LOCK
 from cmae_ablate.runner.evaluating import evaluate

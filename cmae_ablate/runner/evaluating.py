@@ -18,7 +18,7 @@ from cmae_ablate.components.evaluation_protocols import (
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.records import file_sha256, sealed
+from cmae_ablate.files import file_sha256, sealed
 from cmae_ablate.runner.finished import Warn, evaluation_path, whole_evaluation
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
 from cmae_ablate.runtime import Runtime, set_precision

@@ -23,10 +23,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cmae_ablate.errors import readable
 from cmae_ablate.files import read_regular
 from cmae_ablate.runner.watchdog import STALL_MINUTES, stalled_words
 from cmae_ablate.terminal import PlainColumn, say
-from cmae_ablate.text import readable
 
 NOTES = "progress"
 """Below a study's folder, where its workers leave their notes."""

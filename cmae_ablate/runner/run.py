@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -18,8 +17,6 @@ from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
 from cmae_ablate.runner.attempt import Job
-from cmae_ablate.runner.cell import CellContext
-from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, check_batch, controls_of
 from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
@@ -28,11 +25,9 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
-    read_queue,
     report_study,
     say_failures,
     say_report,
-    settled,
 )
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.summaries import track_imported, track_summary
@@ -46,7 +41,7 @@ from cmae_ablate.runner.tuning import (
 from cmae_ablate.runner.tuning_notes import few_images_note
 from cmae_ablate.runner.winners import search_of, winners
 from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
-from cmae_ablate.runtime import Runtime, device_type, pick_device, set_threads
+from cmae_ablate.runtime import device_type
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
@@ -227,48 +222,6 @@ def _import(
 
 def _description(study: Study, options: Options) -> dict[str, str]:
     return {"question": study.question, "command": options.command, **describe_environment()}
-
-
-@private_files()
-def repeat_cell(options: Options, name: str, console: Console) -> int:
-    """Train one cell again from nothing, and compare its weights with those recorded.
-
-    Returns:
-        0 when they are equal or none were recorded, else 1.
-
-    Raises:
-        UserError: The study has no such cell.
-    """
-    table = settled(options.begin(options.load(), console, measure=True))
-    controls = controls_of(table)
-    found = {
-        f"{planned.variant}:{planned.seed}": (experiment, planned)
-        for experiment in (controls, table)  # of two cells with one name the table's counts
-        for planned in experiment.planned
-    }
-    if name not in found:
-        raise UserError(
-            f"--cell {name}: the study has no such cell; choose VARIANT:SEED from {', '.join(found)}"
-        )
-    experiment, planned = found[name]
-    cell = experiment.cell(planned)
-    make_places(table, controls)
-    recorded = {status.cell.id: status.record for status in read_queue(experiment)}[planned.id]
-    training = cell.spec.training
-    set_threads(training.threads)
-    runtime = Runtime(pick_device(options.device), training.precision, training.compile)
-    with TemporaryDirectory(prefix="cmae-ablate-") as folder:
-        result = run_any(cell, CellContext(experiment.data_of(cell.spec), runtime, Path(folder)))
-    for metric, value in sorted(result.metrics.items()):
-        say(f"{metric}: {value:.6g}", console)
-    before = recorded.weights_sha256
-    say(f"weights_sha256: {result.weights_sha256}", console)
-    if not before:
-        say("no result of this cell is recorded; nothing to compare with", console)
-        return 0
-    equal = before == result.weights_sha256
-    say("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", console)
-    return 0 if equal else 1
 
 
 def _check_runs(experiment: Experiment, device: str) -> None:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from cmae_ablate.database import redact, sqlite_path
-from cmae_ablate.files import write_atomically
+from cmae_ablate.files import DamagedError, read_record, sealed, write_atomically
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.records import DamagedError, read_record, sealed
 from cmae_ablate.report.frame import Cell
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.tracking.links import addresses

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.records import DamagedError
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, load_model
 from cmae_ablate.runner.experiment import Experiment

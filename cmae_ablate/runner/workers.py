@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cmae_ablate.distributed import joined, own_device
-from cmae_ablate.errors import RankError, StorageError, UserError
+from cmae_ablate.errors import RankError, StorageError, UserError, printable
 from cmae_ablate.files import private_files
 from cmae_ablate.runner.attempt import Job
 from cmae_ablate.runner.cache import record_plan
@@ -39,7 +39,6 @@ from cmae_ablate.runner.worker import Worker
 from cmae_ablate.runtime import Runtime, gpu_names, pick_device, worker_count
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.terminal import open_console, say
-from cmae_ablate.text import printable
 from cmae_ablate.tracking import MlflowTracker
 
 INTERRUPTED = (130, 143)

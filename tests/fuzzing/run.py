@@ -14,7 +14,7 @@ from random import Random
 from types import FrameType
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.records import DamagedError
+from cmae_ablate.files import DamagedError
 from cmae_ablate.study.settings import SpecError
 from tests.fuzzing.targets import Target, targets
 

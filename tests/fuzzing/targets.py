@@ -19,8 +19,8 @@ from cmae_ablate.cli.python import load_result
 from cmae_ablate.components.datasets.image_decode import without_warnings
 from cmae_ablate.components.datasets.image_files import Damage, load_image
 from cmae_ablate.components.loading import load_components
+from cmae_ablate.files import SEAL, sealed
 from cmae_ablate.queue import CellStatus, PlannedCell, check_rows
-from cmae_ablate.records import SEAL, sealed
 from cmae_ablate.report.cell_record import rows_of
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import ReportExtras

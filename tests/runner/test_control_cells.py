@@ -26,8 +26,9 @@ from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.repeat_cell import repeat_cell
 from cmae_ablate.runner.reporting import report_again
-from cmae_ablate.runner.run import repeat_cell, run_study
+from cmae_ablate.runner.run import run_study
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve

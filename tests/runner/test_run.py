@@ -12,11 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmae_ablate.records import read_record, sealed
+from cmae_ablate.files import read_record, sealed
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.repeat_cell import repeat_cell
 from cmae_ablate.runner.reporting import report_again
-from cmae_ablate.runner.run import repeat_cell, run_study
+from cmae_ablate.runner.run import run_study
 from tests.tiny import TINY_STUDY
 from tests.whole_study import (
     LONGER,
