@@ -43,7 +43,7 @@ def open_queue(experiment: Experiment) -> Queue:
         experiment.study.name,
         experiment.planned,
         direction=direction,
-        proposals=Proposals(search, direction) if search else None,
+        proposals=Proposals(search) if search else None,
     )
 
 
