@@ -11,14 +11,7 @@ from typing import TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from cmae_ablate.files import JSON
-from cmae_ablate.queue.cells import (
-    CellStatus,
-    PlannedCell,
-    by_cell,
-    complete_trial,
-    deaths,
-    failures,
-)
+from cmae_ablate.queue.cells import CellStatus, PlannedCell, by_cell, complete_trial, deaths, failures
 from cmae_ablate.queue.csv_import import importable
 from cmae_ablate.queue.lease import Claim, Sign
 from cmae_ablate.queue.leases import Leases, owner_of

@@ -13,15 +13,7 @@ from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.costs import Cost, costs_of, known_costs
 from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
-from cmae_ablate.report.wording import (
-    BLANK,
-    DAGGER,
-    PLUS_MINUS,
-    Metric,
-    one_line,
-    p_value,
-    significant,
-)
+from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value, significant
 
 VARIANT, CONTROL = "variant", "control"
 

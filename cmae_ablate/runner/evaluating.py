@@ -10,11 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from cmae_ablate import checkpoint
-from cmae_ablate.components.evaluation_protocols import (
-    EvaluationContext,
-    EvaluationResult,
-    Features,
-)
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult, Features
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
