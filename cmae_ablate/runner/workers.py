@@ -14,7 +14,7 @@ from rich.console import Console
 from cmae_ablate.distributed import joined, own_device
 from cmae_ablate.errors import RankError, StorageError, UserError, printable
 from cmae_ablate.files import private_files
-from cmae_ablate.runner.attempt import Job
+from cmae_ablate.runner.attempt import Job, Tools
 from cmae_ablate.runner.cache import record_plan
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.launch.local import (
@@ -96,7 +96,8 @@ def _lead(experiments: Sequence[Experiment], runtime: Runtime, stop: StopFlag, p
     """Claim cells until nothing is left."""
     log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
     jobs = [open_job(experiment) for experiment in experiments]
-    status = Worker(jobs, runtime, stop, log, _say_now, patience).run()
+    tools = Tools(jobs[0].experiment.folder / NOTES, runtime, stop, log, _say_now, patience)
+    status = Worker(jobs, tools).run()
     if os.environ.get(PARENT_VARIABLE) != "1":
         for job in jobs:
             if not any(each.state == "RUNNING" for each in job.queue.status()):
@@ -201,7 +202,8 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
         "a cell is a variant with a seed",
         console,
     )
-    with Monitor(experiment.folder / NOTES, total, done, console):
+    notes = experiment.folder / NOTES
+    with Monitor(notes, total, done, console):
         if workers > 1 or options.launcher != "local":
             codes = _launch(experiment, options, workers, logs)
             if not any(job.queue.pending() for job in jobs):
@@ -212,8 +214,8 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
         stop, runtime = StopFlag(), Runtime(pick_device(options.device))
         log = logs / "worker-0.log"
         with catching_signals(stop, owns_process=owns_process):
-            tell = partial(_append, log)
-            return Worker(jobs, runtime, stop, str(log), tell, options.patience).run()
+            tools = Tools(notes, runtime, stop, str(log), partial(_append, log), options.patience)
+            return Worker(jobs, tools).run()
 
 
 def _launch(experiment: Experiment, options: Options, workers: int, logs: Path) -> list[int]:
