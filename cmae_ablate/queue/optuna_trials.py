@@ -170,8 +170,8 @@ class Trials:
 
         Optuna refuses a parameter whose choices differ from those it had in the study's first trial. Where a
         factor's levels have changed since, its parameter goes on under a name of its own, `decoder (2)`; the
-        attribute `levels` always has the plain name. One Optuna study a variant would need none of this, and
-        neither find what the studies of a state so far hold, nor claim the first free cell of a design at once.
+        attribute `levels` always has the plain name. One Optuna study a variant would need none of this, but
+        would not know the trials of the states that there are, and the lock would be held for as many reads.
         """
         recorded: dict[str, BaseDistribution] = {}
         for trial in known:
