@@ -14,7 +14,7 @@ from cmae_ablate.runner.budget import Share, budget_note
 from cmae_ablate.runner.tuning_notes import tuning_note
 from cmae_ablate.study.contrasts import contrasts, contrasts_note
 from cmae_ablate.study.controls import CONTROL, OWNER
-from cmae_ablate.study.design import RAW_PIXELS, Variant
+from cmae_ablate.study.design import RAW_PIXELS, Variant, path_labels
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
 
@@ -89,6 +89,7 @@ def describe(
         metric=study.metric,
         report=study.report,
         contrasts=contrasts(study),
+        path=path_labels(study),
         equivalence_margin=study.equivalence_margin,
         variance=study.variance,
         notes=(note, *tuned, *contrasts_note(study)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cmae_ablate.study.design import combinations, label_of, reference_label, switched
+from itertools import pairwise
+
+from cmae_ablate.study.design import combinations, label_of, path_labels, reference_label, switched
 from cmae_ablate.study.loading import Study
 
 Contrast = tuple[str, str]
@@ -13,8 +15,8 @@ def contrasts(study: Study) -> tuple[Contrast, ...]:
     """The (variant, against) pairs that the study's answer rests on: those declared, or its design's own.
 
     By default `leave_one_out` compares each variant with *all on*. Together with `add_one`, the variants of
-    that are compared with *all off*, and so is all on. What other designs add is compared with the
-    reference.
+    that are compared with *all off*, and so is all on. `path` compares each variant with the one before it.
+    What other designs add is compared with the reference.
 
     Returns:
         Empty where every variant is compared with the reference, and for a `grid`, whose main effects and
@@ -22,7 +24,7 @@ def contrasts(study: Study) -> tuple[Contrast, ...]:
     """
     if study.contrasts:
         return study.contrasts
-    if "leave_one_out" not in study.designs or "grid" in study.designs:
+    if not {"leave_one_out", "path"} & set(study.designs) or "grid" in study.designs:
         return ()
     reference = reference_label(study)
     found = _own_contrasts(study)
@@ -38,10 +40,14 @@ def contrasts_note(study: Study) -> tuple[str, ...]:
     if study.contrasts or not contrasts(study):
         return ()
     off, on = _ends(study)
-    told = f"each variant of leave_one_out with all on ('{on}')"
-    if "add_one" in study.designs:
-        told = f"each variant of add_one, and all on, with all off ('{off}'); {told}"
-    return (f"No contrasts are declared, so the design's own are compared: {told}.",)
+    told = []
+    if {"add_one", "leave_one_out"} <= set(study.designs):
+        told.append(f"each variant of add_one, and all on, with all off ('{off}')")
+    if "leave_one_out" in study.designs:
+        told.append(f"each variant of leave_one_out with all on ('{on}')")
+    if "path" in study.designs:
+        told.append("each variant of the path with the one before it")
+    return (f"No contrasts are declared, so the design's own are compared: {'; '.join(told)}.",)
 
 
 def _ends(study: Study) -> tuple[str, str]:
@@ -51,13 +57,16 @@ def _ends(study: Study) -> tuple[str, str]:
 
 
 def _own_contrasts(study: Study) -> list[Contrast]:
-    """The comparisons of `leave_one_out`, and those of `add_one` where it is there, each pair once."""
+    """The comparisons of `leave_one_out` (with those of `add_one`) and of `path`, each pair once."""
     off, on = _ends(study)
     wanted: list[Contrast] = []
-    if "add_one" in study.designs:
+    if {"add_one", "leave_one_out"} <= set(study.designs):
         wanted += [(label_of(levels), off) for levels in switched(study, "add_one", start=0)]
         wanted.append((on, off))
-    wanted += [(label_of(levels), on) for levels in switched(study, "leave_one_out", start=1)]
+    if "leave_one_out" in study.designs:
+        wanted += [(label_of(levels), on) for levels in switched(study, "leave_one_out", start=1)]
+    if "path" in study.designs:
+        wanted += [(after, before) for before, after in pairwise(path_labels(study))]
     found: dict[frozenset[str], Contrast] = {}
     for pair in wanted:
         if pair[0] != pair[1]:

@@ -58,7 +58,7 @@ def combinations(study: Study) -> list[Levels]:
 
     `one_factor` varies each factor alone around the reference; `grid` crosses all levels; with
     two-level factors (off first), `add_one` is all off plus each one on, `leave_one_out` all on
-    plus each one off.
+    plus each one off, and `path` all off, then the first factor on, then the second as well, to all on.
 
     Raises:
         UserError: A design needs two-level factors and there are others.
@@ -119,6 +119,11 @@ def reference_label(study: Study) -> str:
     return label_of(dict(study.reference))
 
 
+def path_labels(study: Study) -> tuple[str, ...]:
+    """The variants of the design `path`, from all off to all on; empty where the study has none."""
+    return tuple(label_of(levels) for levels in _path(study)) if "path" in study.designs else ()
+
+
 def label_of(levels: Levels) -> str:
     """A variant's label: its levels."""
     return " + ".join(levels.values())
@@ -136,12 +141,7 @@ def _one_factor(study: Study) -> Iterator[Levels]:
             yield {**study.reference, factor.name: label}
 
 
-def switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
-    """All factors at their level `start`, then each alone at its other one, for a design of that name.
-
-    Raises:
-        UserError: A factor has not two levels.
-    """
+def _check_switches(study: Study, design: str) -> None:
     for factor in study.factors:
         if len(factor.levels) != 2:
             raise study.error(
@@ -149,6 +149,24 @@ def switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
                 f"{design} needs two levels, off and on; this factor has {len(factor.levels)}; "
                 "use one_factor or grid",
             )
+
+
+def _path(study: Study) -> Iterator[Levels]:
+    _check_switches(study, "path")
+    levels = {factor.name: next(iter(factor.levels)) for factor in study.factors}
+    yield levels
+    for factor in study.factors:
+        levels = {**levels, factor.name: list(factor.levels)[1]}
+        yield levels
+
+
+def switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
+    """All factors at their level `start`, then each alone at its other one, for a design of that name.
+
+    Raises:
+        UserError: A factor has not two levels.
+    """
+    _check_switches(study, design)
     base = {factor.name: list(factor.levels)[start] for factor in study.factors}
     yield base
     for factor in study.factors:
@@ -160,6 +178,7 @@ _ENUMERATE: dict[str, Callable[[Study], Iterator[Levels]]] = {
     "one_factor": _one_factor,
     "add_one": lambda study: switched(study, "add_one", start=0),
     "leave_one_out": lambda study: switched(study, "leave_one_out", start=1),
+    "path": _path,
 }
 
 
