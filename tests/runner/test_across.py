@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cmae_ablate import report
 from cmae_ablate.errors import UserError
+from cmae_ablate.report.frame import ReportFiles
 from cmae_ablate.runner.across import SUMMARY, report_across
 from cmae_ablate.runner.options import Options
 from tests.tiny import TINY_SCALE, TINY_STUDY
@@ -48,7 +50,11 @@ def test_results_copied_from_another_machine_are_summed_up_without_a_queue(tmp_p
     assert not (first.out / "optuna.db").exists()
 
 
-def test_an_incomplete_cell_of_any_study_is_told_by_the_exit_status(tmp_path: Path) -> None:
+def test_an_incomplete_cell_of_any_study_is_told_by_the_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = ReportFiles({}, "no answer", (("variant",), ("linear",)), ())
+    monkeypatch.setattr(report, "combine", lambda parts, folder: shown, raising=False)
     first, second = studies(tmp_path)
     copy_results(first, "COMPLETE COMPLETE COMPLETE COMPLETE")
     copy_results(second, "COMPLETE COMPLETE COMPLETE FAILED")

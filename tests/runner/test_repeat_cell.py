@@ -21,8 +21,11 @@ def options(tmp_path: Path) -> Options:
     return Options(write_study(tmp_path), workers=1, device="cpu", out=tmp_path / "runs")
 
 
+TRAINED = CellRecord(metrics={"knn.top1": 31.25}, weights_sha256="1" * 64)
+
+
 def record(monkeypatch: pytest.MonkeyPatch, weights: str) -> None:
-    """Let the queue know every cell with these weights."""
+    """Let the queue know every cell with these weights, and each training end in those of `TRAINED`."""
 
     def read(experiment: Experiment) -> list[CellStatus]:
         def status(cell: PlannedCell) -> CellStatus:
@@ -31,6 +34,7 @@ def record(monkeypatch: pytest.MonkeyPatch, weights: str) -> None:
         return [status(cell) for cell in experiment.planned]
 
     monkeypatch.setattr(module, "read_queue", read)
+    monkeypatch.setattr(module, "run_any", lambda cell, context: TRAINED)
 
 
 def test_a_cell_that_the_study_has_not_is_refused_with_those_it_has(options: Options) -> None:
@@ -44,7 +48,15 @@ def test_other_weights_than_those_recorded_are_a_failure(
     record(monkeypatch, "0" * 64)
     console = quiet()
     assert repeat_cell(options, "linear:1", console) == 1
-    assert f"recorded: {'0' * 64}: NOT equal" in said(console)
+    assert f"weights_sha256: {'1' * 64} recorded: {'0' * 64}: NOT equal" in said(console)
+
+
+def test_the_recorded_weights_are_a_success(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(monkeypatch, TRAINED.weights_sha256)
+    console = quiet()
+    assert repeat_cell(options, "linear:1", console) == 0
+    assert "knn.top1: 31.25" in said(console)
+    assert "equal to the recorded weights" in said(console)
 
 
 def test_without_a_record_there_is_nothing_to_compare_with(
