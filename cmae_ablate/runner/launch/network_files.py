@@ -18,16 +18,16 @@ NETWORK = {
 _FUSE = {"sshfs", "juicefs", "rclone", "s3fs", "dfuse", "moosefs", "mfs", "lizardfs", "quobyte", "cephfs"}
 
 
-def network_type(path: Path, mounts: Path = MOUNTS) -> str | None:
+def network_type(path: Path, mounts: Path | None = None) -> str | None:
     """The type of the network file system that holds a path; None where it lies on a disk of this machine.
 
     Args:
         path: Need not exist yet.
-        mounts: The kernel's table; on systems without one nothing is known, and None is returned.
+        mounts: Another table than the kernel's; on systems without one nothing is known, and None is returned.
     """
     path = path.resolve()
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (mounts or MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
     best, kind = -1, ""
@@ -41,7 +41,7 @@ def network_type(path: Path, mounts: Path = MOUNTS) -> str | None:
     return kind if name in NETWORK or (kind != name and name in _FUSE) else None
 
 
-def check_databases(storage: str, tracking: str, launcher: str, mounts: Path = MOUNTS) -> None:
+def check_databases(storage: str, tracking: str, launcher: str, mounts: Path | None = None) -> None:
     """Refuse databases that workers on several machines would damage.
 
     SQLite's locks do not hold between machines: two workers get one cell, or the file is destroyed.

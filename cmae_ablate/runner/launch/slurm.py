@@ -67,9 +67,6 @@ class ArrayJob:
         if "\\" in logs:  # with one, Slurm takes %a as it is written
             raise UserError(f"--out {logs}: Slurm cannot name logs below a backslash; choose another --out")
         script = [
-            # Whoever is told to end before it can listen, while it imports, has nothing to lose: it goes on
-            # to its cell, and hears of it again or is killed and started anew.
-            "trap '' TERM",
             f"export {LOG_VARIABLE}={shlex.quote(logs)}/worker-$SLURM_ARRAY_TASK_ID.log",
             # The worker must be the very process that Slurm signals: a shell would keep TERM to itself.
             f"exec {shlex.join(self.command)}",
