@@ -29,9 +29,7 @@ def slurm(study: Path, **others: object) -> Options:
     return Options(study, out=study.parent / "ru ns", launcher="slurm", no_wait=True, **others)  # type: ignore[arg-type]
 
 
-def test_no_wait_submits_says_how_to_go_on_and_the_same_command_later_reports(
-    fake: FakeSlurm, tmp_path: Path
-) -> None:
+def test_no_wait_submits_and_says_how_to_follow_cancel_and_go_on(fake: FakeSlurm, tmp_path: Path) -> None:
     console = quiet()
     options = slurm(write_study(tmp_path), slurm=("time=04:00:00",), device="cuda")  # no GPU needed here
     assert run_study(options, console) == 0
@@ -50,17 +48,25 @@ def test_no_wait_submits_says_how_to_go_on_and_the_same_command_later_reports(
     assert optuna_trials(options.out) == []
     assert not (options.out / "study" / "trials.csv").exists()
 
-    # What a task does, and the same command once nothing is left.
-    assert work(Options(options.study, device="cpu", out=options.out), quiet(), StopFlag()) == 0
-    assert run_study(options, console) == 0
+
+@pytest.mark.slow
+def test_once_nothing_is_left_the_same_command_writes_the_tables_and_submits_nothing(
+    fake: FakeSlurm, tmp_path: Path
+) -> None:
+    options = slurm(write_study(tmp_path), seeds=1)
+    assert run_study(options, quiet()) == 0
+    # What a task does.
+    assert work(Options(options.study, seeds=1, device="cpu", out=options.out), quiet(), StopFlag()) == 0
+    assert run_study(options, quiet()) == 0
     assert len(fake.calls("sbatch")) == 1
     assert (options.out / "study" / "trials.csv").exists()
 
 
 def test_workers_of_a_job_that_nobody_waits_for_tune_and_train(fake: FakeSlurm, tmp_path: Path) -> None:
     study = write_study(tmp_path)
-    search = "search:\n  space: {training.base_lr: {log: [1.0e-4, 1.0e-2]}}\n  trials: 2\n"
-    study.write_text(study.read_text() + search)
+    text = study.read_text().replace("design: one_factor", "design: [search, one_factor]")
+    rates = "{training.base_lr: {low: 1.0e-4, high: 1.0e-2, log: true}}"
+    study.write_text(f"{text}search: {{trials: 2, metric: knn.validation_top1, space: {rates}}}\n")
     assert run_study(slurm(study, workers=2), quiet()) == 0
     (arguments,) = fake.calls("sbatch")
     assert "--array=0-1" in arguments
@@ -88,7 +94,7 @@ def test_without_sbatch_nothing_is_made(tmp_path: Path, monkeypatch: pytest.Monk
     assert not options.out.exists()
 
 
-def test_what_sbatch_refuses_leaves_no_run_running(fake: FakeSlurm, tmp_path: Path) -> None:
+def test_what_sbatch_refuses_ends_the_command_in_its_own_words(fake: FakeSlurm, tmp_path: Path) -> None:
     fake.refuses("sbatch", "sbatch: error: invalid account\n")
     with pytest.raises(UserError, match="sbatch: error: invalid account"):
         run_study(slurm(write_study(tmp_path)), quiet())

@@ -23,7 +23,7 @@ def network_type(path: Path, mounts: Path | None = None) -> str | None:
 
     Args:
         path: Need not exist yet.
-        mounts: Another table than the kernel's; on systems without one nothing is known, and None is returned.
+        mounts: Another table than the kernel's. On systems without one nothing is known: None is returned.
     """
     path = path.resolve()
     try:
