@@ -49,7 +49,7 @@ def submit(experiment: Experiment, options: Options, workers: int, logs: Path, c
     """Leave everything to workers of Slurm, a search's tuning and the table after it alike."""
     job = _array(experiment, options, workers, logs, _environment(experiment, options)).submit()
     for text in (
-        f"submitted Slurm job {job}, tasks of it: {workers}; {slurm.how_to_follow(job)}",
+        f"submitted Slurm job {job} (workers: {workers}); {slurm.how_to_follow(job)}",
         f"cells: {options.command_line('status')} --watch",
         f"once nothing is left, the tables: {options.command_line('report')}",
     ):

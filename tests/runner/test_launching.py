@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,12 @@ def test_workers_of_a_job_that_nobody_waits_for_tune_and_train(fake: FakeSlurm, 
     assert "CMAE_ABLATE_SEARCH_ONLY" not in fake.environment()
 
 
+@pytest.mark.parametrize("launcher", ["slurm", "ray"])
 def test_sqlite_on_a_network_file_system_is_refused_before_anything_is_made(
-    fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
 ) -> None:
-    options = slurm(write_study(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # a cluster that may have several machines
+    options = replace(slurm(write_study(tmp_path)), launcher=launcher)
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/ {tmp_path} nfs4 rw 0 0\n")
     monkeypatch.setattr(network_files, "MOUNTS", mounts)

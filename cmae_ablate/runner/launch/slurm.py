@@ -30,6 +30,8 @@ LEAD_SECONDS = 120
 LOOK_SECONDS = 5.0
 """Between two questions to the controller, which all users of a cluster share."""
 POLL_SECONDS = 0.1
+ANSWER_SECONDS = 60.0
+"""How long a controller may take to answer, unless it is to take a job: whether it did must be known."""
 OVER = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 """States of a task that Slurm does not run again; PREEMPTED ones go back to its queue."""
 MOST_WORKERS = 16
@@ -139,7 +141,7 @@ def run_workers(array: ArrayJob, is_done: Callable[[], bool], tell: Callable[[st
     codes = dict.fromkeys(range(array.workers), 0)
     with noting_signals() as asked:
         job = array.submit()
-        tell(f"Slurm job {job}, tasks of it: {array.workers}; {how_to_follow(job)}")
+        tell(f"submitted Slurm job {job} (workers: {array.workers}); {how_to_follow(job)}")
         has_cancelled, was_over, next_look = False, False, 0.0
         while len(asked) < 2:
             if asked and not has_cancelled:
@@ -148,7 +150,9 @@ def run_workers(array: ArrayJob, is_done: Callable[[], bool], tell: Callable[[st
                     f"cancelling Slurm job {job}: what is under way writes a checkpoint after its next step; "
                     "the same signal again waits no longer"
                 )
-                _call("scancel", job)
+                done = _call("scancel", job)
+                if done.returncode:
+                    say(f"not cancelled ({done.stderr.strip()}); give 'scancel {job}' by hand")
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + LOOK_SECONDS
                 tasks = _tasks(job)
@@ -200,13 +204,13 @@ def _tasks(job: str) -> dict[int, tuple[str, int]] | None:
     for line in done.stdout.splitlines():
         index, state, raw = (*line.split(), "", "", "")[:3]
         if index.isdecimal():
-            code = os.waitstatus_to_exitcode(int(raw)) if raw.isdecimal() else 0
-            found[int(index)] = (state, code if code >= 0 else 128 - code)
+            status = int(raw) if raw.isdecimal() else 0  # as of wait(2), whatever Slurm puts into it
+            found[int(index)] = (state, 128 + (status & 0x7F) if status & 0x7F else (status >> 8) & 0xFF)
     return found
 
 
 def _call(*command: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program of Slurm, past the Ctrl-C of this terminal; one that is not there has failed."""
+    """Run a program of Slurm, past this terminal's Ctrl-C; one that is not there, or silent, has failed."""
     try:
         return subprocess.run(
             command,
@@ -217,6 +221,7 @@ def _call(*command: str, variables: Mapping[str, str] | None = None) -> subproce
             errors="replace",
             check=False,
             start_new_session=True,
+            timeout=None if command[0] == "sbatch" else ANSWER_SECONDS,
         )
-    except OSError as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 127, "", str(error))

@@ -128,6 +128,19 @@ def test_the_first_signal_cancels_the_job_and_waits_for_its_tasks(fake: FakeSlur
     assert fake.calls("scancel") == [["7"]]
 
 
+def test_a_job_that_cannot_be_cancelled_is_named(
+    fake: FakeSlurm, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.refuses("scancel", "scancel: error: no controller\n")  # and squeue does not answer either
+
+    def interrupt() -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    assert run_workers(array(tmp_path), interrupt, print) == [130, 130]
+    assert "not cancelled (scancel: error: no controller); give 'scancel 7' by hand" in capfd.readouterr().err
+
+
 def test_the_second_signal_waits_no_longer(
     fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
