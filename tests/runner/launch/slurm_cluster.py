@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
 PACKAGES = ("slurm-wlm", "munge")
 # Two partitions of the one node: jobs of `high` send those of `low` back to the queue.
@@ -96,8 +98,11 @@ def why_not() -> str:
     """Install what is missing, where that can be done; why there can be no cluster, else nothing."""
     if os.geteuid() != 0:
         return "the daemons of Slurm need root"
-    if all(map(shutil.which, PROGRAMS)):
-        return ""
+    with FileLock(Path(tempfile.gettempdir()) / "cmae-ablate-slurm.lock"):  # pytest may have several workers
+        return "" if all(map(shutil.which, PROGRAMS)) else _install()
+
+
+def _install() -> str:
     if shutil.which("apt-get") is None:
         return "neither Slurm nor apt-get is here"
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
