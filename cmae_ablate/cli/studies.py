@@ -46,7 +46,8 @@ def run(
 ) -> None:
     """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
     fresh = "torch" not in sys.modules
-    require_device(shared.device)
+    if shared.launcher != "slurm":  # the nodes that train are others
+        require_device(shared.device)
     _check_csvs(*(imported or ()))
     options = shared.of(study)
     from cmae_ablate.runner.repeat_cell import repeat_cell
@@ -110,12 +111,15 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
     options = shared.of(study)
     from cmae_ablate.distributed import is_one_of_many
     from cmae_ablate.runner.launch.local import follows_parent
+    from cmae_ablate.runner.launch.slurm import go_back_to_the_queue, is_task
     from cmae_ablate.runner.stopping import StopFlag, catching_signals
     from cmae_ablate.runner.workers import work
 
     flag = StopFlag()
-    with catching_signals(flag, follows=follows_parent() or is_one_of_many()):
-        raise typer.Exit(work(options, open_console(), flag))
+    with catching_signals(flag, follows=follows_parent() or is_one_of_many() or is_task()):
+        status = work(options, open_console(), flag)
+        go_back_to_the_queue(status)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,13 @@ from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
 from cmae_ablate.runner.attempt import Job
+from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.environment import describe_environment
-from cmae_ablate.runner.experiment import Experiment, check_batch, controls_of
+from cmae_ablate.runner.experiment import Experiment, Places, check_batch, controls_of
 from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
 from cmae_ablate.runner.launch.local import keep_memory
+from cmae_ablate.runner.launch.network_files import check_databases
+from cmae_ablate.runner.launch.slurm import require_sbatch
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
@@ -40,7 +44,13 @@ from cmae_ablate.runner.tuning import (
 )
 from cmae_ablate.runner.tuning_notes import few_images_note
 from cmae_ablate.runner.winners import search_of, winners
-from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
+from cmae_ablate.runner.workers import (
+    INTERRUPTED,
+    is_left_to_slurm,
+    make_places,
+    open_job,
+    work_through,
+)
 from cmae_ablate.runtime import device_type
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
@@ -60,6 +70,10 @@ ALL_GONE = (
     "every worker ended before these cells were done; their logs say why. 137 is a kill, most often by "
     "a system that ran out of memory: free some or use fewer --workers. The same command goes on"
 )
+UNMEASURED = (
+    "budget: time needs the seconds of a step measured on a machine that trains, which this one is not; "
+    "start one worker there (srun cmae-ablate worker STUDY, the same options), then give this command again"
+)
 
 
 @private_files()
@@ -75,7 +89,8 @@ def run_study(
         owns_process: Whether a second signal ends the process, as of a command; else it raises.
 
     Returns:
-        0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
+        0 when every cell is complete, or left to Slurm; 1 when some failed for good; 130 or 143 when
+        interrupted.
     """
     if is_one_of_many():
         raise UserError(
@@ -89,9 +104,13 @@ def run_study(
     levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
     tables = {str(path): rows_of(read_trials(path, described), described.factors) for path in imported}
-    device = device_type(options.device)
+    _check_launching(options)
+    device = device_type(options.device_here)
     keep_memory()  # a single worker trains in this process
-    experiment = options.begin(study, console, measure=True, check=partial(_check_runs, device=device))
+    measures = options.launcher != "slurm"  # on the machine that trains, or not at all
+    experiment = options.begin(study, console, measure=measures, check=partial(_check_runs, device=device))
+    if study.budget == TIME and not experiment.shares:
+        raise UserError(f"{study.path}: {UNMEASURED}")
     make_places(experiment)
     for text in settle_folder(experiment, options):
         say(f"note: {text}", console)
@@ -107,9 +126,18 @@ def run_study(
     for job in (table, controls):
         _discard_damaged(job, console)
     status = work_through((table, controls), options, console, owns_process=owns_process)
-    if status in INTERRUPTED:
+    if status in INTERRUPTED or is_left_to_slurm((table, controls), options):
         return status
     return _finish(table, controls, options, console)
+
+
+def _check_launching(options: Options) -> None:
+    """Refuse a launcher that cannot work, before anything is prepared."""
+    if options.launcher == "slurm":
+        require_sbatch()
+    if options.launcher == "slurm" or (options.launcher == "ray" and "RAY_ADDRESS" in os.environ):
+        places = Places.below(options.out, options.storage, options.tracking)
+        check_databases(places.storage, places.tracking, options.launcher)
 
 
 def open_jobs(experiment: Experiment, options: Options, console: Console) -> tuple[Job, Job]:
@@ -182,7 +210,7 @@ def run_search(
     status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
     search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_CSV, index=False)
-    if status in INTERRUPTED:
+    if status in INTERRUPTED or is_left_to_slurm((job,), options):
         return None, status
     won = winners(experiment, statuses)
     status = say_failures(statuses, console)

@@ -8,15 +8,13 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.launch.local import ALLOCATOR, LOG_VARIABLE, PARENT_VARIABLE
-from cmae_ablate.runner.stopping import StopFlag, handling
+from cmae_ablate.runner.stopping import noting_signals
 
 LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -67,7 +65,7 @@ def run_workers(
         return work.remote(list(command), {**given, LOG_VARIABLE: str(log)}, str(Path.cwd()), str(log), stop)
 
     try:
-        with _noting_signals() as asked:
+        with noting_signals() as asked:
             codes = _follow(ray, start, workers, stop, asked)
             return [128 + asked[0]] * workers if asked else codes
     finally:
@@ -195,18 +193,3 @@ def _offer_token(log_dir: Path) -> None:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32))
     os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"] = "token", str(path)
-
-
-@contextmanager
-def _noting_signals() -> Iterator[list[int]]:
-    """Yields a list that gets the number of each SIGINT or SIGTERM."""
-    asked: list[int] = []
-    flag = StopFlag()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if not asked or flag.is_old:
-            asked.append(number)
-        flag.note(number)
-
-    with handling(note):
-        yield asked
