@@ -156,7 +156,9 @@ def test_a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(
 ) -> None:
     study, out, ballast = write_study(tmp_path), small_disk / "runs", small_disk / "ballast"
     process = start_command(command_with(TELL, tmp_path / "full", *longer_run(study, out)))
-    said = read_until(process, ": epoch ")
+    said = read_until(process, "depth 1, seed 0: epoch ")
+    if "linear, seed 0: epoch " not in said:  # each worker is to have a cell
+        said += read_until(process, "linear, seed 0: epoch ")
     # Queue, MLflow, checkpoints and logs: nothing has room any more.
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
