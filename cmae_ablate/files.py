@@ -198,10 +198,13 @@ def sealed(content: Mapping[str, Any]) -> bytes:
     return json.dumps({**content, SEAL: _digest(content)}, indent=1).encode()
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path, *, needs_seal: bool = False) -> dict[str, Any]:
     """Read a record, without its seal.
 
-    Records without a seal, by earlier versions of this package, are read as they are.
+    Args:
+        path: The file.
+        needs_seal: Whether one without a seal is damaged; else it is read as it is, being by an earlier
+            version of this package.
 
     Raises:
         FileNotFoundError: There is none.
@@ -218,6 +221,8 @@ def read_record(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DamagedError(path, "no JSON mapping")
     seal = content.pop(SEAL, None)
+    if seal is None and needs_seal:
+        raise DamagedError(path, "it has no SHA-256 of its own")
     if seal is not None and seal != _digest(content):
         raise DamagedError(path, "its content differs from its SHA-256")
     return content

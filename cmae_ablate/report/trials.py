@@ -148,7 +148,11 @@ def _typed(
         fields = [(line, row[index]) for line, row in rows]
         if name == "seed" and "control" in header:  # raw pixels know no seed
             columns[name] = pd.Series(
-                [number_field(path, line, name, field) for line, field in fields], dtype="float64"
+                [
+                    whole_field(path, line, name, field) if field.strip() else math.nan
+                    for line, field in fields
+                ],
+                dtype="float64",
             )
         elif name == "seed":
             columns[name] = pd.Series(
@@ -163,7 +167,9 @@ def _typed(
             )
         else:
             columns[name] = _number_if_possible([field for _, field in fields])
-    if "control" not in header:
+    if "control" in header:
+        _refuse_mixed_seeds(path, [line for line, _ in rows], columns)
+    else:
         _refuse_twice(path, rows, columns["variant"], columns["seed"])
         _refuse_fractions(path, [line for line, _ in rows], columns)
     return pd.DataFrame(columns, columns=header)
@@ -189,6 +195,31 @@ def _refuse_twice(
             raise UserError(
                 f"{path}:{line}: variant '{variant}' has seed {seed} already on line {first}; "
                 "keep one row for each variant and seed"
+            )
+
+
+def _refuse_mixed_seeds(path: Path, lines: Sequence[int], columns: Mapping[str, pd.Series]) -> None:
+    """Refuse controls that cannot be paired by seed: one seed twice, or a seed in some of their rows only."""
+    if "seed" not in columns:
+        return
+    variants = columns.get("variant", [""] * len(lines))
+    seen: dict[tuple[str, str, float], int] = {}
+    seeded: dict[str, tuple[bool, int]] = {}
+    for line, control, variant, seed in zip(
+        lines, columns["control"], variants, columns["seed"], strict=True
+    ):
+        known = not math.isnan(seed)
+        first = seen.setdefault((control, variant, seed), line) if known else line
+        if first != line:
+            raise UserError(
+                f"{path}:{line}: '{control[:40]}' has seed {seed:.0f} already on line {first}; "
+                "keep one row for each control, variant and seed"
+            )
+        had, there = seeded.setdefault(control, (known, line))
+        if had != known:
+            raise UserError(
+                f"{path}:{line}: '{control[:40]}' has {'a' if known else 'no'} seed here and "
+                f"{'a' if had else 'no'} seed on line {there}; give every row of a control a seed, or none"
             )
 
 

@@ -36,7 +36,9 @@ class Kept:
         self._is_changed = False
         try:
             if path is not None:
-                read = read_record(path)
+                read = read_record(
+                    path, needs_seal=True
+                )  # by this very code: whoever reads it trusts its shape
                 self._numbers = {kind: dict(read[kind]) for kind in self._numbers}
         except FileNotFoundError:
             pass
