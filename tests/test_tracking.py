@@ -31,7 +31,7 @@ from cmae_ablate.tracking.connection import connect
 from cmae_ablate.tracking.tracker import Findings, Subject
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
 PARENT = "mlflow.parentRunId"
@@ -66,10 +66,14 @@ class Store:
     def tracker(self) -> MlflowTracker:
         return MlflowTracker(self.uri, self.out / "mlartifacts", "decoder_size")
 
+    @property
+    def experiment(self) -> Experiment:
+        found = self.client.get_experiment_by_name("decoder_size")
+        assert found is not None
+        return found
+
     def runs(self) -> list[Run]:
-        experiment = self.client.get_experiment_by_name("decoder_size")
-        assert experiment is not None
-        return list(self.client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]))
+        return list(self.client.search_runs([self.experiment.experiment_id], order_by=["start_time ASC"]))
 
     def run(self, name: str, parent: str | None = None) -> Run:
         """The only run of that name, below the run named `parent` if given."""
@@ -167,7 +171,7 @@ def test_the_printed_address_names_a_view_that_the_store_holds_with_metric_effec
 ) -> None:
     tracker = store.tracker()
     tracker.open_study([Cell("depth 8", 0, "f")], SUBJECT)
-    experiment = store.client.get_experiment_by_name("decoder_size")
+    experiment = store.experiment
     address = urlsplit(urlsplit(tracker.address()).fragment)
     asked = parse_qs(address.query)
     assert address.path == f"/experiments/{experiment.experiment_id}/runs"
@@ -209,15 +213,14 @@ def test_the_study_run_ends_with_answer_verdicts_and_report(store: Store, tmp_pa
 
 def test_what_somebody_wrote_above_the_runs_is_left_and_our_own_is_kept_up_to_date(store: Store) -> None:
     def above() -> str:
-        return str(store.client.get_experiment_by_name("decoder_size").tags["mlflow.note.content"])
+        return str(store.experiment.tags["mlflow.note.content"])
 
     tracker = store.tracker()
     tracker.finish_study({}, "FINISHED", Findings("First.\nMore.", {}, []))
     assert above() == "First."
     tracker.finish_study({}, "FINISHED", Findings("Second.", {}, []))
     assert above() == "Second."
-    experiment = store.client.get_experiment_by_name("decoder_size").experiment_id
-    store.client.set_experiment_tag(experiment, "mlflow.note.content", "Mine")
+    store.client.set_experiment_tag(store.experiment.experiment_id, "mlflow.note.content", "Mine")
     tracker.finish_study({}, "FINISHED", Findings("Third.", {}, []))
     assert above() == "Mine"
 

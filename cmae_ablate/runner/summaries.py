@@ -43,7 +43,7 @@ def track_summary(
         for name in numbers:
             values = rows[name].dropna()
             if len(values):
-                means[name] = float(values.mean())
+                means[str(name)] = float(values.mean())
             if values.nunique() > 1:  # what a variant always has, such as its parameters, does not vary
                 means[f"{name}.std"] = float(values.std())
     if files is None:

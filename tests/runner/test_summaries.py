@@ -80,8 +80,8 @@ def test_a_variant_gets_the_first_comparison_that_the_study_declared(tmp_path: P
         {"variant": "c", "against": "a", "family": "declared", "verdict": "incomplete"},
     ]
     numbers = {"delta": -3.0, "ci_low": -4.5, "ci_high": -1.5}
-    listed = [each | dict.fromkeys(numbers, None) for each in verdicts[3:]]
-    listed = [each | numbers for each in verdicts[:3]] + listed
+    known = [{**each, **numbers} for each in verdicts[:3]]
+    listed = [*known, {**verdicts[3], **dict.fromkeys(numbers)}]
     file = tmp_path / "answer.json"
     file.write_text(json.dumps({"question": "?", "text": "Yes.", "metric": "knn.top1", "verdicts": listed}))
     cells = [status(variant, 0, {"knn.top1": 1.0}) for variant in "abc"]
