@@ -16,6 +16,8 @@ from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Findings, Status
 
 EFFECT = ("delta", "ci_low", "ci_high")
+FIXED = ("params.", "flops.")
+"""What a variant has, seed or not; it and the settings that are chosen for all cells have no deviation."""
 
 
 def track_summary(
@@ -37,6 +39,7 @@ def track_summary(
     numbers = [
         name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
     ]
+    settings = {f"{label}.{key}" for label, chosen in trials.chosen.items() for key in chosen.settings}
     summary: dict[str, dict[str, float]] = {}
     for variant, rows in complete.groupby("variant", sort=False):
         means = summary[str(variant)] = {"seeds": float(len(rows))}
@@ -44,7 +47,8 @@ def track_summary(
             values = rows[name].dropna()
             if len(values):
                 means[str(name)] = float(values.mean())
-            if values.nunique() > 1:  # what a variant always has, such as its parameters, does not vary
+            is_fixed = values.nunique() == 1 and (name in settings or str(name).startswith(FIXED))
+            if len(values) > 1 and not is_fixed:
                 means[f"{name}.std"] = float(values.std())
     if files is None:
         tracker.finish_study(summary, status)

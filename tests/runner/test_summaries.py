@@ -10,7 +10,7 @@ from typing import Any
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.summaries import settled_numbers, track_imported, track_summary
 from cmae_ablate.tracking.tracker import Findings
-from tests.runner.test_results import CELLS, status
+from tests.runner.test_results import CELLS, probe, status
 
 
 class Heard:
@@ -58,18 +58,26 @@ def test_a_variants_summary_is_of_its_complete_cells() -> None:
     assert heard.settled == {}
 
 
-def test_what_a_variant_always_has_does_not_vary() -> None:
+def test_what_is_fixed_has_no_deviation_and_what_is_measured_has_one_even_of_zero() -> None:
+    metrics = {"params.encoder": 9.0, "flops.pretrain_image": 4.0, "knn.top1": 2.0}
+    cells = [status("a", seed, metrics | {"pretrain.loss": loss}) for seed, loss in ((0, 1.0), (1, 3.0))]
+    heard = Heard()
+    track_summary(StudyTrials.of(cells), heard, "FINISHED")  # type: ignore[arg-type]
+    # The deviation of 1 and 3 with n - 1 is the root of (1 + 1) / 1.
+    spread = {"knn.top1.std": 0.0, "pretrain.loss.std": 2**0.5}
+    assert heard.summary["a"] == {**metrics, "seeds": 2.0, "pretrain.loss": 2.0, **spread}
+
+
+def test_a_setting_that_is_chosen_for_all_cells_has_no_deviation() -> None:
     cells = [
-        status("a", seed, {"params.encoder": 9.0, "knn.top1": top1}) for seed, top1 in ((0, 1.0), (1, 3.0))
+        status("a", seed, probe(weak=(10.0, 60.0), strong=(top1, 70.0)))
+        for seed, top1 in ((0, 20.0), (1, 22.0))
     ]
     heard = Heard()
     track_summary(StudyTrials.of(cells), heard, "FINISHED")  # type: ignore[arg-type]
-    assert heard.summary["a"] == {
-        "seeds": 2.0,
-        "params.encoder": 9.0,
-        "knn.top1": 2.0,
-        "knn.top1.std": 2**0.5,
-    }
+    found = heard.summary["a"]
+    assert (found["probe.l2"], found["probe.top1"], found["probe.top1.std"]) == (0.1, 21.0, 2**0.5)
+    assert "probe.l2.std" not in found
 
 
 def test_a_variant_gets_the_first_comparison_that_the_study_declared(tmp_path: Path) -> None:
