@@ -168,7 +168,7 @@ def test_table_page_csv_and_mlflow_hold_the_same_numbers(finished: tuple[Path, P
         loss = pytest.approx(rows["pretrain.loss"].mean(), rel=1e-12)
         [group] = [metrics for metrics in groups if metrics["pretrain/loss"] == loss]
         assert (group["knn/top1"], group["knn/top1.std"]) == pytest.approx((mean, spread), rel=1e-12)
-        assert group["knn.top1.n"] == len(rows)
+        assert group["seeds"] == len(rows)
 
 
 def test_the_same_variant_under_two_names_is_trained_once_and_differs_by_exactly_zero(tmp_path: Path) -> None:
