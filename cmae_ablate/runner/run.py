@@ -35,6 +35,7 @@ from cmae_ablate.runner.reporting import (
 )
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.summaries import track_imported, track_summary
+from cmae_ablate.runner.tracked import variant_parameters
 from cmae_ablate.runner.tuning import (
     SEARCH_CSV,
     frozen,
@@ -55,9 +56,9 @@ from cmae_ablate.runtime import device_type
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
-from cmae_ablate.study.loading import Study
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker, ui_command
+from cmae_ablate.tracking.tracker import Subject
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
 
@@ -148,7 +149,7 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
     make_places(experiment, controls)
     table, apart = open_job(experiment), open_job(controls)
     for job in (table, apart):
-        job.tracker.open_study(job.experiment.planned, _description(experiment.study, options))
+        job.tracker.open_study(job.experiment.planned, _subject(job.experiment, options))
     return table, apart
 
 
@@ -167,7 +168,8 @@ def _finish(table: Job, controls: Job, options: Options, console: Console) -> in
     if any(each.state == "WAITING" for trials in found for each in trials.statuses):
         say(ALL_GONE, console)
     for job, trials in zip(jobs, found, strict=True):
-        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED")
+        told = {**files.paths, "trials.csv": experiment.folder / "trials.csv"} if job is table else None
+        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED", told)
     _say_where(experiment, table.tracker, console)
     return status
 
@@ -206,7 +208,7 @@ def run_search(
     tuning = tuning_of(experiment)
     make_places(tuning)
     job = open_job(tuning)
-    job.tracker.open_study(tuning.planned, _description(experiment.study, options))
+    job.tracker.open_study(tuning.planned, _subject(tuning, options))
     status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
     search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_CSV, index=False)
@@ -248,8 +250,9 @@ def _import(
         say(f"note: {note}", console)
 
 
-def _description(study: Study, options: Options) -> dict[str, str]:
-    return {"question": study.question, "command": options.command, **describe_environment()}
+def _subject(experiment: Experiment, options: Options) -> Subject:
+    study, tags = experiment.study, {"command": options.command, **describe_environment()}
+    return Subject(study.question, study.metric, tags, variant_parameters(experiment))
 
 
 def _check_runs(experiment: Experiment, device: str) -> None:

@@ -82,7 +82,7 @@ def test_controls_are_runs_of_an_experiment_of_their_own(finished: tuple[Path, P
     assert Counter(found) == Counter(CELLS)
     groups = [each.data for each in runs if each.data.tags["cmae.kind"] == "variant"]
     assert {each.tags["variant"] for each in groups} == {variant for variant, _ in CELLS}
-    assert all("knn.top1.mean" in each.metrics for each in groups)
+    assert all("knn/top1" in each.metrics for each in groups)
 
 
 def test_controls_have_a_row_a_seed_that_a_table_can_be_paired_with(finished: tuple[Path, Path]) -> None:
