@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from cmae_ablate.report.answer import Answer, answer
+from cmae_ablate.report.attribution import Attribution, along_path, over_orders
 from cmae_ablate.report.baseline_check import baseline_check
 from cmae_ablate.report.cells import Cells, sort_out
 from cmae_ablate.report.controls import ControlEffect, Sensitivity, control_effects, sensitivity
@@ -36,6 +37,7 @@ class Findings:
     answer: Answer
     resolution: str
     factorial: Factorial | None
+    attributions: tuple[Attribution, ...]
     localised: Localisation | None
     progress: Progress | None
     galleries: tuple[Gallery, ...]
@@ -86,6 +88,7 @@ def find(
         answer=answer(comparison, cells, seen, factorial),
         resolution=resolution_sentence(comparison, seen, terms),
         factorial=factorial,
+        attributions=tuple(a for a in (along_path(cells), over_orders(cells)) if a is not None),
         localised=localised,
         progress=measured,
         galleries=galleries,

@@ -73,6 +73,7 @@ class StudyDescription:
         trained_on: The data set, in a word or two, where it is known.
         setting: What all variants share, by heading: data set, images, backbone, epochs and the like.
         caveat: What results on this data set cannot show; empty where nothing is known against it.
+        path: The variants from all off to all on, each with one more factor on; empty without such a design.
     """
 
     name: str
@@ -100,6 +101,7 @@ class StudyDescription:
     trained_on: str = ""
     setting: Mapping[str, str] = field(default_factory=dict)
     caveat: str = ""
+    path: tuple[str, ...] = ()
 
     @property
     def expected_seeds(self) -> range:

@@ -26,6 +26,7 @@ from cmae_ablate.report.progress_figure import progress_figure
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, make_table, markdown
 from cmae_ablate.report.theme import FigureJob, draw, save
+from cmae_ablate.report.waterfall import waterfall
 
 INPUTS = ("trials.csv", "controls.csv", "analysis_plan.json")
 """Written by the caller, if at all; the page links to them."""
@@ -104,6 +105,7 @@ def _figures(found: Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:
     jobs: list[FigureJob | None] = [forest(found.comparison), pareto(found.comparison, found.cells)]
     if found.factorial is not None:
         jobs += [main_effects(found.factorial, study, metric), interactions(found.factorial, study, metric)]
+    jobs += [waterfall(each, metric) for each in found.attributions]
     jobs += [progress_figure(found.progress, study), curves(extras.curves, study)]
     return tuple(job for job in jobs if job is not None)
 
@@ -115,6 +117,7 @@ def _frames(out: Path, full: pd.DataFrame, found: Findings) -> Iterable[Path]:
         frames["contrasts.csv"] = contrasts_table(found.comparison)
     if found.factorial is not None and len(found.factorial.anova):
         frames["factorial.csv"] = found.factorial.table
+    frames |= {f"{each.kind}.csv": each.table for each in found.attributions}
     if found.progress is not None:
         frames |= {"progress.csv": found.progress.cells, "progress_effects.csv": found.progress.table}
     if found.localised is not None:

@@ -89,6 +89,7 @@ def describe(
         metric=study.metric,
         report=study.report,
         contrasts=design.contrasts(study),
+        path=design.path_labels(study),
         equivalence_margin=study.equivalence_margin,
         variance=study.variance,
         notes=(note, *tuned, *design.contrasts_note(study)),

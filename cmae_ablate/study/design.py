@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Final, Literal
 
 from cmae_ablate.errors import UserError, suggest
@@ -60,7 +60,7 @@ def combinations(study: Study) -> list[Levels]:
 
     `one_factor` varies each factor alone around the reference; `grid` crosses all levels; with
     two-level factors (off first), `add_one` is all off plus each one on, `leave_one_out` all on
-    plus each one off.
+    plus each one off, and `path` all off, then the first factor on, then the second as well, to all on.
 
     Raises:
         UserError: A design needs two-level factors and there are others.
@@ -125,8 +125,8 @@ def contrasts(study: Study) -> tuple[Contrast, ...]:
     """The (variant, against) pairs that the study's answer rests on: those declared, or its design's own.
 
     By default `leave_one_out` compares each variant with *all on*. Together with `add_one`, the variants of
-    that are compared with *all off*, and so is all on. What other designs add is compared with the
-    reference.
+    that are compared with *all off*, and so is all on. `path` compares each variant with the one before it.
+    What other designs add is compared with the reference.
 
     Returns:
         Empty where every variant is compared with the reference, and for a `grid`, whose main effects and
@@ -134,7 +134,7 @@ def contrasts(study: Study) -> tuple[Contrast, ...]:
     """
     if study.contrasts:
         return study.contrasts
-    if "leave_one_out" not in study.designs or "grid" in study.designs:
+    if not {"leave_one_out", "path"} & set(study.designs) or "grid" in study.designs:
         return ()
     reference = reference_label(study)
     found = _own_contrasts(study)
@@ -145,15 +145,24 @@ def contrasts(study: Study) -> tuple[Contrast, ...]:
     return () if to_reference and len(found) == len(labels) - 1 else tuple(found)
 
 
+def path_labels(study: Study) -> tuple[str, ...]:
+    """The variants of the design `path`, from all off to all on; empty where the study has none."""
+    return tuple(_label(levels) for levels in _path(study)) if "path" in study.designs else ()
+
+
 def contrasts_note(study: Study) -> tuple[str, ...]:
     """What is compared by default, for a caption; nothing where it is declared, or all variants alike."""
     if study.contrasts or not contrasts(study):
         return ()
     off, on = _ends(study)
-    told = f"each variant of leave_one_out with all on ('{on}')"
-    if "add_one" in study.designs:
-        told = f"each variant of add_one, and all on, with all off ('{off}'); {told}"
-    return (f"No contrasts are declared, so the design's own are compared: {told}.",)
+    told = []
+    if {"add_one", "leave_one_out"} <= set(study.designs):
+        told.append(f"each variant of add_one, and all on, with all off ('{off}')")
+    if "leave_one_out" in study.designs:
+        told.append(f"each variant of leave_one_out with all on ('{on}')")
+    if "path" in study.designs:
+        told.append("each variant of the path with the one before it")
+    return (f"No contrasts are declared, so the design's own are compared: {'; '.join(told)}.",)
 
 
 def _ends(study: Study) -> tuple[str, str]:
@@ -163,13 +172,16 @@ def _ends(study: Study) -> tuple[str, str]:
 
 
 def _own_contrasts(study: Study) -> list[Contrast]:
-    """The comparisons of `leave_one_out`, and those of `add_one` where it is there, each pair once."""
+    """The comparisons of `leave_one_out` (with those of `add_one`) and of `path`, each pair once."""
     off, on = _ends(study)
     wanted: list[Contrast] = []
-    if "add_one" in study.designs:
+    if {"add_one", "leave_one_out"} <= set(study.designs):
         wanted += [(_label(levels), off) for levels in _switched(study, "add_one", start=0)]
         wanted.append((on, off))
-    wanted += [(_label(levels), on) for levels in _switched(study, "leave_one_out", start=1)]
+    if "leave_one_out" in study.designs:
+        wanted += [(_label(levels), on) for levels in _switched(study, "leave_one_out", start=1)]
+    if "path" in study.designs:
+        wanted += [(after, before) for before, after in pairwise(path_labels(study))]
     found: dict[frozenset[str], Contrast] = {}
     for pair in wanted:
         if pair[0] != pair[1]:
@@ -193,7 +205,7 @@ def _one_factor(study: Study) -> Iterator[Levels]:
             yield {**study.reference, factor.name: label}
 
 
-def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
+def _check_switches(study: Study, design: str) -> None:
     for factor in study.factors:
         if len(factor.levels) != 2:
             raise study.error(
@@ -201,6 +213,19 @@ def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
                 f"{design} needs two levels, off and on; this factor has {len(factor.levels)}; "
                 "use one_factor or grid",
             )
+
+
+def _path(study: Study) -> Iterator[Levels]:
+    _check_switches(study, "path")
+    levels = {factor.name: next(iter(factor.levels)) for factor in study.factors}
+    yield levels
+    for factor in study.factors:
+        levels = {**levels, factor.name: list(factor.levels)[1]}
+        yield levels
+
+
+def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
+    _check_switches(study, design)
     base = {factor.name: list(factor.levels)[start] for factor in study.factors}
     yield base
     for factor in study.factors:
@@ -212,6 +237,7 @@ _ENUMERATE: dict[str, Callable[[Study], Iterator[Levels]]] = {
     "one_factor": _one_factor,
     "add_one": lambda study: _switched(study, "add_one", start=0),
     "leave_one_out": lambda study: _switched(study, "leave_one_out", start=1),
+    "path": _path,
 }
 
 

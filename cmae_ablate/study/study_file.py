@@ -44,7 +44,7 @@ MAX_SEEDS = 1000
 SEEDS_EXPECTED = f"a number of seeds from 1 to {MAX_SEEDS} is expected"
 RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
 """Columns of trials.csv, whose names no factor can have."""
-Design = Literal["grid", "one_factor", "add_one", "leave_one_out", "search"]
+Design = Literal["grid", "one_factor", "add_one", "leave_one_out", "path", "search"]
 Budget = Literal["epochs", "flops", "time"]
 Variance = Literal["paired", "pooled", "moderated"]
 Keep = Literal["model", "all"]

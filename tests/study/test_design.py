@@ -161,6 +161,32 @@ def test_other_designs_leave_the_comparison_to_reference_or_factors(tiny_study: 
     assert design.contrasts_note(study) == ()
 
 
+def test_a_path_turns_one_factor_on_after_the_other_and_compares_each_with_the_one_before(
+    tiny_study: Path,
+) -> None:
+    study = study_with(tiny_study, "path")
+    labels = [variant.label for variant in design.variants(study)]
+    assert labels == [
+        "plain + whole + 1",
+        "contrastive + whole + 1",
+        "contrastive + box + 1",
+        "contrastive + box + 2",
+    ]
+    assert design.path_labels(study) == tuple(labels)
+    assert design.contrasts(study) == tuple(zip(labels[1:], labels, strict=False))
+    (note,) = design.contrasts_note(study)
+    assert "each variant of the path with the one before it" in note
+    described = describe(study, {v.label: v.levels for v in design.variants(study)}, labels[0])
+    assert described.path == tuple(labels)
+
+
+def test_a_path_beside_leave_one_out_compares_no_pair_twice(tiny_study: Path) -> None:
+    study = study_with(tiny_study, "[path, leave_one_out]")
+    pairs = design.contrasts(study)
+    assert len(pairs) == len({frozenset(pair) for pair in pairs}) == 5
+    assert design.path_labels(study_with(tiny_study, "grid")) == ()
+
+
 def test_declared_contrasts_are_the_only_ones(tiny_study: Path) -> None:
     text = FACTORS.format(design="[add_one, leave_one_out]", third="")
     tiny_study.write_text(f"{text}contrasts: [[contrastive + box + 2, plain + whole + 1]]\n")
