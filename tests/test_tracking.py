@@ -426,6 +426,7 @@ def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         raise KilledError
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setenv("CMAE_ABLATE_CACHE", str(tmp_path / "cache"))  # no tables of an earlier store
         patched.setattr(connection, "connect", killed)
         (tmp_path / "mlflow.db").touch()
         connection.create_tables(tmp_path / "mlflow.db")
