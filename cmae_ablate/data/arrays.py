@@ -241,7 +241,7 @@ def _check_meta(path: Path, meta: Mapping[str, Any]) -> None:
     if not all(0 <= mean <= 1 for mean in meta["mean"]) or not all(0 < std <= 1 for std in meta["std"]):
         raise DamagedError(path, "its mean or std is out of range")
     if not isinstance(meta["notices"], list) or not is_texts(
-        {"name": meta["name"], **dict(enumerate(meta["notices"]))}
+        dict(enumerate([meta["name"], *meta["notices"]]))
     ):
         raise DamagedError(path, "its name or notices are no texts")
 

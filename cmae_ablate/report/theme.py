@@ -19,7 +19,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from cmae_ablate.report.pdf_fonts import without_shaping
 from cmae_ablate.report.wording import shortened
 
 COLUMN_INCHES = 3.3
@@ -165,8 +164,7 @@ def _files(figure: Figure, job: FigureJob, out: Path) -> tuple[Path, Path]:
     png, pdf = out / f"{job.name}.png", out / f"{job.name}.pdf"
     _lay_out(figure, FigureCanvasAgg, PNG_DPI)
     figure.savefig(png, dpi=PNG_DPI, metadata={"Software": None, "Description": job.alt[:500]})
-    with without_shaping():
-        figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Title": job.title})
+    figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Title": job.title})
     return png, pdf
 
 

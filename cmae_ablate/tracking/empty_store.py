@@ -12,8 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import cache_root, write_atomically
-from cmae_ablate.records import DamagedError, read_record, sealed
+from cmae_ablate.files import DamagedError, cache_root, read_record, sealed, write_atomically
 
 OWN_ROWS = 'INSERT INTO "experiments"'
 """MLflow's default experiment: it names the folder in which a command was called; each store has its own."""
