@@ -90,8 +90,7 @@ def run_study(
         owns_process: Whether a second signal ends the process, as of a command; else it raises.
 
     Returns:
-        0 when every cell is complete, or left to Slurm; 1 when some failed for good; 130 or 143 when
-        interrupted.
+        0 when every cell is complete or Slurm's, 1 when some failed for good, 130 or 143 when interrupted.
     """
     if is_one_of_many():
         raise UserError(
