@@ -75,7 +75,7 @@ def main() -> None:
         rows, started = [], time.monotonic()
         for found in SECTIONS[name](setting):
             rows.append(found.record())
-            print(f"{found.name}: {found.ratio:.3g} [{found.low:.3g}, {found.high:.3g}]", flush=True)
+            print(f"{found.name}: {found.line}", flush=True)
         key = name if device.type == "cpu" else f"{name} on {device.type}"
         known[key] = {"machine": machine(device), "rows": rows}
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)

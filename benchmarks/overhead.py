@@ -14,6 +14,7 @@ from benchmarks.timing import Comparison
 from cmae_ablate.queue import PlannedCell, Queue
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.tracking import MlflowTracker
+from cmae_ablate.tracking.tracker import Subject
 
 CELLS, VARIANTS, EPOCHS = 60, 4, 10
 LIMIT = 2.0
@@ -50,7 +51,7 @@ def opened(storage: str, tracking: str, folder: str, cells: list[PlannedCell]) -
     """A study's queue and tracker, made where they do not exist."""
     queue = Queue(storage, "study", cells)
     tracker = MlflowTracker(tracking, Path(folder) / "artifacts", "study")
-    tracker.open_study(cells, {"question": "?"})
+    tracker.open_study(cells, Subject("?", "knn.top1"))
     return queue, tracker
 
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.commands import DONE, QUICK, STUDY, claimed, environment, flags, trained, within
+from benchmarks.commands import QUICK, STUDY, claimed, environment, flags, trained, within
 from benchmarks.setting import Setting
 from benchmarks.thousand import WIDE
 from benchmarks.timing import Comparison, in_turns
@@ -67,10 +67,10 @@ def _of_files(rounds: int, quick: bool) -> Iterator[Comparison]:
         trained(STUDY, Path(folder), QUICK, workers=2)
         options = [str(STUDY), "--seeds", "1", "--out", folder, *flags(QUICK)]
         yield within("`status` of a study", rounds, READING, "status", *options)
-        yield within("`report` of a study", rounds, REPORT, "report", *options, status=DONE)
+        yield within("`report` of a study", rounds, REPORT, "report", *options)
         csv = Path(folder) / STUDY.stem / "trials.csv"
         tables = ["--trials", str(csv), "--out", f"{folder}/tables"]
-        yield within("`report` from a CSV", rounds, REPORT, "report", str(STUDY), *tables, status=DONE)
+        yield within("`report` from a CSV", rounds, REPORT, "report", str(STUDY), *tables)
 
 
 def _first_line(command: list[str], rounds: int) -> Comparison:

@@ -45,6 +45,12 @@ class Comparison:
             return ""
         return "met" if self.target <= self.ratio <= (self.most or float("inf")) else "**missed**"
 
+    @property
+    def line(self) -> str:
+        """For the screen: ratio, quartiles, and what was missed marked as such."""
+        told = "; ".join(text for text in (self.verdict, self.remark) if text)
+        return f"{self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}]{f' {told}' if told else ''}"
+
     @classmethod
     def of(
         cls, name: str, own: np.ndarray, reference: np.ndarray, target: float | None = None, remark: str = ""

@@ -13,16 +13,6 @@ from cmae_ablate.files import write_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "clear",
-    "load_latest",
-    "save",
-    "sweep",
-    "text_digest",
-    "weights_sha256",
-    "write_atomically",
-]
-
 KEEP = 2
 """Checkpoints kept of a running cell: the newest, and the one before in case it is damaged."""
 

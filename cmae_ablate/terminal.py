@@ -22,7 +22,7 @@ from rich.progress import ProgressColumn, Task
 from rich.table import Table
 from rich.text import Text
 
-from cmae_ablate.text import printable, readable
+from cmae_ablate.errors import printable, readable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

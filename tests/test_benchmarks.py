@@ -70,7 +70,9 @@ def test_a_comparison_is_the_reference_over_ours_in_turns() -> None:
     ],
 )
 def test_what_is_missed_is_said(ratio: float, target: float | None, most: float | None, verdict: str) -> None:
-    assert Comparison.once("?", ratio, target, most=most).verdict == verdict
+    found = Comparison.once("?", ratio, target, most=most, remark="as it was")
+    assert found.verdict == verdict
+    assert found.line == f"{ratio:.3g} [{ratio:.3g}, {ratio:.3g}] {verdict}{'; ' if verdict else ''}as it was"
 
 
 def test_the_step_is_compared_on_equal_losses_and_gradients(

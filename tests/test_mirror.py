@@ -51,7 +51,7 @@ ELSEWHERE = {
     "tests/data/test_arrays.py": "data/images.py data/writer.py",
     "tests/distributed/test_ranks.py": "distributed.py",
     "tests/cli/test_app.py": """
-        errors.py cli/about.py cli/as_json.py cli/cache.py cli/catalogue.py cli/datasets.py
+        cli/about.py cli/as_json.py cli/cache.py cli/catalogue.py cli/datasets.py
         cli/shared.py cli/studies.py runner/options.py study/yaml_source.py""",
     "tests/cli/test_listing.py": "cli/plan.py cli/planning.py",
     "tests/cli/weights/test_checkpoints.py": """

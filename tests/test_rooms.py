@@ -9,7 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cmae_ablate"
-MOST_ROOMS, MOST_FILES = 10, 14
+MOST_ROOMS, MOST_FILES = 10, 12
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50
+BETTER_WHOLE: dict[str, str] = {}
+"""Why a file, `room/x.py`, or a function, `room/x.py name`, is longer and would read worse in two."""
 
 
 def layers() -> set[str]:
@@ -41,6 +44,26 @@ def test_contributing_shows_every_room_and_every_module_it_names_exists() -> Non
         for name in re.findall(r"`([\w/]+)`", modules):
             path = PACKAGE / room / name
             assert path.is_dir() or path.with_suffix(".py").is_file(), path
+
+
+def lengths() -> dict[str, tuple[int, int]]:
+    """Lines of every file and function of the package, from `def` to its end, and how many it may have."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        text, name = path.read_text(), path.relative_to(PACKAGE).as_posix()
+        found[name] = (len(text.splitlines()), MOST_LINES)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                found[f"{name} {node.name}"] = (lines, MOST_LINES_OF_A_FUNCTION)
+    return found
+
+
+def test_no_file_and_no_function_is_long_but_those_that_say_why() -> None:
+    long = {name for name, (lines, most) in lengths().items() if lines > most}
+    assert sorted(long - set(BETTER_WHOLE)) == [], "split it by what it is for, or say why it is better whole"
+    assert sorted(set(BETTER_WHOLE) - long) == [], "it is short by now: strike it out"
+    assert all(BETTER_WHOLE.values())
 
 
 def test_modules_are_loaded_by_name_in_one_place_only() -> None:

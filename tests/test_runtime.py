@@ -11,7 +11,7 @@ import torch
 import torch._dynamo
 
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.runner.workers import _devices
+from cmae_ablate.runner.launching import _devices
 from cmae_ablate.runtime import Runtime, seeded
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve

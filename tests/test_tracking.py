@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -14,10 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from filelock import FileLock
@@ -26,12 +28,14 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.tracking import MlflowTracker, connection, mlflow_run, mlflow_tracker, ui_command
 from cmae_ablate.tracking import store as store_module
 from cmae_ablate.tracking.connection import connect
+from cmae_ablate.tracking.tracker import Findings, Subject
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
 PARENT = "mlflow.parentRunId"
+SUBJECT = Subject("How small?", "knn.top1")
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,14 @@ class Store:
     def tracker(self) -> MlflowTracker:
         return MlflowTracker(self.uri, self.out / "mlartifacts", "decoder_size")
 
+    @property
+    def experiment(self) -> Experiment:
+        found = self.client.get_experiment_by_name("decoder_size")
+        assert found is not None
+        return found
+
     def runs(self) -> list[Run]:
-        experiment = self.client.get_experiment_by_name("decoder_size")
-        assert experiment is not None
-        return list(self.client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]))
+        return list(self.client.search_runs([self.experiment.experiment_id], order_by=["start_time ASC"]))
 
     def run(self, name: str, parent: str | None = None) -> Run:
         """The only run of that name, below the run named `parent` if given."""
@@ -145,17 +153,132 @@ def test_a_study_is_one_tree_of_study_variants_and_seeds(store: Store) -> None:
     for seed in (0, 1):
         for variant in ("depth 8", 'it\'s `odd` "+" 1%'):
             train(tracker, variant, seed)
-    tracker.finish_study({"depth 8": {"knn.top1.mean": 20.5, "knn.top1.n": 2.0}})
+    tracker.finish_study({"depth 8": {"knn.top1": 20.5, "knn.top1.std": 2.0}})
     assert store.tree() == {
         ("decoder_size",): 1,
         ("decoder_size", "depth 8"): 1,
-        ("decoder_size", "depth 8", "seed 0"): 1,
-        ("decoder_size", "depth 8", "seed 1"): 1,
+        ("decoder_size", "depth 8", "depth 8, seed 0"): 1,
+        ("decoder_size", "depth 8", "depth 8, seed 1"): 1,
         ("decoder_size", 'it\'s `odd` "+" 1%'): 1,
-        ("decoder_size", 'it\'s `odd` "+" 1%', "seed 0"): 1,
-        ("decoder_size", 'it\'s `odd` "+" 1%', "seed 1"): 1,
+        ("decoder_size", 'it\'s `odd` "+" 1%', 'it\'s `odd` "+" 1%, seed 0'): 1,
+        ("decoder_size", 'it\'s `odd` "+" 1%', 'it\'s `odd` "+" 1%, seed 1'): 1,
     }
-    assert store.run("depth 8").data.metrics == {"knn.top1.mean": 20.5, "knn.top1.n": 2.0}
+    assert store.run("depth 8").data.metrics == {"knn/top1": 20.5, "knn/top1.std": 2.0}
+
+
+def test_the_printed_address_names_a_view_that_the_store_holds_with_metric_effect_and_verdict(
+    store: Store,
+) -> None:
+    tracker = store.tracker()
+    tracker.open_study([Cell("depth 8", 0, "f")], SUBJECT)
+    experiment = store.experiment
+    address = urlsplit(urlsplit(tracker.address()).fragment)
+    asked = parse_qs(address.query)
+    assert address.path == f"/experiments/{experiment.experiment_id}/runs"
+    assert asked["workflowType"] == ["machine_learning"]
+    # As MLflow 3.17's own pages write and read a saved view: an envelope whose state is JSON in JSON.
+    saved = json.loads(experiment.tags[f"mlflow.sharedViewState.{asked['viewStateShareKey'][0]}"])
+    assert isinstance(saved["name"], str)
+    assert isinstance(saved["createdAt"], int)
+    state = json.loads(saved["state"])
+    assert state["selectedColumns"] == ["metrics.`knn/top1`", "tags.`effect`", "tags.`verdict`"]
+    # The tree is shown in this order only.
+    assert (state["orderByKey"], state["searchFilter"]) == ("attributes.start_time", "")
+    # Older versions read the same fields from the tag itself, and fail without these.
+    assert {"runsExpanded", "runsPinned", "runsHidden", "selectedColumns"} <= set(saved)
+
+
+def test_rows_of_study_and_variants_open_at_the_first_visit_for_their_children_are_evaluations(
+    store: Store,
+) -> None:
+    train(store.tracker(), "depth 8", 0)
+    types = {run.info.run_name: run.data.tags.get("mlflow.runType") for run in store.runs()}
+    assert types == {"decoder_size": None, "depth 8": "evaluation", "depth 8, seed 0": "evaluation"}
+
+
+def test_the_study_run_ends_with_answer_verdicts_and_report(store: Store, tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    page.write_text("<h1>How small?</h1>")
+    tracker = store.tracker()
+    tracker.open_study([Cell("depth 1", 0, "f")], SUBJECT)
+    found = Findings("How small? As you like.\nSensitivity: none.", {"depth 1": ("-1.00", "lower")}, [page])
+    tracker.finish_study({"depth 1": {"knn.top1": 20.5}}, "FINISHED", found)
+    study, variant = store.run("decoder_size"), store.run("depth 1")
+    assert study.data.tags["mlflow.note.content"] == "How small? As you like.\n\nSensitivity: none."
+    assert (variant.data.tags["effect"], variant.data.tags["verdict"]) == ("-1.00", "lower")
+    kept = Path(study.info.artifact_uri.removeprefix("file://")) / "report" / "index.html"
+    assert kept.read_text() == "<h1>How small?</h1>"
+    assert {study.info.status, variant.info.status} == {"FINISHED"}
+
+
+def test_what_somebody_wrote_above_the_runs_is_left_and_our_own_is_kept_up_to_date(store: Store) -> None:
+    def above() -> str:
+        return str(store.experiment.tags["mlflow.note.content"])
+
+    tracker = store.tracker()
+    tracker.finish_study({}, "FINISHED", Findings("First.\nMore.", {}, []))
+    assert above() == "First."
+    tracker.finish_study({}, "FINISHED", Findings("Second.", {}, []))
+    assert above() == "Second."
+    store.client.set_experiment_tag(store.experiment.experiment_id, "mlflow.note.content", "Mine")
+    tracker.finish_study({}, "FINISHED", Findings("Third.", {}, []))
+    assert above() == "Mine"
+
+
+def test_a_store_that_takes_no_files_has_the_numbers_and_ended_runs_nevertheless(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = store.tracker()
+    gone = Findings("None.", {}, [tmp_path / "gone.html"])
+    with caplog.at_level(logging.WARNING):
+        tracker.finish_study({"depth 1": {"knn.top1": 20.5}}, "FINISHED", gone)
+    assert caplog.text.count("is away") == 1
+    assert store.run("depth 1").data.metrics == {"knn/top1": 20.5}
+    assert set(store.statuses().values()) == {"FINISHED"}
+
+
+def test_a_result_is_its_curves_end_or_has_no_epoch(store: Store) -> None:
+    tracker = store.tracker()
+    run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+    run.log_metrics(1, {"loss": 2.0, "probe.top1": 3.0})
+    run.log_results(2, {"probe.top1": 7.0, "knn.top1": 9.0})
+    told(tracker)
+    found = store.run("depth 8, seed 0")
+    assert found.data.metrics == {"loss": 2.0, "probe/top1": 7.0, "knn/top1": 9.0}
+    steps = {
+        name: [metric.step for metric in store.client.get_metric_history(found.info.run_id, name)]
+        for name in ("probe/top1", "knn/top1")
+    }
+    assert steps == {"probe/top1": [1, 2], "knn/top1": [0]}
+
+
+def test_a_variant_has_its_parameters_and_with_others_a_run_of_its_own(store: Store) -> None:
+    cell, tracker = Cell("depth 8", 0, "depth 80"), store.tracker()
+    for depth in ("8", "8", "16"):
+        tracker.open_study([cell], replace(SUBJECT, parameters={"depth 8": {"decoder.depth": depth}}))
+        train(tracker, "depth 8", 0)
+        told(tracker)
+        assert store.run("depth 8", "decoder_size").data.params == {"decoder.depth": depth}
+    assert store.tree() == {
+        ("decoder_size",): 1,
+        ("decoder_size", "depth 8"): 1,
+        ("decoder_size", "depth 8", "depth 8, seed 0"): 1,
+        ("decoder_size", "older settings"): 1,
+        ("decoder_size", "older settings", "depth 8"): 1,
+    }
+    assert store.run("depth 8", "older settings").data.params == {"decoder.depth": "8"}
+
+
+def test_runs_of_version_0_1_get_their_names_and_types(store: Store) -> None:
+    tracker = store.tracker()
+    train(tracker, "depth 8", 0)
+    told(tracker)
+    run_id = store.run("depth 8, seed 0").info.run_id
+    store.client.set_tag(run_id, "mlflow.runName", "seed 0")
+    store.client.delete_tag(run_id, "mlflow.runType")
+    store.tracker().open_study([Cell("depth 8", 0, "depth 80")], SUBJECT)
+    found = store.run("depth 8, seed 0")
+    assert (found.info.run_id, found.data.tags["mlflow.runType"]) == (run_id, "evaluation")
 
 
 def test_a_study_that_ended_leaves_no_run_unfinished(store: Store) -> None:
@@ -177,7 +300,7 @@ def test_curves_parameters_and_files_come_back(store: Store, tmp_path: Path) -> 
     run.log_dict({"training": {"epochs": 2}}, "configuration.json")
     run.log_artifact(picture, "pictures")
     told(tracker)
-    found = store.run("seed 0")
+    found = store.run("depth 8, seed 0")
     folder = Path(found.info.artifact_uri.removeprefix("file://"))
     assert found.data.params == {"training.epochs": "2"}
     assert [step for step, _ in losses(store, found)] == [1, 2]
@@ -197,11 +320,11 @@ def test_runs_end_with_the_numbers_of_the_table_and_hold_no_other_candidates(sto
     for _ in range(2):
         tracker.settle_cells({("depth 8", 0, "depth 8"): numbers, ("depth 8", 1, "never ran"): numbers})
     found = {run.data.tags["fingerprint"]: run for run in store.runs() if "fingerprint" in run.data.tags}
-    assert found["depth 8"].data.metrics == numbers
-    assert found["depth 1"].data.metrics == {"probe.top1": 7.0}
+    assert found["depth 8"].data.metrics == {"probe/top1": 5.0, "probe/l2": 1e-5}
+    assert found["depth 1"].data.metrics == {"probe/top1": 7.0}
     assert set(found) == {"depth 8", "depth 1"}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
-    history = store.client.get_metric_history(found["depth 8"].info.run_id, "probe.top1")
+    history = store.client.get_metric_history(found["depth 8"].info.run_id, "probe/top1")
     assert [(metric.step, metric.value) for metric in history] == [(1, 3.0), (2, 7.0), (2, 5.0)]
 
 
@@ -209,7 +332,7 @@ def test_a_parameter_too_long_for_mlflow_is_cut_visibly(store: Store) -> None:
     tracker = store.tracker()
     tracker.start_cell("depth 8", 0, {"levels": "x" * 7000}, {"fingerprint": "f"})
     told(tracker)
-    kept = store.run("seed 0").data.params["levels"]
+    kept = store.run("depth 8, seed 0").data.params["levels"]
     assert kept == "x" * 5999 + "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -222,8 +345,8 @@ def test_a_resumed_cell_goes_on_in_its_run_without_doubling_epochs(store: Store)
     resumed.log_metrics(1, {"loss": 2.0})
     resumed.log_metrics(2, {"loss": 1.0})
     resumed.finish("FINISHED")
-    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
-    assert store.run("seed 0").info.status == "FINISHED"
+    assert losses(store, store.run("depth 8, seed 0")) == [(1, 2.0), (2, 1.0)]
+    assert store.run("depth 8, seed 0").info.status == "FINISHED"
 
 
 def test_runs_of_dead_workers_are_ended_and_those_of_live_ones_left(store: Store) -> None:
@@ -231,9 +354,9 @@ def test_runs_of_dead_workers_are_ended_and_those_of_live_ones_left(store: Store
     for variant in ("alive", "dead", "told too late"):
         begin(tracker, variant, 0)
     tracker.reconcile([("alive", 0)], [("told too late", 0)])
-    assert store.run("seed 0", "alive").info.status == "RUNNING"
-    assert store.run("seed 0", "dead").info.status == "KILLED"
-    assert store.run("seed 0", "told too late").info.status == "FINISHED"
+    assert store.run("alive, seed 0").info.status == "RUNNING"
+    assert store.run("dead, seed 0").info.status == "KILLED"
+    assert store.run("told too late, seed 0").info.status == "FINISHED"
     assert [store.run(name).info.status for name in ("alive", "dead", "decoder_size")] == [
         "RUNNING",
         "KILLED",
@@ -245,7 +368,7 @@ def test_while_the_report_is_made_only_cells_are_ended(store: Store) -> None:
     tracker = store.tracker()
     begin(tracker, "depth 8", 0)
     tracker.reconcile([], [("depth 8", 0)], groups=False)
-    assert store.run("seed 0").info.status == "FINISHED"
+    assert store.run("depth 8, seed 0").info.status == "FINISHED"
     assert [store.run(name).info.status for name in ("depth 8", "decoder_size")] == ["RUNNING", "RUNNING"]
 
 
@@ -289,7 +412,7 @@ def test_an_outage_in_the_middle_is_made_up_for_by_the_run_itself(
         run.finish("FINISHED")
         told(tracker)
     assert "answers again" in caplog.text
-    assert losses(store, store.run("seed 0")) == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert losses(store, store.run("depth 8, seed 0")) == [(1, 3.0), (2, 2.0), (3, 1.0)]
 
 
 def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,12 +426,13 @@ def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         raise KilledError
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setenv("CMAE_ABLATE_CACHE", str(tmp_path / "cache"))  # no tables of an earlier store
         patched.setattr(connection, "connect", killed)
         (tmp_path / "mlflow.db").touch()
         connection.create_tables(tmp_path / "mlflow.db")
     assert (tmp_path / "mlflow.db").stat().st_size == 0
     train(Store(tmp_path).tracker(), "depth 8", 0)
-    assert losses(Store(tmp_path), Store(tmp_path).run("seed 0")) == [(1, 2.0), (2, 1.0)]
+    assert losses(Store(tmp_path), Store(tmp_path).run("depth 8, seed 0")) == [(1, 2.0), (2, 1.0)]
 
 
 @pytest.fixture
@@ -366,7 +490,7 @@ def test_a_server_of_another_shape_ends_no_training(
     neighbour[1].append(answer)
     tracker = MlflowTracker(neighbour[0], tmp_path / "mlartifacts", "decoder_size")
     with caplog.at_level(logging.WARNING):
-        tracker.open_study([Cell("depth 8", 0, "f")], {"question": "How small?"})
+        tracker.open_study([Cell("depth 8", 0, "f")], SUBJECT)
         train(tracker, "depth 8", 0)
         tracker.reconcile([])
         assert tracker.address() == ""
@@ -390,22 +514,22 @@ def test_a_run_that_the_user_deleted_is_made_anew_with_all_that_it_held(store: S
     run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
     run.log_metrics(1, {"loss": 2.0})
     told(tracker)
-    for name in ("seed 0", "depth 8", "decoder_size"):
+    for name in ("depth 8, seed 0", "depth 8", "decoder_size"):
         store.client.delete_run(store.run(name).info.run_id)
     run.log_metrics(2, {"loss": 1.0})
     run.finish("FINISHED")
-    assert losses(store, store.run("seed 0")) == [(1, 2.0), (2, 1.0)]
+    assert losses(store, store.run("depth 8, seed 0")) == [(1, 2.0), (2, 1.0)]
     assert store.tree() == {
         ("decoder_size",): 1,
         ("decoder_size", "depth 8"): 1,
-        ("decoder_size", "depth 8", "seed 0"): 1,
+        ("decoder_size", "depth 8", "depth 8, seed 0"): 1,
     }
 
 
 def test_a_complete_cell_whose_run_the_user_deleted_stays_deleted(store: Store) -> None:
     tracker = store.tracker()
     train(tracker, "depth 8", 0)
-    run_id = store.run("seed 0").info.run_id
+    run_id = store.run("depth 8, seed 0").info.run_id
     store.client.delete_run(run_id)
     assert store.tracker().untold([("depth 8", 0, "depth 80")]) == []
     store.client.restore_run(run_id)
@@ -429,7 +553,7 @@ def test_edited_tags_stop_nothing(edit: str, store: Store, caplog: pytest.LogCap
         run.log_metrics(1, {"loss": 2.0})
         run.finish("FINISHED")
         again = store.tracker()
-        again.open_study([Cell("depth 8", 0, "f"), Cell("depth 8", 1, "f1")], {"question": "How small?"})
+        again.open_study([Cell("depth 8", 0, "f"), Cell("depth 8", 1, "f1")], SUBJECT)
         train(again, "depth 8", 1)
         again.settle_cells({("depth 8", 0, "f"): {"loss": 1.0}})
         again.reconcile([], [("depth 8", 0), ("depth 8", 1)])
@@ -452,7 +576,7 @@ def test_an_experiment_renamed_or_deleted_meanwhile_stops_nothing(edit: str, sto
     run.log_metrics(1, {"loss": 2.0})
     run.finish("FINISHED")
     train(store.tracker(), "depth 8", 1)
-    assert store.run("seed 1").info.status == "FINISHED"
+    assert store.run("depth 8, seed 1").info.status == "FINISHED"
 
 
 def test_runs_of_older_settings_move_aside_and_back(store: Store) -> None:
@@ -460,19 +584,19 @@ def test_runs_of_older_settings_move_aside_and_back(store: Store) -> None:
     train(tracker, "depth 8", 0)
     train(tracker, "linear", 0)
     now = [Cell("depth 8", 0, "depth 80 epochs 2")]
-    tracker.open_study(now, {"question": "How small?"})
+    tracker.open_study(now, SUBJECT)
     train(tracker, "depth 8", 0, " epochs 2")
     assert store.tree() == {
         ("decoder_size",): 1,
         ("decoder_size", "depth 8"): 1,
-        ("decoder_size", "depth 8", "seed 0"): 1,
+        ("decoder_size", "depth 8", "depth 8, seed 0"): 1,
         ("decoder_size", "older settings"): 1,
         ("decoder_size", "older settings", "linear"): 1,
         ("decoder_size", "older settings", "depth 8, seed 0"): 1,
         ("decoder_size", "older settings", "linear, seed 0"): 1,
     }
-    tracker.open_study([*now, Cell("linear", 0, "linear0")], {})
-    assert store.tree()["decoder_size", "linear", "seed 0"] == 1
+    tracker.open_study([*now, Cell("linear", 0, "linear0")], SUBJECT)
+    assert store.tree()["decoder_size", "linear", "linear, seed 0"] == 1
     tracker.reconcile([], [("depth 8", 0)])
     tracker.finish_study({})
     assert {run.info.status for run in store.runs()} == {"FINISHED"}
@@ -491,7 +615,7 @@ def test_workers_of_a_server_write_to_their_runs_at_once(
         tracker.start_cell("linear", 1, {}, {"fingerprint": "g"})
         assert not tracker._background.wait(1)  # two processes must not both make the variant's run
     told(tracker)
-    assert losses(store, store.run("seed 0")) == [(1, 0.5)]
+    assert losses(store, store.run("linear, seed 0")) == [(1, 0.5)]
 
 
 @pytest.mark.slow
@@ -500,7 +624,8 @@ def test_three_processes_on_a_new_store_make_one_tree(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from cmae_ablate.tracking import MlflowTracker
+from cmae_ablate.tracking import MlflowTracker, mlflow_run
+mlflow_run.CELL_SECONDS = 600.0  # a busy machine may take long for the tables
 out = Path({str(tmp_path)!r})
 tracker = MlflowTracker(f"sqlite:///{{out}}/mlflow.db", out / "mlartifacts", "decoder_size")
 for variant in ("depth 8", "depth 1"):
@@ -514,7 +639,7 @@ for variant in ("depth 8", "depth 1"):
     ]
     assert [worker.wait(timeout=180) for worker in workers] == [0, 0, 0]
     variants = [("decoder_size", variant) for variant in ("depth 8", "depth 1")]
-    seeds = [(*variant, f"seed {seed}") for variant in variants for seed in range(3)]
+    seeds = [(*variant, f"{variant[1]}, seed {seed}") for variant in variants for seed in range(3)]
     assert Store(tmp_path).tree() == Counter([("decoder_size",), *variants, *seeds])
 
 

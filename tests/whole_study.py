@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -56,8 +56,21 @@ def start(
     study: Path, out: Path, *options: str, variables: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """`cmae-ablate run` on the longer study, with two workers, in a process group of its own."""
-    command = [sys.executable, "-m", "cmae_ablate", "run", str(study), "--out", str(out), "--workers", "2"]
-    command += ["--device", "cpu", "--set", LONGER[0], *options]
+    return start_command(
+        [sys.executable, "-m", "cmae_ablate", *longer_run(study, out, *options)], variables=variables
+    )
+
+
+def longer_run(study: Path, out: Path, *options: str) -> list[str]:
+    """Arguments of `cmae-ablate` for the longer study with two workers."""
+    places = ["run", str(study), "--out", str(out), "--workers", "2", "--device", "cpu"]
+    return [*places, "--set", LONGER[0], *options]
+
+
+def start_command(
+    command: Sequence[str], *, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """A process in a group of its own, whose output can be read."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **(variables or {})}
     return subprocess.Popen(
         command,

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.files import write_atomically
 from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.control_cells import untrained_control
 from cmae_ablate.runtime import Runtime, set_threads

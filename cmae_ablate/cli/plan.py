@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from cmae_ablate.cli.fitting import show_fitting
+from cmae_ablate.report.wording import BLANK
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
-from cmae_ablate.terminal import say, say_table
+from cmae_ablate.terminal import say
 
 if TYPE_CHECKING:
     from cmae_ablate.cli.planning import Tuning, VariantPlan
@@ -86,11 +88,11 @@ def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, consol
             [
                 f"{label} (reference)" if label == reference and not plan.variant.control else label,
                 f"0-{plan.cells(seeds) - 1}" if plan.cells(seeds) > 1 else "0",
-                *(_costs(plan) if trained else ["-"] * len(costs)),
+                *(_costs(plan) if trained else [BLANK] * len(costs)),
                 duration(plan.hours.hours),
             ]
         )
-    say_table(("variant", "seeds", *costs, "hours / cell"), rows, console)
+    show_fitting(("variant", "seeds", *costs, "hours / cell"), rows, console)
 
 
 def _costs(plan: VariantPlan) -> list[str]:
@@ -100,7 +102,7 @@ def _costs(plan: VariantPlan) -> list[str]:
         str(plan.variant.spec.training.epochs),
         _count(cost.params_encoder),
         _count(cost.params_decoder),
-        _count(sum(cost.params_objectives.values())) if cost.params_objectives else "-",
+        _count(sum(cost.params_objectives.values())) if cost.params_objectives else BLANK,
         f"{cost.flops_image / 1e9:.3g}",
         f"{cost.memory_bytes / 1e9:.2g} GB",
     ]

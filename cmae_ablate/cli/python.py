@@ -26,7 +26,8 @@ from cmae_ablate.errors import (
     suggest,
 )
 from cmae_ablate.files import read_regular
-from cmae_ablate.report.trials import LABELS, MAX_BYTES
+from cmae_ablate.report.csv_fields import MAX_BYTES
+from cmae_ablate.report.trials import LABELS
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, read_notes
 from cmae_ablate.study.finding import ENDINGS

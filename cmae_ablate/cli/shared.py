@@ -76,6 +76,16 @@ class StudyOptions:
     launcher: Annotated[str, typer.Option(metavar="local|ray|slurm", help="Who starts the workers.")] = (
         "local"
     )
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="With slurm: any option of sbatch, as time=04:00:00 or gres=gpu:1."
+        ),
+    ] = None
+    no_wait: Annotated[
+        bool,
+        typer.Option("--no-wait", help="With slurm: return once the job is submitted; the job goes on."),
+    ] = False
     gpus_per_worker: Annotated[
         float, typer.Option(metavar="G", help="With ray on GPUs: what a worker takes; 0.5 puts two on one.")
     ] = 1.0
@@ -100,7 +110,7 @@ class StudyOptions:
         check_device(self.device)
         if self.workers != "auto" and (not self.workers.isdecimal() or int(self.workers) < 1):
             raise UserError(f"--workers {self.workers}: a number from 1, or auto, is expected")
-        check_launcher(self.launcher)
+        check_launcher(self.launcher, self.slurm or (), no_wait=self.no_wait)
         if not 0 < self.gpus_per_worker <= 64:
             raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
         if not 0 < self.stall_minutes < 1e6:
@@ -118,6 +128,8 @@ class StudyOptions:
             self.storage,
             self.tracking,
             self.launcher,
+            tuple(self.slurm or ()),
+            self.no_wait,
             self.gpus_per_worker,
             self.stall_minutes,
         )

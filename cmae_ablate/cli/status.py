@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
+from cmae_ablate.cli.fitting import fits
 from cmae_ablate.cli.plan import duration
 from cmae_ablate.queue import CellStatus
+from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.housekeeping import cache_line
@@ -27,6 +29,8 @@ from cmae_ablate.terminal import lost_output, say, say_table
 
 OPEN = ("RUNNING", "WAITING")
 REFRESH_SECONDS = 2.0
+PATH_WIDTH = 40
+"""Characters of a log's path or a reason that are enough to read it in a table."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,19 @@ def _show_cells(
     statuses: Sequence[CellStatus], metric: str, console: Console, stalled: Mapping[str, float]
 ) -> None:
     header = ("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
-    say_table(header, [_status_row(each, stalled.get(each.cell.id)) for each in statuses], console)
+    rows = [_status_row(each, stalled.get(each.cell.id)) for each in statuses]
+    if fits(header, rows, console, last=PATH_WIDTH):
+        say_table(header, rows, console)
+        return
+    cells = [f"{variant}, seed {seed}" for variant, seed, *_ in rows]
+    told = [each for each in zip(header[2:-1], *(row[2:-1] for row in rows), strict=True) if any(each[1:])]
+    show_table(list(zip(("cell", *cells), *told, strict=True)), "", console)
+    logs: dict[str, list[str]] = {}
+    for cell, row in zip(cells, rows, strict=True):
+        logs.setdefault(row[-1], []).append(cell)
+    for text, named in logs.items():
+        if text:
+            say(f"{text}\n  {'; '.join(named)}", console)
 
 
 def _status_row(status: CellStatus, stalled: float | None) -> list[str]:

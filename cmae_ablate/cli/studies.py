@@ -46,10 +46,12 @@ def run(
 ) -> None:
     """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
     fresh = "torch" not in sys.modules
-    require_device(shared.device)
+    if shared.launcher != "slurm":  # the nodes that train are others
+        require_device(shared.device)
     _check_csvs(*(imported or ()))
     options = shared.of(study)
-    from cmae_ablate.runner.run import repeat_cell, run_study
+    from cmae_ablate.runner.repeat_cell import repeat_cell
+    from cmae_ablate.runner.run import run_study
     from cmae_ablate.runner.stopping import second_ends
 
     if cell:
@@ -109,12 +111,15 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
     options = shared.of(study)
     from cmae_ablate.distributed import is_one_of_many
     from cmae_ablate.runner.launch.local import follows_parent
+    from cmae_ablate.runner.launch.slurm import go_back_to_the_queue, is_task
     from cmae_ablate.runner.stopping import StopFlag, catching_signals
     from cmae_ablate.runner.workers import work
 
     flag = StopFlag()
-    with catching_signals(flag, follows=follows_parent() or is_one_of_many()):
-        raise typer.Exit(work(options, open_console(), flag))
+    with catching_signals(flag, follows=follows_parent() or is_one_of_many() or is_task()):
+        status = work(options, open_console(), flag)
+        go_back_to_the_queue(status)
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -166,7 +171,8 @@ def report(
         raise UserError("report --trials: one study's CSV is expected; leave the other studies out")
     _check_csvs(*([] if trials is None else [trials]))
     options = [shared.of(study) for study in studies]
-    from cmae_ablate.runner.reporting import report_across, report_again, report_csv
+    from cmae_ablate.runner.across import report_across
+    from cmae_ablate.runner.reporting import report_again, report_csv
 
     if trials is not None:
         raise typer.Exit(report_csv(options[0], trials, open_console()))

@@ -31,8 +31,7 @@ from cmae_ablate.components.registry import (
     options_model,
 )
 from cmae_ablate.components.signature import Find, NotPlainError, fields_as_json, fields_from_json
-from cmae_ablate.files import cache_root, write_atomically
-from cmae_ablate.records import DamagedError, read_record, sealed
+from cmae_ablate.files import DamagedError, cache_root, read_record, sealed, write_atomically
 
 FORMAT = 1
 LIBRARIES = ("torch", "torchvision", "timm", "numpy")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import cast
 
-from cmae_ablate.text import readable
+from cmae_ablate.errors import readable
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,18 @@ class Account:
             KeyError: It is something else; or TypeError.
         """
         used, left_out = found["used"], found["left_out"]
-        if not isinstance(used, int) or not isinstance(left_out, list):
+        if not isinstance(left_out, list):
             raise TypeError("no account of a preparation")
-        return cls(used, tuple(LeftOut(**entry) for entry in left_out))
+        account = cls(cast("int", used), tuple(LeftOut(**entry) for entry in left_out))
+        counts = [account.used, *(entry.count for entry in account.left_out)]
+        texts = [text for entry in account.left_out for text in (entry.reason, entry.example)]
+        if not (
+            all(type(count) is int and count >= 0 for count in counts)
+            and all(isinstance(text, str) for text in texts)
+            and all(isinstance(entry.told, bool) for entry in account.left_out)
+        ):
+            raise TypeError("no account of a preparation")
+        return account
 
 
 def account_of(used: int, left_out: Iterable[tuple[str, str]], expected: Collection[str]) -> Account:

@@ -23,8 +23,7 @@ from filelock import FileLock, Timeout
 from cmae_ablate.data.account import Account
 from cmae_ablate.data.writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split, digest_of
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import cache_root
-from cmae_ablate.records import DamagedError, is_numbers, read_record, set_aside
+from cmae_ablate.files import DamagedError, cache_root, is_numbers, is_texts, read_record, set_aside
 
 __all__ = [
     "SPLITS",
@@ -241,6 +240,10 @@ def _check_meta(path: Path, meta: Mapping[str, Any]) -> None:
         raise DamagedError(path, "its mean and std are not three numbers each")
     if not all(0 <= mean <= 1 for mean in meta["mean"]) or not all(0 < std <= 1 for std in meta["std"]):
         raise DamagedError(path, "its mean or std is out of range")
+    if not isinstance(meta["notices"], list) or not is_texts(
+        dict(enumerate([meta["name"], *meta["notices"]]))
+    ):
+        raise DamagedError(path, "its name or notices are no texts")
 
 
 def _is_of_another_format(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cmae_ablate.data.account import Account
 from cmae_ablate.data.shared_images import shared_images
-from cmae_ablate.records import sealed
+from cmae_ablate.files import sealed
 
 SPLITS = ("train", "validation", "test")
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -2,6 +2,7 @@
 
 from cmae_ablate.database import redact
 from cmae_ablate.errors import StorageError
+from cmae_ablate.files import JSON
 from cmae_ablate.queue.cells import CellStatus, PlannedCell
 from cmae_ablate.queue.csv_import import check_rows
 from cmae_ablate.queue.lease import Claim
@@ -10,7 +11,6 @@ from cmae_ablate.queue.queue import Queue
 from cmae_ablate.queue.reading import read_status
 from cmae_ablate.queue.storage import ensure_storage
 from cmae_ablate.queue.waiting import wait_for_a_cell
-from cmae_ablate.records import JSON
 
 __all__ = [
     "JSON",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-from cmae_ablate.records import JSON
+from cmae_ablate.files import JSON
 from cmae_ablate.report.cell_record import CellRecord
 
 LEASE_LOST = "lease lost: the worker died or fell silent"
@@ -156,15 +156,11 @@ def status_of(
     state: State = "RUNNING" if running else "FAILED" if is_hopeless else "WAITING"
     if done is not None:
         state = "COMPLETE" if done.state == TrialState.COMPLETE else "PRUNED"
-    reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
-    reasons += [stale_reason] if stale_reason else []  # nobody has come by since to write it down
-    if is_deadly and state == "FAILED":
-        reasons.append(f"{DIED}, {MAX_DEATHS} times without getting further")
     return CellStatus(
         cell,
         state,
         attempts=len(failed),
-        reason=reasons[-1] if reasons and state != "COMPLETE" else None,
+        reason=_reason(state, trials, stale_reason, is_deadly),
         worker=attrs.get("worker"),
         host=owner.get("host"),
         pid=owner.get("pid"),
@@ -176,3 +172,17 @@ def status_of(
         record=CellRecord.from_json(attrs.get("results", {}) if state == "COMPLETE" else {}),
         settings=attrs.get("settings", {}),
     )
+
+
+def _reason(
+    state: State, trials: Sequence[FrozenTrial], stale_reason: str | None, is_deadly: bool
+) -> str | None:
+    """Why the last attempt that is over did not complete; None where none failed, or all is well."""
+    if state == "COMPLETE":
+        return None
+    if is_deadly and state == "FAILED":
+        return f"{DIED}, {MAX_DEATHS} times without getting further"
+    if stale_reason:
+        return stale_reason  # nobody has come by since to write it down
+    reasons = [str(trial.user_attrs["reason"]) for trial in trials if "reason" in trial.user_attrs]
+    return reasons[-1] if reasons else None

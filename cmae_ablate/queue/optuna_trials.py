@@ -10,10 +10,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from cmae_ablate.files import JSON
 from cmae_ablate.queue.cells import PlannedCell
 from cmae_ablate.queue.proposals import Direction, Proposal
 from cmae_ablate.queue.storage import Storage
-from cmae_ablate.records import JSON
 from cmae_ablate.report.cell_record import CellRecord
 
 _SEED = IntDistribution(0, 2**53 - 1)  # one range for ever; the database keeps parameters as doubles
@@ -170,7 +170,8 @@ class Trials:
 
         Optuna refuses a parameter whose choices differ from those it had in the study's first trial. Where a
         factor's levels have changed since, its parameter goes on under a name of its own, `decoder (2)`; the
-        attribute `levels` always has the plain name.
+        attribute `levels` always has the plain name. One Optuna study a variant would need none of this, but
+        would not know the trials of the states that there are, and the lock would be held for as many reads.
         """
         recorded: dict[str, BaseDistribution] = {}
         for trial in known:

@@ -61,7 +61,11 @@ def _machine() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """When process `pid` started; None if it has ended, a zombie included."""
+    """When process `pid` started; None if it has ended, a zombie included.
+
+    The kernel's own count of ticks. psutil makes a time of day of it, by a clock that may be set before
+    another process reads it, and a worker that lives would look dead.
+    """
     if not Path("/proc/self/stat").exists():  # macOS
         listed = subprocess.run(
             ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False

@@ -7,21 +7,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from statistics import median
 from typing import Any, Literal, TypeAlias
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.pruners import MedianPruner
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
+from cmae_ablate.files import JSON
 from cmae_ablate.queue.cells import PlannedCell, by_cell, complete_trial
-from cmae_ablate.records import JSON
 from cmae_ablate.study.search import TRIAL_MARK, Interval, Search, Values
 
 Direction = Literal["maximize", "minimize"]
@@ -50,7 +45,7 @@ class Proposal:
 
 
 class Proposals:
-    """The points of a search, and Optuna's median pruner over the trials of one variant at a time.
+    """The points of a search, and which trials fall behind the others of their variant.
 
     Trial `n` of every variant, with every seed, tries point `n`: a sequence that follows from the search
     alone, whoever claims what when. Sharing it takes the luck of the draw out of the comparison: tuned by a
@@ -59,13 +54,11 @@ class Proposals:
 
     Args:
         search: What is tuned.
-        direction: Which way its metric is better.
     """
 
-    def __init__(self, search: Search, direction: Direction = "maximize") -> None:
+    def __init__(self, search: Search) -> None:
         self.prunes = search.prune
         self._search = search
-        self._direction = direction
         self._identity = search.identity
         self._space = {".".join(path): values for path, values in search.space.items()}
         self._distributions = {name: _distribution(values) for name, values in self._space.items()}
@@ -102,11 +95,19 @@ class Proposals:
         return drawn[number]
 
     def is_hopeless(self, number: int, cell: PlannedCell, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether a trial's last report lies below the median of the variant's complete ones at that step."""
-        # What is reported is an accuracy, whichever way the study's metric is better.
-        study = self._study(_of_variant(cell, trials))
-        judged = self._copy(trials[number], TrialState.RUNNING)
-        return self.prunes and MedianPruner(n_startup_trials=UNPRUNED_TRIALS).prune(study, judged)
+        """Whether a trial's best report lies below the median of the variant's complete ones at that step.
+
+        Each cell counts once, however many attempts it took: what it found is with its last. A report is an
+        accuracy, whichever way the study's metric is better. The rule is Optuna's `MedianPruner`, which would
+        have to be given the trials as a study of their own.
+        """
+        found = trials[number].intermediate_values
+        done = [complete_trial(attempts) for attempts in _of_variant(cell, trials)]
+        complete = [trial for trial in done if trial is not None and trial.state == TrialState.COMPLETE]
+        if not (self.prunes and found and len(complete) >= UNPRUNED_TRIALS):
+            return False
+        others = [t.intermediate_values[max(found)] for t in complete if max(found) in t.intermediate_values]
+        return bool(others) and max(found.values()) < median(others)
 
     def _next_point(self, stream: str, known: Sequence[Settings]) -> dict[str, JSON]:
         tried = {_text(point) for point in known}
@@ -118,23 +119,6 @@ class Proposals:
                 return drawn
         # A space with fewer points than a variant has trials is refused, so that one is left.
         return next((point for point in self._points() if _text(point) not in tried), drawn)
-
-    def _study(self, known: Sequence[Sequence[FrozenTrial]]) -> optuna.Study:
-        """The variant's trials as a study of their own, each cell once."""
-        study = optuna.create_study(direction="maximize")
-        for attempts in known:
-            done = complete_trial(attempts)
-            study.add_trial(self._copy(done or attempts[-1], done.state if done else TrialState.RUNNING))
-        return study
-
-    def _copy(self, trial: FrozenTrial, state: TrialState) -> FrozenTrial:
-        return create_trial(
-            state=state,
-            value=trial.value if state.is_finished() else None,
-            params=dict(self._params(trial.user_attrs["settings"])),
-            distributions=dict(self._distributions),
-            intermediate_values=dict(trial.intermediate_values),
-        )
 
     def _params(self, settings: Settings) -> dict[str, Any]:
         return {

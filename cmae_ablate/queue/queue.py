@@ -10,14 +10,8 @@ from typing import TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
-from cmae_ablate.queue.cells import (
-    CellStatus,
-    PlannedCell,
-    by_cell,
-    complete_trial,
-    deaths,
-    failures,
-)
+from cmae_ablate.files import JSON
+from cmae_ablate.queue.cells import CellStatus, PlannedCell, by_cell, complete_trial, deaths, failures
 from cmae_ablate.queue.csv_import import importable
 from cmae_ablate.queue.lease import Claim, Sign
 from cmae_ablate.queue.leases import Leases, owner_of
@@ -26,7 +20,6 @@ from cmae_ablate.queue.owner import Owner
 from cmae_ablate.queue.proposals import Direction, Proposals
 from cmae_ablate.queue.reading import LEASE_SECONDS, MAX_ATTEMPTS, OUTAGE_SECONDS, statuses
 from cmae_ablate.queue.storage import Storage, patiently
-from cmae_ablate.records import JSON
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
 
 T = TypeVar("T")

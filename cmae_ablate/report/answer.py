@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cmae_ablate.report.answer_record import Judged, judged_all
-from cmae_ablate.report.cells import Cells, cost_of
+from cmae_ablate.report.cells import Cells, cost_ratio
 from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.factorial import Factorial, Term
@@ -195,11 +195,8 @@ def _size(effect: Effect, comparison: Comparison, verdict: Verdict | None = None
 
 def _cost(effect: Effect, cells: Cells) -> str:
     """`, at 0.43x the pretraining time and 0.60x the FLOPs`, as far as known."""
-    parts = []
-    for column, words in COSTS:
-        ours, theirs = cost_of(cells, column, effect.variant), cost_of(cells, column, effect.against)
-        if theirs > 0 and not math.isnan(ours):
-            parts.append(f"{ratio(ours / theirs)} {words}")
+    times = {words: cost_ratio(cells, column, effect.variant, effect.against) for column, words in COSTS}
+    parts = [f"{ratio(each)} {words}" for words, each in times.items() if not math.isnan(each)]
     return f", at {' and '.join(parts)}" if parts else ""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmae_ablate.records import JSON, is_numbers, is_texts
+from cmae_ablate.files import JSON, is_numbers, is_texts
 
 if TYPE_CHECKING:
     import pandas as pd  # half a second: the queue knows these records, too

@@ -217,10 +217,10 @@ def _fractions(cells: Cells) -> Iterator[str]:
 def _unequal_time(cells: Cells) -> str:
     """Why a study of equal time is none after all, or nothing."""
     study = cells.description
-    against = cost_of(cells, SECONDS, study.reference)
-    if study.budget != "time" or not against > 0:
+    if study.budget != "time":
         return ""
-    ratios = {v: cost_of(cells, SECONDS, v) / against for v in study.variants if v != study.reference}
+    others = [v for v in study.variants if v != study.reference]
+    ratios = {v: cost_ratio(cells, SECONDS, v, study.reference) for v in others}
     known = {v: r for v, r in ratios.items() if not math.isnan(r)}
     unequal = [f"'{v}' {ratio(r)}" for v, r in known.items() if not 1 / MOST_UNEQUAL < r < MOST_UNEQUAL]
     if not unequal:
@@ -257,6 +257,12 @@ def _mixed_pairs(study: StudyDescription, known: pd.DataFrame, column: str) -> I
 
 def _seeds(seeds: list[int]) -> str:
     return f"seed{'' if len(seeds) == 1 else 's'} {seed_ranges(int(s) for s in seeds)}"
+
+
+def cost_ratio(cells: Cells, column: str, variant: str, against: str) -> float:
+    """How many times the cost of another variant one has; NaN where either is unknown."""
+    ours, theirs = (cost_of(cells, column, each) for each in (variant, against))
+    return ours / theirs if theirs > 0 else math.nan
 
 
 def cost_of(cells: Cells, column: str, variant: str) -> float:

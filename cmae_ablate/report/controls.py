@@ -101,19 +101,25 @@ def _is_sensitive(control: ControlEffect | None, metric: Metric) -> bool | None:
 def control_values(
     controls: pd.DataFrame | None, control: str, variant: str, metric: Metric
 ) -> pd.Series[float]:
-    """A control's values for a variant, indexed by seed; one value at index -1 holds for every seed."""
+    """A control's values for a variant, indexed by seed; one value at index -1 holds for every seed.
+
+    A row that names the variant goes before one that names none and holds for all.
+    """
     nothing = pd.Series(dtype="float64")
     if controls is None or metric.name not in controls.columns:
         return nothing
     owners = controls["variant"] if "variant" in controls.columns else pd.Series("", index=controls.index)
-    rows = controls[(controls["control"] == control) & owners.fillna("").astype(str).isin(["", variant])]
+    owners = owners.fillna("").astype(str)
+    own, shared = (controls[(controls["control"] == control) & (owners == each)] for each in (variant, ""))
+    rows = pd.concat([own, shared])
     rows = rows.assign(**{metric.name: pd.to_numeric(rows[metric.name])}).dropna(subset=[metric.name])
     seeds = rows["seed"] if "seed" in rows.columns else pd.Series(math.nan, index=rows.index)
     if not len(rows):
         return nothing
     if control == RAW_PIXELS or seeds.isna().all():
         return pd.Series([float(rows[metric.name].mean())], index=[-1])
-    return pd.Series(rows[metric.name].to_numpy(dtype=np.float64), index=seeds.astype("int64"))
+    values = pd.Series(rows[metric.name].to_numpy(dtype=np.float64), index=seeds.astype("int64"))
+    return values[~values.index.duplicated()]
 
 
 def against_control(comparison: Comparison, variant: str, values: pd.Series[float]) -> Paired:

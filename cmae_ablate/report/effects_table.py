@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import pandas as pd
 
@@ -23,7 +22,7 @@ def contrasts_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def _line(effect: Effect, comparison: Comparison) -> dict[str, object]:
-    result, planned, margin = effect.paired, effect.planned, comparison.description.equivalence_margin
+    result = effect.paired
     line: dict[str, object] = {
         "variant": effect.variant,
         "n": result.n,
@@ -52,34 +51,52 @@ def _line(effect: Effect, comparison: Comparison) -> dict[str, object]:
         "minimum_detectable_effect": effect.minimum_detectable_effect,
         "identical": effect.identical,
     }
-    if margin is not None:
-        equal = effect.equivalence
-        line |= {
-            "margin": margin,
-            "tost_p": equal.p if equal else math.nan,
-            "tost_p_holm": effect.equivalence_p_holm,
-            "not_below_p": equal.p_no_worse if equal else math.nan,
-            "not_above_p": equal.p_no_better if equal else math.nan,
-        }
-    if any(e.two_way for e in comparison.contrasts):
-        line |= {
-            "two_way_low": effect.two_way.ci_low if effect.two_way else math.nan,
-            "two_way_high": effect.two_way.ci_high if effect.two_way else math.nan,
-            "two_way_df": effect.two_way.df if effect.two_way else math.nan,
-            "two_way_clusters": effect.two_way.clusters if effect.two_way else math.nan,
-        }
-    if any(e.modelled for e in comparison.contrasts):
-        declared, kind = effect.modelled, comparison.variance
-        line |= {
-            f"{kind}_low": declared.ci_low if declared else math.nan,
-            f"{kind}_high": declared.ci_high if declared else math.nan,
-            f"{kind}_p": declared.p if declared else math.nan,
-            f"{kind}_df": declared.df if declared else math.nan,
-            "variance_ratio": declared.ratio if declared else math.nan,
-        }
-    if any(e.planned for e in comparison.contrasts):
-        line |= {f"planned_{k}": getattr(planned, k) if planned else math.nan for k in _PLANNED}
+    line |= {column: value for part in _ON_DEMAND for column, value in part(effect, comparison).items()}
     return line | {"verdict": phrase(effect, comparison)}
 
 
-_PLANNED: Sequence[str] = ("n", "delta", "ci_low", "ci_high", "p")
+def _of_margin(effect: Effect, comparison: Comparison) -> dict[str, object]:
+    """Equivalence, where the study declares a margin."""
+    margin, equal = comparison.description.equivalence_margin, effect.equivalence
+    if margin is None:
+        return {}
+    return {
+        "margin": margin,
+        "tost_p": equal.p if equal else math.nan,
+        "tost_p_holm": effect.equivalence_p_holm,
+        "not_below_p": equal.p_no_worse if equal else math.nan,
+        "not_above_p": equal.p_no_better if equal else math.nan,
+    }
+
+
+def _over_images(effect: Effect, comparison: Comparison) -> dict[str, object]:
+    """Seeds and test images together, where predictions were kept."""
+    if not any(e.two_way for e in comparison.contrasts):
+        return {}
+    known = ("ci_low", "low"), ("ci_high", "high"), ("df", "df"), ("clusters", "clusters")
+    return {f"two_way_{name}": _field(effect.two_way, attribute) for attribute, name in known}
+
+
+def _of_variance(effect: Effect, comparison: Comparison) -> dict[str, object]:
+    """The declared estimate of variance, where it is not the paired one."""
+    if not any(e.modelled for e in comparison.contrasts):
+        return {}
+    known = ("ci_low", "low"), ("ci_high", "high"), ("p", "p"), ("df", "df")
+    line = {f"{comparison.variance}_{name}": _field(effect.modelled, key) for key, name in known}
+    return line | {"variance_ratio": _field(effect.modelled, "ratio")}
+
+
+def _as_planned(effect: Effect, comparison: Comparison) -> dict[str, object]:
+    """The planned seeds alone, where seeds were added later."""
+    if not any(e.planned for e in comparison.contrasts):
+        return {}
+    return {
+        f"planned_{name}": _field(effect.planned, name) for name in ("n", "delta", "ci_low", "ci_high", "p")
+    }
+
+
+def _field(result: object, name: str) -> object:
+    return getattr(result, name) if result else math.nan
+
+
+_ON_DEMAND = (_of_margin, _over_images, _of_variance, _as_planned)

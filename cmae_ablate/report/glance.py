@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.answer_record import Judged
-from cmae_ablate.report.cells import Cells, cost_of
+from cmae_ablate.report.cells import Cells, cost_ratio
 from cmae_ablate.report.effects import DECLARED, Comparison
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import BLANK, PLUS_MINUS, Metric, one_line, ratio, seeds_phrase
@@ -84,5 +84,5 @@ def _cost(each: Judged, column: str, cells: Cells) -> str:
     """Relative to what it is compared with; terms of a grid have none."""
     if not {each.variant, each.against} <= set(cells.description.variants):
         return BLANK
-    ours, theirs = (cost_of(cells, column, variant) for variant in (each.variant, each.against))
-    return ratio(ours / theirs) if theirs > 0 and not math.isnan(ours) else BLANK
+    times = cost_ratio(cells, column, each.variant, each.against)
+    return BLANK if math.isnan(times) else ratio(times)

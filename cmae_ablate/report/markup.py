@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from cmae_ablate.errors import printable
 from cmae_ablate.report.theme import FigureJob
-from cmae_ablate.text import printable
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cmae_ablate.report.answer import Answer
+from cmae_ablate.report.caption import family_sentence, plan_sentence
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Factorial
@@ -19,13 +20,7 @@ from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
 from cmae_ablate.report.selection import is_candidate
 from cmae_ablate.report.shown import shown_in_parts
-from cmae_ablate.report.tables import (
-    Table,
-    family_sentence,
-    modelled_interval,
-    plan_sentence,
-    two_way_interval,
-)
+from cmae_ablate.report.tables import Table, modelled_interval, two_way_interval
 from cmae_ablate.report.verdict import phrase
 from cmae_ablate.report.wording import Metric, p_value, significant
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.report.csv_fields import csv_fields, need_columns, number_field, whole_field
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.progress import COLUMNS
-from cmae_ablate.report.trials import csv_fields, need_columns, number_field, whole_field
 
 PROGRESS_FILE = "progress.csv"
 

@@ -31,17 +31,6 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
     variants = [v for v in study.variants if any(point.variant == v for point in found.points)]
     leads = [lead for lead in found.leads if lead.since is None]
     pairs = list(dict.fromkeys((lead.variant, lead.against) for lead in leads))
-    levels: dict[str, Line] = {
-        v: [(p.epoch, p.mean, p.ci_low, p.ci_high) for p in found.points if p.variant == v] for v in variants
-    }
-    differences: dict[tuple[str, str], Line] = {
-        pair: [
-            (lead.epoch, lead.paired.delta, lead.paired.ci_low, lead.paired.ci_high)
-            for lead in leads
-            if (lead.variant, lead.against) == pair
-        ]
-        for pair in pairs
-    }
     to_reference = all(against == study.reference for _, against in pairs)
 
     def draw(theme: Theme) -> Figure:
@@ -49,13 +38,16 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
         panels = 2 if pairs else 1
         figure = Figure(figsize=(COLUMN_INCHES, 1.75 * panels + legend.inches), layout="constrained")
         top = figure.add_subplot(panels, 1, 1)
-        for variant, line in levels.items():
-            _line(top, line, variants.index(variant), theme)
+        for index, variant in enumerate(variants):
+            own = [point for point in found.points if point.variant == variant]
+            _line(top, [(p.epoch, p.mean, p.ci_low, p.ci_high) for p in own], index, theme)
         top.set_ylabel(wrapped(found.metric.label, 24, 2))
         if pairs:
             below = figure.add_subplot(panels, 1, 2, sharex=top)
             below.axhline(0, color=theme.ink, linewidth=0.6)
-            for (variant, _), line in differences.items():
+            for variant, against in pairs:
+                of_pair = [lead for lead in leads if (lead.variant, lead.against) == (variant, against)]
+                line = [(e.epoch, e.paired.delta, e.paired.ci_low, e.paired.ci_high) for e in of_pair]
                 _line(below, line, variants.index(variant), theme)
             what = f"difference from {study.reference}" if to_reference else "difference, as compared"
             below.set_ylabel(wrapped(one_line(what), 24, 2))

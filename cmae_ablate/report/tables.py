@@ -8,21 +8,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cmae_ablate.report.caption import caption_note, caption_title
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
-from cmae_ablate.report.costs import costs_of, known_costs
-from cmae_ablate.report.effects import DECLARED, EXPLORATORY, REFERENCE, Comparison, Effect
-from cmae_ablate.report.frame import PlanStatus
-from cmae_ablate.report.wording import (
-    BLANK,
-    DAGGER,
-    PLUS_MINUS,
-    Metric,
-    counted,
-    one_line,
-    p_value,
-    significant,
-)
+from cmae_ablate.report.costs import Cost, costs_of, known_costs
+from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
+from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value, significant
 
 VARIANT, CONTROL = "variant", "control"
 
@@ -100,45 +91,64 @@ def make_table(
     ]
     adjusted = any(e.family == DECLARED for e in main.effects)
     by_images = any(e.two_way for e in main.effects)
-    header = (
-        *("variant", "n", metrics[0].label, "difference [95 % CI]", *(["p (Holm)"] if adjusted else [])),
-        *(["over seeds and images [95 % CI]"] if by_images else []),
-        *(metric.label for metric in metrics[1:]),
-        *(cost.header for cost in costs),
-    )
-    lines = []
-    for row in [*rows, *control_rows]:
-        first, *rest = (row.levels[m.name].text(m) if m.name in row.levels else BLANK for m in metrics)
-        money = [significant(row.costs.get(c.column, math.nan) / c.scale) for c in costs]
-        p = [p_value(row.effect.p_holm) if row.effect and not row.effect.paired.noiseless else BLANK]
-        size = row.levels[metrics[0].name].n if metrics[0].name in row.levels else 0
-        lines.append(
-            (
-                one_line(row.label),
-                f"{size}",
-                first,
-                difference(row.effect, metrics[0]),
-                *(p if adjusted else []),
-                *([_by_images(row.effect, metrics[0])] if by_images else []),
-                *rest,
-                *money,
-            )
-        )
-    full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in [*rows, *control_rows]])
+    columns = _Columns(metrics, costs, adjusted, by_images)
+    everything = [*rows, *control_rows]
+    full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in everything])
     groups = (
-        ColumnGroup("", len(header) - len(metrics) - len(costs)),
+        ColumnGroup("", len(columns.header) - len(metrics) - len(costs)),
         ColumnGroup("further metrics", len(metrics) - 1),
         ColumnGroup("cost", len(costs), apart=True),
     )
     return Table(
-        header,
-        tuple(lines),
+        columns.header,
+        tuple(columns.line(row) for row in everything),
         full,
         len(control_rows),
-        title(main),
-        note(main, resolution, costs=bool(costs)),
+        caption_title(main),
+        caption_note(main, resolution, costs=bool(costs)),
         tuple(group for group in groups if group.size),
     )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns a table has, and a row in them as a reader sees it.
+
+    Attributes:
+        metrics: The study's metric first.
+        costs: Those known of any variant.
+        adjusted: Whether there are declared contrasts, and so adjusted p values.
+        by_images: Whether there are intervals over seeds and images together.
+    """
+
+    metrics: tuple[Metric, ...]
+    costs: Sequence[Cost]
+    adjusted: bool
+    by_images: bool
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        return (
+            *("variant", "n", self.metrics[0].label, "difference [95 % CI]"),
+            *(["p (Holm)"] if self.adjusted else []),
+            *(["over seeds and images [95 % CI]"] if self.by_images else []),
+            *(metric.label for metric in self.metrics[1:]),
+            *(cost.header for cost in self.costs),
+        )
+
+    def line(self, row: Row) -> tuple[str, ...]:
+        main, levels, effect = self.metrics[0], row.levels, row.effect
+        first, *rest = (levels[m.name].text(m) if m.name in levels else BLANK for m in self.metrics)
+        return (
+            one_line(row.label),
+            f"{levels[main.name].n if main.name in levels else 0}",
+            first,
+            difference(effect, main),
+            *([_adjusted(effect)] if self.adjusted else []),
+            *([_by_images(effect, main)] if self.by_images else []),
+            *rest,
+            *(significant(row.costs.get(c.column, math.nan) / c.scale) for c in self.costs),
+        )
 
 
 def _variant_row(effect: Effect, comparisons: Sequence[Comparison], cells: Cells) -> Row:
@@ -181,6 +191,10 @@ def difference(effect: Effect | None, metric: Metric) -> str:
         interval = metric.interval(result.ci_low, result.ci_high) or "(one seed)"
     marks = ("*" if effect.planned else "") + (DAGGER if effect.family != DECLARED else "")
     return f"{metric.signed(result.delta)} {interval}{marks}"
+
+
+def _adjusted(effect: Effect | None) -> str:
+    return p_value(effect.p_holm) if effect and not effect.paired.noiseless else BLANK
 
 
 def _by_images(effect: Effect | None, metric: Metric) -> str:
@@ -228,73 +242,6 @@ def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str
             f"{metric.name}.ci_high": other.paired.ci_high if other else math.nan,
         }
     return line | {column: row.costs.get(column, math.nan) for column in costs}
-
-
-CAUTIOUS_SEEDS = 3
-CAUTIOUS = (
-    "The interval over seeds and images is cautious with three seeds: in simulations it holds the true "
-    "difference in 95 to 98 % of studies (with five seeds in 95 to 97 %)"
-)
-"""From `analysis/simulation/two_way_rules.csv`; a test holds the two together."""
-
-
-def title(comparison: Comparison) -> str:
-    """The question, and what differences are taken from."""
-    study = comparison.description
-    return _sentences(
-        one_line(study.question),
-        f"Differences are from \u2018{one_line(study.reference)}\u2019, paired by seed",
-    )
-
-
-def note(comparison: Comparison, resolution: str = "", *, costs: bool) -> str:
-    """Protocol, seeds, interval, correction, plan and marks, in sentences."""
-    study = comparison.description
-    added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
-    sentences = [
-        f"Mean {PLUS_MINUS} standard deviation over n seeds; two-sided 95 % t intervals.",
-        family_sentence(comparison),
-        *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),
-        f"Scale: {study.scale}; {counted(study.seeds, 'planned seed')}{added}.",
-        plan_sentence(study.plan),
-        *(one_line(note) for note in study.notes),
-        _images_sentence(comparison),
-        resolution,
-    ]
-    if costs:
-        sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
-    return _sentences(*sentences)
-
-
-def _sentences(*sentences: str) -> str:
-    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences if s)
-
-
-def _images_sentence(comparison: Comparison) -> str:
-    """How far the interval over seeds and images can be relied on, where it is shown."""
-    few = any(e.two_way and e.paired.n == CAUTIOUS_SEEDS for e in comparison.effects)
-    return CAUTIOUS if few else ""
-
-
-def family_sentence(comparison: Comparison) -> str:
-    """Which tests Holm's correction covers, and what is exploratory."""
-    study = comparison.description
-    if study.tests_terms:
-        covered = "the grid's main effects and two-way interactions"
-    elif study.family == study.against_reference:
-        covered = "every variant in the table"
-    else:
-        covered = "the declared contrasts"
-    exploratory = any(e.family == EXPLORATORY for e in comparison.effects)
-    return f"Holm's correction covers {covered}{f'; {DAGGER} exploratory' if exploratory else ''}."
-
-
-def plan_sentence(plan: PlanStatus | None) -> str:
-    """Since when the analysis is declared, and what is otherwise by now."""
-    if plan is None:
-        return "Nothing is known of an analysis plan."
-    changes = "; ".join(one_line(change) for change in plan.changes)
-    return f"Analysis plan of {plan.when}{f', changed since: {changes}' if changes else ', unchanged'}."
 
 
 def markdown(table: Table) -> str:

@@ -20,11 +20,12 @@ def show_table(lines: Sequence[Sequence[str]], title: str, console: Console) -> 
 
     Args:
         lines: The header and the rows, equally long; the first column labels a row.
-        title: What is printed above.
+        title: What is printed above, if anything.
         console: Where to print.
     """
     columns = list(zip(*lines, strict=True))
-    say(title, console, style="bold")
+    if title:
+        say(title, console, style="bold")
     rest = list(range(1, len(columns)))
     part = [0]
     while rest:

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from cmae_ablate.report.wording import shortened
@@ -23,6 +26,7 @@ COLUMN_INCHES = 3.3
 FONT = 7.0
 SMALL = 6.0
 PNG_DPI = 250
+SVG_DPI = 72
 
 
 @dataclass(frozen=True)
@@ -158,17 +162,31 @@ def save(job: FigureJob, out: Path) -> tuple[Path, ...]:
 
 def _files(figure: Figure, job: FigureJob, out: Path) -> tuple[Path, Path]:
     png, pdf = out / f"{job.name}.png", out / f"{job.name}.pdf"
+    _lay_out(figure, FigureCanvasAgg, PNG_DPI)
     figure.savefig(png, dpi=PNG_DPI, metadata={"Software": None, "Description": job.alt[:500]})
-    # Laid out once: solving the layout again for every format takes longer than drawing.
-    figure.set_layout_engine(None)
     figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Title": job.title})
     return png, pdf
+
+
+def _lay_out(figure: Figure, canvas: type[FigureCanvasBase], dpi: float) -> None:
+    """Find the layout once for all formats, without the drawing that `savefig` makes to find it."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    canvas(figure)
+    before = figure.get_dpi()
+    figure.set_dpi(dpi)
+    engine.execute(figure)
+    figure.set_dpi(before)
+    figure.set_layout_engine(None)
 
 
 def as_svg(job: FigureJob, theme: Theme) -> str:
     """Draw as SVG text alone; the same input gives the same text."""
     with styled(theme):
-        return _svg(job.draw(theme))
+        figure = job.draw(theme)
+        _lay_out(figure, FigureCanvasSVG, SVG_DPI)
+        return _svg(figure)
 
 
 def _svg(figure: Figure) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import read_regular
+from cmae_ablate.report.csv_fields import (
+    csv_fields,
+    finite_number,
+    is_formula,
+    need_columns,
+    no_column,
+    number_field,
+    whole_field,
+)
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.wording import Metric, listing
-from cmae_ablate.text import is_formula
 
 if TYPE_CHECKING:
     import pandas as pd  # a file that is no table is refused before
@@ -23,13 +27,6 @@ LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardw
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
 
 CONTROLS_FILE = "controls.csv"
-MAX_BYTES, MAX_COLUMNS = 64 * 2**20, 10_000
-"""A study of a thousand cells has 2 MB and some hundred columns."""
-
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?", re.ASCII)
-"""Python's own reading also takes `23_5`, `inf`, `nan` and digits of other scripts."""
-
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 SURELY_PERCENT = 10.0
 """Beside a column of such values, one that never exceeds 1 holds fractions."""
 LIKELY = (0.8, 1.25)
@@ -123,7 +120,7 @@ def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str
     if missing == [description.metric] and not trials["state"].eq("COMPLETE").any():
         trials, missing = trials.assign(**{description.metric: math.nan}), []
     if missing:
-        raise UserError(f"{place}: {_no_column(missing[0], list(map(str, trials.columns)))}")
+        raise UserError(f"{place}: {no_column(missing[0], list(map(str, trials.columns)))}")
     checked = trials.reset_index(drop=True).copy()
     checked["variant"] = checked["variant"].astype(str)
     checked["state"] = checked["state"].astype(str).str.strip().str.upper()
@@ -141,62 +138,6 @@ def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str
     return checked
 
 
-def csv_fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and rows as written, each row with its line number. Raises `UserError` where it is no CSV."""
-    try:
-        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = next(reader, [])
-        _check_header(path, header)
-        rows = [(reader.line_num, row) for row in reader if row]
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{path}: cannot be read ({reason}); give the path of a trials.csv") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text; save it as 'CSV UTF-8, comma-separated'") from error
-    except csv.Error as error:
-        raise UserError(f"{path}: is not a CSV file ({error}); separate fields with commas") from error
-    for line, row in rows:
-        if len(row) != len(header):
-            raise UserError(
-                f"{path}:{line}: {len(row)} fields where the header has {len(header)}; "
-                "put labels that contain a comma into double quotes, and write decimals with a point"
-            )
-    return header, rows
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    if not header:
-        raise UserError(f"{path}: is empty; the first line names the columns: variant,seed,state,...")
-    if len(header) > MAX_COLUMNS:
-        raise UserError(f"{path}:1: more than {MAX_COLUMNS:,} columns; give the trials.csv of one study")
-    for separator, words in SEPARATORS.items():
-        if len(header) == 1 and separator in header[0]:
-            raise UserError(
-                f"{path}:1: fields are separated by {words}; separate them by commas, with a decimal point "
-                "(in a spreadsheet: save as 'CSV UTF-8, comma-separated')"
-            )
-    for place, name in enumerate(header, start=1):
-        if not name.strip():
-            raise UserError(
-                f"{path}:1: column {place} has no name; name or delete it (pandas: to_csv(index=False))"
-            )
-        if header.count(name) > 1:
-            raise UserError(f"{path}:1: column '{name[:40]}' stands there twice; remove or rename one")
-
-
-def need_columns(path: Path, header: Sequence[str], columns: Iterable[str]) -> None:
-    """Raises `UserError` where a column is missing."""
-    for column in columns:
-        if column not in header:
-            raise UserError(f"{path}:1: {_no_column(column, header)}")
-
-
-def _no_column(column: str, header: Sequence[str]) -> str:
-    there = ", ".join(name[:40] for name in header[:20]) + (", ..." if len(header) > 20 else "")
-    return f"no column '{column}' (there are: {there}); add it, or name a metric that the file has"
-
-
 def _typed(
     path: Path, header: list[str], rows: list[tuple[int, list[str]]], *, text: set[str], numeric: set[str]
 ) -> pd.DataFrame:
@@ -207,7 +148,11 @@ def _typed(
         fields = [(line, row[index]) for line, row in rows]
         if name == "seed" and "control" in header:  # raw pixels know no seed
             columns[name] = pd.Series(
-                [number_field(path, line, name, field) for line, field in fields], dtype="float64"
+                [
+                    whole_field(path, line, name, field) if field.strip() else math.nan
+                    for line, field in fields
+                ],
+                dtype="float64",
             )
         elif name == "seed":
             columns[name] = pd.Series(
@@ -222,7 +167,9 @@ def _typed(
             )
         else:
             columns[name] = _number_if_possible([field for _, field in fields])
-    if "control" not in header:
+    if "control" in header:
+        _refuse_mixed_seeds(path, [line for line, _ in rows], columns)
+    else:
         _refuse_twice(path, rows, columns["variant"], columns["seed"])
         _refuse_fractions(path, [line for line, _ in rows], columns)
     return pd.DataFrame(columns, columns=header)
@@ -251,42 +198,35 @@ def _refuse_twice(
             )
 
 
-def whole_field(path: Path, line: int, column: str, field: str) -> int:
-    """A field that must be a whole number from 0. Raises `UserError` where it is not."""
-    value = _value(field)
-    if not (value is not None and value >= 0 and value.is_integer() and value < 2**63):
-        raise UserError(f"{path}:{line}: {column} is '{field[:40]}'; give a whole number from 0")
-    return int(value)
-
-
-def _value(field: str) -> float | None:
-    """A finite number, written with ASCII digits and a decimal point; None for anything else."""
-    text = field.strip()
-    value = float(text) if NUMBER.fullmatch(text) else math.inf
-    return value if math.isfinite(value) else None
-
-
-def number_field(path: Path, line: int, column: str, field: str) -> float:
-    """A field that must be a number, or empty (NaN). Raises `UserError` where it is neither."""
-    if not field.strip():
-        return math.nan
-    value = _value(field)
-    if value is None:
-        raise UserError(
-            f"{path}:{line}: {column} is '{field[:40]}', not a number; write 12.5, or leave the field empty"
-        )
-    if Metric.named(column).is_accuracy and not 0 <= value <= 100:
-        raise UserError(
-            f"{path}:{line}: {column} is {field.strip()[:40]}, and an accuracy is from 0 to 100 percent; "
-            "correct the field"
-        )
-    return value
+def _refuse_mixed_seeds(path: Path, lines: Sequence[int], columns: Mapping[str, pd.Series]) -> None:
+    """Refuse controls that cannot be paired by seed: one seed twice, or a seed in some of their rows only."""
+    if "seed" not in columns:
+        return
+    variants = columns.get("variant", [""] * len(lines))
+    seen: dict[tuple[str, str, float], int] = {}
+    seeded: dict[str, tuple[bool, int]] = {}
+    for line, control, variant, seed in zip(
+        lines, columns["control"], variants, columns["seed"], strict=True
+    ):
+        known = not math.isnan(seed)
+        first = seen.setdefault((control, variant, seed), line) if known else line
+        if first != line:
+            raise UserError(
+                f"{path}:{line}: '{control[:40]}' has seed {seed:.0f} already on line {first}; "
+                "keep one row for each control, variant and seed"
+            )
+        had, there = seeded.setdefault(control, (known, line))
+        if had != known:
+            raise UserError(
+                f"{path}:{line}: '{control[:40]}' has {'a' if known else 'no'} seed here and "
+                f"{'a' if had else 'no'} seed on line {there}; give every row of a control a seed, or none"
+            )
 
 
 def _number_if_possible(fields: list[str]) -> pd.Series:
     import pandas as pd
 
-    values = [_value(f) if f.strip() else math.nan for f in fields]
+    values = [finite_number(f) if f.strip() else math.nan for f in fields]
     if any(value is None for value in values):
         return pd.Series(fields, dtype="object")
     return pd.Series(values, dtype="float64")

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cmae_ablate.data.arrays import Split
+from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.records import DamagedError
 from cmae_ablate.report.frame import Cell, ReportExtras
 from cmae_ablate.report.selection import Chosen
 from cmae_ablate.runner.experiment import Experiment
@@ -45,56 +45,67 @@ def artifacts(
         environment: Versions and hardware.
         command: The command line that repeats the study.
     """
-    curves: list[dict[str, Any]] = []
-    pictures: dict[str, Path] = {}
-    crops: dict[str, Path] = {}
-    correct = {}
-    clusters: NDArray[np.int64] | None = None
-    warnings: dict[Cell, str] = {}
-    compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in experiment.variants}) > 1
+    found = _OfCells(experiment, trials.chosen)
     for status in trials.statuses:
         folder = status.record.folder
-        if folder is None or not (folder / "result.json").is_file():
-            continue  # imported from another machine: its numbers are here, its files are not
-        cell = (status.cell.variant, status.cell.seed)
-        try:
-            record = check_record(folder)
-            check_files(folder, record)
-            hits = _correct(experiment, status, folder, trials.chosen)
-        except (DamagedError, FileNotFoundError) as error:
-            warnings[cell] = f"{error}; run the study again, and it is made again"
-            continue
-        curves += _curves(record.history, *cell)
-        if record.warning:
-            warnings[cell] = record.warning
-        if (folder / RECONSTRUCTIONS).is_file():
-            pictures.setdefault(status.cell.variant, folder / RECONSTRUCTIONS)
-        if (
-            compares_crops
-            and status.cell.variant not in crops
-            and (drawn := _crops(experiment, status, folder))
-        ):
-            crops[status.cell.variant] = drawn
-        if hits is not None:
-            correct[cell] = hits
-            clusters = image_clusters(experiment.data_of(experiment.cell(status.cell).spec).test)
+        # Of a cell imported from another machine the numbers are here, and its files are not.
+        if folder is not None and (folder / "result.json").is_file():
+            found.add(status, folder)
     links = run_links(experiment, trials.statuses)
     progress, notes = progress_rows(experiment, trials)
     return ReportExtras(
         progress=progress,
         notes=notes,
-        curves=pd.DataFrame(curves, columns=list(CURVES)) if curves else None,
-        reconstructions=pictures,
-        crop_boxes=crops,
-        correct=correct,
-        clusters=clusters,
-        warnings=warnings,
+        curves=pd.DataFrame(found.curves, columns=list(CURVES)) if found.curves else None,
+        reconstructions=found.reconstructions,
+        crop_boxes=found.crops,
+        correct=found.correct,
+        clusters=found.clusters,
+        warnings=found.warnings,
         links=links,
         links_open=ui_command(experiment.places.tracking) if links else "",
         environment=environment,
         command=command,
         git=environment.get("git", ""),
     )
+
+
+class _OfCells:
+    """What the files of finished cells hold for a report, and which of them are damaged."""
+
+    def __init__(self, experiment: Experiment, chosen: Mapping[str, Chosen]) -> None:
+        self._experiment, self._chosen = experiment, chosen
+        self._compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in experiment.variants}) > 1
+        self.curves: list[dict[str, Any]] = []
+        self.reconstructions: dict[str, Path] = {}
+        self.crops: dict[str, Path] = {}
+        self.correct: dict[Cell, NDArray[np.bool_]] = {}
+        self.clusters: NDArray[np.int64] | None = None
+        self.warnings: dict[Cell, str] = {}
+
+    def add(self, status: CellStatus, folder: Path) -> None:
+        """Take what the folder of a cell holds."""
+        experiment, variant = self._experiment, status.cell.variant
+        cell = (variant, status.cell.seed)
+        try:
+            record = check_record(folder)
+            check_files(folder, record)
+            hits = _correct(experiment, status, folder, self._chosen)
+        except (DamagedError, FileNotFoundError) as error:
+            self.warnings[cell] = f"{error}; run the study again, and it is made again"
+            return
+        self.curves += _curves(record.history, *cell)
+        if record.warning:
+            self.warnings[cell] = record.warning
+        if (folder / RECONSTRUCTIONS).is_file():
+            self.reconstructions.setdefault(variant, folder / RECONSTRUCTIONS)
+        if self._compares_crops and variant not in self.crops:
+            drawn = _crops(experiment, status, folder)
+            if drawn is not None:
+                self.crops[variant] = drawn
+        if hits is not None:
+            self.correct[cell] = hits
+            self.clusters = image_clusters(experiment.data_of(experiment.cell(status.cell).spec).test)
 
 
 def _crops(experiment: Experiment, status: CellStatus, folder: Path) -> Path | None:

@@ -16,10 +16,9 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
-from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted, UserError
-from cmae_ablate.records import DamagedError, read_record, sealed
+from cmae_ablate.files import DamagedError, read_record, sealed, write_atomically
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study.design import Variant
 from cmae_ablate.study.trial_spec import TrialSpec, resolve

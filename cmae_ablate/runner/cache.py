@@ -14,8 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from cmae_ablate.files import write_atomically
-from cmae_ablate.records import DamagedError, read_record, sealed, set_aside
+from cmae_ablate.files import DamagedError, read_record, sealed, set_aside, write_atomically
 
 LOGGER = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from cmae_ablate import checkpoint
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.records import file_sha256, sealed
+from cmae_ablate.files import file_sha256, sealed, write_atomically
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cache import LOCK
 from cmae_ablate.runner.evaluating import evaluate
@@ -149,11 +149,11 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
             **({} if peak is None else {"memory.pretrain": float(peak)}),
         }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
-    checkpoint.write_atomically(folder / WEIGHTS, save(state))
+    write_atomically(folder / WEIGHTS, save(state))
     files: dict[str, str] = {}
     if done.crop:
         learnt = {name: tensor.detach().cpu().contiguous() for name, tensor in done.crop.items()}
-        checkpoint.write_atomically(folder / CROP, save(learnt))
+        write_atomically(folder / CROP, save(learnt))
         files[CROP] = file_sha256(folder / CROP)
     done.model.eval()
     warning = collapse_warning(
@@ -172,6 +172,6 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
         files,
         warning,
     )
-    checkpoint.write_atomically(folder / RESULT, sealed(record.to_json()))
+    write_atomically(folder / RESULT, sealed(record.to_json()))
     checkpoint.clear(folder, keep_last=cell_context.keep_state)
     return record

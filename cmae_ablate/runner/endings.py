@@ -46,7 +46,6 @@ class Ending:
         log: What the worker's log gets: nothing, the `reason`, or the whole `traceback`.
         worker: `goes on` with the next cell, `stops` for it was told to or cannot go on, or `raises`, which
             ends the command; or it `is gone`.
-        exit_statuses: What the worker then ends with; empty where that depends on the cells to come.
     """
 
     lease: Literal["complete", "pruned", "failed", "failed for good", "free", "another's", "runs out"]
@@ -55,30 +54,28 @@ class Ending:
     phase: str | None
     log: Literal["", "reason", "traceback"]
     worker: Literal["goes on", "stops", "raises", "is gone"]
-    exit_statuses: frozenset[int] = frozenset()
 
 
-INTERRUPTED = frozenset({130, 143})
 ENDINGS: Mapping[Name, Ending] = MappingProxyType(
     {
         "finished": Ending("complete", "gone", "FINISHED", "complete", "", "goes on"),
         "pruned": Ending("pruned", "gone", "FINISHED", "pruned", "reason", "goes on"),
         "failed": Ending("failed", "kept", "FAILED", "failed", "traceback", "goes on"),
         "failed for good": Ending("failed for good", "kept", "FAILED", "failed", "traceback", "goes on"),
-        "interrupted": Ending("free", "kept", "KILLED", "interrupted", "", "stops", INTERRUPTED),
+        "interrupted": Ending("free", "kept", "KILLED", "interrupted", "", "stops"),
         # Its run goes on in another worker, which tells of it.
         "lease lost": Ending("another's", "kept", None, None, "reason", "goes on"),
         # Killed, or its machine is gone: the cell is not to blame.
-        "rank lost": Ending("free", "kept", "KILLED", "interrupted", "reason", "stops", frozenset({1})),
+        "rank lost": Ending("free", "kept", "KILLED", "interrupted", "reason", "stops"),
         # No failure of its own, and any other cell would meet the same disk.
-        "no room": Ending("free", "kept", "KILLED", "interrupted", "", "raises", frozenset({1})),
+        "no room": Ending("free", "kept", "KILLED", "interrupted", "", "raises"),
         # CUDA's own error: each later call of the process repeats it, and another may do the cell.
-        "device lost": Ending("failed", "kept", "FAILED", "failed", "traceback", "raises", frozenset({1})),
-        "storage away": Ending("runs out", "kept", None, None, "", "raises", frozenset({1})),
+        "device lost": Ending("failed", "kept", "FAILED", "failed", "traceback", "raises"),
+        "storage away": Ending("runs out", "kept", None, None, "", "raises"),
         # A second signal in somebody's Python session, which goes on.
-        "stopped at once": Ending("free", "kept", "KILLED", "interrupted", "", "raises", INTERRUPTED),
+        "stopped at once": Ending("free", "kept", "KILLED", "interrupted", "", "raises"),
         # A second signal elsewhere, `kill -9` or no memory: nothing is left that could tell anybody.
-        "killed": Ending("runs out", "kept", None, None, "", "is gone", INTERRUPTED | {137}),
+        "killed": Ending("runs out", "kept", None, None, "", "is gone"),
     }
 )
 

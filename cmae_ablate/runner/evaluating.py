@@ -9,16 +9,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from cmae_ablate import checkpoint
-from cmae_ablate.components.evaluation_protocols import (
-    EvaluationContext,
-    EvaluationResult,
-    Features,
-)
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult, Features
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.records import file_sha256, sealed
+from cmae_ablate.files import file_sha256, sealed, write_atomically
 from cmae_ablate.runner.finished import Warn, evaluation_path, whole_evaluation
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
 from cmae_ablate.runtime import Runtime, set_precision
@@ -96,7 +91,7 @@ def _evaluated(
             for place, candidate in enumerate(result.candidates)
         ),
     )
-    checkpoint.write_atomically(path, sealed(record.to_json()))
+    write_atomically(path, sealed(record.to_json()))
     shutil.rmtree(scratch, ignore_errors=True)
     return record
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cmae_ablate.checkpoint import text_digest, weights_sha256
-from cmae_ablate.records import DamagedError, file_sha256, read_record, set_aside
+from cmae_ablate.files import DamagedError, file_sha256, read_record, set_aside
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord
 from cmae_ablate.study.trial_spec import Choice
 

@@ -123,7 +123,7 @@ class MemoryWatch:
 
 
 def _held() -> dict[str, int]:
-    """What the system says of this process's memory, in bytes by name."""
+    """What the system says of this process's memory, in bytes by name; psutil knows no peak on Linux."""
     try:
         lines = _STATUS.read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.components.loading import code_digest
-from cmae_ablate.files import cache_root, write_atomically
-from cmae_ablate.records import DamagedError, read_record, sealed
+from cmae_ablate.files import DamagedError, cache_root, read_record, sealed, write_atomically
 
 Kind = Literal["counts", "speeds"]
 MOST = 5000
@@ -37,7 +36,9 @@ class Kept:
         self._is_changed = False
         try:
             if path is not None:
-                read = read_record(path)
+                read = read_record(
+                    path, needs_seal=True
+                )  # by this very code: whoever reads it trusts its shape
                 self._numbers = {kind: dict(read[kind]) for kind in self._numbers}
         except FileNotFoundError:
             pass

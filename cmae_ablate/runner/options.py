@@ -41,6 +41,8 @@ class Options:
         storage: Another Optuna storage than SQLite in `out`.
         tracking: Another MLflow store than SQLite in `out`.
         launcher: Who starts workers.
+        slurm: `--slurm` texts in order: options of sbatch.
+        no_wait: Whether Slurm's workers are left to themselves once they are submitted.
         gpus_per_worker: What a Ray worker takes of the cluster's GPUs, where it trains on one.
         stall_minutes: Without a step, before a cell is named.
     """
@@ -55,6 +57,8 @@ class Options:
     storage: str | None = None
     tracking: str | None = None
     launcher: str = "local"
+    slurm: tuple[str, ...] = ()
+    no_wait: bool = False
     gpus_per_worker: float = 1.0
     stall_minutes: float = STALL_MINUTES
 
@@ -62,6 +66,11 @@ class Options:
     def patience(self) -> float:
         """Seconds without a step, before a cell is named."""
         return 60 * self.stall_minutes
+
+    @property
+    def device_here(self) -> str:
+        """Where this command computes itself: Slurm's login nodes need no GPU."""
+        return "auto" if self.launcher == "slurm" else self.device
 
     def load(self) -> Study:
         """The study with these options; the file is read once."""
@@ -106,7 +115,7 @@ class Options:
         check(experiment)
         if study.budget == TIME and measure and not places.budget(study).is_file():
             note("equal time: a few steps of each variant are timed first; leave the machine alone meanwhile")
-        experiment = share_budget(experiment, Runtime(pick_device(self.device)) if measure else None)
+        experiment = share_budget(experiment, Runtime(pick_device(self.device_here)) if measure else None)
         if study.budget != EPOCHS:
             note(budget_note(study.budget, experiment.reference, experiment.shares))
         return experiment
@@ -128,11 +137,15 @@ class Options:
     @property
     def command(self) -> str:
         """The command line that runs the study with these options, without the passwords of its URLs."""
+        return self.command_line("run")
+
+    def command_line(self, command: str) -> str:
+        """The line of a command with these options, without the passwords of their URLs."""
         from cmae_ablate.queue import redact
 
         urls = {"--storage": self.storage, "--tracking-uri": self.tracking}
         shown = [text for name, url in urls.items() if url is not None for text in (name, redact(url))]
-        return shlex.join(["cmae-ablate", "run", typed(self.study), *self.arguments()[1:], *shown])
+        return shlex.join(["cmae-ablate", command, typed(self.study), *self.arguments()[1:], *shown])
 
     @cached_property
     def _study(self) -> Study:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -23,10 +22,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cmae_ablate.errors import readable
 from cmae_ablate.files import read_regular
 from cmae_ablate.runner.watchdog import STALL_MINUTES, stalled_words
 from cmae_ablate.terminal import PlainColumn, say
-from cmae_ablate.text import readable
 
 NOTES = "progress"
 """Below a study's folder, where its workers leave their notes."""
@@ -166,9 +165,7 @@ class Monitor:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         self._look()

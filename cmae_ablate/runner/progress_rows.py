@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cmae_ablate.records import DamagedError
+from cmae_ablate.files import DamagedError
 from cmae_ablate.report.selection import CRITERION, MARK, settle
 from cmae_ablate.report.wording import listing
 from cmae_ablate.runner.experiment import Experiment

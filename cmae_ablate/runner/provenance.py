@@ -9,8 +9,7 @@ import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cmae_ablate.files import write_atomically
-from cmae_ablate.records import DamagedError, read_record, sealed, set_aside
+from cmae_ablate.files import DamagedError, read_record, sealed, set_aside, write_atomically
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.options import Options
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.records import DamagedError
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_evaluation, check_pretraining, evaluation_path
 

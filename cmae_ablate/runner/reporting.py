@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -24,7 +23,6 @@ from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.setting import caveat, setting
@@ -34,13 +32,6 @@ from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.resolved import resolved_file
 from cmae_ablate.terminal import say
-
-if TYPE_CHECKING:  # imported where a report is written: `status` is here, too, for the queues
-    import pandas as pd
-
-    from cmae_ablate.report import StudyPart
-
-SUMMARY = "summary"
 
 
 def open_queue(experiment: Experiment) -> Queue:
@@ -52,7 +43,7 @@ def open_queue(experiment: Experiment) -> Queue:
         experiment.study.name,
         experiment.planned,
         direction=direction,
-        proposals=Proposals(search, direction) if search else None,
+        proposals=Proposals(search) if search else None,
     )
 
 
@@ -195,30 +186,9 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     return 0
 
 
-def report_across(studies: Sequence[Options], console: Console) -> int:
-    """`report A.yaml B.yaml ...`: one summary of several studies, in OUT/summary.
-
-    Each study's cells come from its queue; where there is none, as after copying results from another
-    machine, from OUT/STUDY/trials.csv.
-
-    Returns:
-        0 when every cell of every study is complete, else 1.
-
-    Raises:
-        UserError: A study has no results yet, or is given twice.
-    """
-    from cmae_ablate.report import combine
-
-    parts = [_part(options, console) for options in studies]
-    folder = studies[0].out / SUMMARY
-    files = combine(parts, folder)
-    say_report(files, "Which change earns its cost, and where?", folder, console)
-    return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
-
-
 def describe_unread(study: Study) -> StudyDescription:
     """The study in the report's words, without its data and its cells."""
-    levels = {" + ".join(chosen.values()): chosen for chosen in design.combinations(study)}
+    levels = {design.label_of(chosen): chosen for chosen in design.combinations(study)}
     return results.describe(study, levels, design.reference_label(study))
 
 
@@ -236,44 +206,6 @@ def has_state(options: Options) -> bool:
     storage = Places.below(options.out, options.storage, options.tracking).storage
     database = sqlite_path(storage)
     return database is None or database.is_file()
-
-
-def _part(options: Options, console: Console) -> StudyPart:
-    import pandas as pd
-
-    from cmae_ablate.report import StudyPart
-
-    study = options.load()
-    description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
-    controls: pd.DataFrame | None = None
-    if has_state(options):
-        experiment = settled(options.begin(study, console))
-        found = StudyTrials.of(read_queue(experiment))
-        description, trials = describe(experiment, found), found.frame
-        variants = experiment.variants
-        controls = results.controls_frame(variants, read_queue(controls_of(experiment)))
-    copied = options.out / study.name / "trials.csv"
-    if not _any_complete(trials) and copied.is_file():
-        description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
-        trials = read_trials(copied, description)
-        controls, _ = read_controls_beside(copied, trials, description)
-    if not _any_complete(trials):
-        raise UserError(
-            f"{options.study}: nothing of {study.name} is complete in {options.out}; "
-            f"run it first: cmae-ablate run {options.study}"
-        )
-    return StudyPart(
-        description,
-        trials,
-        results.dataset_of(variants),
-        results.setting_of(variants),
-        roles_of(variants, description.reference, trials),
-        controls,
-    )
-
-
-def _any_complete(trials: pd.DataFrame) -> bool:
-    return len(trials) > 0 and bool((trials["state"] == "COMPLETE").any())
 
 
 def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:

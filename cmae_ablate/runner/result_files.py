@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-from cmae_ablate.records import is_numbers
+from cmae_ablate.files import is_numbers
 from cmae_ablate.report.selection import candidate_metrics, key_of
 
 Kinds: TypeAlias = Mapping[str, type | tuple[type, ...]]

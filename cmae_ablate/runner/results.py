@@ -12,9 +12,9 @@ from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.selection import Chosen, choose, is_candidate, settle
 from cmae_ablate.runner.budget import Share, budget_note
 from cmae_ablate.runner.tuning_notes import tuning_note
-from cmae_ablate.study import design
+from cmae_ablate.study.contrasts import contrasts, contrasts_note
 from cmae_ablate.study.controls import CONTROL, OWNER
-from cmae_ablate.study.design import RAW_PIXELS, Variant
+from cmae_ablate.study.design import RAW_PIXELS, Variant, path_labels
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
 
@@ -88,11 +88,11 @@ def describe(
         seeds=study.planned_seeds,
         metric=study.metric,
         report=study.report,
-        contrasts=design.contrasts(study),
-        path=design.path_labels(study),
+        contrasts=contrasts(study),
+        path=path_labels(study),
         equivalence_margin=study.equivalence_margin,
         variance=study.variance,
-        notes=(note, *tuned, *design.contrasts_note(study)),
+        notes=(note, *tuned, *contrasts_note(study)),
         budget=study.budget,
         budget_note=note,
         positive_control=_made_worse(study),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -18,24 +18,24 @@ from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
 from cmae_ablate.runner.attempt import Job
-from cmae_ablate.runner.cell import CellContext
-from cmae_ablate.runner.control_cells import run_any
+from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.environment import describe_environment
-from cmae_ablate.runner.experiment import Experiment, check_batch, controls_of
+from cmae_ablate.runner.experiment import Experiment, Places, check_batch, controls_of
 from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
 from cmae_ablate.runner.launch.local import keep_memory
+from cmae_ablate.runner.launch.network_files import check_databases
+from cmae_ablate.runner.launch.slurm import require_sbatch
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
-    read_queue,
     report_study,
     say_failures,
     say_report,
-    settled,
 )
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.summaries import track_imported, track_summary
+from cmae_ablate.runner.tracked import variant_parameters
 from cmae_ablate.runner.tuning import (
     SEARCH_CSV,
     frozen,
@@ -45,14 +45,20 @@ from cmae_ablate.runner.tuning import (
 )
 from cmae_ablate.runner.tuning_notes import few_images_note
 from cmae_ablate.runner.winners import search_of, winners
-from cmae_ablate.runner.workers import INTERRUPTED, make_places, open_job, work_through
-from cmae_ablate.runtime import Runtime, device_type, pick_device, set_threads
+from cmae_ablate.runner.workers import (
+    INTERRUPTED,
+    is_left_to_slurm,
+    make_places,
+    open_job,
+    work_through,
+)
+from cmae_ablate.runtime import device_type
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
-from cmae_ablate.study.loading import Study
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker, ui_command
+from cmae_ablate.tracking.tracker import Subject
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
 
@@ -64,6 +70,10 @@ NO_PREDICTIONS = (
 ALL_GONE = (
     "every worker ended before these cells were done; their logs say why. 137 is a kill, most often by "
     "a system that ran out of memory: free some or use fewer --workers. The same command goes on"
+)
+UNMEASURED = (
+    "budget: time needs the seconds of a step measured on a machine that trains, which this one is not; "
+    "start one worker there (srun cmae-ablate worker STUDY, the same options), then give this command again"
 )
 
 
@@ -80,7 +90,8 @@ def run_study(
         owns_process: Whether a second signal ends the process, as of a command; else it raises.
 
     Returns:
-        0 when every cell is complete, 1 when some failed for good, 130 or 143 when interrupted.
+        0 when every cell is complete, or left to Slurm; 1 when some failed for good; 130 or 143 when
+        interrupted.
     """
     if is_one_of_many():
         raise UserError(
@@ -94,9 +105,13 @@ def run_study(
     levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
     tables = {str(path): rows_of(read_trials(path, described), described.factors) for path in imported}
-    device = device_type(options.device)
+    _check_launching(options)
+    device = device_type(options.device_here)
     keep_memory()  # a single worker trains in this process
-    experiment = options.begin(study, console, measure=True, check=partial(_check_runs, device=device))
+    measures = options.launcher != "slurm"  # on the machine that trains, or not at all
+    experiment = options.begin(study, console, measure=measures, check=partial(_check_runs, device=device))
+    if study.budget == TIME and not experiment.shares:
+        raise UserError(f"{study.path}: {UNMEASURED}")
     make_places(experiment)
     for text in settle_folder(experiment, options):
         say(f"note: {text}", console)
@@ -112,9 +127,18 @@ def run_study(
     for job in (table, controls):
         _discard_damaged(job, console)
     status = work_through((table, controls), options, console, owns_process=owns_process)
-    if status in INTERRUPTED:
+    if status in INTERRUPTED or is_left_to_slurm((table, controls), options):
         return status
     return _finish(table, controls, options, console)
+
+
+def _check_launching(options: Options) -> None:
+    """Refuse a launcher that cannot work, before anything is prepared."""
+    if options.launcher == "slurm":
+        require_sbatch()
+    if options.launcher == "slurm" or (options.launcher == "ray" and "RAY_ADDRESS" in os.environ):
+        places = Places.below(options.out, options.storage, options.tracking)
+        check_databases(places.storage, places.tracking, options.launcher)
 
 
 def open_jobs(experiment: Experiment, options: Options, console: Console) -> tuple[Job, Job]:
@@ -125,7 +149,7 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
     make_places(experiment, controls)
     table, apart = open_job(experiment), open_job(controls)
     for job in (table, apart):
-        job.tracker.open_study(job.experiment.planned, _description(experiment.study, options))
+        job.tracker.open_study(job.experiment.planned, _subject(job.experiment, options))
     return table, apart
 
 
@@ -144,7 +168,8 @@ def _finish(table: Job, controls: Job, options: Options, console: Console) -> in
     if any(each.state == "WAITING" for trials in found for each in trials.statuses):
         say(ALL_GONE, console)
     for job, trials in zip(jobs, found, strict=True):
-        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED")
+        told = {**files.paths, "trials.csv": experiment.folder / "trials.csv"} if job is table else None
+        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED", told)
     _say_where(experiment, table.tracker, console)
     return status
 
@@ -183,11 +208,11 @@ def run_search(
     tuning = tuning_of(experiment)
     make_places(tuning)
     job = open_job(tuning)
-    job.tracker.open_study(tuning.planned, _description(experiment.study, options))
+    job.tracker.open_study(tuning.planned, _subject(tuning, options))
     status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
     search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_CSV, index=False)
-    if status in INTERRUPTED:
+    if status in INTERRUPTED or is_left_to_slurm((job,), options):
         return None, status
     won = winners(experiment, statuses)
     status = say_failures(statuses, console)
@@ -225,50 +250,9 @@ def _import(
         say(f"note: {note}", console)
 
 
-def _description(study: Study, options: Options) -> dict[str, str]:
-    return {"question": study.question, "command": options.command, **describe_environment()}
-
-
-@private_files()
-def repeat_cell(options: Options, name: str, console: Console) -> int:
-    """Train one cell again from nothing, and compare its weights with those recorded.
-
-    Returns:
-        0 when they are equal or none were recorded, else 1.
-
-    Raises:
-        UserError: The study has no such cell.
-    """
-    table = settled(options.begin(options.load(), console, measure=True))
-    controls = controls_of(table)
-    found = {
-        f"{planned.variant}:{planned.seed}": (experiment, planned)
-        for experiment in (controls, table)  # of two cells with one name the table's counts
-        for planned in experiment.planned
-    }
-    if name not in found:
-        raise UserError(
-            f"--cell {name}: the study has no such cell; choose VARIANT:SEED from {', '.join(found)}"
-        )
-    experiment, planned = found[name]
-    cell = experiment.cell(planned)
-    make_places(table, controls)
-    recorded = {status.cell.id: status.record for status in read_queue(experiment)}[planned.id]
-    training = cell.spec.training
-    set_threads(training.threads)
-    runtime = Runtime(pick_device(options.device), training.precision, training.compile)
-    with TemporaryDirectory(prefix="cmae-ablate-") as folder:
-        result = run_any(cell, CellContext(experiment.data_of(cell.spec), runtime, Path(folder)))
-    for metric, value in sorted(result.metrics.items()):
-        say(f"{metric}: {value:.6g}", console)
-    before = recorded.weights_sha256
-    say(f"weights_sha256: {result.weights_sha256}", console)
-    if not before:
-        say("no result of this cell is recorded; nothing to compare with", console)
-        return 0
-    equal = before == result.weights_sha256
-    say("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", console)
-    return 0 if equal else 1
+def _subject(experiment: Experiment, options: Options) -> Subject:
+    study, tags = experiment.study, {"command": options.command, **describe_environment()}
+    return Subject(study.question, study.metric, tags, variant_parameters(experiment))
 
 
 def _check_runs(experiment: Experiment, device: str) -> None:

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from cmae_ablate.database import redact, sqlite_path
-from cmae_ablate.files import write_atomically
+from cmae_ablate.files import DamagedError, read_record, sealed, write_atomically
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.records import DamagedError, read_record, sealed
 from cmae_ablate.report.frame import Cell
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.tracking.links import addresses
+from cmae_ablate.tracking.links import address_of, addresses
 
 KEPT = ".run_links.json"
 """In the study's folder; what begins with a dot is no part of a report."""
@@ -54,11 +53,15 @@ def _name(variant: str, seed: str, fingerprint: str) -> str:
 
 
 def _kept(experiment: Experiment) -> dict[str, str]:
+    uri = experiment.places.tracking
     try:
         record = read_record(experiment.folder / KEPT)
-        if record["store"] != redact(experiment.places.tracking):
+        if record["store"] != redact(uri):
             return {}
-        return {str(key): str(address) for key, address in record["runs"].items()}
+        # The folder may be a stranger's: what a reader of the page follows is a page of this store's.
+        pages = f"{address_of(uri)}/"
+        runs = {str(key): str(address) for key, address in record["runs"].items()}
+        return {key: address for key, address in runs.items() if address.startswith(pages)}
     except (FileNotFoundError, DamagedError, KeyError, AttributeError):
         return {}
 

@@ -132,6 +132,21 @@ def handling(handler: Handler) -> Iterator[None]:
         signal.set_wakeup_fd(pipe)
 
 
+@contextmanager
+def noting_signals() -> Iterator[list[int]]:
+    """Yields a list that gets the number of each SIGINT or SIGTERM; of two that are one, only once."""
+    asked: list[int] = []
+    flag = StopFlag()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not asked or flag.is_old:
+            asked.append(number)
+        flag.note(number)
+
+    with handling(note):
+        yield asked
+
+
 def say(text: str) -> None:
     """Tell whoever sent the signal, past every lock that a hanging thread may hold."""
     with suppress(OSError):

@@ -2,37 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.selection import is_candidate
+from cmae_ablate.report.wording import Metric
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.tracking import Tracker
-from cmae_ablate.tracking.tracker import CellId, Status
+from cmae_ablate.tracking.tracker import CellId, Findings, Status
+
+EFFECT = ("delta", "ci_low", "ci_high")
+FIXED = ("params.", "flops.")
+"""What a variant has, seed or not; it and the settings that are chosen for all cells have no deviation."""
 
 
-def track_summary(trials: StudyTrials, tracker: Tracker, status: Status) -> None:
-    """Give each variant's MLflow run its mean, standard deviation and count, and end all runs so.
+def track_summary(
+    trials: StudyTrials, tracker: Tracker, status: Status, files: Mapping[str, Path] | None = None
+) -> None:
+    """Give each variant's MLflow run its means and standard deviations, and end all runs so.
 
-    Runs of cells get what the study chose for all of them: see `selection`.
+    A mean has its metric's own name, so that one column shows it and what it is the mean of. Runs of cells
+    get what the study chose for all of them: see `selection`.
+
+    Args:
+        trials: The cells.
+        tracker: Of their runs.
+        status: With which the runs of the study and its variants end.
+        files: The report, by name; none where none was made.
     """
-    import pandas as pd
-
     tracker.settle_cells(settled_numbers(trials))
     complete = trials.frame[trials.frame["state"] == "COMPLETE"]
     numbers = [
         name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
     ]
-    summary = {
-        str(variant): {
-            f"{name}.{kind}": float(value)
-            for name in numbers
-            for kind, value in rows[name].agg(["mean", "std", "count"]).rename({"count": "n"}).items()
-            if pd.notna(value)  # one seed has no standard deviation
+    settings = {f"{label}.{key}" for label, chosen in trials.chosen.items() for key in chosen.settings}
+    summary: dict[str, dict[str, float]] = {}
+    for variant, rows in complete.groupby("variant", sort=False):
+        means = summary[str(variant)] = {"seeds": float(len(rows))}
+        for name in numbers:
+            values = rows[name].dropna()
+            if len(values):
+                means[str(name)] = float(values.mean())
+            is_fixed = values.nunique() == 1 and (name in settings or str(name).startswith(FIXED))
+            if len(values) > 1 and not is_fixed:
+                means[f"{name}.std"] = float(values.std())
+    if files is None:
+        tracker.finish_study(summary, status)
+        return
+    answer = json.loads(files["answer.json"].read_text())
+    verdicts = dict.fromkeys(summary, ("", ""))
+    for variant, each in _deciding(answer["verdicts"], summary).items():
+        effect = {name: math.nan if each[name] is None else each[name] for name in EFFECT}
+        summary[variant] |= {
+            f"effect.{name}": value for name, value in effect.items() if not math.isnan(value)
         }
-        for variant, rows in complete.groupby("variant", sort=False)
-    }
-    tracker.finish_study(summary, status)
+        metric = Metric.named(answer["metric"])
+        text = f"{metric.signed(effect['delta'])} {metric.interval(effect['ci_low'], effect['ci_high'])}"
+        verdicts[variant] = (text.strip(), _in_words(each))
+    found = Findings(f"{answer['question']} {answer['text']}", verdicts, tuple(files.values()))
+    tracker.finish_study(summary, status, found)
+
+
+def _deciding(
+    verdicts: Sequence[Mapping[str, Any]], variants: Mapping[str, object]
+) -> dict[str, Mapping[str, Any]]:
+    """Of each variant the first comparison that the study declared, else its first of all."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in sorted(verdicts, key=lambda each: each["family"] != "declared"):
+        if each["variant"] in variants:  # a grid's terms are none
+            found.setdefault(each["variant"], each)
+    return found
+
+
+def _in_words(verdict: Mapping[str, Any]) -> str:
+    link = {"lower": "than", "higher": "than", "equal": "to", "identical": "to"}.get(
+        verdict["verdict"], "against"
+    )
+    return f"{verdict['verdict']} {link} {verdict['against']}"
 
 
 def settled_numbers(trials: StudyTrials) -> dict[CellId, dict[str, float]]:

@@ -25,7 +25,7 @@ from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.runner.hours import Speed, Workload, kinds_to_time, spread
+from cmae_ablate.runner.hours import Speed, Workload
 from cmae_ablate.runtime import Runtime, set_precision, set_threads
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.flops import ATTAINED
@@ -42,23 +42,17 @@ ENCODED, PASSES = 64, 2
 BACKGROUND_SECONDS = 60.0
 
 
-def calibrate(workloads: Sequence[Workload], matmul: float, runtime: Runtime, workers: int) -> list[Speed]:
-    """The speed of each workload, while `workers` processes work side by side.
+def time_kinds(
+    chosen: Sequence[Workload], matmul: float, runtime: Runtime, workers: int
+) -> dict[Hashable, Speed]:
+    """The speed of each kind of work, while `workers` processes work side by side.
 
     Args:
-        workloads: The study's variants.
+        chosen: One workload of each kind.
         matmul: FLOP/s of a large matrix product.
         runtime: Where cells will run; precision and compilation are each workload's own.
         workers: Processes that train at once; they share caches and memory, and slow each other down.
     """
-    chosen = kinds_to_time(workloads)
-    return spread(workloads, time_kinds(chosen, matmul, runtime, workers), chosen)
-
-
-def time_kinds(
-    chosen: Sequence[Workload], matmul: float, runtime: Runtime, workers: int
-) -> dict[Hashable, Speed]:
-    """The speed of each kind of work; see `calibrate`."""
     allowed = SECONDS / len(chosen)
     found: dict[Hashable, Speed] = {}
     # What is compiled runs on a GPU of its own; and nobody waits for several compilations at once.

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.records import DamagedError
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, load_model
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_record, whole_picture
 from cmae_ablate.study.design import Cell
+from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.tracking.tracker import CellRun, Tracker
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.pictures import reconstructions, save_reconstructions, spread
@@ -22,7 +23,18 @@ PICTURES, PICTURE = 8, "reconstructions.png"
 
 def flat_parameters(cell: Cell) -> dict[str, str]:
     """The resolved trial as `slot.option: value` texts."""
-    flat: dict[str, str] = {"seed": str(cell.seed), "variant": cell.variant.label}
+    return {"seed": str(cell.seed), "variant": cell.variant.label, **_flat(cell.spec)}
+
+
+def variant_parameters(experiment: Experiment) -> dict[str, dict[str, str]]:
+    """Each variant's resolved trial; its levels alone where its cells have settings of their own."""
+    if experiment.is_tuning or experiment.own_specs:
+        return {each.label: dict(each.levels) for each in experiment.variants}
+    return {each.label: {"variant": each.label, **_flat(each.spec)} for each in experiment.variants}
+
+
+def _flat(spec: TrialSpec) -> dict[str, str]:
+    flat: dict[str, str] = {}
 
     def add(prefix: str, node: object) -> None:
         if isinstance(node, dict):
@@ -31,7 +43,7 @@ def flat_parameters(cell: Cell) -> dict[str, str]:
         else:
             flat[prefix] = str(node)
 
-    add("", cell.spec.to_tree())
+    add("", spec.to_tree())
     return flat
 
 
@@ -51,7 +63,7 @@ def tell_result(
     """
     for epoch, values in enumerate(history, start=1):
         run.log_metrics(epoch, values)
-    run.log_metrics(cell.spec.training.epochs, dict(found.metrics))
+    run.log_results(cell.spec.training.epochs, dict(found.metrics))
     run.log_dict(cell.spec.to_tree(), "configuration.json")
     run.log_dict(dict(found.protocols), "protocols.json")
 

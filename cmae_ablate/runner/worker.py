@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cmae_ablate.distributed import DISMISSED
 from cmae_ablate.queue import wait_for_a_cell
 from cmae_ablate.runner.attempt import Attempt, Job, Tools
-from cmae_ablate.runner.progress import NOTES
-from cmae_ablate.runner.stopping import StopFlag
-from cmae_ablate.runner.watchdog import STALL_MINUTES
-from cmae_ablate.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker's tools.
+    """What a worker works through, and with what.
 
     Attributes:
         jobs: Cells of the first are claimed before those of the next.
-        runtime: Device and ranks; precision and compilation are each cell's own.
-        stop: Asked between steps.
-        log: Path of this worker's log, for `status`.
-        tell: Writes a text to that log.
-        patience: Seconds without a step after which people are told.
+        tools: What it runs them with.
     """
 
     jobs: Sequence[Job]
-    runtime: Runtime
-    stop: StopFlag
-    log: str
-    tell: Callable[[str], None]
-    patience: float = STALL_MINUTES * 60
+    tools: Tools
 
     def run(self) -> int:
         """Run cells until none is left for anybody, or until told to stop.
@@ -46,22 +34,20 @@ class Worker:
             0, or the flag's exit status: then the cell under way wrote a checkpoint and is free again; 1
             where another rank was lost or a rank failed alone, so that those left cannot go on.
         """
-        ranks = self.runtime.ranks
+        ranks, stop = self.tools.runtime.ranks, self.tools.stop
         name = f"{socket.gethostname()}-{os.getpid()}"
         queues = [job.queue for job in self.jobs]
-        while not self.stop() and not ranks.broken:
-            if not self._claim_one(name) and not wait_for_a_cell(queues, self.stop):
+        while not stop() and not ranks.broken:
+            if not self._claim_one(name) and not wait_for_a_cell(queues, stop):
                 break
-        return 1 if ranks.broken else ranks.exchange(self.stop.status, DISMISSED)[0]
+        return 1 if ranks.broken else ranks.exchange(stop.status, DISMISSED)[0]
 
     def _claim_one(self, name: str) -> bool:
         """Run the first cell that is free, if any is."""
         for number, job in enumerate(self.jobs):
-            claim = job.queue.claim(name, log=self.log)
+            claim = job.queue.claim(name, log=self.tools.log)
             if claim is not None:
                 offset = sum(len(earlier.experiment.planned) for earlier in self.jobs[:number])
-                notes = self.jobs[0].experiment.folder / NOTES
-                tools = Tools(notes, self.runtime, self.stop, self.log, self.tell, self.patience)
-                Attempt(job, offset, claim, tools).run()
+                Attempt(job, offset, claim, self.tools).run()
                 return True
         return False

@@ -1,9 +1,8 @@
-"""Who works through a study's cells: this process, local ones, Ray's, or the ranks that torchrun started."""
+"""Who works through a study's cells: this process, local ones, Ray's, Slurm's, or torchrun's ranks."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from cmae_ablate.distributed import joined, own_device
-from cmae_ablate.errors import RankError, StorageError, UserError
+from cmae_ablate.errors import RankError, StorageError, UserError, printable
 from cmae_ablate.files import private_files
-from cmae_ablate.runner.attempt import Job
+from cmae_ablate.runner.attempt import Job, Tools
 from cmae_ablate.runner.cache import record_plan
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.launch.local import (
@@ -24,8 +23,8 @@ from cmae_ablate.runner.launch.local import (
     follows_parent,
     keep_memory,
     last_line,
-    run_workers,
 )
+from cmae_ablate.runner.launching import SEARCH_ONLY, default_workers, launch, submit
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, Monitor
 from cmae_ablate.runner.provenance import of_other_options
@@ -34,19 +33,16 @@ from cmae_ablate.runner.reporting import open_queue, settled
 from cmae_ablate.runner.stopping import StopFlag, catching_signals
 from cmae_ablate.runner.tracked import make_up_for
 from cmae_ablate.runner.tuning import tuning_of
-from cmae_ablate.runner.unchanged import AGAIN, BegunWith, check_unchanged
+from cmae_ablate.runner.unchanged import AGAIN, check_unchanged
 from cmae_ablate.runner.worker import Worker
-from cmae_ablate.runtime import Runtime, gpu_names, pick_device, worker_count
+from cmae_ablate.runtime import Runtime, pick_device
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.terminal import open_console, say
-from cmae_ablate.text import printable
 from cmae_ablate.tracking import MlflowTracker
 
 INTERRUPTED = (130, 143)
 REFUSED = 2
 """The exit status of a worker that a mistake of the user keeps from its cells."""
-SEARCH_ONLY = "CMAE_ABLATE_SEARCH_ONLY"
-"""Set for workers that a search's command starts: once the tuning is over, that command goes on."""
 
 
 @private_files()
@@ -97,7 +93,8 @@ def _lead(experiments: Sequence[Experiment], runtime: Runtime, stop: StopFlag, p
     """Claim cells until nothing is left."""
     log = os.environ.get(LOG_VARIABLE, "")  # where the launcher sends this process's output
     jobs = [open_job(experiment) for experiment in experiments]
-    status = Worker(jobs, runtime, stop, log, _say_now, patience).run()
+    tools = Tools(jobs[0].experiment.folder / NOTES, runtime, stop, log, _say_now, patience)
+    status = Worker(jobs, tools).run()
     if os.environ.get(PARENT_VARIABLE) != "1":
         for job in jobs:
             if not any(each.state == "RUNNING" for each in job.queue.status()):
@@ -162,12 +159,19 @@ def work_through(
         for job in jobs:
             end_runs(job)
         raise
+    if is_left_to_slurm(jobs, options):
+        return status
     is_over = status in INTERRUPTED
     for job in jobs:
         end_runs(job, groups=is_over)
     if is_over:
         say("interrupted; the same command goes on from the last checkpoint", console)
     return status
+
+
+def is_left_to_slurm(jobs: Sequence[Job], options: Options) -> bool:
+    """Whether there is something left that a job of Slurm does, for which this command does not wait."""
+    return options.no_wait and any(job.queue.pending() for job in jobs)
 
 
 def end_runs(job: Job, *, groups: bool = True) -> None:
@@ -194,6 +198,10 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
     if done == total:
         say(f"all {counted} of {experiment.study.name} are complete; nothing to train", console)
         return 0
+
+    def is_done() -> bool:
+        return not any(job.queue.pending() for job in jobs)
+
     logs = experiment.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     workers = min(options.workers or default_workers(experiment, options), total - done)
@@ -202,10 +210,14 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
         "a cell is a variant with a seed",
         console,
     )
-    with Monitor(experiment.folder / NOTES, total, done, console):
+    notes = experiment.folder / NOTES
+    if options.no_wait:
+        submit(experiment, options, workers, logs, console)
+        return 0
+    with Monitor(notes, total, done, console):
         if workers > 1 or options.launcher != "local":
-            codes = _launch(experiment, options, workers, logs)
-            if not any(job.queue.pending() for job in jobs):
+            codes = launch(experiment, options, workers, logs, is_done, partial(say, console=console))
+            if is_done():
                 return 0  # whatever ended some workers, the others did the rest
             if REFUSED in codes:
                 raise _refused(logs / f"worker-{codes.index(REFUSED)}.log", options)
@@ -213,24 +225,8 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
         stop, runtime = StopFlag(), Runtime(pick_device(options.device))
         log = logs / "worker-0.log"
         with catching_signals(stop, owns_process=owns_process):
-            tell = partial(_append, log)
-            return Worker(jobs, runtime, stop, str(log), tell, options.patience).run()
-
-
-def _launch(experiment: Experiment, options: Options, workers: int, logs: Path) -> list[int]:
-    command = [sys.executable, "-m", "cmae_ablate", "worker", *options.arguments()]
-    begun = BegunWith.of(options.load(), experiment)
-    environment = options.environment() | begun.environment()
-    environment |= {SEARCH_ONLY: "1"} if experiment.is_tuning else {}
-    if options.launcher == "ray":
-        from cmae_ablate.runner.launch import ray
-
-        threads, gpus = _threads(experiment), _gpus_per_worker(options)
-        return ray.run_workers(
-            command, workers, environment=environment, log_dir=logs, threads=threads, gpus=gpus
-        )
-    devices = _devices(options.device, workers)
-    return run_workers(command, workers, devices=devices, log_dir=logs, environment=environment)
+            tools = Tools(notes, runtime, stop, str(log), partial(_append, log), options.patience)
+            return Worker(jobs, tools).run()
 
 
 def _refused(log: Path, options: Options) -> UserError:
@@ -241,31 +237,6 @@ def _refused(log: Path, options: Options) -> UserError:
     return UserError(
         f"{options.study}: changed meanwhile, or what it needs did: a worker refused it ({said}); {AGAIN}"
     )
-
-
-def default_workers(experiment: Experiment, options: Options) -> int:
-    """One worker a GPU; on CPUs as many as their cores bear at the threads a cell takes."""
-    threads = _threads(experiment)
-    if options.launcher == "ray":
-        from cmae_ablate.runner.launch import ray
-
-        return ray.worker_count(threads, _gpus_per_worker(options), experiment.folder / "logs")
-    return worker_count(pick_device(options.device), threads)
-
-
-def _threads(experiment: Experiment) -> int:
-    return max(variant.spec.training.threads for variant in experiment.variants)
-
-
-def _gpus_per_worker(options: Options) -> float:
-    return 0.0 if options.device == "cpu" else options.gpus_per_worker
-
-
-def _devices(device: str, workers: int) -> Sequence[str] | None:
-    if pick_device(device).type != "cuda":
-        return None
-    names = gpu_names()
-    return [names[index % len(names)] for index in range(workers)]
 
 
 def _say_now(text: str) -> None:

@@ -105,14 +105,23 @@ def positive_control(study: Study, reference: TrialSpec) -> tuple[TrialSpec | No
             "this leaves the reference as it is, for its encoder comes from a file and is not trained; "
             "change its backbone, or write none",
         )
-    epochs, whole = changed.training.epochs, reference.training.epochs
-    if changed != reference and epochs <= whole:
+    if changed != reference and changed.training.epochs <= reference.training.epochs:
         return changed, notes
     if not touches((), changes, EPOCHS):
         raise study.error(
             (POSITIVE_CONTROL,),
             "this leaves the reference as it is; change what makes it worse, or write none",
         )
+    return _rescaled(study, changed, reference.training.epochs)
+
+
+def _rescaled(study: Study, changed: TrialSpec, whole: int) -> tuple[TrialSpec | None, tuple[str, ...]]:
+    """A control whose own epochs are no fewer than the `whole` that the reference has: at another scale.
+
+    Raises:
+        UserError: It is the study's own scale.
+    """
+    epochs = changed.training.epochs
     if not study.is_rescaled:
         raise study.error(
             (POSITIVE_CONTROL, *EPOCHS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 from typing import Final, Literal
 
 from cmae_ablate.errors import UserError, suggest
@@ -15,8 +15,6 @@ from cmae_ablate.study.settings import SpecError, apply, touches
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 
 Levels = dict[str, str]
-Contrast = tuple[str, str]
-"""A variant's label, and that of the one it is compared with."""
 ControlKind = Literal["random init", "raw pixels", "positive control", "evaluation"]
 """What a control is; `evaluation` where an evaluation is itself one, as `from_scratch` is."""
 RANDOM_INIT: Final = "random init"
@@ -80,7 +78,7 @@ def variants(study: Study) -> list[Variant]:
         UserError: A level does not fit, the reference is no variant, two variants share a label,
             the metric, the report or a contrast names what does not exist, or a search's space does not fit.
     """
-    found = [Variant(_label(levels), levels, _resolve(study, levels)) for levels in combinations(study)]
+    found = [Variant(label_of(levels), levels, _resolve(study, levels)) for levels in combinations(study)]
     labels = [variant.label for variant in found]
     for label in labels:
         if labels.count(label) > 1:
@@ -118,78 +116,16 @@ def cells(study: Study, found: list[Variant]) -> list[Cell]:
 
 def reference_label(study: Study) -> str:
     """The label of the variant that all others are compared with."""
-    return _label(dict(study.reference))
-
-
-def contrasts(study: Study) -> tuple[Contrast, ...]:
-    """The (variant, against) pairs that the study's answer rests on: those declared, or its design's own.
-
-    By default `leave_one_out` compares each variant with *all on*. Together with `add_one`, the variants of
-    that are compared with *all off*, and so is all on. `path` compares each variant with the one before it.
-    What other designs add is compared with the reference.
-
-    Returns:
-        Empty where every variant is compared with the reference, and for a `grid`, whose main effects and
-        interactions answer it.
-    """
-    if study.contrasts:
-        return study.contrasts
-    if not {"leave_one_out", "path"} & set(study.designs) or "grid" in study.designs:
-        return ()
-    reference = reference_label(study)
-    found = _own_contrasts(study)
-    compared = {variant for variant, _ in found} | {_ends(study)[1]}
-    labels = [_label(levels) for levels in combinations(study)]
-    found += [(label, reference) for label in labels if label not in compared and label != reference]
-    to_reference = all(against == reference for _, against in found)
-    return () if to_reference and len(found) == len(labels) - 1 else tuple(found)
+    return label_of(dict(study.reference))
 
 
 def path_labels(study: Study) -> tuple[str, ...]:
     """The variants of the design `path`, from all off to all on; empty where the study has none."""
-    return tuple(_label(levels) for levels in _path(study)) if "path" in study.designs else ()
+    return tuple(label_of(levels) for levels in _path(study)) if "path" in study.designs else ()
 
 
-def contrasts_note(study: Study) -> tuple[str, ...]:
-    """What is compared by default, for a caption; nothing where it is declared, or all variants alike."""
-    if study.contrasts or not contrasts(study):
-        return ()
-    off, on = _ends(study)
-    told = []
-    if {"add_one", "leave_one_out"} <= set(study.designs):
-        told.append(f"each variant of add_one, and all on, with all off ('{off}')")
-    if "leave_one_out" in study.designs:
-        told.append(f"each variant of leave_one_out with all on ('{on}')")
-    if "path" in study.designs:
-        told.append("each variant of the path with the one before it")
-    return (f"No contrasts are declared, so the design's own are compared: {'; '.join(told)}.",)
-
-
-def _ends(study: Study) -> tuple[str, str]:
-    """The labels of all off and all on."""
-    first, last = ({factor.name: list(factor.levels)[at] for factor in study.factors} for at in (0, -1))
-    return _label(first), _label(last)
-
-
-def _own_contrasts(study: Study) -> list[Contrast]:
-    """The comparisons of `leave_one_out` (with those of `add_one`) and of `path`, each pair once."""
-    off, on = _ends(study)
-    wanted: list[Contrast] = []
-    if {"add_one", "leave_one_out"} <= set(study.designs):
-        wanted += [(_label(levels), off) for levels in _switched(study, "add_one", start=0)]
-        wanted.append((on, off))
-    if "leave_one_out" in study.designs:
-        wanted += [(_label(levels), on) for levels in _switched(study, "leave_one_out", start=1)]
-    if "path" in study.designs:
-        wanted += [(after, before) for before, after in pairwise(path_labels(study))]
-    found: dict[frozenset[str], Contrast] = {}
-    for pair in wanted:
-        if pair[0] != pair[1]:
-            found.setdefault(frozenset(pair), pair)
-    return list(found.values())
-
-
-def _label(levels: Levels) -> str:
+def label_of(levels: Levels) -> str:
+    """A variant's label: its levels."""
     return " + ".join(levels.values())
 
 
@@ -224,7 +160,12 @@ def _path(study: Study) -> Iterator[Levels]:
         yield levels
 
 
-def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
+def switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
+    """All factors at their level `start`, then each alone at its other one, for a design of that name.
+
+    Raises:
+        UserError: A factor has not two levels.
+    """
     _check_switches(study, design)
     base = {factor.name: list(factor.levels)[start] for factor in study.factors}
     yield base
@@ -235,8 +176,8 @@ def _switched(study: Study, design: str, *, start: int) -> Iterator[Levels]:
 _ENUMERATE: dict[str, Callable[[Study], Iterator[Levels]]] = {
     "grid": _grid,
     "one_factor": _one_factor,
-    "add_one": lambda study: _switched(study, "add_one", start=0),
-    "leave_one_out": lambda study: _switched(study, "leave_one_out", start=1),
+    "add_one": lambda study: switched(study, "add_one", start=0),
+    "leave_one_out": lambda study: switched(study, "leave_one_out", start=1),
     "path": _path,
 }
 

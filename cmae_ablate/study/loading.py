@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.report.csv_fields import is_formula
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
@@ -17,7 +18,6 @@ from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree, tou
 from cmae_ablate.study.study_file import MAX_SEEDS, RESERVED, SEEDS_EXPECTED, StudyFile
 from cmae_ablate.study.trial_keys import Changes
 from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
-from cmae_ablate.text import is_formula
 
 
 @dataclass(frozen=True)
@@ -127,16 +127,10 @@ def load(
     _check_together(file, origin)
     factors = _factors(file, origin)
     own_scale, scale = file.scale.strip(), scale or file.scale.strip()
-    scale_file = scale_file or _scale_file(scale, path, origin.place(("scale",)))
-    changes_made = _scale_changes(scale_file)
+    changes = _scale_changes(scale_file or _scale_file(scale, path, origin.place(("scale",))))
     if file.set is not None:
-        changes_made.append(Change((), file.set, origin.below("set")))
-    base = default_tree()
-    for change in changes_made:
-        base = _applied(base, change)
-    for text in settings:
-        changes_made.append(_setting(text, factors, base))
-        base = _applied(base, changes_made[-1])
+        changes.append(Change((), file.set, origin.below("set")))
+    base, changes = _layered(changes, settings, factors)
     renamed = scale != own_scale
     return Study(
         name=f"{path.stem}-{Path(scale).stem}" if renamed else path.stem,
@@ -158,9 +152,9 @@ def load(
         keep=file.keep,
         search=read_search(file.search, origin),
         base=base,
-        base_changes=tuple(changes_made),
+        base_changes=tuple(changes),
         positive_control=_positive_control(file),
-        is_rescaled=renamed or any(_sets_epochs(change) for change in changes_made),
+        is_rescaled=renamed or any(_sets_epochs(change) for change in changes),
     )
 
 
@@ -276,6 +270,19 @@ def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:
                 "set something else, or edit the levels"
             )
     return Change(path, value, TextOrigin(f"--set {text}"))
+
+
+def _layered(
+    changes: Sequence[Change], settings: Sequence[str], factors: Sequence[Factor]
+) -> tuple[Tree, list[Change]]:
+    """The tree that all trials share, and what made it: the files' changes, then those of `--set`."""
+    made, base = list(changes), default_tree()
+    for change in changes:
+        base = _applied(base, change)
+    for text in settings:
+        made.append(_setting(text, factors, base))
+        base = _applied(base, made[-1])
+    return base, made
 
 
 def _applied(base: Tree, change: Change) -> Tree:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cmae_ablate.database import hide_secrets_of, redact, sqlite_url
 from cmae_ablate.errors import UserError
+from cmae_ablate.tracking import empty_store
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -117,7 +118,9 @@ def create_tables(database: Path) -> None:
     aside = database.with_name(f"{database.name}.new")
     aside.unlink(missing_ok=True)
     os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
-    connect(sqlite_url(aside))
+    if not empty_store.restore(aside):
+        connect(sqlite_url(aside))
+        empty_store.keep(aside)
     os.replace(aside, database)
 
 

@@ -9,6 +9,7 @@ from cmae_ablate.database import redact, sqlite_path
 from cmae_ablate.tracking.background import Background
 from cmae_ablate.tracking.connection import UI_ADDRESS, connect
 from cmae_ablate.tracking.run_tree import FINGERPRINT, KIND, PAGE, SEED, VARIANT
+from cmae_ablate.tracking.saved_view import run_address
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -55,7 +56,7 @@ def _addresses(client: MlflowClient, study: str, root: str) -> dict[Tags, str]:
         for run in page:
             tags = run.data.tags
             key = (tags.get(VARIANT, ""), tags.get(SEED, ""), tags.get(FINGERPRINT, ""))
-            found[key] = f"{root}/#/experiments/{place}/runs/{run.info.run_id}"
+            found[key] = run_address(root, place, run.info.run_id)
         token = page.token
         if not token:
             break

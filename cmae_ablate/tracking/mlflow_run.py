@@ -42,6 +42,10 @@ class MlflowRun:
         """Log an epoch's metrics; what the run already has of that epoch is not logged twice."""
         self._tell("metrics", step=epoch, values={name: float(value) for name, value in metrics.items()})
 
+    def log_results(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log what the cell ends with after its last epoch."""
+        self._tell("results", step=epoch, values={name: float(value) for name, value in metrics.items()})
+
     def log_dict(self, content: Mapping[str, object], name: str) -> None:
         """Keep plain data as the JSON file `name`."""
         self._tell("text", name=name, text=json.dumps(content, indent=2, default=str))

@@ -15,9 +15,10 @@ from cmae_ablate.tracking.background import Background
 from cmae_ablate.tracking.links import address_of
 from cmae_ablate.tracking.mlflow_run import MlflowRun
 from cmae_ablate.tracking.run_tree import NOTE, RunTree
-from cmae_ablate.tracking.run_writer import Entry, legal_name, settle_run
+from cmae_ablate.tracking.run_writer import Entry, metric_name, settle_run, write_parameters
+from cmae_ablate.tracking.saved_view import TAG, saved_view, study_address
 from cmae_ablate.tracking.store import Store
-from cmae_ablate.tracking.tracker import CellId, CellKey, Status, TrackedCell
+from cmae_ablate.tracking.tracker import CellId, CellKey, Findings, Status, Subject, TrackedCell
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 STUDY_SECONDS = 60.0
 """What a command waits for each thing that it does to the study's runs; a new store takes long to make."""
 BATCH = 500
+EFFECT, VERDICT, REPORT = "effect", "verdict", "report"
+TAG_CHARACTERS = 5000
 
 
 class MlflowTracker:
@@ -44,20 +47,27 @@ class MlflowTracker:
         self._store = Store(uri, artifacts, study)
         self._background = Background(f"tracking of {study}")
 
-    def open_study(self, cells: Iterable[TrackedCell], description: Mapping[str, str]) -> None:
-        """Begin the study's run, and sort the runs of cells that it no longer has below 'older settings'.
+    def open_study(self, cells: Iterable[TrackedCell], subject: Subject) -> None:
+        """Begin the runs of the study and its variants, and sort those of cells that it no longer has below
+        'older settings'.
 
         Args:
             cells: Every cell of the current design.
-            description: Tags of the study's run; `question` is also shown as its description.
+            subject: What the study is about; the question is shown as its description until it has an answer.
         """
         current = {(cell.variant, cell.seed, cell.fingerprint) for cell in cells}
+        metric = f"metrics.`{metric_name(subject.metric)}`"
+        columns = {metric: 170, f"tags.`{EFFECT}`": 170, f"tags.`{VERDICT}`": 260}
 
         def write(tree: RunTree) -> None:
             run_id = tree.study_run()
-            for name, text in {**description, NOTE: description.get("question", self._study)}.items():
-                tree.client.set_tag(run_id, name, text[:5000])
+            for name, text in {**subject.tags, "question": subject.question, NOTE: subject.question}.items():
+                tree.client.set_tag(run_id, name, text[:TAG_CHARACTERS])
+            for variant, parameters in subject.parameters.items():
+                write_parameters(tree, variant, parameters)
             tree.sort(current)
+            view = saved_view(columns, round(time.time() * 1000))
+            tree.client.set_experiment_tag(tree.experiment, TAG, view)
 
         self._attempt(write)
 
@@ -104,12 +114,18 @@ class MlflowTracker:
         if numbers:
             self._attempt(write, creates=False)
 
-    def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
-        """Give each variant's run its summary, and end the runs of the study and its variants.
+    def finish_study(
+        self,
+        summary: Mapping[str, Mapping[str, float]],
+        status: Status = "FINISHED",
+        findings: Findings | None = None,
+    ) -> None:
+        """Give each variant's run its summary and the study's what it found, and end them.
 
         Args:
-            summary: Metrics such as `knn.top1.mean` by variant.
+            summary: Metrics such as `knn.top1.std` by variant.
             status: Of the study's run and of each variant's.
+            findings: What the report says.
         """
 
         def write(tree: RunTree) -> None:
@@ -118,9 +134,19 @@ class MlflowTracker:
                 listed = _summary_metrics(metrics)
                 for first in range(0, len(listed), BATCH):
                     tree.client.log_batch(run_id, metrics=listed[first : first + BATCH])
+            if findings is not None:
+                lines = findings.answer[:TAG_CHARACTERS].splitlines()
+                tree.client.set_tag(tree.study_run(), NOTE, "\n\n".join(lines))  # Markdown's own lines
+                tree.describe("".join(lines[:1]))
+                for variant, (effect, verdict) in findings.verdicts.items():
+                    for name, text in {EFFECT: effect, VERDICT: verdict}.items():
+                        tree.client.set_tag(tree.variant_run(variant), name, text[:TAG_CHARACTERS])
             tree.end_groups(status)
 
         self._attempt(write)
+        if findings is not None:
+            # By itself: a store that takes no files has all the numbers nevertheless.
+            self._attempt(lambda tree: _write_files(tree, findings.files), creates=False)
 
     def reconcile(
         self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
@@ -139,7 +165,7 @@ class MlflowTracker:
         root = address_of(self._uri)
         found: list[str] = []
         self._attempt(lambda tree: found.append(tree.experiment), creates=False)
-        return "".join(f"{root}/#/experiments/{each}/runs?workflowType=machine_learning" for each in found)
+        return "".join(study_address(root, each) for each in found)
 
     def _attempt(self, action: Callable[[RunTree], None], *, creates: bool = True) -> bool:
         """Do something with the study's runs; False where it failed, or is not done in time."""
@@ -151,8 +177,14 @@ class MlflowTracker:
         return done == [True]
 
 
+def _write_files(tree: RunTree, files: Collection[Path]) -> None:
+    run_id = tree.study_run()
+    for file in files:
+        tree.client.log_artifact(run_id, str(file), REPORT)
+
+
 def _summary_metrics(metrics: Mapping[str, float]) -> list[Metric]:
     from mlflow.entities import Metric
 
     now = round(time.time() * 1000)
-    return [Metric(legal_name(name), value, now, 0) for name, value in metrics.items()]
+    return [Metric(metric_name(name), value, now, 0) for name, value in metrics.items()]

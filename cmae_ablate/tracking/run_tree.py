@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PARENT = "mlflow.parentRunId"
 NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
+RUN_TYPE, EVALUATION = "mlflow.runType", "evaluation"
 KIND, KEY, VARIANT, SEED, FINGERPRINT, OLDER = (
     "cmae.kind",
     "cmae.key",
@@ -25,7 +26,8 @@ KIND, KEY, VARIANT, SEED, FINGERPRINT, OLDER = (
     "fingerprint",
     "cmae.older_settings",
 )
-Kind = Literal["study", "variant", "seed", "older"]
+Kind = Literal["study", "variant", "seed", "older", "replaced"]
+OWN_NOTE = "cmae.note"
 OLDER_NAME = "older settings"
 PAGE = 1000
 _ACTIVE = 1  # MLflow's ViewType.ACTIVE_ONLY, without importing MLflow
@@ -57,11 +59,18 @@ class RunTree:
     def seed_run(self, variant: str, seed: int, fingerprint: str) -> tuple[str, bool]:
         """A cell's run id, and whether it was there before."""
         tags = _seed_tags(variant, seed, fingerprint)
-        return self._find_or_create("seed", f"seed {seed}", self.variant_run(variant), tags)
+        return self._find_or_create("seed", _seed_name(variant, seed), self.variant_run(variant), tags)
 
     def known_seed_run(self, variant: str, seed: int, fingerprint: str) -> str | None:
         """A cell's run id; None where it has none."""
         return self._find("seed", _seed_tags(variant, seed, fingerprint))
+
+    def describe(self, text: str) -> None:
+        """Say above the list of runs what the study found, unless somebody wrote there."""
+        tags = self.client.get_experiment(self.experiment).tags
+        if tags.get(NOTE, "") in ("", tags.get(OWN_NOTE)):
+            for name in (NOTE, OWN_NOTE):
+                self.client.set_experiment_tag(self.experiment, name, text)
 
     def set_running(self, variant: str, run_id: str) -> None:
         """Mark a cell's run and those above it as running."""
@@ -125,20 +134,35 @@ class RunTree:
                 continue  # somebody edited its tags
             if kind == "seed":
                 is_current = (variant, seed, fingerprint) in current
-                name = f"seed {seed}" if is_current else f"{variant}, seed {seed}"
             elif kind == "variant":
-                is_current, name = variant in variants, variant
+                is_current = variant in variants
             else:
                 continue
-            if is_current != (OLDER not in tags):
-                if is_current:
-                    self.client.delete_tag(run_id, OLDER)
-                    parent = self.variant_run(variant) if kind == "seed" else self.study_run()
-                else:
-                    self.client.set_tag(run_id, OLDER, "true")
-                    parent = self._find_or_create("older", OLDER_NAME, self.study_run(), {})[0]
-                self.client.set_tag(run_id, PARENT, parent)
-                self.client.set_tag(run_id, NAME, name)
+            if is_current and OLDER in tags:
+                self.client.delete_tag(run_id, OLDER)
+            elif not is_current and OLDER not in tags:
+                self.client.set_tag(run_id, OLDER, "true")
+            if not is_current:
+                parent = self._older_run()
+            else:
+                parent = self.variant_run(variant) if kind == "seed" else self.study_run()
+            wanted = {PARENT: parent, RUN_TYPE: EVALUATION}
+            if run.info.run_name == f"seed {seed}":  # as version 0.1 called it
+                wanted[NAME] = _seed_name(variant, seed)
+            for name, text in wanted.items():
+                if tags.get(name) != text:
+                    self.client.set_tag(run_id, name, text)
+
+    def replace_variant(self, variant: str) -> str:
+        """A new run for a variant, whose old one moves below 'older settings'; its id."""
+        old = self.variant_run(variant)
+        for name, text in {KIND: "replaced", OLDER: "true", PARENT: self._older_run(), KEY: ""}.items():
+            self.client.set_tag(old, name, text)
+        del self._known[_key("variant", {VARIANT: variant})]
+        return self.variant_run(variant)
+
+    def _older_run(self) -> str:
+        return self._find_or_create("older", OLDER_NAME, self.study_run(), {})[0]
 
     def _find_or_create(
         self, kind: Kind, name: str, parent: str | None, tags: Mapping[str, str]
@@ -149,6 +173,7 @@ class RunTree:
         key = _key(kind, tags)
         named = {**tags, KIND: kind, KEY: key, "mlflow.source.name": "cmae-ablate"}
         named |= {PARENT: parent} if parent else {}
+        named |= {RUN_TYPE: EVALUATION} if kind in ("variant", "seed") else {}
         run_id = str(self.client.create_run(self.experiment, tags=named, run_name=name).info.run_id)
         self._known[key] = run_id
         return run_id, False
@@ -190,6 +215,10 @@ def _cell_of(tags: Mapping[str, str]) -> CellId:
     """The cell that a run's tags name; none at all where somebody edited or deleted them."""
     seed = tags.get(SEED, "")
     return tags.get(VARIANT, ""), int(seed) if seed.isdecimal() else -1, tags.get(FINGERPRINT, "")
+
+
+def _seed_name(variant: str, seed: int) -> str:
+    return f"{variant}, seed {seed}"
 
 
 def _seed_tags(variant: str, seed: int, fingerprint: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ LOGGER = logging.getLogger(__name__)
 BATCH = 100
 NAME_CHARACTERS, VALUE_CHARACTERS = 250, 6000  # MLflow's limits
 
-Kind = Literal["start", "metrics", "text", "artifact", "finish"]
+Kind = Literal["start", "metrics", "results", "text", "artifact", "finish"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Entry:
     Attributes:
         kind: What it is.
         time: Milliseconds since 1970 at which it happened.
-        step: Epoch of `metrics`.
+        step: Epoch of `metrics`, last epoch before `results`.
         name: File name of `text`, source path of `artifact`, status of `finish`.
         text: Content of `text`, folder of `artifact`.
-        values: Metrics of `metrics`.
+        values: Metrics of `metrics` and `results`.
         params: Parameters of `start`.
         tags: Tags of `start`; they and the next two say which cell it is.
         variant: Of `start`.
@@ -92,7 +92,7 @@ class RunWriter:
         Raises:
             Exception: As `connection.connect`.
         """
-        if entry.kind == "metrics":
+        if entry.kind in ("metrics", "results"):
             self._write_metrics(client, entry)
         elif entry.kind == "text":
             client.log_text(self._run_id, entry.text, entry.name)
@@ -108,13 +108,16 @@ class RunWriter:
         from mlflow.entities import Metric
 
         # The other settings that an evaluation may be read at stand in trials.csv; here they would be noise.
-        named = {legal_name(name): value for name, value in entry.values.items() if not is_candidate(name)}
-        new = {name: value for name, value in named.items() if (name, entry.step) not in self._seen}
-        metrics = [Metric(name, value, entry.time, entry.step) for name, value in new.items()]
+        named = {metric_name(name): value for name, value in entry.values.items() if not is_candidate(name)}
+        # A result ends its curve, where it has one; else it has no epoch, and MLflow draws a bar, not a dot.
+        curves = {name for name, step in self._seen if step} if entry.kind == "results" else set(named)
+        steps = {name: entry.step if name in curves else 0 for name in named}
+        new = {name: value for name, value in named.items() if (name, steps[name]) not in self._seen}
+        metrics = [Metric(name, value, entry.time, steps[name]) for name, value in new.items()]
         if metrics:
             client.log_batch(self._run_id, metrics=metrics)
         # NaN included: a diverged loss should be seen in the curve, once.
-        self._seen |= {(name, entry.step) for name in new}
+        self._seen |= {(name, steps[name]) for name in new}
 
 
 def settle_run(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
@@ -124,7 +127,7 @@ def settle_run(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) 
     known, now = client.get_run(run_id).data.metrics, round(time.time() * 1000)
     differing = {
         name: value
-        for name, value in ((legal_name(name), value) for name, value in metrics.items())
+        for name, value in ((metric_name(name), value) for name, value in metrics.items())
         if known.get(name) != value
     }
     steps = {
@@ -134,6 +137,28 @@ def settle_run(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) 
     listed = [Metric(name, value, now, steps[name]) for name, value in differing.items()]
     for first in range(0, len(listed), BATCH):
         client.log_batch(run_id, metrics=listed[first : first + BATCH])
+
+
+def write_parameters(tree: RunTree, variant: str, parameters: Mapping[str, str]) -> None:
+    """Give a variant's run its parameters: a new run where it has others, for MLflow lets none change."""
+    from mlflow.entities import Param
+
+    wanted = dict(_legal(parameters))
+    run_id = tree.variant_run(variant)
+    present = tree.client.get_run(run_id).data.params
+    if present == wanted:
+        return
+    if present:
+        run_id = tree.replace_variant(variant)
+    params = [Param(key, value) for key, value in wanted.items()]
+    for first in range(0, len(params), BATCH):
+        tree.client.log_batch(run_id, params=params[first : first + BATCH])
+
+
+def metric_name(name: str) -> str:
+    """A metric's name in MLflow, which shows as one group what is equal up to a slash: `knn/top1`."""
+    group, _, rest = name.partition(".")
+    return legal_name(f"{group}/{rest}" if group and rest else name)
 
 
 def legal_name(name: str) -> str:

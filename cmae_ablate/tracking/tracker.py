@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,6 +12,38 @@ CellKey = tuple[str, int]
 """A variant's label and a seed."""
 CellId = tuple[str, int, str]
 """A variant's label, a seed and the cell's fingerprint."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a study is about.
+
+    Attributes:
+        question: Its question.
+        metric: The metric that decides, as `knn.top1`.
+        tags: What else its run should say of it.
+        parameters: Each variant's own.
+    """
+
+    question: str
+    metric: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study found.
+
+    Attributes:
+        answer: In words; its first line says it all.
+        verdicts: Of each variant its effect with its interval, and the verdict, in words.
+        files: Page, table and figures.
+    """
+
+    answer: str
+    verdicts: Mapping[str, tuple[str, str]]
+    files: Sequence[Path]
 
 
 class TrackedCell(Protocol):
@@ -31,6 +64,10 @@ class CellRun(Protocol):
         """Log an epoch's metrics; an epoch that the run already has is not logged twice."""
         ...
 
+    def log_results(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log what the cell ends with after its last epoch: single numbers, where they are no curve's end."""
+        ...
+
     def log_dict(self, content: Mapping[str, object], name: str) -> None:
         """Keep plain data as the JSON file `name`."""
         ...
@@ -47,8 +84,8 @@ class CellRun(Protocol):
 class Tracker(Protocol):
     """Keeps the runs of one study. No method ever raises, or waits long, because of the store."""
 
-    def open_study(self, cells: Iterable[TrackedCell], description: Mapping[str, str]) -> None:
-        """Say which cells the study has now, and in `description` what it is about."""
+    def open_study(self, cells: Iterable[TrackedCell], subject: Subject) -> None:
+        """Say which cells the study has now, and what it is about."""
         ...
 
     def start_cell(
@@ -75,8 +112,13 @@ class Tracker(Protocol):
         """
         ...
 
-    def finish_study(self, summary: Mapping[str, Mapping[str, float]], status: Status = "FINISHED") -> None:
-        """Give each variant its summary and end the runs of the study and its variants."""
+    def finish_study(
+        self,
+        summary: Mapping[str, Mapping[str, float]],
+        status: Status = "FINISHED",
+        findings: Findings | None = None,
+    ) -> None:
+        """Give each variant its summary and the study what it found, and end their runs."""
         ...
 
     def reconcile(

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode  # documented, and exported by no public module
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmae_ablate.components.networks import Encoder
@@ -113,19 +113,19 @@ def profile(loss: Callable[[], Tensor], parameters: Iterable[Tensor] = ()) -> St
         loss: Runs the forward pass and returns the scalar to differentiate.
         parameters: Tensors that are kept anyway and are no activations.
     """
-    known = {_storage(parameter) for parameter in parameters}
-    kept: dict[int, int] = {}
+    # Views of one storage share the object, which fake storages have, too, and no address.
+    known = {parameter.untyped_storage() for parameter in parameters}
+    kept: set[torch.UntypedStorage] = set()
 
     def pack(tensor: Tensor) -> Tensor:
-        if _storage(tensor) not in known:
-            kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+        kept.add(tensor.untyped_storage())
         return tensor
 
     with _counter() as counter:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             value = loss()
         value.backward()
-    return StepCost(int(counter.get_total_flops()), sum(kept.values()))
+    return StepCost(int(counter.get_total_flops()), sum(storage.nbytes() for storage in kept - known))
 
 
 def forward_flops(forward: Callable[[], object]) -> int:
@@ -167,11 +167,6 @@ def _valueless_model(spec: TrialSpec, image_size: int, fake: FakeTensorMode) -> 
 def _state_bytes(model: nn.Module) -> int:
     held = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     return held + _BYTES_TRAINING * count_parameters(model)
-
-
-def _storage(tensor: Tensor) -> int:
-    # Fake storages have no address; the handle tells them apart, and views of one storage share it.
-    return cast("int", tensor.untyped_storage()._cdata)
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:

@@ -14,7 +14,6 @@ from safetensors.torch import save as save_safetensors
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.components.backbones.mae_encoder import decoder_name, load_encoder, split_state
 from cmae_ablate.components.backbones.mae_layout import read_mae_state
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
@@ -23,6 +22,7 @@ from cmae_ablate.components.networks import View
 from cmae_ablate.components.targets.pixels import PixelTarget
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import write_atomically
 from cmae_ablate.tokens import PatchMask
 from cmae_ablate.training.mae_decoder import load_decoder
 

@@ -17,7 +17,7 @@ from analysis.simulation.two_way_rules import (
     satterthwaite,
     where_half,
 )
-from cmae_ablate.report.tables import CAUTIOUS
+from cmae_ablate.report.caption import CAUTIOUS
 from cmae_ablate.report.two_way import two_way
 
 ERROR = math.sqrt(0.95 * 0.05 / 2_000)

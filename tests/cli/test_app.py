@@ -55,7 +55,10 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "words"),
     [
         (["--gpus-per-worker", "0"], "--gpus-per-worker 0: a number above 0"),
-        (["--launcher", "slurm"], "sbatch --array"),
+        (["--slurm", "time=1"], "--slurm time=1: only with --launcher slurm"),
+        (["--no-wait"], "--no-wait: only with --launcher slurm"),
+        (["--launcher", "slurm", "--slurm", "time"], "--slurm time: KEY=VALUE is expected"),
+        (["--launcher", "slurm", "--slurm", "array=0-3"], "--slurm array=0-3: sbatch's --array is set by"),
         (["--launcher", "moon"], "there is no such launcher"),
         (["--device", "tpu"], "--device tpu: choose auto, cpu or cuda"),
         (["--workers", "0"], "--workers 0: a number from 1"),

@@ -1,4 +1,4 @@
-"""The installed package in an empty folder: what comes along is found there, by the command's workers too."""
+"""The wheel in a fresh virtual environment and an empty folder: all is found there, by workers too."""
 
 from __future__ import annotations
 
@@ -20,28 +20,64 @@ TINY = [
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The wheel, installed into a folder of its own that is first on the path."""
-    site = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--target", site, ROOT], check=True, capture_output=True)
-    return {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "160"}
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new virtual environment with the wheel; dependencies are those of the tests, not fetched again."""
+    place = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", place, ROOT], check=True, capture_output=True)
+    [wheel] = place.glob("*.whl")
+    command = [sys.executable, "-m", "pip", "--python", place, "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(command, check=True, capture_output=True)
+    [own] = place.glob("lib/*/site-packages")
+    # After its own: folders named there are searched last, and what they link to in turn is not.
+    others = [path for path in sys.path if path.endswith("-packages")]
+    (own / "dependencies.pth").write_text("\n".join(others))
+    return place
 
 
-def call(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def call(folder: Path, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    clean = {
+        name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [program, *arguments],
+        cwd=folder,
+        env={**clean, "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
-def test_packaged_studies_and_types_come_along(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_installed_command_lists_its_studies_in_an_empty_folder(
+    environment: Path, tmp_path: Path
+) -> None:
+    done = call(tmp_path, environment / "bin" / "cmae-ablate", "studies")
+    assert done.returncode == 0, done.stderr
+    for path in (ROOT / "studies").glob("*.yaml"):
+        assert path.stem in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_installed_command_plans_a_study_by_its_name(environment: Path, tmp_path: Path) -> None:
+    options = ["--set", "training.epochs=1", "--seeds", "2", "--device", "cpu"]
+    done = call(tmp_path, environment / "bin" / "cmae-ablate", "plan", "decoder_size", *options)
+    assert done.returncode == 0, done.stderr
+    assert "8 cells (4 variants x 2 seeds)" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_packaged_studies_and_types_come_along(environment: Path, tmp_path: Path) -> None:
     script = (
         "import cmae_ablate, pathlib, sys; from cmae_ablate.study.finding import PACKAGED, study_names;"
         "home = pathlib.Path(cmae_ablate.__file__).parent; import json;"
         "print(json.dumps([str(home), str(PACKAGED), study_names(), (home / 'py.typed').is_file()]))"
     )
-    home, packaged, names, is_typed = json.loads(call(tmp_path, environment, "-c", script).stdout)
-    assert home.startswith(environment["PYTHONPATH"])
+    found = call(tmp_path, environment / "bin" / "python", "-c", script)
+    home, packaged, names, is_typed = json.loads(found.stdout)
+    assert home.startswith(str(environment))
     assert packaged == f"{home}/studies"
     assert names == sorted(path.stem for path in (ROOT / "studies").glob("*.yaml"))
     assert is_typed
@@ -49,22 +85,21 @@ def test_packaged_studies_and_types_come_along(environment: dict[str, str], tmp_
 
 @pytest.mark.slow
 def test_a_study_called_by_name_runs_with_two_workers_and_is_read_from_python(
-    environment: dict[str, str], tmp_path: Path
+    environment: Path, tmp_path: Path
 ) -> None:
     settings = [text for setting in TINY for text in ("--set", setting)]
-    options = ["--workers", "2", "--device", "cpu", "--seeds", "1", *settings]
-    done = call(tmp_path, environment, "-m", "cmae_ablate", "run", "decoder_size", *options)
+    options = ["--workers", "2", "--device", "cpu", "--seeds", "2", *settings]
+    done = call(tmp_path, environment / "bin" / "cmae-ablate", "run", "decoder_size", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "runs" / "decoder_size" / "index.html").read_text()
     assert "cmae-ablate run decoder_size --device cpu" in page
     script = "import cmae_ablate as ca; print(ca.load_result('decoder_size').trials['state'].tolist())"
-    assert call(tmp_path, environment, "-c", script).stdout == f"{['COMPLETE'] * 4}\n"
+    found = call(tmp_path, environment / "bin" / "python", "-c", script)
+    assert found.stdout == f"{['COMPLETE'] * 8}\n"
 
 
 @pytest.mark.slow
-def test_a_study_called_by_name_runs_from_python_with_two_workers(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_study_called_by_name_runs_from_python_with_two_workers(environment: Path, tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(
         "import cmae_ablate as ca\n"
         f"settings = dict(text.split('=', 1) for text in {TINY!r})\n"
@@ -72,5 +107,5 @@ def test_a_study_called_by_name_runs_from_python_with_two_workers(
         "result = study.run(workers=2, device='cpu')\n"
         "print(result.trials['state'].tolist(), len(result.effects), result.answer['metric'])\n"
     )
-    done = call(tmp_path, environment, "study.py")
-    assert done.stdout.splitlines()[-1] == f"{['COMPLETE'] * 4} 4 linear_probe.top1", done.stderr
+    done = call(tmp_path, environment / "bin" / "python", "study.py")
+    assert done.stdout.splitlines()[-1] == f"{['COMPLETE'] * 4} 4 attentive_probe.top1", done.stderr

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, CellNote, NoteWriter
 from cmae_ablate.runner.reporting import open_queue
 from tests.cli.test_app import call
+from tests.runner import test_results as results
 from tests.whole_study import run, write_study
 
 # MLflow's own dependencies warn about each other.
@@ -176,3 +178,23 @@ def test_status_says_since_when_a_running_cell_has_taken_no_step(
     silent = [each["no_step_seconds"] for each in record(capsys, "status", *arguments)["cells"]]
     assert silent[0] > 0
     assert silent[1:] == [None] * (len(silent) - 1)
+
+
+def test_status_on_80_columns_keeps_words_whole_and_names_each_cells_log() -> None:
+    long = "MAE with strong augmentation"
+    log = "/home/somebody/studies/runs/cmae_vs_mae-hour/logs/worker-0.log"
+    cells = [
+        replace(results.status(long, seed, {"knn.top1": 1.0}), log=log, worker="vm-24302", value=20.5)
+        for seed in range(2)
+    ]
+    cells.append(replace(results.status("MAE", 0, None), attempts=1, reason="no room", log="/logs/1.log"))
+    console = Console(file=io.StringIO(), width=80)
+    status._show_cells(cells, "attentive_probe.top1", console, {})
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    words = set(text.split())
+    assert {"attentive_probe.top1", "complete", "waiting", "attempts", "vm-24302", "20.50"} <= words
+    assert f"{log}\n  {long}, seed 0; {long}, seed 1\n" in text
+    assert "no room /logs/1.log\n  MAE, seed 0\n" in text
+    assert "heartbeat" not in words  # nothing runs
+    assert max(len(line) for line in text.splitlines()) <= 80

@@ -22,7 +22,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.runner.budget import with_epochs
 from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.hours import Speed, Workload, estimate
-from cmae_ablate.runner.timing import calibrate
+from cmae_ablate.runner.timing import time_kinds
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.slots import (
     BACKBONES,
@@ -203,7 +203,7 @@ def test_looks_of_a_crop_cost_what_it_tells(tiny_spec: TrialSpec) -> None:
 def test_a_trial_with_such_a_crop_is_timed(tiny_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cmae_ablate.runner.timing.SECONDS", 0.1)
     spec = changed(tiny_spec, crop={"name": "lookout", "quiet": 0})
-    (speed,) = calibrate([Workload(spec, SIZE, measure(spec, 32))], 1e10, Runtime(), workers=1)
+    (speed,) = time_kinds([Workload(spec, SIZE, measure(spec, 32))], 1e10, Runtime(), workers=1).values()
     assert speed.measured and speed.training > 0
 
 

@@ -29,7 +29,23 @@ def test_an_account_survives_a_file() -> None:
     assert Account.from_json(json.loads(json.dumps(account.to_json()))) == account
 
 
-@pytest.mark.parametrize("damaged", [{}, {"used": "7", "left_out": []}, {"used": 7, "left_out": [{"x": 1}]}])
+ENTRY = {"reason": "note(s)", "count": 2, "example": "a.txt", "told": False}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {},
+        {"used": "7", "left_out": []},
+        {"used": -1, "left_out": []},
+        {"used": True, "left_out": []},
+        {"used": 7, "left_out": {}},
+        {"used": 7, "left_out": [{"x": 1}]},
+        {"used": 7, "left_out": [{**ENTRY, "count": [1]}]},
+        {"used": 7, "left_out": [{**ENTRY, "reason": None}]},
+        {"used": 7, "left_out": [{**ENTRY, "told": "no"}]},
+    ],
+)
 def test_something_else_is_no_account(damaged: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError)):
         Account.from_json(damaged)

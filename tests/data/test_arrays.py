@@ -13,6 +13,7 @@ import pytest
 from cmae_ablate.data.arrays import ArrayWriter, Progress, cache_root, prepare
 from cmae_ablate.data.writer import digest_of
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import SEAL
 
 COUNTS = {"train": 6, "validation": 2, "test": 3}
 
@@ -220,6 +221,32 @@ def lose_the_mean(folder: Path) -> None:
     (folder / "meta.json").write_text(json.dumps({"format": meta["format"], "bytes": meta["bytes"]}))
 
 
+def account_for_no_files(folder: Path) -> None:
+    path = folder / "meta.json"
+    left_out = {"reason": "hidden image(s)", "count": [1], "example": ".a.png", "told": True}
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"account": {"used": 6, "left_out": [left_out]}})
+    )
+
+
+def give_a_notice_that_is_no_text(folder: Path) -> None:
+    path = folder / "meta.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"notices": [None]}))
+
+
+def unseal(change: Callable[[Path], None]) -> Callable[[Path], None]:
+    """The change, in a folder as earlier versions left it, whose records had no digest of themselves."""
+
+    def unsealed(folder: Path) -> None:
+        change(folder)
+        path = folder / "meta.json"
+        meta = json.loads(path.read_text())
+        del meta[SEAL]
+        path.write_text(json.dumps(meta))
+
+    return unsealed
+
+
 def make_images_a_folder(folder: Path) -> None:
     (folder / "train.images.npy").unlink()
     (folder / "train.images.npy").mkdir()
@@ -227,6 +254,7 @@ def make_images_a_folder(folder: Path) -> None:
 
 DAMAGES = [truncate_images, delete_labels, break_meta, age_format, flip_a_pixel, swap_two_labels]
 DAMAGES += [shift_the_mean, lose_the_mean, make_images_a_folder]
+DAMAGES += [unseal(account_for_no_files), unseal(give_a_notice_that_is_no_text)]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

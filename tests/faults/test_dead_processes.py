@@ -87,7 +87,7 @@ def test_a_study_whose_every_worker_was_killed_says_so_and_goes_on(
 
 def test_dead_workers_are_told_from_a_finished_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, out = write_study(tmp_path), tmp_path / "runs"
-    monkeypatch.setattr(workers, "_launch", lambda *arguments: [137, 137])
+    monkeypatch.setattr(workers, "launch", lambda *arguments: [137, 137])
     console = quiet()
     assert run_study(Options(study, workers=2, device="cpu", out=out), console) == 1
     assert "waiting: depth 1, seed 0" in said(console)

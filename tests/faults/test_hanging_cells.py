@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 
 from cmae_ablate.runner.stopping import SAME_SECONDS, STOPPED, STOPPING
 from tests.faults.aftermath import read_until
-from tests.whole_study import ROOT, optuna_trials, run, write_study
+from tests.faults.inside import command_with
+from tests.whole_study import optuna_trials, run, start_command, write_study
 
 # MLflow's own dependencies warn about each other.
 pytestmark = [
@@ -23,6 +22,8 @@ pytestmark = [
 ]
 HANGS = {
     "a training in a call into C": """
+import ctypes
+from cmae_ablate.components.decoders.linear import LinearDecoder
 mutex = ctypes.create_string_buffer(64)
 def forward(self, view, before=LinearDecoder.forward):
     if self.training and len(view.tokens) == 16:  # not the one step before anything is trained
@@ -33,6 +34,7 @@ def forward(self, view, before=LinearDecoder.forward):
 LinearDecoder.forward = forward
 """,
     "an evaluation in a loop": """
+from cmae_ablate.components.evaluations.knn import KNearestNeighbours
 def evaluate(self, *arguments):
     marker.touch()
     while True:
@@ -40,14 +42,6 @@ def evaluate(self, *arguments):
 KNearestNeighbours.__call__ = evaluate
 """,
 }
-START = """
-import ctypes, sys
-from pathlib import Path
-from cmae_ablate.cli.app import main
-from cmae_ablate.components.decoders.linear import LinearDecoder
-from cmae_ablate.components.evaluations.knn import KNearestNeighbours
-marker = Path(sys.argv.pop())
-"""
 
 
 @pytest.mark.parametrize(
@@ -62,15 +56,8 @@ def test_two_signals_end_a_hanging_cell_as_kill_nine_would(
 ) -> None:
     study, out, marker = write_study(tmp_path), tmp_path / "runs", tmp_path / "hangs"
     options = ["--out", str(out), "--workers", str(workers), "--seeds", "1", "--device", "cpu"]
-    command = [sys.executable, "-c", f"{START}{HANGS[hang]}main()", "run", str(study), *options, str(marker)]
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    command = command_with(HANGS[hang], marker, "run", str(study), *options)
+    process = start_command(command)
     while not marker.exists():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)

@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 from tests.faults.aftermath import assert_as_undisturbed, read_until
+from tests.faults.inside import command_with
 from tests.queue.harness import Postgres
-from tests.whole_study import EPOCHS, LONGER, run, start, write_study
+from tests.whole_study import EPOCHS, LONGER, longer_run, run, start, start_command, write_study
 
 # MLflow's own dependencies warn about each other.
 pytestmark = [
@@ -139,17 +140,32 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+# The disk is full until both workers have met it: training alone writes too little to notice within seconds.
+TELL = """
+import os
+from cmae_ablate.runner import attempt
+def no_room(place, before=attempt.no_room):
+    marker.with_name(f"full-{os.getpid()}").touch()
+    return before(place)
+attempt.no_room = no_room
+"""
+
+
 def test_a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(
     small_disk: Path, undisturbed: pd.DataFrame, tmp_path: Path
 ) -> None:
     study, out, ballast = write_study(tmp_path), small_disk / "runs", small_disk / "ballast"
-    process = start(study, out)
-    said = read_until(process, ": epoch ")
+    process = start_command(command_with(TELL, tmp_path / "full", *longer_run(study, out)))
+    said = read_until(process, "depth 1, seed 0: epoch ")
+    if "linear, seed 0: epoch " not in said:  # each worker is to have a cell
+        said += read_until(process, "linear, seed 0: epoch ")
     # Queue, MLflow, checkpoints and logs: nothing has room any more.
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
             file.write(bytes(65536))
-    time.sleep(10)
+    while len(list(tmp_path.glob("full-*"))) < 2:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
     ballast.unlink()  # the queue has waited for this moment, the cells have not
     said += process.communicate(timeout=600)[0]
     logs = "".join(path.read_text() for path in (out / "study" / "logs").iterdir())

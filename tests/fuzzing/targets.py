@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +14,19 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from cmae_ablate.checkpoint import weights_sha256
+from cmae_ablate.cli.prepare import summary
 from cmae_ablate.cli.python import load_result
+from cmae_ablate.components.backbones.mae_layout import read_mae_state
 from cmae_ablate.components.datasets.image_decode import without_warnings
 from cmae_ablate.components.datasets.image_files import Damage, load_image
 from cmae_ablate.components.loading import load_components
+from cmae_ablate.data.account import Account, LeftOut
+from cmae_ablate.data.arrays import _TRUSTED, ArrayWriter, Progress, prepare
+from cmae_ablate.files import SEAL, sealed
 from cmae_ablate.queue import CellStatus, PlannedCell, check_rows
-from cmae_ablate.records import SEAL, sealed
 from cmae_ablate.report.cell_record import rows_of
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import ReportExtras
@@ -45,8 +51,8 @@ from tests.tiny import TINY, TINY_SCALE, TINY_STUDY
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 Mutate = Callable[[Random], bytes]
-REPORTED = 100
-"""One accepted CSV in so many is analysed, too: that takes a hundred times as long."""
+REPORTED = 5
+"""One accepted CSV in so many is analysed, too: that takes ten times as long."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,11 @@ def targets(folder: Path) -> dict[str, Target]:
     (folder / "scales" / "tiny.yaml").write_text(TINY_SCALE)
     study.write_text(TINY_STUDY)
     return {
-        "image": Target(_any_of(_images(), lines=False), _read_image, 0.4),
+        "image": Target(_any_of(_images(), lines=False), _read_image, 0.34),
         "study": _study(folder),
+        "scale": _scale(folder),
+        **_checkpoints(folder),
+        "meta.json": _prepared(folder / "data"),
         "set": Target(_any_of(_SETTINGS), _read_setting, 0.1),
         **_csvs(folder, study),
         **_state(folder, study),
@@ -146,6 +155,31 @@ def _study(folder: Path) -> Target:
         control_variants(study, design.variants(study))
 
     return Target(_any_of([*tiny, *(each.read_bytes() for each in STUDIES)]), read, 0.05)
+
+
+def _scale(folder: Path) -> Target:
+    scale, study = folder / "scales" / "fuzzed.yaml", folder / "at_scale.yaml"
+    study.write_text(TINY_STUDY.replace("scale: tiny", "scale: fuzzed"))
+
+    def read(contents: bytes) -> None:
+        scale.write_bytes(contents)
+        design.variants(load(study))
+
+    packaged = (each.read_bytes() for each in (STUDIES[0].parent / "scales").glob("*.yaml"))
+    return Target(_any_of([TINY_SCALE.encode(), *packaged]), read, 0.03)
+
+
+def _checkpoints(folder: Path) -> dict[str, Target]:
+    encoder = {"cls_token": torch.zeros(1, 1, 4), "blocks.0.norm1.weight": torch.ones(4)}
+    pickled = []
+    for content in ({"model": encoder, "epoch": 3}, {f"module.{key}": each for key, each in encoder.items()}):
+        file = io.BytesIO()
+        torch.save(content, file)
+        pickled.append(file.getvalue())
+    return {
+        name: Target(_any_of(seeds, lines=False), _through(folder / name, read_mae_state), 0.01)
+        for name, seeds in {"mae.safetensors": [save(encoder)], "mae.pth": pickled}.items()
+    }
 
 
 _SETTINGS = (
@@ -275,6 +309,45 @@ def _state(folder: Path, study_path: Path) -> dict[str, Target]:
         name: Target(_json_of(tree), _through(folder / name, read), 0.25 / len(readers))
         for name, (tree, read) in readers.items()
     }
+
+
+class _Prepared:
+    """A data set of three grey images."""
+
+    def cache_key(self) -> str:
+        return "grey"
+
+    def expected_size(self) -> None:
+        return None
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        writer.describe("grey", ["a", "b"], 2)
+        for shade, split in enumerate(("train", "validation", "test")):
+            rows = writer.allocate(split, 2)
+            rows.images[:] = [[[[40 * shade + 9]]], [[[40 * shade + 29]]]]
+            rows.labels[:] = [0, 1]
+        writer.account(Account(6, (LeftOut("hidden image(s)", 1, ".a.png", True),)))
+
+
+def _prepared(root: Path) -> Target:
+    root.mkdir()
+    path = root / "grey" / "meta.json"
+
+    def read() -> None:
+        os.environ.pop(_TRUSTED, None)  # nobody has read it through before
+        data = prepare(_Prepared(), root, notice=lambda text: None)
+        assert all(isinstance(text, str) for text in (*data.notices, *summary(data)))
+
+    def spoilt(contents: bytes) -> None:
+        path.write_bytes(contents)
+        try:
+            read()
+        finally:
+            for aside in root.glob("*.damaged-*"):
+                shutil.rmtree(aside)
+
+    read()
+    return Target(_json_of(json.loads(path.read_bytes())), spoilt, 0.01)
 
 
 def _json_of(tree: Any) -> Mutate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -12,6 +14,7 @@ from tests.fuzzing import run
 from tests.fuzzing.mutation import mutated, mutated_lines, mutated_tree
 from tests.fuzzing.run import fuzz
 from tests.fuzzing.targets import Target
+from tests.whole_study import ROOT
 
 
 def test_spoilt_inputs_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
@@ -53,3 +56,10 @@ def test_failures_are_told_once_a_kind_with_their_input(
         contents, error = run.repeat(tmp_path, 0, "it", failure.index)
         assert contents == failure.contents
         assert type(error).__name__ == failure.what.split()[0]
+
+
+def test_a_run_whose_time_is_up_says_so_and_does_not_pass() -> None:
+    command = [sys.executable, "-m", "tests.fuzzing", "--inputs", "100000", "--seconds", "0"]
+    ended = subprocess.run([*command, "--only", "set"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "time was up before all of the 100,000 inputs were read" in ended.stdout

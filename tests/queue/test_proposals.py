@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 
-from optuna.trial import TrialState
+import optuna
+from optuna.pruners import MedianPruner
+from optuna.trial import TrialState, create_trial
 
 from cmae_ablate.queue import PlannedCell, Proposals, Queue
 from cmae_ablate.report.cell_record import CellRecord
@@ -137,6 +140,29 @@ def test_below_the_median_of_five_complete_trials_a_trial_is_pruned_and_counts(
     assert queue.pending() == 0
     assert queue.claim("worker") is None
     assert sum(trial.state == TrialState.PRUNED for trial in queue._trials.read()) == 4
+
+
+def test_who_is_hopeless_is_what_optunas_median_pruner_says_of_the_trials_as_a_study_of_their_own() -> None:
+    random = Random(0)
+    proposals = Proposals(replace(SEARCH, prune=True))
+    verdicts = []
+    for complete in [*range(4, 10)] * 20:
+        cells, study, trials = tuning(complete + 1), optuna.create_study(direction="maximize"), []
+        for cell in cells:
+            reports = {step: random.uniform(0, 100) for step in range(1, 1 + random.randint(0, 3))}
+            attributes = {"cell": cell.id, "levels": dict(cell.levels), "fingerprint": cell.fingerprint}
+            state = TrialState.RUNNING if cell == cells[-1] else TrialState.COMPLETE
+            value = None if cell == cells[-1] else 1.0
+            trials.append(
+                create_trial(
+                    state=state, value=value, user_attrs=attributes, intermediate_values=dict(reports)
+                )
+            )
+        study.add_trials(trials)
+        said = MedianPruner(n_startup_trials=5).prune(study, trials[-1])
+        verdicts.append(said)
+        assert proposals.is_hopeless(complete, cells[-1], trials) == said
+    assert len(set(verdicts)) == 2
 
 
 def test_nothing_is_pruned_unless_the_study_says_so(open_queue: Callable[..., Queue]) -> None:

@@ -52,6 +52,17 @@ def test_raw_pixels_are_set_against_each_seeds_value(build: Callable) -> None:
     assert row["ci_high"] - 21 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
 
 
+def test_a_controls_row_of_the_variant_goes_before_one_that_holds_for_all(build: Callable) -> None:
+    comparison = compared(build, [34.0, 36.0])
+    rows = [
+        ("random init", "", 0.0, 1.0),
+        ("random init", "", 1.0, 26.0),
+        ("random init", "MAE", 0.0, 20.0),
+    ]
+    [row] = control_table(control_effects(comparison, controls(rows))).to_dict("records")
+    assert (row["n"], row["delta"]) == (2, 12.0)  # (34 - 20 + 36 - 26) / 2
+
+
 def test_a_control_of_another_variant_is_not_the_references(build: Callable) -> None:
     comparison = compared(build, [34.0, 36.0])
     rows = [

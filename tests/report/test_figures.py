@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
 from cmae_ablate.report.cells import sort_out
@@ -25,7 +26,7 @@ from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import make_table
-from cmae_ablate.report.theme import LIGHT, FigureJob, as_svg, save, styled, wrapped
+from cmae_ablate.report.theme import LIGHT, FigureJob, as_svg, draw, save, styled, wrapped
 from cmae_ablate.report.wording import Metric
 from tests.report.conftest import build_study
 
@@ -205,6 +206,26 @@ def test_files_hold_vectors_and_truetype_fonts_and_settings_stay(
     assert b"/Subtype /Type3" not in pdf.read_bytes()
     assert b"/FontFile2" in pdf.read_bytes()
     assert dict(mpl.rcParams) == before
+
+
+def test_a_figure_is_drawn_once_a_file_and_laid_out_once_a_theme(
+    tmp_path: Path, build: Callable, noisy: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    by_matplotlib, laid_out = Figure.draw, ConstrainedLayoutEngine.execute
+
+    def noted(figure: Figure, renderer: object) -> None:
+        drawn.append("draw")
+        by_matplotlib(figure, renderer)
+
+    def found(engine: ConstrainedLayoutEngine, figure: Figure) -> object:
+        drawn.append("layout")
+        return laid_out(engine, figure)
+
+    monkeypatch.setattr(Figure, "draw", noted)
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", found)
+    draw(jobs(*build(noisy(3, 3)))[0], tmp_path)
+    assert drawn == ["layout", "draw", "draw", "draw", "layout", "draw"]  # PNG, PDF, SVG; SVG on dark
 
 
 def test_the_same_numbers_draw_the_same_picture(build: Callable, noisy: Callable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,28 @@ def test_a_control_needs_no_seed(tmp_path: Path, build: Callable) -> None:
     path.write_text("control,variant,seed,linear_probe.top1\nraw pixels,,,14.7\n")
     study, _ = build({"MAE": [1.0]})
     assert read_controls(path, study)["linear_probe.top1"].tolist() == [14.7]
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("random init,MAE,0,14\nrandom init,MAE,0.0,15\n", ":3: 'random init' has seed 0 already on line 2;"),
+        (
+            "random init,,0,14\nrandom init,MAE,,15\n",
+            ":3: 'random init' has no seed here and a seed on line 2;",
+        ),
+        ("random init,,0.5,14\n", ":2: seed is '0.5'; give a whole number from 0"),
+        ("random init,,-1,14\n", ":2: seed is '-1'; give a whole number from 0"),
+    ],
+)
+def test_controls_that_cannot_be_paired_by_seed_are_refused(
+    rows: str, fault: str, tmp_path: Path, build: Callable
+) -> None:
+    path = tmp_path / "controls.csv"
+    path.write_text("control,variant,seed,linear_probe.top1\n" + rows)
+    study, _ = build({"MAE": [1.0]})
+    with pytest.raises(UserError, match=re.escape(f"{path}{fault}")):
+        read_controls(path, study)
 
 
 def test_before_any_cell_is_complete_no_metric_is_needed(build: Callable) -> None:

@@ -26,8 +26,9 @@ from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.repeat_cell import repeat_cell
 from cmae_ablate.runner.reporting import report_again
-from cmae_ablate.runner.run import repeat_cell, run_study
+from cmae_ablate.runner.run import run_study
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
@@ -81,7 +82,7 @@ def test_controls_are_runs_of_an_experiment_of_their_own(finished: tuple[Path, P
     assert Counter(found) == Counter(CELLS)
     groups = [each.data for each in runs if each.data.tags["cmae.kind"] == "variant"]
     assert {each.tags["variant"] for each in groups} == {variant for variant, _ in CELLS}
-    assert all("knn.top1.mean" in each.metrics for each in groups)
+    assert all("knn/top1" in each.metrics for each in groups)
 
 
 def test_controls_have_a_row_a_seed_that_a_table_can_be_paired_with(finished: tuple[Path, Path]) -> None:

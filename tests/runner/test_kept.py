@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from cmae_ablate.files import SEAL
 from cmae_ablate.runner.kept import MOST, Kept
 
 
@@ -47,6 +49,19 @@ def test_a_number_that_was_changed_in_the_file_is_noticed(tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes().replace(b"12345", b"12346"))
     assert Kept(path, told.append).find("counts", "a") is None
     assert "SHA-256" in told[0]
+
+
+def test_numbers_that_nobody_sealed_are_not_used(tmp_path: Path) -> None:
+    # They may be of any shape, and a plan would compute with them.
+    path, told = tmp_path / "numbers.json", []
+    kept = Kept(path, refused)
+    kept.keep("counts", "a", {"cost": -1})
+    kept.save()
+    content = json.loads(path.read_bytes())
+    del content[SEAL]
+    path.write_text(json.dumps(content))
+    assert Kept(path, told.append).find("counts", "a") is None
+    assert len(told) == 1
 
 
 def test_the_oldest_go_where_there_are_too_many(tmp_path: Path) -> None:

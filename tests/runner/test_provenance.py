@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cmae_ablate.cli.status import show_status
-from cmae_ablate.records import DamagedError
+from cmae_ablate.files import DamagedError
 from cmae_ablate.runner.cache import entries
 from cmae_ablate.runner.housekeeping import prune_cache
 from cmae_ablate.runner.options import Options

@@ -12,11 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cmae_ablate.records import read_record, sealed
+from cmae_ablate.files import read_record, sealed
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.repeat_cell import repeat_cell
 from cmae_ablate.runner.reporting import report_again
-from cmae_ablate.runner.run import repeat_cell, run_study
+from cmae_ablate.runner.run import run_study
 from tests.tiny import TINY_STUDY
 from tests.whole_study import (
     LONGER,
@@ -110,8 +111,8 @@ def test_mlflow_has_study_variant_and_seed_all_finished(finished: tuple[Path, Pa
     variants = [key for key, parent in parents.items() if parent in roots]
     seeds = [key for key, parent in parents.items() if parent in variants]
     assert (len(roots), len(variants), len(seeds)) == (1, 2, 4)
-    assert all("knn.top1.mean" in runs[key].data.metrics for key in variants)
-    assert all("pretrain.loss" in runs[key].data.metrics for key in seeds)
+    assert all({"knn/top1", "seeds"} <= set(runs[key].data.metrics) for key in variants)
+    assert all("pretrain/loss" in runs[key].data.metrics for key in seeds)
     assert all(client.list_artifacts(key, "pictures") for key in seeds)
     for key in seeds:
         stated = json.loads(Path(client.download_artifacts(key, "protocols.json")).read_text())
@@ -138,7 +139,7 @@ def test_table_page_csv_and_mlflow_hold_the_same_numbers(finished: tuple[Path, P
     page, markdown = ((folder / name).read_text() for name in ("index.html", "table.md"))
     client = MlflowClient(Places.below(finished[1]).tracking)
     runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
-    groups = [run.data.metrics for run in runs if "knn.top1.mean" in run.data.metrics]
+    groups = [run.data.metrics for run in runs if run.data.tags["cmae.kind"] == "variant"]
     numbers = trials.select_dtypes("number").columns.drop("seed")
     table = pd.read_csv(folder / "table.csv").set_index("variant")
     effects = pd.read_csv(folder / "effects.csv").set_index("variant")
@@ -153,9 +154,9 @@ def test_table_page_csv_and_mlflow_hold_the_same_numbers(finished: tuple[Path, P
         [row] = trials[(trials["variant"] == variant) & (trials["seed"] == int(seed))].to_dict("records")
         shown = re.findall(r"<td[^>]*>([^<]*)</td>", rest)
         assert {_shown(row[name]) for name in numbers} <= set(shown)
-        [link] = re.findall(r"/runs/(\w+)", rest)
+        [link] = re.findall(r"/runs/(\w+)\?workflowType=machine_learning", rest)
         logged = client.get_run(link).data.metrics
-        assert {name: logged[name] for name in numbers} == pytest.approx(
+        assert {name: logged[name.replace(".", "/", 1)] for name in numbers} == pytest.approx(
             {name: row[name] for name in numbers}, rel=1e-12
         )
     for variant, rows in trials.groupby("variant"):
@@ -166,9 +167,9 @@ def test_table_page_csv_and_mlflow_hold_the_same_numbers(finished: tuple[Path, P
         for frame in (table, effects):
             assert frame.loc[variant, ["mean", "std"]].tolist() == pytest.approx([mean, spread], rel=1e-12)
         loss = pytest.approx(rows["pretrain.loss"].mean(), rel=1e-12)
-        [group] = [metrics for metrics in groups if metrics["pretrain.loss.mean"] == loss]
-        assert (group["knn.top1.mean"], group["knn.top1.std"]) == pytest.approx((mean, spread), rel=1e-12)
-        assert group["knn.top1.n"] == len(rows)
+        [group] = [metrics for metrics in groups if metrics["pretrain/loss"] == loss]
+        assert (group["knn/top1"], group["knn/top1.std"]) == pytest.approx((mean, spread), rel=1e-12)
+        assert group["seeds"] == len(rows)
 
 
 def test_the_same_variant_under_two_names_is_trained_once_and_differs_by_exactly_zero(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from cmae_ablate.database import sqlite_url
+from cmae_ablate.files import sealed
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.runner import run_links as links
 from cmae_ablate.runner.experiment import Experiment
@@ -85,6 +86,16 @@ def test_what_is_damaged_or_of_another_store_is_asked_for_again(
     object.__setattr__(experiment.places, "tracking", "http://elsewhere:5000")
     run_links(experiment, [status("MAE", 0)])
     assert store.asked == 3
+
+
+def test_an_address_that_is_no_page_of_the_store_is_followed_by_nobody(
+    experiment: Experiment, store: Store
+) -> None:
+    run_links(experiment, [status("MAE", 0)])
+    kept = json.loads((experiment.folder / KEPT).read_bytes())
+    forged = {key: "javascript:alert(1)" for key in kept["runs"]}
+    (experiment.folder / KEPT).write_bytes(sealed({"store": kept["store"], "runs": forged}))
+    assert run_links(experiment, [status("MAE", 0)]) == {("MAE", 0): f"{ADDRESS}abc"}
 
 
 def test_a_store_that_is_away_costs_the_links_and_no_report(experiment: Experiment, store: Store) -> None:

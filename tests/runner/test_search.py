@@ -132,7 +132,7 @@ def test_tuning_runs_are_in_an_experiment_of_their_own_and_finished(finished: tu
         assert {each.info.status for each in runs} == {"FINISHED"}
         kinds[name] = sum(each.data.tags["cmae.kind"] == "seed" for each in runs)
         metrics = {metric for each in runs for metric in each.data.metrics}
-        assert ("knn.top1" in metrics) == (name == "study")  # tuning has no test metric to show
+        assert ("knn/top1" in metrics) == (name == "study")  # tuning has no test metric to show
     assert kinds == {"study": 2, "study/search": 4}
 
 

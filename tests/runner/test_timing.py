@@ -10,11 +10,16 @@ import pytest
 import torch
 
 from cmae_ablate.runner import hours, timing
-from cmae_ablate.runner.hours import Speed, Workload, estimate
-from cmae_ablate.runner.timing import calibrate
+from cmae_ablate.runner.hours import Speed, Workload, estimate, kinds_to_time, spread
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.trial_spec import TrialSpec
 from tests.runner.workloads import workload
+
+
+def calibrate(works: list[Workload], matmul: float, runtime: Runtime, workers: int) -> list[Speed]:
+    """The speed of each, as a plan has it."""
+    chosen = kinds_to_time(works)
+    return spread(works, timing.time_kinds(chosen, matmul, runtime, workers), chosen)
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ def test_what_an_outage_held_back_is_made_up_for_from_queue_and_cache(tmp_path: 
         losses = client.get_metric_history(each.info.run_id, "loss")
         assert [metric.step for metric in losses] == [1, 2]
         assert each.data.params["training.epochs"] == "2"
-        assert "knn.top1" in each.data.metrics
+        assert "knn/top1" in each.data.metrics
         folder = Path(each.info.artifact_uri.removeprefix("file://"))
         assert {path.name for path in folder.iterdir()} == {
             "configuration.json",

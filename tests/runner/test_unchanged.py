@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner import workers
+from cmae_ablate.runner import launching
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.run import run_study
 from cmae_ablate.runner.stopping import StopFlag
@@ -24,7 +24,7 @@ class Started:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, change: object) -> None:
         self.message = ""
-        monkeypatch.setattr(workers, "run_workers", self.run)
+        monkeypatch.setattr(launching, "run_workers", self.run)
         self._monkeypatch, self._change = monkeypatch, change
 
     def run(

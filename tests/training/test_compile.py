@@ -140,7 +140,7 @@ def test_a_plan_times_the_compiled_step_and_adds_its_compilation_once_a_cell(
     SlowCompiler(monkeypatch, loop, timing)
     spec = resolve(apply(tiny_spec.to_tree(), ("training",), {"compile": True}))
     work = Workload(spec, ExpectedSize(100, 30, 32, 32, "made up"), measure(spec, 32))
-    speed = timing.calibrate([work], 1e12, Runtime(), workers=1)[0]
+    (speed,) = timing.time_kinds([work], 1e12, Runtime(), workers=1).values()
     assert speed.measured
     assert 900 < speed.compiling < 1900
     seconds = 3600 * estimate(work, speed, "").hours

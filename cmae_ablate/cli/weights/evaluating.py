@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cmae_ablate.checkpoint import write_atomically
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
 from cmae_ablate.errors import UserError
+from cmae_ablate.files import write_atomically
 from cmae_ablate.runner import evaluating
 from cmae_ablate.runner.result_files import EvaluationRecord
 from cmae_ablate.runtime import Runtime, pick_device, set_threads

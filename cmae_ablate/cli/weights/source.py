@@ -20,7 +20,7 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
-from cmae_ablate.records import DamagedError, read_record
+from cmae_ablate.files import DamagedError, read_record
 from cmae_ablate.runner.progress import preparation
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -9,12 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
-from cmae_ablate.components.crop_sampling import (
-    CENTER,
-    RATIO,
-    SCALE,
-    sample_crops,
-)
+from cmae_ablate.components.crop_sampling import CENTER, RATIO, SCALE, sample_crops
 from cmae_ablate.components.protocols import CROPS, CropStrategy
 
 
@@ -45,13 +41,8 @@ class CenterBoxCrop(CropStrategy):
         scale: ScaleRange = SCALE,
         ratio: RatioRange = RATIO,
     ) -> None:
-        self._alpha = alpha
-        self._scale = scale
-        self._ratio = ratio
+        self._crops = partial(sample_crops, alpha=alpha, scale=scale, ratio=ratio)
 
     def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
-        boxes = torch.tensor(CENTER).expand(len(indices), 4)
-        return sample_crops(
-            boxes, height, width, rng=rng, alpha=self._alpha, scale=self._scale, ratio=self._ratio
-        )
+        return self._crops(torch.tensor(CENTER).expand(len(indices), 4), height, width, rng=rng)

@@ -11,12 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
-from cmae_ablate.components.crop_sampling import (
-    RATIO,
-    SCALE,
-    sample_crops,
-    sample_from_the_end_of_warmup,
-)
+from cmae_ablate.components.crop_sampling import RATIO, SCALE, sample_crops, sample_from_the_end_of_warmup
 from cmae_ablate.components.crops.boxes import boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.crops.localisation import area_metrics, iou_metrics, look

@@ -11,12 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
-from cmae_ablate.components.crop_sampling import (
-    FULL,
-    RATIO,
-    SCALE,
-    sample_from_the_end_of_warmup,
-)
+from cmae_ablate.components.crop_sampling import FULL, RATIO, SCALE, sample_from_the_end_of_warmup
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.protocols import CROPS, ImageSource
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -9,12 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
-from cmae_ablate.components.crop_sampling import (
-    FULL,
-    RATIO,
-    SCALE,
-    sample_crops,
-)
+from cmae_ablate.components.crop_sampling import FULL, RATIO, SCALE, sample_crops
 from cmae_ablate.components.protocols import CROPS, CropStrategy
 from cmae_ablate.errors import UserError
 
@@ -56,13 +52,8 @@ class GroundTruthBoxCrop(CropStrategy):
                 "choose a data set with boxes (scenes, tiny_imagenet), or another crop"
             )
         self._boxes = torch.where(unknown, torch.tensor(FULL), true_boxes)
-        self._alpha = alpha
-        self._scale = scale
-        self._ratio = ratio
+        self._crops = partial(sample_crops, alpha=alpha, scale=scale, ratio=ratio)
 
     def sample(self, indices: Tensor, height: int, width: int, rng: torch.Generator, view: int = 0) -> Tensor:
         """Crops of the images `indices` (B,), as (B, 4) int64: top, left, height, width in pixels."""
-        boxes = self._boxes[indices]
-        return sample_crops(
-            boxes, height, width, rng=rng, alpha=self._alpha, scale=self._scale, ratio=self._ratio
-        )
+        return self._crops(self._boxes[indices], height, width, rng=rng)

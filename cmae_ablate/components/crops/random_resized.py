@@ -6,13 +6,7 @@ import torch
 from torch import Tensor
 
 from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
-from cmae_ablate.components.crop_sampling import (
-    RATIO,
-    SCALE,
-    anywhere,
-    crop_sizes,
-    draw,
-)
+from cmae_ablate.components.crop_sampling import RATIO, SCALE, anywhere, crop_sizes, draw
 from cmae_ablate.components.protocols import CROPS, CropStrategy
 
 

@@ -20,9 +20,8 @@ from threading import Lock
 from typing import Protocol
 
 from cmae_ablate.components.datasets.tool_files import tool_reason
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import UserError, readable
 from cmae_ablate.files import check_regular, open_to_read, read_regular
-from cmae_ablate.text import readable
 
 READ_ERRORS = (
     *(OSError, LookupError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),

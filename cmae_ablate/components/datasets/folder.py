@@ -28,8 +28,7 @@ from cmae_ablate.components.datasets.source_identity import files_identity
 from cmae_ablate.components.datasets.sources import find_source
 from cmae_ablate.components.protocols import DATASETS
 from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
-from cmae_ablate.errors import UserError
-from cmae_ablate.text import readable
+from cmae_ablate.errors import UserError, readable
 
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2

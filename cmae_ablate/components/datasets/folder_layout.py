@@ -12,8 +12,7 @@ from cmae_ablate.components.datasets.folder_files import no_image_of_its_class
 from cmae_ablate.components.datasets.folder_parts import looks_like_a_part, part_of
 from cmae_ablate.components.datasets.tool_files import EXTENSIONS, TOOL
 from cmae_ablate.data.account import Account, account_of
-from cmae_ablate.errors import UserError
-from cmae_ablate.text import readable
+from cmae_ablate.errors import UserError, readable
 
 REMEDY = (
     "name a folder that holds train/<class>/<image>, better also validation/ and test/ alike; "

@@ -21,8 +21,7 @@ from cmae_ablate.components.datasets.image_decode import (
     without_warnings,
 )
 from cmae_ablate.data.arrays import ArrayWriter, Progress, Split
-from cmae_ablate.errors import UserError
-from cmae_ablate.text import readable
+from cmae_ablate.errors import UserError, readable
 
 Box = tuple[float, float, float, float]
 

@@ -16,8 +16,7 @@ from cmae_ablate.components.datasets.source_identity import archive_identity, la
 from cmae_ablate.components.datasets.tool_files import TOOL
 from cmae_ablate.data.account import account_of
 from cmae_ablate.data.arrays import ArrayWriter, Progress, cache_root
-from cmae_ablate.errors import UserError
-from cmae_ablate.text import readable
+from cmae_ablate.errors import UserError, readable
 
 NOT_READ = "other file(s), which this data set does not need"
 _BLOCK = 1 << 20

@@ -18,8 +18,7 @@ from cmae_ablate.components.datasets.sources import obtain, source_key
 from cmae_ablate.components.datasets.tiny_imagenet_layout import IMAGE_SIZE, ORIGIN, read_layout
 from cmae_ablate.components.protocols import DATASETS
 from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
-from cmae_ablate.errors import UserError
-from cmae_ablate.text import readable
+from cmae_ablate.errors import UserError, readable
 
 MAX_IMAGE_BYTES = 2**20
 """Of one image: the official ones have a few thousand."""

@@ -13,8 +13,7 @@ from cmae_ablate.components.datasets.image_files import Box, LabelledFile
 from cmae_ablate.components.datasets.sources import NOT_READ, Origin
 from cmae_ablate.components.datasets.tool_files import TOOL, has_image_name
 from cmae_ablate.data.account import Account, account_of
-from cmae_ablate.errors import UserError
-from cmae_ablate.text import readable
+from cmae_ablate.errors import UserError, readable
 
 ORIGIN = Origin(
     name="tiny_imagenet",

@@ -34,10 +34,8 @@ def follow(target: nn.Module, online: nn.Module, momentum: float) -> None:
     if slow:
         # One fused call for all tensors: about half the time of a loop over them.
         get_ema_multi_avg_fn(momentum)(slow, fast, 0)
-    kept: list[Tensor] = list(target.buffers())
-    current: list[Tensor] = list(online.buffers())
-    if kept:
-        torch._foreach_copy_(kept, current)
+    for kept, current in zip(target.buffers(), online.buffers(), strict=True):
+        kept.copy_(current)
 
 
 def momentum_at(start: float, progress: float, *, rising: bool) -> float:

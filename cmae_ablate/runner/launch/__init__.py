@@ -1,20 +1,22 @@
 """Starting workers. They all run the same `cmae-ablate worker`; launchers only start it."""
 
+from collections.abc import Sequence
+
 from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.runner.launch.slurm_options import sbatch_options
 
-LAUNCHERS = ["local", "ray"]
+LAUNCHERS = ["local", "ray", "slurm"]
 
 
-def check_launcher(launcher: str) -> None:
-    """Say which launchers there are.
+def check_launcher(launcher: str, slurm: Sequence[str] = (), *, no_wait: bool = False) -> None:
+    """Say which launchers there are, and what is wrong with the options of one.
 
     Raises:
-        UserError: The launcher is not built yet, or does not exist.
+        UserError: There is no such launcher, or an option is malformed or another launcher's.
     """
-    if launcher == "slurm":
-        raise UserError(
-            "--launcher slurm: not built yet; start the worker yourself, on a storage that all nodes reach: "
-            "sbatch --array=0-7 --wrap 'cmae-ablate worker STUDY.yaml --storage postgresql://... --out DIR'"
-        )
     if launcher not in LAUNCHERS:
         raise UserError(f"--launcher {launcher}: there is no such launcher; {suggest(launcher, LAUNCHERS)}")
+    if launcher != "slurm" and (slurm or no_wait):
+        option = f"--slurm {slurm[0]}" if slurm else "--no-wait"
+        raise UserError(f"{option}: only with --launcher slurm; add that, or leave it out")
+    sbatch_options(slurm)

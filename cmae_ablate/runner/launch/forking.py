@@ -6,6 +6,11 @@ the server forks a worker whenever it is told to, tells how each ended, and ends
 
 A worker gets its standard input, its output and a pipe for its exit status from whoever starts it. So it
 outlives the server, whose death costs no more than an exit status, and it follows the command.
+
+`multiprocessing`'s forkserver with preload would be less code. It is a new program, which imports all of it
+anew: from a command's start to its worker's first line the machine computed 18.1 s instead of 7.5, and
+that line came 40 s later on a busy machine. And it gives a worker neither an environment, nor an output, nor
+an input that closes with the command.
 """
 
 from __future__ import annotations
@@ -240,6 +245,7 @@ def _run(module: str) -> int:
     except BaseException:
         traceback.print_exc()
         status = 1
+    # No public function does either, and the interpreter is not asked to end: its caller's would go on.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()

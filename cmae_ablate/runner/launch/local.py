@@ -84,13 +84,7 @@ def run_workers(
                 stopping()
                 time.sleep(POLL_SECONDS)
         finally:
-            for process in processes:
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-                if process.stdin is not None:
-                    process.stdin.close()
-    codes = [code if code >= 0 else 128 - code for code in (process.wait() for process in processes)]
+            codes = [_end(process) for process in processes]
     for index, (code, log) in enumerate(zip(codes, logs, strict=True)):
         if code not in STOPPED_CODES and index not in stopping.killed:
             LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, last_line(log), log)
@@ -147,6 +141,16 @@ def _start(command: Sequence[str], environment: dict[str, str], log: Path, *, fo
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
+
+
+def _end(process: Process) -> int:
+    """Let nothing of a worker stay behind; its exit status, 128 + n where signal n ended it."""
+    if process.poll() is None:
+        process.kill()
+    code = process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+    return code if code >= 0 else 128 - code
 
 
 def _environment(index: int, workers: int, devices: Sequence[str] | None, log: Path) -> dict[str, str]:

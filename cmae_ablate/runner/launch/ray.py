@@ -8,15 +8,13 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.launch.local import ALLOCATOR, LOG_VARIABLE, PARENT_VARIABLE
-from cmae_ablate.runner.stopping import StopFlag, handling
+from cmae_ablate.runner.stopping import noting_signals
 
 LOGGER = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -55,10 +53,7 @@ def run_workers(
         UserError: Ray is not installed, or no cluster can be reached or started.
     """
     ray = _connect(log_dir)
-    home = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-        ray.get_runtime_context().get_node_id(), soft=False
-    )
-    stop = ray.remote(_Stop).options(num_cpus=0, scheduling_strategy=home).remote()
+    stop = _stop_beside(ray)
     gpus = gpus if ray.cluster_resources().get("GPU") else 0.0
     work = ray.remote(_work).options(max_retries=0, num_cpus=threads, num_gpus=gpus)
     log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,29 +64,34 @@ def run_workers(
         log = log_dir.resolve() / f"worker-{index}.log"
         return work.remote(list(command), {**given, LOG_VARIABLE: str(log)}, str(Path.cwd()), str(log), stop)
 
-    codes: dict[int, int] = {}
-    lost = 0
     try:
-        with _noting_signals() as asked:
-            running = {start(index): index for index in range(workers)}
-            while running:
-                if asked:
-                    stop.ask.remote(len(asked) > 1)
-                for task in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
-                    index = running.pop(task)
-                    try:
-                        codes[index] = ray.get(task)
-                    except ray.exceptions.RayError as error:
-                        lost += 1
-                        LOGGER.warning("worker-%d was lost: %s", index, str(error).splitlines()[0])
-                        codes[index] = 1
-                        if not asked and lost <= LOST_PER_WORKER * workers:
-                            running[start(index)] = index
-            if asked:
-                return [128 + asked[0]] * workers
+        with noting_signals() as asked:
+            codes = _follow(ray, start, workers, stop, asked)
+            return [128 + asked[0]] * workers if asked else codes
     finally:
         ray.shutdown()
-    return [codes[index] for index in range(workers)]
+
+
+def _follow(
+    ray: Any, start: Callable[[int], Any], workers: int, stop: Any, asked: Sequence[int]
+) -> list[int]:
+    """Start the tasks, pass on what is asked, and start anew what is lost, until all have ended."""
+    codes = [1] * workers
+    lost = 0
+    running = {start(index): index for index in range(workers)}
+    while running:
+        if asked:
+            stop.ask.remote(len(asked) > 1)
+        for task in ray.wait(list(running), timeout=POLL_SECONDS)[0]:
+            index = running.pop(task)
+            try:
+                codes[index] = ray.get(task)
+            except ray.exceptions.RayError as error:
+                lost += 1
+                LOGGER.warning("worker-%d was lost: %s", index, str(error).splitlines()[0])
+                if not asked and lost <= LOST_PER_WORKER * workers:
+                    running[start(index)] = index
+    return codes
 
 
 def worker_count(threads: int, gpus: float, log_dir: Path) -> int:
@@ -117,6 +117,14 @@ class _Stop:
 
     def asked(self) -> str:
         return self._asked
+
+
+def _stop_beside(ray: Any) -> Any:
+    """A `_Stop` on this node."""
+    home = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )
+    return ray.remote(_Stop).options(num_cpus=0, scheduling_strategy=home).remote()
 
 
 def _work(command: list[str], environment: dict[str, str], folder: str, log: str, stop: Any) -> int:
@@ -185,18 +193,3 @@ def _offer_token(log_dir: Path) -> None:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32))
     os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"] = "token", str(path)
-
-
-@contextmanager
-def _noting_signals() -> Iterator[list[int]]:
-    """Yields a list that gets the number of each SIGINT or SIGTERM."""
-    asked: list[int] = []
-    flag = StopFlag()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if not asked or flag.is_old:
-            asked.append(number)
-        flag.note(number)
-
-    with handling(note):
-        yield asked

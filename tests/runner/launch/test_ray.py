@@ -49,12 +49,27 @@ class Cluster:
         self._log = (folder / "ray.log").open("wb")
 
     def add(self, *options: str) -> None:
-        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", *options]
+        # As a module: the script beside the interpreter is not there where Ray comes from another folder.
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", *options]
         environment = {**os.environ, **self.variables, "PYTHONPATH": str(Path(__file__).parents[3])}
         del environment["RAY_ADDRESS"]
         self.nodes.append(
             subprocess.Popen(command, env=environment, stdout=self._log, stderr=subprocess.STDOUT)
         )
+
+    def wait_for_head(self) -> None:
+        """Until the head answers at its address."""
+        host, _, port = self.address.rpartition(":")
+        deadline = time.monotonic() + 300
+        while True:
+            try:
+                socket.create_connection((host, int(port)), timeout=5).close()
+            except OSError:
+                assert self.nodes[0].poll() is None, "the head ended; see ray.log"
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            else:
+                return
 
     def kill(self, index: int) -> None:
         """What a power cut does: every process of the node ends at once."""
@@ -74,11 +89,13 @@ class Cluster:
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path)
     port = cluster.address.rpartition(":")[2]
-    cluster.add("--head", f"--port={port}", "--include-dashboard=false", "--node-ip-address=127.0.0.1")
-    time.sleep(8)  # the second node gives up at once where there is no head yet
-    cluster.add(f"--address={cluster.address}", "--node-ip-address=127.0.0.1")
-    yield cluster
-    cluster.close()
+    try:
+        cluster.add("--head", f"--port={port}", "--include-dashboard=false", "--node-ip-address=127.0.0.1")
+        cluster.wait_for_head()  # the second node gives up at once where there is no head yet
+        cluster.add(f"--address={cluster.address}", "--node-ip-address=127.0.0.1")
+        yield cluster
+    finally:
+        cluster.close()
 
 
 def workers_of(node: subprocess.Popen[bytes]) -> list[psutil.Process]:

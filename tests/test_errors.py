@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cmae_ablate.errors import UserError
-from cmae_ablate.text import is_formula, printable, readable
+from cmae_ablate.errors import UserError, printable, readable
 
 
 @pytest.mark.parametrize(
@@ -32,13 +31,3 @@ def test_lines_and_columns_stay_where_a_text_has_several() -> None:
 def test_a_mistake_is_one_line_whatever_it_quotes() -> None:
     error = UserError("study.yaml: label 'a\nb\x1b]8;;http://x\x07' is wrong; change it")
     assert str(error) == r"study.yaml: label 'a\nb\x1b]8;;http://x\x07' is wrong; change it"
-
-
-@pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "\tx", "\rx", "+", "-1-1"])
-def test_what_a_spreadsheet_computes_is_a_formula(text: str) -> None:
-    assert is_formula(text)
-
-
-@pytest.mark.parametrize("text", ["-1", "+2.5e-3", "-.5", "-10%", "depth 1", "", " =1", "'=1", "a-b", "1e5"])
-def test_numbers_and_words_are_no_formulas(text: str) -> None:
-    assert not is_formula(text)

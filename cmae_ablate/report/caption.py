@@ -1,0 +1,73 @@
+"""What stands with a table, in sentences: the question, how it was measured and tested, what to beware of."""
+
+from __future__ import annotations
+
+from cmae_ablate.report.effects import EXPLORATORY, Comparison
+from cmae_ablate.report.frame import PlanStatus
+from cmae_ablate.report.wording import DAGGER, PLUS_MINUS, counted, one_line
+
+CAUTIOUS_SEEDS = 3
+CAUTIOUS = (
+    "The interval over seeds and images is cautious with three seeds: in simulations it holds the true "
+    "difference in 95 to 98 % of studies (with five seeds in 95 to 97 %)"
+)
+"""From `analysis/simulation/two_way_rules.csv`; a test holds the two together."""
+
+
+def caption_title(comparison: Comparison) -> str:
+    """The question, and what differences are taken from."""
+    study = comparison.description
+    return _sentences(
+        one_line(study.question),
+        f"Differences are from \u2018{one_line(study.reference)}\u2019, paired by seed",
+    )
+
+
+def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -> str:
+    """Protocol, seeds, interval, correction, plan and marks, in sentences."""
+    study = comparison.description
+    added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
+    sentences = [
+        f"Mean {PLUS_MINUS} standard deviation over n seeds; two-sided 95 % t intervals.",
+        family_sentence(comparison),
+        *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),
+        f"Scale: {study.scale}; {counted(study.seeds, 'planned seed')}{added}.",
+        plan_sentence(study.plan),
+        *(one_line(note) for note in study.notes),
+        _images_sentence(comparison),
+        resolution,
+    ]
+    if costs:
+        sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
+    return _sentences(*sentences)
+
+
+def _sentences(*sentences: str) -> str:
+    return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences if s)
+
+
+def _images_sentence(comparison: Comparison) -> str:
+    """How far the interval over seeds and images can be relied on, where it is shown."""
+    few = any(e.two_way and e.paired.n == CAUTIOUS_SEEDS for e in comparison.effects)
+    return CAUTIOUS if few else ""
+
+
+def family_sentence(comparison: Comparison) -> str:
+    """Which tests Holm's correction covers, and what is exploratory."""
+    study = comparison.description
+    if study.tests_terms:
+        covered = "the grid's main effects and two-way interactions"
+    elif study.family == study.against_reference:
+        covered = "every variant in the table"
+    else:
+        covered = "the declared contrasts"
+    exploratory = any(e.family == EXPLORATORY for e in comparison.effects)
+    return f"Holm's correction covers {covered}{f'; {DAGGER} exploratory' if exploratory else ''}."
+
+
+def plan_sentence(plan: PlanStatus | None) -> str:
+    """Since when the analysis is declared, and what is otherwise by now."""
+    if plan is None:
+        return "Nothing is known of an analysis plan."
+    changes = "; ".join(one_line(change) for change in plan.changes)
+    return f"Analysis plan of {plan.when}{f', changed since: {changes}' if changes else ', unchanged'}."

@@ -1,0 +1,85 @@
+"""`report A.yaml B.yaml ...`: one summary of several studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.report import read_controls_beside, read_trials
+from cmae_ablate.runner import results
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
+from cmae_ablate.runner.experiment import controls_of
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.paper_roles import roles_of
+from cmae_ablate.runner.reporting import describe, describe_unread, has_state, read_queue, say_report, settled
+from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.study import design
+
+if TYPE_CHECKING:  # imported where a summary is made
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
+
+SUMMARY = "summary"
+
+
+def report_across(studies: Sequence[Options], console: Console) -> int:
+    """`report A.yaml B.yaml ...`: one summary of several studies, in OUT/summary.
+
+    Each study's cells come from its queue; where there is none, as after copying results from another
+    machine, from OUT/STUDY/trials.csv.
+
+    Returns:
+        0 when every cell of every study is complete, else 1.
+
+    Raises:
+        UserError: A study has no results yet, or is given twice.
+    """
+    from cmae_ablate.report import combine
+
+    parts = [_part(options, console) for options in studies]
+    folder = studies[0].out / SUMMARY
+    files = combine(parts, folder)
+    say_report(files, "Which change earns its cost, and where?", folder, console)
+    return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
+
+
+def _part(options: Options, console: Console) -> StudyPart:
+    import pandas as pd
+
+    from cmae_ablate.report import StudyPart
+
+    study = options.load()
+    description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
+    controls: pd.DataFrame | None = None
+    if has_state(options):
+        experiment = settled(options.begin(study, console))
+        found = StudyTrials.of(read_queue(experiment))
+        description, trials = describe(experiment, found), found.frame
+        variants = experiment.variants
+        controls = results.controls_frame(variants, read_queue(controls_of(experiment)))
+    copied = options.out / study.name / "trials.csv"
+    if not _any_complete(trials) and copied.is_file():
+        description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
+        trials = read_trials(copied, description)
+        controls, _ = read_controls_beside(copied, trials, description)
+    if not _any_complete(trials):
+        raise UserError(
+            f"{options.study}: nothing of {study.name} is complete in {options.out}; "
+            f"run it first: cmae-ablate run {options.study}"
+        )
+    return StudyPart(
+        description,
+        trials,
+        results.dataset_of(variants),
+        results.setting_of(variants),
+        roles_of(variants, description.reference, trials),
+        controls,
+    )
+
+
+def _any_complete(trials: pd.DataFrame) -> bool:
+    return len(trials) > 0 and bool((trials["state"] == "COMPLETE").any())

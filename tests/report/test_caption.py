@@ -1,0 +1,62 @@
+"""The sentences that stand with a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmae_ablate.report.caption import CAUTIOUS, caption_note, caption_title, family_sentence, plan_sentence
+from cmae_ablate.report.cells import sort_out
+from cmae_ablate.report.effects import Comparison, compare
+from cmae_ablate.report.frame import PlanStatus
+from tests.report.conftest import METRIC, build_study
+
+VALUES = {"depth 8": [30.0, 31.0, 32.5], "depth 1": [29.0, 30.5, 31.0], "linear": [20.0, 22.0, 21.5]}
+
+
+def comparison(**changes: object) -> Comparison:
+    description, trials = build_study(VALUES, **changes)
+    return compare(sort_out(trials, description), METRIC)
+
+
+def test_the_title_asks_the_question_and_says_what_differences_are_from() -> None:
+    assert caption_title(comparison()) == (
+        "How small can the decoder be? Differences are from \u2018depth 8\u2019, paired by seed."
+    )
+
+
+def test_the_note_has_protocol_seeds_plan_and_what_the_caller_adds_each_as_a_sentence() -> None:
+    note = caption_note(comparison(notes=("One class is missing",)), "Resolution: 1.0", costs=True)
+    for sentence in (
+        "two-sided 95 % t intervals.",
+        "Linear probe on the mean patch token after the final norm.",
+        "Scale: cpu; 3 planned seeds.",
+        "Nothing is known of an analysis plan.",
+        "One class is missing.",
+        "Resolution: 1.0.",
+        "seconds of pretraining.",
+    ):
+        assert sentence in note
+    assert "FLOPs" not in caption_note(comparison(), costs=False)
+    assert CAUTIOUS not in note  # no predictions were kept, so no interval over images is shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "Holm's correction covers every variant in the table."),
+        (
+            {"contrasts": (("linear", "depth 8"),)},
+            "Holm's correction covers the declared contrasts; \u2020 exploratory.",
+        ),
+    ],
+)
+def test_it_is_said_which_tests_are_corrected(changes: dict[str, object], sentence: str) -> None:
+    assert family_sentence(comparison(**changes)) == sentence
+
+
+def test_a_plan_is_said_to_be_unchanged_or_what_changed_since() -> None:
+    assert plan_sentence(PlanStatus("2026-11-26")) == "Analysis plan of 2026-11-26 00:00 UTC, unchanged."
+    changed = PlanStatus("2026-11-26", ("seeds 3 -> 5", "margin added"))
+    assert plan_sentence(changed) == (
+        "Analysis plan of 2026-11-26 00:00 UTC, changed since: seeds 3 -> 5; margin added."
+    )

@@ -1,0 +1,17 @@
+"""What a field of a CSV is read as, and what a spreadsheet would make of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmae_ablate.report.csv_fields import is_formula
+
+
+@pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "\tx", "\rx", "+", "-1-1"])
+def test_what_a_spreadsheet_computes_is_a_formula(text: str) -> None:
+    assert is_formula(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "+2.5e-3", "-.5", "-10%", "depth 1", "", " =1", "'=1", "a-b", "1e5"])
+def test_numbers_and_words_are_no_formulas(text: str) -> None:
+    assert not is_formula(text)
