@@ -57,7 +57,7 @@ def test_a_report_detects_in_the_null_studies_in_which_scipy_does() -> None:
 def test_what_is_stated_of_null_studies_holds_over_all_cells_and_nearly_in_each(
     statement: str, nominal: float
 ) -> None:
-    # Of ten right cells one lies 1.5 standard errors out by chance, so that limit judges all of them together;
+    # Of ten right cells one lies 1.5 standard errors out by chance: that limit judges all of them together;
     # each alone has 4, which one in a thousand of such families passes by chance.
     shares = [share(cell, statement) for cell in rows_of(statement)]
     error = np.sqrt(nominal * (1 - nominal) / 2_000)
