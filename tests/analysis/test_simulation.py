@@ -44,14 +44,26 @@ def test_the_stated_number_of_seeds_detects_in_75_to_85_percent(cell: str) -> No
     assert 0.75 <= share(cell, "power at the stated n") <= 0.85
 
 
-@pytest.mark.parametrize("cell", rows_of("family-wise error"))
-def test_anything_is_detected_in_at_most_five_percent_of_null_studies(cell: str) -> None:
-    assert share(cell, "family-wise error") <= 0.05 + 1.5 * np.sqrt(0.05 * 0.95 / 2_000)
+def test_a_report_detects_in_the_null_studies_in_which_scipy_does() -> None:
+    cells = rows_of("family-wise error, by scipy")
+    assert len(cells) >= 2
+    for cell in cells:
+        assert share(cell, "family-wise error") == share(cell, "family-wise error, by scipy")
 
 
-@pytest.mark.parametrize("cell", rows_of("simultaneous intervals"))
-def test_simultaneous_intervals_hold_all_differences_in_95_percent(cell: str) -> None:
-    assert share(cell, "simultaneous intervals") >= 0.95 - 1.5 * np.sqrt(0.95 * 0.05 / 2_000)
+@pytest.mark.parametrize(
+    ("statement", "nominal"), [("family-wise error", 0.05), ("simultaneous intervals", 0.95)]
+)
+def test_what_is_stated_of_null_studies_holds_over_all_cells_and_nearly_in_each(
+    statement: str, nominal: float
+) -> None:
+    # Of ten right cells one lies 1.5 standard errors out by chance: that limit judges all of them together;
+    # each alone has 4, which one in a thousand of such families passes by chance.
+    shares = [share(cell, statement) for cell in rows_of(statement)]
+    error = np.sqrt(nominal * (1 - nominal) / 2_000)
+    assert len(shares) >= 10
+    assert abs(np.mean(shares) - nominal) <= 1.5 * error / np.sqrt(len(shares))
+    assert max(abs(each - nominal) for each in shares) <= 4 * error
 
 
 @pytest.mark.parametrize("cell", rows_of("two-way interval"))
