@@ -126,9 +126,8 @@ def run_study(
     for job in (table, controls):
         _discard_damaged(job, console)
     status = work_through((table, controls), options, console, owns_process=owns_process)
-    if status in INTERRUPTED or is_left_to_slurm((table, controls), options):
-        return status
-    return _finish(table, controls, options, console)
+    is_over = status not in INTERRUPTED and not is_left_to_slurm((table, controls), options)
+    return _finish(table, controls, options, console) if is_over else status
 
 
 def _check_launching(options: Options) -> None:
