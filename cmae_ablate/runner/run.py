@@ -92,19 +92,14 @@ def run_study(
     Returns:
         0 when every cell is complete or Slurm's, 1 when some failed for good, 130 or 143 when interrupted.
     """
-    if is_one_of_many():
-        raise UserError(
-            "run: torchrun starts several of it; let torchrun start 'cmae-ablate worker' with the same "
-            "options, then call run by itself: it finds the cells complete and writes the tables"
-        )
     study = options.load()
     # Everything is checked before data are touched or anything is created.
+    _check_launching(options)
     resolved = design.variants(study)
     control_variants(study, resolved)
     levels = {variant.label: variant.levels for variant in resolved}
     described = results.describe(study, levels, design.reference_label(study))
     tables = {str(path): rows_of(read_trials(path, described), described.factors) for path in imported}
-    _check_launching(options)
     device = device_type(options.device_here)
     keep_memory()  # a single worker trains in this process
     measures = options.launcher != "slurm"  # on the machine that trains, or not at all
@@ -131,7 +126,12 @@ def run_study(
 
 
 def _check_launching(options: Options) -> None:
-    """Refuse a launcher that cannot work, before anything is prepared."""
+    """Refuse a launcher that cannot work, torchrun included, before anything is prepared."""
+    if is_one_of_many():
+        raise UserError(
+            "run: torchrun starts several of it; let torchrun start 'cmae-ablate worker' with the same "
+            "options, then call run by itself: it finds the cells complete and writes the tables"
+        )
     if options.launcher == "slurm":
         require_sbatch()
     if options.launcher == "slurm" or (options.launcher == "ray" and "RAY_ADDRESS" in os.environ):
