@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, TESTS = ROOT / "cmae_ablate", ROOT / "tests"
-MOST_WITHOUT = 111
+MOST_WITHOUT = 102
 """Modules without a test file of their name: may only become fewer."""
 
 # Modules without a test file of their name, by a file whose tests run through them: names and Protocols
