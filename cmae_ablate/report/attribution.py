@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.effects import possible_range
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.stats import Bounds, Paired, paired
 from cmae_ablate.report.wording import Metric
@@ -113,7 +114,7 @@ def along_path(cells: Cells) -> Attribution | None:
     values = _complete(cells, labels)
     if values is None:
         return None
-    possible = Metric.named(cells.description.metric).possible
+    possible = _possible(cells)
     parts = tuple(
         Part(
             factor,
@@ -140,12 +141,17 @@ def over_orders(cells: Cells) -> Attribution | None:
     if values is None:
         return None
     column = {on: at for at, on in enumerate(sets)}
-    parts = tuple(_shapley(study, factor, values, column) for factor in factors)
-    return _attribution(SHAPLEY, labels, values, parts, Metric.named(study.metric).possible)
+    possible = _possible(cells)
+    parts = tuple(_shapley(study, factor, values, column, possible) for factor in factors)
+    return _attribution(SHAPLEY, labels, values, parts, possible)
 
 
 def _shapley(
-    study: StudyDescription, factor: str, values: Values, column: Mapping[frozenset[str], int]
+    study: StudyDescription,
+    factor: str,
+    values: Values,
+    column: Mapping[frozenset[str], int],
+    possible: Bounds,
 ) -> Part:
     """One factor's value: what it adds to each set of others, weighted by how many orders have it."""
     others = [name for name in study.crossed_factors if name != factor]
@@ -157,8 +163,7 @@ def _shapley(
             gain = values[:, column[beside | {factor}]] - values[:, column[beside]]
             total += weight * gain
             means.append(float(gain.mean()))
-    low, high = Metric.named(study.metric).possible
-    reach = high - low  # a mean of differences lies between minus and plus the whole scale
+    reach = possible[1] - possible[0]  # a mean of differences lies between minus and plus the whole scale
     value = paired(total, np.zeros(len(total)), (-reach, reach))
     return Part(factor, study.factors[factor][1], value, lowest=min(means), highest=max(means))
 
@@ -169,6 +174,11 @@ def _attribution(
     start, end = values[:, 0], values[:, -1]
     whole = paired(end, start, possible)
     return Attribution(kind, labels[0], labels[-1], float(start.mean()), parts, whole)
+
+
+def _possible(cells: Cells) -> Bounds:
+    metric = cells.description.metric
+    return possible_range(Metric.named(metric), cells.by_seed(metric))
 
 
 def _complete(cells: Cells, labels: Sequence[str]) -> Values | None:

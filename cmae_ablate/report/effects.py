@@ -93,7 +93,7 @@ def compare(
     added = [pair for pair in study.added_contrasts if set(pair) <= set(study.variants)]
     others = [pair for pair in dict.fromkeys([*family, *added]) if pair[1] != study.reference]
     named, kept = Metric.named(metric), correct or {}
-    possible = _possible(named, values)
+    possible = possible_range(named, values)
     step = one_image(values, len(next(iter(kept.values()))) if kept else None)
     effects = []
     for pair in [*pairs, *others]:
@@ -139,7 +139,7 @@ class _Both:
         return tuple(self.seeds.tolist())
 
 
-def _possible(metric: Metric, values: pd.DataFrame) -> Bounds:
+def possible_range(metric: Metric, values: pd.DataFrame) -> Bounds:
     """What the metric can reach; unlimited where the numbers themselves are outside it."""
     low, high = metric.possible
     numbers = values.to_numpy(dtype=np.float64)

@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cmae_ablate.report.attribution import PATH, Attribution, Part, sentence
+from cmae_ablate.report.attribution import PATH, SHAPLEY, Attribution, Part, sentence
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.wording import Metric, capitalised, one_line
 
@@ -15,7 +15,7 @@ ROW_INCHES = 0.34
 LABEL_WIDTH = 24
 TITLES = {
     PATH: "From all off to all on, one factor after the other",
-    "shapley": "What each factor brings, over all orders (Shapley values)",
+    SHAPLEY: "What each factor brings, over all orders (Shapley values)",
 }
 LEGEND = (
     "Each bar begins where the one above ends; together they are the whole difference. Thin lines: 95 % t "
