@@ -25,7 +25,7 @@ def restore(database: Path) -> bool:
         Whether they were at hand; else the file is as it was.
     """
     try:
-        text = read_record(_kept())["sql"]
+        text = read_record(_kept(), needs_seal=True)["sql"]
         with closing(sqlite3.connect(database)) as opened:
             opened.executescript(text)
     except (FileNotFoundError, DamagedError, KeyError, TypeError, UserError, sqlite3.Error):
