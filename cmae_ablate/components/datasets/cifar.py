@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -42,6 +42,7 @@ class Format:
     meta: str
     label_key: str
     names_key: str
+    num_classes: int
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -62,6 +63,7 @@ FORMAT_10 = Format(
     meta="batches.meta",
     label_key="labels",
     names_key="label_names",
+    num_classes=10,
 )
 FORMAT_100 = Format(
     Origin(
@@ -76,11 +78,40 @@ FORMAT_100 = Format(
     meta="meta",
     label_key="fine_labels",
     names_key="fine_label_names",
+    num_classes=100,
 )
 
 
+class _Cifar:
+    """What the two have in common: all but the layout of their files."""
+
+    layout: ClassVar[Format]
+
+    def __init__(
+        self, *, source: str | None = None, download: bool = False, validation_fraction: Fraction = 0.1
+    ) -> None:
+        self._source, self._download, self._fraction = source, download, validation_fraction
+
+    def expected_size(self) -> ExpectedSize | None:
+        """The official sizes, where no source is named that could differ from them."""
+        if self._source:
+            return None
+        return official_size(50_000, 10_000, self.layout.num_classes, IMAGE_SIZE, self._fraction)
+
+    def cache_key(self) -> str:
+        """The source's identity and the options."""
+        named = named_files_identity(*self.layout.files)
+        found = source_key(self.layout.origin, self._source, self._download, named)
+        return f"{self.layout.origin.name}-v1-validation{self._fraction:g}-{found}"
+
+    def write(self, writer: ArrayWriter, progress: Progress) -> None:
+        """Read all batches."""
+        source = obtain(self.layout.origin, self._source, self._download, progress)
+        _write(self.layout, source, self._fraction, writer, progress)
+
+
 @DATASETS.register("cifar10", version=1)
-class Cifar10:
+class Cifar10(_Cifar):
     """CIFAR-10: 60,000 photographs of 32 pixels in 10 classes, 10,000 of them for test; no boxes.
 
     Source: Krizhevsky (2009), whose authors state no licence; read from `cifar-10-python.tar.gz` or the
@@ -98,27 +129,11 @@ class Cifar10:
             the data set has no validation split.
     """
 
-    def __init__(
-        self, *, source: str | None = None, download: bool = False, validation_fraction: Fraction = 0.1
-    ) -> None:
-        self._source, self._download, self._fraction = source, download, validation_fraction
-
-    def expected_size(self) -> ExpectedSize | None:
-        """The official sizes, where no source is named that could differ from them."""
-        return None if self._source else official_size(50_000, 10_000, 10, IMAGE_SIZE, self._fraction)
-
-    def cache_key(self) -> str:
-        """The source's identity and the options."""
-        return _cache_key(FORMAT_10, self._source, self._download, self._fraction)
-
-    def write(self, writer: ArrayWriter, progress: Progress) -> None:
-        """Read all six batches."""
-        source = obtain(FORMAT_10.origin, self._source, self._download, progress)
-        _write(FORMAT_10, source, self._fraction, writer, progress)
+    layout = FORMAT_10
 
 
 @DATASETS.register("cifar100", version=1)
-class Cifar100:
+class Cifar100(_Cifar):
     """CIFAR-100: 60,000 photographs of 32 pixels in 100 fine classes, 10,000 of them for test; no boxes.
 
     Source: Krizhevsky (2009), whose authors state no licence; read from `cifar-100-python.tar.gz` or the
@@ -135,28 +150,7 @@ class Cifar100:
             the data set has no validation split.
     """
 
-    def __init__(
-        self, *, source: str | None = None, download: bool = False, validation_fraction: Fraction = 0.1
-    ) -> None:
-        self._source, self._download, self._fraction = source, download, validation_fraction
-
-    def expected_size(self) -> ExpectedSize | None:
-        """The official sizes, where no source is named that could differ from them."""
-        return None if self._source else official_size(50_000, 10_000, 100, IMAGE_SIZE, self._fraction)
-
-    def cache_key(self) -> str:
-        """The source's identity and the options."""
-        return _cache_key(FORMAT_100, self._source, self._download, self._fraction)
-
-    def write(self, writer: ArrayWriter, progress: Progress) -> None:
-        """Read both files."""
-        source = obtain(FORMAT_100.origin, self._source, self._download, progress)
-        _write(FORMAT_100, source, self._fraction, writer, progress)
-
-
-def _cache_key(layout: Format, source: str | None, download: bool, fraction: float) -> str:
-    found = source_key(layout.origin, source, download, named_files_identity(*layout.files))
-    return f"{layout.origin.name}-v1-validation{fraction:g}-{found}"
+    layout = FORMAT_100
 
 
 def _write(layout: Format, source: Path, fraction: float, writer: ArrayWriter, progress: Progress) -> None:
