@@ -28,7 +28,7 @@ from cmae_ablate.training.model import assemble
 load_components()
 OBJECTIVES = [
     (slot.removeprefix("objectives."), component.name)
-    for slot in ("objectives.contrastive", "objectives.position")
+    for slot in ("objectives.contrastive", "objectives.position", "objectives.uniformity")
     for component in SLOTS[slot]
 ]
 BREAKS_THE_GRAPH = {"dropped"}  # draws from a CPU generator within its forward pass
