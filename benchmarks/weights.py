@@ -32,7 +32,15 @@ SMALL: Tree = {
     "training": {"epochs": 3, "batch_size": 16, "base_lr": 1e-3, "warmup_epochs": 0.5},
     "evaluations": {},
 }
-SLOTS_TRAINED = ("decoder", "masking", "target", "crop", "objectives.contrastive", "objectives.position")
+SLOTS_TRAINED = (
+    "decoder",
+    "masking",
+    "target",
+    "crop",
+    "objectives.contrastive",
+    "objectives.position",
+    "objectives.uniformity",
+)
 # Boxes shall be in use within the three epochs, and decoders shall be small.
 OPTIONS: dict[str, Tree] = {
     "crop contrastive": {"warmup_epochs": 1, "interval": 1},

@@ -15,9 +15,14 @@ from cmae_ablate.tokens import PatchMask
 
 
 class Encoder(nn.Module):
-    """A vision transformer. Built from `(image_size: int)`."""
+    """A vision transformer. Built from `(image_size: int)`.
+
+    `encode_filled`, `block_outputs` and `depth` are asked for by some components only; an encoder without
+    them is refused there, and fits everywhere else.
+    """
 
     embed_dim: int
+    depth: int
     patch_size: int
     image_size: int
     grid: tuple[int, int]
@@ -44,6 +49,24 @@ class Encoder(nn.Module):
         """
         raise NotImplementedError
 
+    def encode_filled(self, images: Tensor, mask: PatchMask, filling: Tensor) -> Tensor:
+        """Encode every position, with one and the same embedding in the place of each hidden patch.
+
+        Args:
+            images: Normalised images, (B, C, H, W).
+            mask: Which patches are hidden.
+            filling: Stands for the embedding of a hidden patch, before its position is added, (1, 1, D).
+
+        Returns:
+            After the final LayerNorm: class token, then visible tokens in the order of `mask.ids_keep`, then
+            hidden ones in that of `mask.ids_hidden`, (B, 1 + N, D).
+        """
+        raise NotImplementedError
+
+    def block_outputs(self, images: Tensor) -> Sequence[Tensor]:
+        """What each of the `depth` blocks makes of whole images, class token first, (B, 1 + N, D) each."""
+        raise NotImplementedError
+
     def class_attention(self, images: Tensor) -> Tensor:
         """How much the class token attends to each patch in the last block, mean over heads, (B, N)."""
         raise NotImplementedError
@@ -57,6 +80,12 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
 
+def offers(encoder: object, method: str) -> bool:
+    """Whether an encoder has a method that `Encoder` only describes."""
+    own = getattr(type(encoder), method, None)
+    return own is not None and own is not getattr(Encoder, method)
+
+
 @dataclass(frozen=True)
 class View:
     """One augmented view of a batch, masked and encoded.
@@ -65,6 +94,8 @@ class View:
         images: Normalised images, (B, C, H, W).
         mask: Which patches are hidden.
         tokens: Encoder output after the final norm, class token first, (B, 1 + V, D).
+        hidden: Encoder output at hidden patches in the order of `mask.ids_hidden`, after the final norm,
+            (B, M, D); None where the encoder saw the visible ones alone.
         predictions: What a `SequenceDecoder` predicts for class token, visible and hidden patches in the
             order of the mask, (B, 1 + N, Q); None unless an objective reads them.
     """
@@ -73,6 +104,7 @@ class View:
     mask: PatchMask
     tokens: Tensor
     predictions: Tensor | None = None
+    hidden: Tensor | None = None
 
 
 @dataclass(frozen=True)

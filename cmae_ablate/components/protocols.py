@@ -47,6 +47,18 @@ class SequenceDecoder(Decoder, Protocol):
         ...
 
 
+@runtime_checkable
+class FillsEncoder(Decoder, Protocol):
+    """A decoder whose mask token takes the place of hidden patches in the encoder, which sees every position.
+
+    The model then encodes by `Encoder.encode_filled`, and `View.hidden` has what became of hidden patches.
+    """
+
+    def filling(self) -> Tensor:
+        """What the encoder gets for a hidden patch's embedding, before its position is added, (1, 1, D)."""
+        ...
+
+
 class Target(Protocol):
     """What the decoder must predict. Built from `(patch_size: int)`."""
 
@@ -60,6 +72,28 @@ class Target(Protocol):
 
     def to_pixels(self, predictions: Tensor, images: Tensor, mask: PatchMask) -> Tensor | None:
         """Predictions as pixel patches for a picture, (B, M, Q); None where the target has no picture."""
+        ...
+
+
+@runtime_checkable
+class ComparesItself(Target, Protocol):
+    """A target with a loss of its own; without one it is the mean squared error."""
+
+    def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """How far predictions (B, M, dim) are from what the target is, in float32, a scalar."""
+        ...
+
+
+@runtime_checkable
+class FollowsEncoder(Target, Protocol):
+    """A target that is made by a copy of the encoder; an `nn.Module`, so that checkpoints hold the copy."""
+
+    def attach(self, encoder: Encoder) -> None:
+        """Called once, before anything else is asked: copy the encoder, which must not be kept."""
+        ...
+
+    def after_step(self, encoder: Encoder, progress: float) -> None:
+        """Called after each optimiser step, for moving averages; `progress` in [0, 1] of the training."""
         ...
 
 
@@ -176,3 +210,4 @@ CROPS: Registry[CropStrategy] = Registry("crop")
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation")
 CONTRASTIVE: Registry[Objective] = Registry("objectives.contrastive", optional=True)
 POSITION: Registry[Objective] = Registry("objectives.position", optional=True)
+UNIFORMITY: Registry[Objective] = Registry("objectives.uniformity", optional=True)

@@ -81,6 +81,7 @@ class VitEncoder(Encoder):
         positions = torch.cat([class_row, sincos_positions(embed_dim, self.grid)])
         self.register_buffer("pos_embed", positions.unsqueeze(0))
         self.blocks = blocks
+        self.depth = len(blocks)
         self.norm = norm
 
     def encode(
@@ -97,6 +98,23 @@ class VitEncoder(Encoder):
             return tokens
         normed: Tensor = self.norm(tokens)
         return normed
+
+    def encode_filled(self, images: Tensor, mask: PatchMask, filling: Tensor) -> Tensor:
+        """Encode every position; arguments and result as `slots.Encoder` says. (B, 1 + N, D)."""
+        # Hidden patches are not embedded at all: the filling stands where their embeddings would.
+        shown = self._embed(images, mask, True)
+        table = self.pos_embed[:, 1:].expand(len(images), -1, -1)
+        hidden = filling + gather_tokens(table, mask.ids_hidden)
+        tokens: Tensor = self.norm(run_blocks(self.blocks, torch.cat([shown, hidden.to(shown.dtype)], dim=1)))
+        return tokens
+
+    def block_outputs(self, images: Tensor) -> list[Tensor]:
+        """What each block makes of whole images, (B, 1 + N, D) each, before the final norm."""
+        tokens, found = self._embed(images, None, True), []
+        for block in self.blocks:
+            tokens = block(tokens)
+            found.append(tokens)
+        return found
 
     def class_attention(self, images: Tensor) -> Tensor:
         """How much the class token attends to each patch in the last block, mean over heads, (B, N).

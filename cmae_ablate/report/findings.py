@@ -15,6 +15,7 @@ from cmae_ablate.report.effects import Comparison, compare
 from cmae_ablate.report.factorial import Factorial, analyse
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import CROP_BOXES, RECONSTRUCTIONS, Gallery, gather
+from cmae_ablate.report.importance import Importance, importance
 from cmae_ablate.report.localisation import Localisation, localisation
 from cmae_ablate.report.progress import Progress, progress
 from cmae_ablate.report.worth import resolution_sentence
@@ -40,6 +41,7 @@ class Findings:
     attributions: tuple[Attribution, ...]
     localised: Localisation | None
     progress: Progress | None
+    importance: Importance | None
     galleries: tuple[Gallery, ...]
     notes: tuple[str, ...]
 
@@ -66,6 +68,7 @@ def find(
     seen = sensitivity(decisive, against_controls)
     comparison = replace(decisive, sensitive=seen.sensitive)
     measured = progress(extras.progress, cells.description, seen.sensitive)
+    of_keys = importance(extras.searched, description)
     notes = (
         *(measured.sentences if measured else ()),
         *extras.notes,
@@ -73,6 +76,7 @@ def find(
         *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
         *(f"'{variant}', seed {seed}: {warning}" for (variant, seed), warning in extras.warnings.items()),
         *(localised.notes if localised else ()),
+        *(of_keys.notes if of_keys else ()),
         *(note for gallery in galleries for note in gallery.notes),
         *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
         *([NO_PLAN] if description.plan is None else []),
@@ -91,6 +95,7 @@ def find(
         attributions=tuple(a for a in (along_path(cells), over_orders(cells)) if a is not None),
         localised=localised,
         progress=measured,
+        importance=of_keys,
         galleries=galleries,
         notes=notes,
     )

@@ -18,6 +18,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cmae_ablate.report.searched import Searched
+
 Cell = tuple[str, int]
 """A variant's label and a seed."""
 
@@ -151,6 +153,7 @@ class ReportExtras:
         curves: Columns `variant, seed, epoch, name, value`, one row per logged number; names that begin with
             `crop.` tell how well boxes were localised.
         progress: Columns `variant, seed, epoch, metric, value`: accuracies on validation images on the way.
+        searched: The tuning trials of a study with a search.
         reconstructions: Per variant a picture (PNG, JPEG, WebP) of original, masked, reconstructed.
         crop_boxes: Per variant a picture of where its crops fall on a few training images.
         correct: Per cell which test images the deciding metric counts as right, (num_images,) bool, in one
@@ -169,6 +172,7 @@ class ReportExtras:
 
     curves: pd.DataFrame | None = None
     progress: pd.DataFrame | None = None
+    searched: Searched | None = None
     reconstructions: Mapping[str, Path] = field(default_factory=dict)
     crop_boxes: Mapping[str, Path] = field(default_factory=dict)
     correct: Mapping[Cell, npt.NDArray[np.bool_]] = field(default_factory=dict)

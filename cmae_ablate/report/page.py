@@ -16,6 +16,8 @@ from cmae_ablate.report.factorial import Factorial
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
 from cmae_ablate.report.glance import glance
+from cmae_ablate.report.importance import HEADER as IMPORTANCE_HEADER
+from cmae_ablate.report.importance import Importance
 from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
 from cmae_ablate.report.selection import is_candidate
@@ -56,6 +58,7 @@ class PageContent:
     localised: Localisation | None
     extras: ReportExtras
     files: tuple[str, ...]
+    importance: Importance | None = None
 
 
 def render(content: PageContent) -> str:
@@ -79,6 +82,13 @@ def render(content: PageContent) -> str:
         factorial_notes=content.factorial.notes if content.factorial else (),
         localisation={"header": HEADER, "lines": content.localised.lines, "caption": CAPTION}
         if content.localised
+        else None,
+        importance={
+            "header": IMPORTANCE_HEADER,
+            "lines": content.importance.lines,
+            "caption": content.importance.caption,
+        }
+        if content.importance
         else None,
         galleries=list(_galleries(content.galleries)),
         cell_header=_cell_columns(content.cells),

@@ -94,6 +94,7 @@ def _write(found: Findings, table: Table, extras: ReportExtras, out: Path) -> li
         galleries=found.galleries,
         factorial=found.factorial,
         localised=found.localised,
+        importance=found.importance,
         extras=extras,
         files=(*(name for name in INPUTS if (out / name).is_file()), *(path.name for path in paths)),
     )
@@ -122,6 +123,8 @@ def _frames(out: Path, full: pd.DataFrame, found: Findings) -> Iterable[Path]:
         frames |= {"progress.csv": found.progress.cells, "progress_effects.csv": found.progress.table}
     if found.localised is not None:
         frames["localisation.csv"] = found.localised.full
+    if found.importance is not None and len(found.importance.table):
+        frames["importance.csv"] = found.importance.table
     for name, frame in frames.items():
         frame.to_csv(out / name, index=False)
         yield out / name

@@ -16,6 +16,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue, read_status
 from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
+from cmae_ablate.report.searched import SEARCH_FILE, Searched, read_search_beside
 from cmae_ablate.report.selection import settle
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner import results
@@ -26,7 +27,7 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.setting import caveat, setting
-from cmae_ablate.runner.tuning import frozen, tuning_of
+from cmae_ablate.runner.tuning import frozen, searched_keys, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
@@ -89,8 +90,12 @@ def report_study(
     experiment.folder.mkdir(parents=True, exist_ok=True)
     trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)
+    found = artifacts(experiment, trials, describe_environment(), options.command)
+    searched, more = _searched_beside(experiment.folder / "trials.csv", experiment.study)
     found = replace(
-        artifacts(experiment, trials, describe_environment(), options.command),
+        found,
+        searched=searched,
+        notes=(*found.notes, *more),
         study_file=resolved_file(experiment.study),
     )
     description = describe(experiment, trials)
@@ -155,8 +160,9 @@ def _show_only(
     with TemporaryDirectory(prefix="cmae-ablate-") as place:
         aside = replace(experiment, places=replace(experiment.places, out=Path(place)))
         aside.folder.mkdir(parents=True)
-        if (experiment.folder / PLAN_FILE).is_file():
-            shutil.copy(experiment.folder / PLAN_FILE, aside.folder)
+        for name in (PLAN_FILE, SEARCH_FILE):
+            if (experiment.folder / name).is_file():
+                shutil.copy(experiment.folder / name, aside.folder)
         files = report_study(aside, trials, apart, options)
         say_report(files, experiment.study.question, experiment.folder, console)
     say(
@@ -180,10 +186,23 @@ def report_csv(options: Options, trials: Path, console: Console) -> int:
     table = read_trials(trials, description)
     controls, notes = read_controls_beside(trials, table, description)
     progress, more = read_progress_beside(trials, description)
-    extras = ReportExtras(progress=progress, notes=(*notes, *more), study_file=resolved_file(study))
+    searched, left_out = _searched_beside(trials, study)
+    extras = ReportExtras(
+        progress=progress,
+        searched=searched,
+        notes=(*notes, *more, *left_out),
+        study_file=resolved_file(study),
+    )
     files = write_report(description, table, controls, options.out, artifacts=extras)
     say_report(files, study.question, options.out, console)
     return 0
+
+
+def _searched_beside(trials: Path, study: Study) -> tuple[Searched | None, tuple[str, ...]]:
+    """The tuning trials of a study with a search, and a sentence where they are not there."""
+    if study.search is None or len(study.search.space) < 2:
+        return None, ()
+    return read_search_beside(trials, study.search.metric, searched_keys(study.search))
 
 
 def describe_unread(study: Study) -> StudyDescription:

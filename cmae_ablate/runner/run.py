@@ -15,6 +15,7 @@ from cmae_ablate.files import private_files
 from cmae_ablate.queue import Queue, check_rows
 from cmae_ablate.report import read_trials
 from cmae_ablate.report.cell_record import TrialRow, rows_of
+from cmae_ablate.report.searched import SEARCH_FILE
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import record_plan
 from cmae_ablate.runner.attempt import Job
@@ -37,7 +38,6 @@ from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.summaries import track_imported, track_summary
 from cmae_ablate.runner.tracked import variant_parameters
 from cmae_ablate.runner.tuning import (
-    SEARCH_CSV,
     frozen,
     search_frame,
     tuning_of,
@@ -209,7 +209,7 @@ def run_search(
     job.tracker.open_study(tuning.planned, _subject(tuning, options))
     status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
-    search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_CSV, index=False)
+    search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_FILE, index=False)
     if status in INTERRUPTED or is_left_to_slurm((job,), options):
         return None, status
     won = winners(experiment, statuses)
@@ -218,7 +218,7 @@ def run_search(
     if won is None:
         say(
             "no table yet: every variant needs all of its tuning trials, and one that came to its end; "
-            f"see {experiment.folder / SEARCH_CSV}, narrow the space, and run the command again",
+            f"see {experiment.folder / SEARCH_FILE}, narrow the space, and run the command again",
             console,
         )
         return None, 1

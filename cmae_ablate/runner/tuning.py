@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.queue import JSON, CellStatus
+from cmae_ablate.report.searched import TABLE_SEED, SearchedKey
 from cmae_ablate.report.selection import is_candidate
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.tuning_notes import edge_notes, few_images_note, in_line, tuning_note
 from cmae_ablate.runner.winners import Winners, by_trial, search_of, winners
 from cmae_ablate.study.design import Variant
-from cmae_ablate.study.search import TRIAL_MARK, TUNING_SEED
+from cmae_ablate.study.search import TRIAL_MARK, TUNING_SEED, Interval, Search
 from cmae_ablate.study.search_file import ON_VALIDATION
 from cmae_ablate.study.search_space import corners, for_tuning, with_settings
 from cmae_ablate.study.settings import brief
@@ -24,9 +25,7 @@ from cmae_ablate.study.settings import brief
 if TYPE_CHECKING:
     import pandas as pd
 
-SEARCH_CSV, SEARCH_FOLDER = "search.csv", "search"
-TABLE_SEED = "table_seed"
-"""The column that says which seed of the table a training tunes, where each has a tuning of its own."""
+SEARCH_FOLDER = "search"
 
 
 def tuning_of(experiment: Experiment) -> Experiment:
@@ -141,6 +140,21 @@ def search_frame(experiment: Experiment, statuses: Sequence[CellStatus]) -> pd.D
             row |= {search.metric: status.value, "wins": wins, "reason": status.reason or ""}
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def searched_keys(search: Search) -> tuple[SearchedKey, ...]:
+    """What was tuned, in the report's words: choices as `search_frame` writes them."""
+    return tuple(
+        SearchedKey(".".join(path), values.low, values.high, values.log, values.is_whole)
+        if isinstance(values, Interval)
+        else SearchedKey(".".join(path), choices=tuple(_field(value) for value in values))
+        for path, values in search.space.items()
+    )
+
+
+def _field(value: JSON) -> str:
+    cell = _cell(value)
+    return "" if cell is None else str(cell)
 
 
 def _cell(value: JSON) -> JSON:

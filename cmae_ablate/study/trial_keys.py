@@ -36,6 +36,7 @@ _MEANING = {
     "objectives": "Further tasks for the encoder.",
     "objectives.contrastive": "A task that contrasts the views of an image.",
     "objectives.position": "A task that predicts where tokens stand.",
+    "objectives.uniformity": "A task that keeps the features of different images apart.",
     "training": "How every variant is pretrained.",
     "evaluations": "What measures the encoder, each by a label of your own or simply by its name.",
     f"evaluations.{ANY}": "One evaluation. Its label is its name unless that is given.",

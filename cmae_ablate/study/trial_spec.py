@@ -21,6 +21,10 @@ from cmae_ablate.study.yaml_source import KeyPath
 __all__ = ["EVALUATED_WITH", "PROBING", "Choice", "Training", "TrialSpec", "resolve"]
 
 
+_AMONG_IMAGES = {"contrastive", "uniformity"}
+"""Objectives that compare the images of a batch."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A component with all of its options filled in."""
@@ -201,12 +205,13 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
         label: _clip_schedule(choice, choice.epochs, f"evaluations.{label}", notices)
         for label, choice in evaluations.items()
     }
-    if training.batch_size == 1 and "contrastive" in objectives:
-        raise SpecError(
-            ("training", "batch_size"),
-            "a batch of one image has nothing to contrast it with; set at least 2, or "
-            "objectives.contrastive=none",
-        )
+    for name in sorted(_AMONG_IMAGES & set(objectives)):
+        if training.batch_size == 1:
+            raise SpecError(
+                ("training", "batch_size"),
+                "a batch of one image has nothing to contrast it with; set at least 2, or "
+                f"objectives.{name}=none",
+            )
     controls = {label: choice for label, choice in evaluations.items() if choice.control_of}
     measured = {label: choice for label, choice in evaluations.items() if label not in controls}
     return TrialSpec(seed, components, objectives, measured, training, controls, tuple(notices))

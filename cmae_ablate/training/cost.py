@@ -158,9 +158,11 @@ def _valueless_model(spec: TrialSpec, image_size: int, fake: FakeTensorMode) -> 
         model = assemble(spec, image_size)
     with fake:
         model = model.to_empty(device="cpu").train()
-    # These are no modules. Masks are drawn with values, as some samplers read what they drew.
+    # These are no modules, but for some targets. Masks are drawn with values, as some samplers read what they
+    # drew.
     model.masking = spec["masking"].build(model.encoder.grid)
-    model.target = spec["target"].build(model.encoder.patch_size)
+    if not isinstance(model.target, nn.Module):
+        model.target = spec["target"].build(model.encoder.patch_size)
     return model
 
 

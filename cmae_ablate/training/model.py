@@ -9,8 +9,17 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cmae_ablate.components.networks import Encoder, Objective, Term, View
-from cmae_ablate.components.protocols import Decoder, Masking, PredictionReader, SequenceDecoder, Target
+from cmae_ablate.components.networks import Encoder, Objective, Term, View, offers
+from cmae_ablate.components.protocols import (
+    ComparesItself,
+    Decoder,
+    FillsEncoder,
+    FollowsEncoder,
+    Masking,
+    PredictionReader,
+    SequenceDecoder,
+    Target,
+)
 from cmae_ablate.errors import UserError
 from cmae_ablate.runtime import Runtime, seeded, set_precision, stream
 from cmae_ablate.study.trial_spec import TrialSpec
@@ -22,6 +31,7 @@ class MaskedImageModel(nn.Module):
 
     Attributes:
         num_views: Views of each image that a step needs.
+        fills: Whether the decoder's mask token enters the encoder.
         predicts_all: Whether an objective reads the decoder's predictions, those of visible patches too.
         weights: Factor of each loss term.
     """
@@ -42,6 +52,8 @@ class MaskedImageModel(nn.Module):
         self.masking = masking
         self.target = target
         self.shared_mask = spec.training.shared_mask
+        self.fills = isinstance(decoder, FillsEncoder)
+        self._has_own_loss = isinstance(target, ComparesItself)
         self.reconstruct_all = spec.training.reconstruct == "all"
         needed = [objective.num_views for objective in objectives.values()]
         self.predicts_all = any(_reads_predictions(objective) for objective in objectives.values())
@@ -77,16 +89,27 @@ class MaskedImageModel(nn.Module):
         joint = PatchMask(
             torch.cat([mask.ids_keep for mask in masks]), torch.cat([mask.ids_hidden for mask in masks])
         )
+        if self.fills:
+            filling = cast("FillsEncoder", self.decoder).filling()
+            every = self.encoder.encode_filled(torch.cat(list(images)), joint, filling)
+            shown = 1 + joint.ids_keep.shape[1]
+            parts = zip(images, masks, every.chunk(len(images)), strict=True)
+            return [View(i, mask, each[:, :shown], hidden=each[:, shown:]) for i, mask, each in parts]
         tokens = self.encoder.encode(torch.cat(list(images)), joint).chunk(len(images))
         return [View(*parts) for parts in zip(images, masks, tokens, strict=True)]
 
     def reconstruction(self, views: Sequence[View]) -> Term:
-        """Mean squared error over the hidden patches of the views."""
+        """The target's loss over the hidden patches of the views; the mean squared error, if it has none."""
         losses = [
-            (self._predicted(view).float() - self.target(view.images, view.mask)).square().mean()
+            self._compared(self._predicted(view).float(), self.target(view.images, view.mask))
             for view in views
         ]
         return Term(torch.stack(losses).mean())
+
+    def _compared(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        if self._has_own_loss:
+            return cast("ComparesItself", self.target).loss(predictions, targets)
+        return (predictions - targets).square().mean()
 
     def _predicted(self, view: View) -> Tensor:
         """The decoder's predictions on hidden patches, (B, M, Q): not computed again where they are known."""
@@ -99,7 +122,9 @@ class MaskedImageModel(nn.Module):
         return torch.stack([self.weights[name] * term.loss for name, term in terms.items()]).sum()
 
     def after_step(self, progress: float) -> None:
-        """Let objectives update their moving averages; `progress` in [0, 1]."""
+        """Let target and objectives update their moving averages; `progress` in [0, 1]."""
+        if isinstance(self.target, FollowsEncoder):
+            self.target.after_step(self.encoder, progress)
         for module in self.objectives.values():
             cast("Objective", module).after_step(self.encoder, progress)
 
@@ -116,15 +141,29 @@ def assemble(spec: TrialSpec, image_size: int) -> MaskedImageModel:
     """
     encoder = build_encoder(spec, image_size)
     masking = spec["masking"].build(encoder.grid)
-    target = spec["target"].build(encoder.patch_size)
+    target: Target = spec["target"].build(encoder.patch_size)
+    if isinstance(target, FollowsEncoder):
+        with seeded(spec.seed, "init", "target"):
+            target.attach(encoder)
     with seeded(spec.seed, "init", "decoder"):
-        decoder = spec["decoder"].build(encoder.embed_dim, encoder.grid, target.dim())
+        decoder: Decoder = spec["decoder"].build(encoder.embed_dim, encoder.grid, target.dim())
+    _check_filling(encoder, decoder, spec)
     objectives: dict[str, Objective] = {}
     for name, choice in spec.objectives.items():
         with seeded(spec.seed, "init", "objectives", name):
             objectives[name] = choice.build(encoder)
         _check_predictions(name, objectives[name], decoder, target.dim(), spec)
     return MaskedImageModel(encoder, decoder, masking, target, objectives, spec)
+
+
+def _check_filling(encoder: Encoder, decoder: Decoder, spec: TrialSpec) -> None:
+    """Refuse a decoder whose mask tokens an encoder does not take."""
+    if isinstance(decoder, FillsEncoder) and not offers(encoder, "encode_filled"):
+        raise UserError(
+            f"decoder '{spec['decoder'].name}' puts mask tokens into the encoder, and backbone "
+            f"'{spec['backbone'].name}' takes none; give it the method encode_filled() that "
+            "cmae_ablate.slots.Encoder describes, or set decoder.name to transformer"
+        )
 
 
 def _reads_predictions(objective: object) -> bool:

@@ -12,14 +12,14 @@ from torch import nn
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.networks import Encoder, Objective, View
-from cmae_ablate.components.protocols import BACKBONES, CONTRASTIVE, POSITION
+from cmae_ablate.components.protocols import BACKBONES, CONTRASTIVE, POSITION, UNIFORMITY
 from cmae_ablate.components.registry import ComponentSpec
 from cmae_ablate.runtime import seeded
 from cmae_ablate.tokens import PatchMask
 from tests.contracts.cases import each
 
 load_components()
-EVERY = each(CONTRASTIVE, POSITION)
+EVERY = each(CONTRASTIVE, POSITION, UNIFORMITY)
 
 
 def build(component: ComponentSpec[Objective], image_size: int = 32) -> tuple[nn.Module, Encoder]:

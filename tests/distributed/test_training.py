@@ -33,6 +33,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "simclr": {"objectives": {"contrastive": {"name": "simclr", "feature": "decoder"}}},
     "byol": {"objectives": {"contrastive": {"name": "byol"}}, "training": {"grad_clip": 0.1}},
     "absolute": {"objectives": {"position": {"name": "absolute"}}},
+    "data2vec": {
+        "decoder": {"name": "simmim"},
+        "target": {"name": "data2vec", "momentum": 0.9},
+        "objectives": {"uniformity": {"name": "u_mae"}},
+    },
     "dropped": {"objectives": {"position": {"name": "dropped"}}, "masking": {"name": "block"}},
 }
 Found = dict[str, dict[str, Any]]

@@ -27,7 +27,15 @@ from cmae_ablate.training.loop import Hooks, _Training, pretrain
 from tests.pretend_gpu import GPU, META, pretend_gpu
 
 load_components()
-SLOTS_IN_A_STEP = ("decoder", "masking", "target", "crop", "objectives.contrastive", "objectives.position")
+SLOTS_IN_A_STEP = (
+    "decoder",
+    "masking",
+    "target",
+    "crop",
+    "objectives.contrastive",
+    "objectives.position",
+    "objectives.uniformity",
+)
 CHANGES: list[dict[str, Any]] = [
     {},
     {"augmentation": {"strong_views": [0], "solarize": 0.5}},

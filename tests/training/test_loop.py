@@ -21,16 +21,24 @@ CMAE = {
 }
 
 
+DATA2VEC = {
+    "decoder": {"name": "simmim"},
+    "target": {"name": "data2vec", "momentum": 0.9},
+    "objectives": {"uniformity": {"name": "u_mae"}},
+}
+VARIANTS: dict[str, dict[str, object]] = {"MAE": {}, "CMAE": CMAE, "data2vec": DATA2VEC}
+
+
 def changed(spec: TrialSpec, change: dict[str, object]) -> TrialSpec:
     return resolve(apply(spec.to_tree(), (), change), spec.seed)
 
 
-@pytest.mark.parametrize("variant", ["MAE", "CMAE"])
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("stop_after", [1, 4, 6])
 def test_a_stopped_training_ends_with_the_weights_of_an_undisturbed_one(
     variant: str, stop_after: int, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
 ) -> None:
-    spec = changed(tiny_spec, CMAE if variant == "CMAE" else {})
+    spec = changed(tiny_spec, VARIANTS[variant])
     whole = pretrain(spec, tiny_data, Runtime(), tmp_path / "whole")
     with pytest.raises(Interrupted):
         pretrain(spec, tiny_data, Runtime(), tmp_path / "cut", Hooks(should_stop=StopAfter(stop_after)))

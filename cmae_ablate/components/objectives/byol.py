@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cmae_ablate.components.ema import follow, frozen_copy, momentum_at
 from cmae_ablate.components.networks import Encoder, Objective, Term, View
-from cmae_ablate.components.objectives.ema import follow, frozen_copy, momentum_at
 from cmae_ablate.components.objectives.heads import Feature, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import spread
 from cmae_ablate.components.protocols import CONTRASTIVE

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cmae_ablate.components.ema import follow, frozen_copy, momentum_at
 from cmae_ablate.components.networks import Encoder, Objective, Term, View
-from cmae_ablate.components.objectives.ema import follow, frozen_copy, momentum_at
 from cmae_ablate.components.objectives.heads import FeatureOrPrediction, Pooling, batch_norm_mlp
 from cmae_ablate.components.objectives.similarity import info_nce, spread
 from cmae_ablate.components.protocols import CONTRASTIVE

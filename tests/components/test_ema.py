@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cmae_ablate.components.objectives.ema import follow, frozen_copy, momentum_at
+from cmae_ablate.components.ema import follow, frozen_copy, momentum_at
 
 
 def test_a_copy_follows_by_the_moving_average_of_every_parameter() -> None:
