@@ -127,7 +127,7 @@ def test_answer_first_screen_table_and_legend_use_the_same_names() -> None:
     assert job is not None
     with styled(LIGHT):
         legend = job.draw(LIGHT).legends[0]
-    assert [text.get_text() for text in legend.get_texts()][0] == f"{OFF} (reference)"
+    assert legend.get_texts()[0].get_text() == f"{OFF} (reference)"
 
 
 def test_the_headline_says_with_what_a_variant_reads_otherwise() -> None:
