@@ -98,7 +98,8 @@ class LinearProbeSgd:
             protocol=(
                 f"Linear layer after affine-free BatchNorm, {counted(self.epochs, 'epoch')} of "
                 f"{self.optimizer.upper()} (batch {batch_size}, base learning rate {self.base_lr:g}) "
-                f"on {seen} train images; {feature_words(self.feature)} at test; last epoch's layer, no choice made."
+                f"on {seen} train images; {feature_words(self.feature)} at test; last epoch's layer, no "
+                "choice made."
             ),
         )
 
