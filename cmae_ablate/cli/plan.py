@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cmae_ablate.cli.fitting import show_fitting
-from cmae_ablate.report.wording import BLANK
+from cmae_ablate.report.short_labels import ShortLabels
+from cmae_ablate.report.wording import BLANK, counted
 from cmae_ablate.runner.options import Options
-from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def show_plan(options: Options, console: Console) -> None:
     """Print what the study will cost; see `plan_study`."""
     from cmae_ablate.cli.planning import plan_study
+    from cmae_ablate.runner.reporting import describe_unread
 
     plan = plan_study(options, console)
     study = plan.study
@@ -30,13 +31,17 @@ def show_plan(options: Options, console: Console) -> None:
     for notice in plan.notes:
         say(f"note: {notice}", console)
     _show_setting(plan.table, console)
-    _show_costs(plan.all, study.seeds, design.reference_label(study), console)
+    names = ShortLabels.of(describe_unread(study))
+    if names.shortens:
+        say(f"variants, {names.legend_title}:", console)
+    _show_costs(plan.all, study.seeds, names, console)
     with_tuning = ""
     if plan.tuning and study.search:
         _show_tuning(plan.tuning, study.search, len(plan.table), study.seeds, console)
         with_tuning = f", {duration(plan.hours + plan.tuning.hours)} with the tuning"
     say(
-        f"{len(plan.table) * study.seeds} cells ({len(plan.table)} variants x {study.seeds} seeds) and "
+        f"{counted(len(plan.table) * study.seeds, 'cell')} ({counted(len(plan.table), 'variant')} x "
+        f"{counted(study.seeds, 'seed')}) and "
         f"{sum(each.cells(study.seeds) for each in plan.controls)} of controls, "
         f"{duration(plan.hours)} of computation{with_tuning}; {plan.table[0].hours.basis}",
         console,
@@ -46,11 +51,11 @@ def show_plan(options: Options, console: Console) -> None:
 def _show_tuning(
     tuning: Tuning, search: Search, variants: int, seeds_of_table: int, console: Console
 ) -> None:
-    seeds = f"{search.seeds} seed{'' if search.seeds == 1 else 's'} from {TUNING_SEED} on"
-    seeds += f", for each of {seeds_of_table} seeds of the table" if search.repeat else ""
+    seeds = f"{counted(search.seeds, 'seed')} from {TUNING_SEED} on"
+    seeds += f", for each of {counted(seeds_of_table, 'seed')} of the table" if search.repeat else ""
     say(
-        f"before them {tuning.trainings} trainings to tune "
-        f"({variants} variants x {search.trials} trials x {seeds}) for {search.metric} "
+        f"before them {counted(tuning.trainings, 'training')} to tune "
+        f"({counted(variants, 'variant')} x {counted(search.trials, 'trial')} x {seeds}) for {search.metric} "
         f"over {in_words(search)}: "
         f"{'at most ' if search.prune else ''}{duration(tuning.hours)} at the study's own settings",
         console,
@@ -68,25 +73,29 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
         console,
     )
     say(f"backbone: {spec['backbone'].name} ({backbone})", console)
+    warmup = f"{training.warmup_epochs:g} epoch{'' if training.warmup_epochs == 1 else 's'}"
     say(
-        f"pretraining: {training.epochs} epochs, batch {training.batch_size}, base learning rate "
-        f"{training.base_lr:g}, warm-up {training.warmup_epochs:g} epochs, {training.precision}",
+        f"pretraining: {counted(training.epochs, 'epoch')}, batch {training.batch_size}, base learning rate "
+        f"{training.base_lr:g}, warm-up {warmup}, "
+        f"{training.precision}",
         console,
     )
     for label, choice in {**spec.evaluations, **spec.control_evaluations}.items():
-        epochs = f", {choice.epochs} epochs" if choice.epochs else ""
+        epochs = f", {counted(choice.epochs, 'epoch')}" if choice.epochs else ""
         say(f"evaluation: {label} ({choice.name}{epochs})", console)
 
 
-def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, console: Console) -> None:
+def _show_costs(plans: Sequence[VariantPlan], seeds: int, names: ShortLabels, console: Console) -> None:
     costs = ("epochs", "encoder", "decoder", "objectives", "GFLOP / image", "memory / cell")
     rows = []
     for plan in plans:
-        label = plan.variant.label
-        trained = plan.variant.control in (None, POSITIVE)
+        label, is_control = plan.variant.label, plan.variant.control
+        is_reference = label == names.reference and not is_control
+        shown = label if is_control else names.alone(label)
+        trained = is_control in (None, POSITIVE)
         rows.append(
             [
-                f"{label} (reference)" if label == reference and not plan.variant.control else label,
+                f"{shown} (reference)" if is_reference else shown,
                 f"0-{plan.cells(seeds) - 1}" if plan.cells(seeds) > 1 else "0",
                 *(_costs(plan) if trained else [BLANK] * len(costs)),
                 duration(plan.hours.hours),

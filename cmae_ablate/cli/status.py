@@ -13,6 +13,7 @@ from cmae_ablate.cli.fitting import fits
 from cmae_ablate.cli.plan import duration
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.terminal import show_table
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.housekeeping import cache_line
@@ -222,8 +223,8 @@ def _time_left(*groups: Sequence[CellStatus]) -> str:
     if not left:
         return "nothing is left to train"
     if hours is None:
-        return f"{left} cells left; the first finished cell will tell how long they take"
-    return f"{left} cells left, about {duration(hours)} of pretraining"
+        return f"{counted(left, 'cell')} left; the first finished cell will tell how long they take"
+    return f"{counted(left, 'cell')} left, about {duration(hours)} of pretraining"
 
 
 def hours_left(*groups: Sequence[CellStatus]) -> float | None:

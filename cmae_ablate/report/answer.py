@@ -11,6 +11,7 @@ from cmae_ablate.report.cells import Cells, cost_ratio
 from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.factorial import Factorial, Term
+from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.term_words import answer_by_terms
 from cmae_ablate.report.verdict import (
     Verdict,
@@ -125,18 +126,29 @@ def _headline(comparison: Comparison) -> str:
 
 
 def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> Iterator[str]:
-    """`‘a’ and ‘b’ are higher than ‘MAE’`, a clause for each variant that others are compared with."""
+    """A clause for each variant that others are compared with: `‘a’ and ‘b’ are higher than ‘MAE’`.
+
+    Where labels are long, `‘a + b + c’ reads higher with ‘d’`.
+    """
+    names = ShortLabels.of(comparison.description)
     metric, margin = comparison.metric, comparison.description.equivalence_margin
     within = f" within {PLUS_MINUS}{metric.text(margin)}{metric.unit}" if margin is not None else ""
     words = {
-        Verdict.HIGHER: "higher than {}",
-        Verdict.LOWER: "lower than {}",
-        Verdict.EQUAL: f"equal to {{}}{within}",
-        Verdict.IDENTICAL: "identical to {}, with the same weights in every seed",
+        Verdict.HIGHER: ("higher than {}", "reads higher"),
+        Verdict.LOWER: ("lower than {}", "reads lower"),
+        Verdict.EQUAL: (f"equal to {{}}{within}", f"reads equal{within}"),
+        Verdict.IDENTICAL: (
+            "identical to {}, with the same weights in every seed",
+            "has the same weights in every seed",
+        ),
     }
     for against in dict.fromkeys(e.against for e in effects if verdict in words):
-        members = [quoted(e.variant) for e in effects if e.against == against]
-        yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[verdict].format(quoted(against))}"
+        members = [quoted(names.beside(e.variant, against)) for e in effects if e.against == against]
+        of_these, of_that = words[verdict]
+        if names.shortens:
+            yield f"{quoted(against)} {of_that} {listing([f'with {each}' for each in members], SHOWN)}"
+        else:
+            yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {of_these.format(quoted(against))}"
     if effects and verdict not in words:
         if len(effects) <= SHOWN:
             yield f"{listing([_name(e, comparison) for e in effects])} {is_or_are(len(effects))} {verdict}"
@@ -206,14 +218,16 @@ def _added(comparison: Comparison) -> tuple[tuple[str, str], ...]:
 
 def _added_line(effect: Effect, comparison: Comparison) -> str:
     """A contrast that the plan does not have: shown, and never a conclusion."""
-    name = f"{quoted(effect.variant)} against {quoted(effect.against)}"
+    own = ShortLabels.of(comparison.description).beside(effect.variant, effect.against)
+    name = f"{quoted(own)} against {quoted(effect.against)}"
     if effect.paired.n == 0:
         return f"{name}: exploratory, not in the analysis plan; no paired seed."
     return f"{name}: exploratory, not in the analysis plan; {_size(effect, comparison)}."
 
 
 def _name(effect: Effect, comparison: Comparison) -> str:
-    own = quoted(effect.variant)
-    return (
-        own if effect.against == comparison.reference.variant else f"{own} against {quoted(effect.against)}"
-    )
+    names, against = ShortLabels.of(comparison.description), quoted(effect.against)
+    own = quoted(names.beside(effect.variant, effect.against))
+    if effect.against == comparison.reference.variant:
+        return own
+    return f"{against} with {own}" if names.shortens else f"{own} against {against}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cmae_ablate.report.effects import EXPLORATORY, Comparison
 from cmae_ablate.report.frame import PlanStatus
+from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.wording import DAGGER, PLUS_MINUS, counted, one_line
 
 CAUTIOUS_SEEDS = 3
@@ -17,9 +18,10 @@ CAUTIOUS = (
 def caption_title(comparison: Comparison) -> str:
     """The question, and what differences are taken from."""
     study = comparison.description
+    named = "; other variants are named by what differs from it" if ShortLabels.of(study).shortens else ""
     return _sentences(
         one_line(study.question),
-        f"Differences are from \u2018{one_line(study.reference)}\u2019, paired by seed",
+        f"Differences are from \u2018{one_line(study.reference)}\u2019, paired by seed{named}",
     )
 
 

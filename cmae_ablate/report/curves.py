@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.localisation import PREFIX
+from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.theme import COLUMN_INCHES, DASHES, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.wording import counted, listing, one_line
 
@@ -29,21 +30,28 @@ class VariantLegend:
     Attributes:
         labels: Of the variants, in the order of their colours, wrapped.
         columns: How many stand side by side.
+        title: Above them, where they are no whole labels.
     """
 
     labels: tuple[str, ...]
     columns: int
+    title: str | None
 
     @classmethod
-    def of(cls, variants: Sequence[str]) -> VariantLegend:
-        """The legend of these variants."""
-        labels = tuple(wrapped(label, 58, 2) for label in variants)
-        return cls(labels, 2 if max(map(len, labels)) <= SHORT else 1)
+    def of(cls, variants: Sequence[str], study: StudyDescription) -> VariantLegend:
+        """The legend of these variants of a study."""
+        names = ShortLabels.of(study)
+        labels = tuple(wrapped(names.in_legend(label), 58, 2) for label in variants)
+        return cls(labels, 2 if max(map(len, labels)) <= SHORT else 1, names.legend_title)
 
     @property
     def inches(self) -> float:
         """The height that it needs."""
-        return 0.13 * sum(text.count("\n") + 1.1 for text in self.labels) / self.columns + 0.3
+        return (
+            0.13 * sum(text.count("\n") + 1.1 for text in self.labels) / self.columns
+            + 0.3
+            + 0.13 * bool(self.title)
+        )
 
     def add_to(self, figure: Figure, theme: Theme) -> None:
         """Draw it below the panels."""
@@ -53,6 +61,8 @@ class VariantLegend:
         ]
         figure.legend(
             handles=handles,
+            title=self.title,
+            alignment="left",
             loc="outside lower left",
             labelspacing=0.35,
             handlelength=2.4,
@@ -77,7 +87,7 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
     variants = [v for v in study.variants if (ours["variant"] == v).any()]
 
     def draw(theme: Theme) -> Figure:
-        legend = VariantLegend.of(variants)
+        legend = VariantLegend.of(variants, study)
         figure = Figure(figsize=(COLUMN_INCHES, 1.55 * len(names) + legend.inches), layout="constrained")
         for index, name in enumerate(names):
             axes = figure.add_subplot(len(names), 1, index + 1)

@@ -1,21 +1,26 @@
-"""Forest plot: every paired difference against the reference, its interval, and every seed behind it."""
+"""Forest plot: every paired difference, its interval, and every seed behind it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import blended_transform_factory
 
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
+from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.verdict import is_detected
 from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
 
 ROW_INCHES = 0.36
-LABEL_WIDTH = 22
+HEADING_ROWS, HEADING_LINE = 0.1, 0.36
+"""Height of a group's heading, and of each of its lines, in rows."""
+LABEL_WIDTH, HEADING_WIDTH = 22, 52
 LEGEND = (
     "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % t intervals. "
     "Circles: single seeds."
@@ -24,55 +29,108 @@ CLIP = 4.0
 """An interval this many times wider than what the others need is drawn with an arrow at the axis' end."""
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Where rows stand, in rows from the top: one a comparison, below a heading for what it is compared with.
+
+    Attributes:
+        rows: Place, label and comparison.
+        headings: Place and text; none where all are compared with one variant, which the title names.
+        height: All of it.
+        title: Above the axes.
+    """
+
+    rows: tuple[tuple[float, str, Effect], ...]
+    headings: tuple[tuple[float, str], ...]
+    height: float
+    title: str
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> _Layout:
+        names = ShortLabels.of(comparison.description)
+        groups = by_against(comparison.contrasts)
+        several = len(groups) > 1
+        top, rows, headings = 0.0, [], []
+        for against, effects in groups:
+            if several:
+                text = wrapped(f"from {one_line(against)}", HEADING_WIDTH, 3)
+                tall = HEADING_ROWS + HEADING_LINE * (text.count("\n") + 1)
+                headings.append((top - 0.5 + tall / 2, text))
+                top += tall
+            for effect in effects:
+                mark = "" if effect.family == DECLARED else DAGGER
+                label = f"{names.beside(effect.variant, against)}{mark}"
+                rows.append((top, wrapped(label, LABEL_WIDTH), effect))
+                top += 1
+        what = "what differs from it" if names.shortens else "the other"
+        title = (
+            f"Paired differences from the variants in bold; a row names {what}"
+            if several
+            else f"Paired difference from {one_line(comparison.description.reference)}"
+        )
+        return cls(tuple(rows), tuple(headings), max(1.0, top), title)
+
+
 def forest(comparison: Comparison) -> FigureJob:
-    """One row a comparison, in table order; a filled mark differs detectably after Holm's correction."""
+    """One row a comparison, below what it is compared with; a filled mark differs detectably after Holm."""
+    layout = _Layout.of(comparison)
     effects = comparison.contrasts
 
     def draw(theme: Theme) -> Figure:
-        figure = Figure(
-            figsize=(COLUMN_INCHES, 0.95 + ROW_INCHES * max(1, len(effects))), layout="constrained"
-        )
+        size = (COLUMN_INCHES, 0.95 + ROW_INCHES * layout.height)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
-        title = wrapped(f"Paired difference from {comparison.description.reference}", 52, 3)
-        figure.suptitle(title, fontsize=7.5, x=0.02, ha="left")
-        _axes(axes, effects, comparison, theme)
+        figure.suptitle(wrapped(layout.title, HEADING_WIDTH, 3), fontsize=7.5, x=0.02, ha="left")
+        _axes(axes, layout, comparison, theme)
         low, high = _limits(effects)
-        for row, effect in enumerate(effects):
+        for place, _, effect in layout.rows:
             detected = is_detected(effect) and comparison.sensitive is not False
-            _row(axes, row, effect, (low, high), theme, detected=detected)
-            _numbers(axes, row, effect, comparison.metric)
+            _row(axes, place, effect, (low, high), theme, detected=detected)
+            _numbers(axes, place, effect, comparison.metric)
         axes.set_xlim(low, high)
         return figure
 
-    return FigureJob("effects", "Differences from the reference", _alt(comparison), draw, LEGEND)
+    title = "Paired differences" if layout.headings else "Differences from the reference"
+    return FigureJob("effects", title, _alt(comparison), draw, LEGEND)
 
 
-def _axes(axes: Axes, effects: Sequence[Effect], comparison: Comparison, theme: Theme) -> None:
-    labels = [wrapped(_label(effect, comparison), LABEL_WIDTH) for effect in effects]
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(max(1, len(labels)) - 0.4, -0.6)
+def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> None:
+    labels = [label for _, label, _ in layout.rows]
+    axes.set_yticks([place for place, _, _ in layout.rows], labels)
+    axes.set_ylim(layout.height - 0.4, -0.6)
     long = any("\n" in label for label in labels)
     axes.tick_params(axis="y", length=0, labelsize=SMALL if long else FONT)
     axes.spines["left"].set_visible(False)
-    axes.grid(visible=bool(effects), axis="x")
-    if effects:
+    axes.grid(visible=bool(labels), axis="x")
+    if labels:
         axes.axvline(0, color=theme.ink, linewidth=0.8)
     else:
         axes.text(0.5, 0.5, "nothing to compare", transform=axes.transAxes, ha="center", va="center")
+    for place, text in layout.headings:
+        _heading(axes, place, text, theme)
     axes.locator_params(axis="x", nbins=5)
     unit = f"{comparison.metric.unit.strip()}, " if comparison.metric.unit else ""
     axes.set_xlabel(f"{comparison.metric.words} ({unit}95 % t interval)")
 
 
-def _label(effect: Effect, comparison: Comparison) -> str:
-    name = effect.variant
-    if effect.against != comparison.description.reference:
-        name = f"{name} vs {effect.against}"
-    return one_line(name) + ("" if effect.family == DECLARED else f" {DAGGER}")
+def _heading(axes: Axes, place: float, text: str, theme: Theme) -> None:
+    """From the figure's left edge to its right, over grid and zero line; it takes no part in the layout."""
+    across = blended_transform_factory(axes.get_figure().transFigure, axes.transData)
+    axes.text(
+        0.02,
+        place,
+        text,
+        transform=across,
+        va="center",
+        fontsize=SMALL,
+        fontweight="bold",
+        linespacing=1.1,
+        bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
+    ).set_in_layout(False)
 
 
 def _row(
-    axes: Axes, row: int, effect: Effect, limits: tuple[float, float], theme: Theme, *, detected: bool
+    axes: Axes, row: float, effect: Effect, limits: tuple[float, float], theme: Theme, *, detected: bool
 ) -> None:
     result, (low, high) = effect.paired, limits
     colour = theme.palette[0] if detected else theme.faint
@@ -98,7 +156,7 @@ def _row(
         axes.plot(result.delta, row, marker="D", markersize=4, markerfacecolor=fill, markeredgecolor=colour)
 
 
-def _numbers(axes: Axes, row: int, effect: Effect, metric: Metric) -> None:
+def _numbers(axes: Axes, row: float, effect: Effect, metric: Metric) -> None:
     """The same numbers as in the table, to the right of the axes."""
     result = effect.paired
     if result.n == 0:
@@ -134,13 +192,13 @@ def _limits(effects: Sequence[Effect]) -> tuple[float, float]:
 
 def _alt(comparison: Comparison) -> str:
     metric = comparison.metric
-    parts = [
-        f"{one_line(effect.variant)} {metric.signed(effect.paired.delta)} "
-        f"{metric.interval(effect.paired.ci_low, effect.paired.ci_high) or '(no interval)'}"
-        for effect in comparison.contrasts
-        if effect.paired.n
-    ]
-    return (
-        f"Forest plot of {counted(len(comparison.contrasts), 'paired difference')} in {metric.words} "
-        f"from {one_line(comparison.description.reference)}: {'; '.join(parts) or 'none'}."
-    )
+    groups = []
+    for against, effects in by_against([e for e in comparison.contrasts if e.paired.n]):
+        parts = [
+            f"{one_line(effect.variant)} {metric.signed(effect.paired.delta)} "
+            f"{metric.interval(effect.paired.ci_low, effect.paired.ci_high) or '(no interval)'}"
+            for effect in effects
+        ]
+        groups.append(f"from {one_line(against)}: {'; '.join(parts)}")
+    counted_pairs = counted(len(comparison.contrasts), "paired difference")
+    return f"Forest plot of {counted_pairs} in {metric.words} {'. '.join(groups) or ': none'}."

@@ -9,10 +9,19 @@ from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.answer_record import Judged
 from cmae_ablate.report.cells import Cells, cost_ratio
 from cmae_ablate.report.effects import DECLARED, Comparison
+from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import BLANK, PLUS_MINUS, Metric, one_line, ratio, seeds_phrase
 
 COSTS = (("seconds.pretrain", "time"), ("flops.pretrain_image", "FLOPs"))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows below what they are compared with; without a heading, each row says so itself."""
+
+    heading: str
+    lines: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -21,13 +30,18 @@ class Glance:
 
     Attributes:
         header: Column titles.
-        lines: One a comparison.
+        groups: One row a comparison.
         caption: What the numbers are, and what they are taken from.
     """
 
     header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
+    groups: tuple[Group, ...]
     caption: str
+
+    @property
+    def lines(self) -> tuple[tuple[str, ...], ...]:
+        """All rows."""
+        return tuple(line for group in self.groups for line in group.lines)
 
 
 def glance(answer: Answer, comparison: Comparison, cells: Cells) -> Glance:
@@ -36,24 +50,39 @@ def glance(answer: Answer, comparison: Comparison, cells: Cells) -> Glance:
     judged = [j for j in answer.judged if j.family == DECLARED] or list(answer.judged)
     known = [cost for cost in COSTS if any(_cost(j, cost[0], cells) != BLANK for j in judged)]
     header = ("compared", "verdict", f"difference{_unit(metric)}", "95 % CI", *(title for _, title in known))
-    lines = tuple(
-        (
-            _name(each, comparison),
+    names = ShortLabels.of(comparison.description)
+    grouped = names.shortens and all(j.against in comparison.description.variants for j in judged)
+
+    def line(each: Judged) -> tuple[str, ...]:
+        return (
+            names.beside(each.variant, each.against) if grouped else _name(each, comparison),
             _verdict(each, comparison),
             metric.signed(each.delta),
             _interval(each, metric),
             *(_cost(each, column, cells) for column, _ in known),
         )
-        for each in judged
+
+    groups = (
+        tuple(
+            Group(against_heading(against), tuple(map(line, of_it))) for against, of_it in by_against(judged)
+        )
+        if grouped
+        else (Group("", tuple(map(line, judged))),)
     )
     spread = "" if math.isnan(reference.paired.std) else f" {PLUS_MINUS} {metric.text(reference.paired.std)}"
     reads = f"{metric.text(reference.paired.mean)}{spread}"
     sentences = [
         f"{metric.label}; the reference \u2018{one_line(reference.variant)}\u2019 reads {reads}.",
-        f"Paired by seed, {seeds_phrase([each.n for each in judged])}.",
+        f"Differences{f' in{metric.unit}' if metric.unit else ''} with 95 % t interval, paired by seed, "
+        f"{seeds_phrase([each.n for each in judged])}.",
         *(["Time and FLOPs of pretraining, relative to what is compared with."] if known else []),
     ]
-    return Glance(header, lines, " ".join(sentences))
+    return Glance(header, groups, " ".join(sentences))
+
+
+def against_heading(against: str) -> str:
+    """Above rows that name what differs from it."""
+    return f"against {one_line(against)}, with"
 
 
 def _interval(each: Judged, metric: Metric) -> str:

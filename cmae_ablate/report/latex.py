@@ -69,7 +69,7 @@ def _environment(
     variants = len(table.lines) - table.controls
     # Every row begins with a brace: `\\` would take a `[` or a `*` there for an option of its own.
     rows = [
-        _row(f"{{{tex_text(line[0], room)}}}", *(tex_text(line[c]) for c in part.columns))
+        _row(rf"{{{tex_text(line[0], room)}}}\raggedright", *(tex_text(line[c]) for c in part.columns))
         for line in table.lines
     ]
     # Controls cost nothing: in a table of costs their rows would be empty.

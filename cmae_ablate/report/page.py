@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Factorial
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import Gallery
-from cmae_ablate.report.glance import glance
+from cmae_ablate.report.glance import Group, against_heading, glance
 from cmae_ablate.report.importance import HEADER as IMPORTANCE_HEADER
 from cmae_ablate.report.importance import Importance
 from cmae_ablate.report.localisation import CAPTION, HEADER, Localisation
 from cmae_ablate.report.markup import Picture, page_from, photograph
 from cmae_ablate.report.selection import is_candidate
+from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.tables import Table, modelled_interval, two_way_interval
 from cmae_ablate.report.verdict import phrase
@@ -71,7 +73,7 @@ def render(content: PageContent) -> str:
         glance=glance(content.answer, content.comparison, content.cells),
         table=content.table,
         tables=shown_in_parts(content.table),
-        long_labels=max(map(len, study.variants), default=0) > LONG,
+        long_labels=max((len(line[0]) for line in content.table.lines), default=0) > LONG,
         verdicts=_verdicts(content.comparison),
         insensitive=content.comparison.sensitive is False,
         notes=content.notes,
@@ -103,27 +105,36 @@ def render(content: PageContent) -> str:
     )
 
 
-def _verdicts(comparison: Comparison) -> tuple[list[str], list[tuple[str, ...]]]:
+def _verdicts(comparison: Comparison) -> tuple[list[str], list[Group]]:
     """Header and rows: who, against whom, declared or exploratory, further intervals, and the conclusion."""
-    metric, effects = comparison.metric, comparison.contrasts
+    metric = comparison.metric
+    groups = by_against(comparison.contrasts)
+    effects = [effect for _, of_it in groups for effect in of_it]
+    names = ShortLabels.of(comparison.description)
     bounds = {
         "simultaneous 95 % CI": [e.simultaneous for e in effects],
         "95 % CI over seeds and images": [two_way_interval(e) for e in effects],
         f"95 % CI, {comparison.variance} variance": [modelled_interval(e) for e in effects],
     }
     shown = {title: ends for title, ends in bounds.items() if not all(math.isnan(low) for low, _ in ends)}
-    header = ["variant", "against", "declared", *shown, "conclusion"]
+    header = ["variant", *([] if names.shortens else ["against"]), "declared", *shown, "conclusion"]
     rows = [
         (
-            effect.variant,
-            effect.against,
+            names.beside(effect.variant, effect.against),
+            *([] if names.shortens else [effect.against]),
             effect.family,
             *(metric.interval(*ends[index]) for ends in shown.values()),
             phrase(effect, comparison),
         )
         for index, effect in enumerate(effects)
     ]
-    return header, rows
+    if not names.shortens:
+        return header, [Group("", tuple(rows))]
+    rest = iter(rows)
+    return header, [
+        Group(against_heading(against), tuple(itertools.islice(rest, len(of_it))))
+        for against, of_it in groups
+    ]
 
 
 def _anova(result: Factorial | None, metric: Metric) -> list[tuple[str, ...]]:

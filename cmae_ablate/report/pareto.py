@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.costs import Cost, costs_of, known_costs
 from cmae_ablate.report.effects import Comparison
+from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.theme import COLUMN_INCHES, MARKERS, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.wording import Metric, counted, listing, one_line, significant
 
@@ -25,6 +26,8 @@ LEGEND = (
     "Means; error bars: one standard deviation over seeds. The line joins the variants that no other beats "
     "on both counts. Further costs stand in the table."
 )
+SEE_THROUGH = 0.45
+"""Opacity of a mark's inside: variants at the same place are still seen."""
 SHORT = 14
 """Labels up to this many characters stand three abreast in the legend."""
 
@@ -40,7 +43,7 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
     cost = next((c for c in known if len({v.get(c.column) for v in costs.values()} - {math.nan}) > 1), None)
     if cost is None:
         return None
-    labels = [e.variant for e in shown]
+    labels, names = [e.variant for e in shown], ShortLabels.of(comparison.description)
     means = [e.paired.mean for e in shown]
     spreads = [e.paired.std for e in shown]
     xs = [costs[label][cost.column] / cost.scale for label in labels]
@@ -48,9 +51,9 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
     sign = -1.0 if comparison.metric.lower_is_better else 1.0
 
     def draw(theme: Theme) -> Figure:
-        legend = [wrapped(label, 58, 2) for label in labels]
+        legend = [wrapped(names.in_legend(label), 62, 2) for label in labels]
         columns = 3 if max(map(len, legend)) <= SHORT else 1
-        inches = 0.13 * sum(text.count("\n") + 1.1 for text in legend) / columns + 0.3
+        inches = 0.13 * sum(text.count("\n") + 1.1 for text in legend) / columns + 0.3 + 0.13 * names.shortens
         figure = Figure(figsize=(COLUMN_INCHES, PANEL_INCHES + inches), layout="constrained")
         axes = figure.add_subplot()
         _panel(axes, cost, theme, xs=xs, means=means, spreads=spreads)
@@ -58,7 +61,13 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
         axes.set_ylabel(wrapped(comparison.metric.label, 24, 2))
         handles = [_handle(i, text, theme) for i, text in enumerate(legend)]
         figure.legend(
-            handles=handles, loc="outside lower left", labelspacing=0.35, handletextpad=0.3, ncols=columns
+            handles=handles,
+            title=names.legend_title,
+            alignment="left",
+            loc="outside lower left",
+            labelspacing=0.35,
+            handletextpad=0.3,
+            ncols=columns,
         )
         return figure
 
@@ -68,9 +77,9 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
 
 def _handle(index: int, text: str, theme: Theme) -> Line2D:
     marker = MARKERS[index % len(MARKERS)]
-    return Line2D(
-        [], [], linestyle="none", marker=marker, markersize=4, color=theme.colour(index), label=text
-    )
+    colour = theme.colour(index)
+    look = {"marker": marker, "markersize": 4, "markerfacecolor": (colour, SEE_THROUGH)}
+    return Line2D([], [], linestyle="none", color=colour, label=text, **look)
 
 
 def _panel(
@@ -90,6 +99,7 @@ def _panel(
             yerr=None if math.isnan(spread) else spread,
             marker=MARKERS[index % len(MARKERS)],
             color=theme.colour(index),
+            markerfacecolor=(theme.colour(index), SEE_THROUGH),
             markersize=4,
             elinewidth=0.8,
             zorder=3,

@@ -34,7 +34,7 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
     to_reference = all(against == study.reference for _, against in pairs)
 
     def draw(theme: Theme) -> Figure:
-        legend = VariantLegend.of(variants)
+        legend = VariantLegend.of(variants, study)
         panels = 2 if pairs else 1
         figure = Figure(figsize=(COLUMN_INCHES, 1.75 * panels + legend.inches), layout="constrained")
         top = figure.add_subplot(panels, 1, 1)

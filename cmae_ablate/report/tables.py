@@ -13,6 +13,7 @@ from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.costs import Cost, costs_of, known_costs
 from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
+from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value, significant
 
 VARIANT, CONTROL = "variant", "control"
@@ -91,7 +92,8 @@ def make_table(
     ]
     adjusted = any(e.family == DECLARED for e in main.effects)
     by_images = any(e.two_way for e in main.effects)
-    columns = _Columns(metrics, costs, adjusted, by_images)
+    names = ShortLabels.of(main.description)
+    columns = _Columns(metrics, costs, adjusted, by_images, names)
     everything = [*rows, *control_rows]
     full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in everything])
     groups = (
@@ -119,12 +121,14 @@ class _Columns:
         costs: Those known of any variant.
         adjusted: Whether there are declared contrasts, and so adjusted p values.
         by_images: Whether there are intervals over seeds and images together.
+        names: Of the variants.
     """
 
     metrics: tuple[Metric, ...]
     costs: Sequence[Cost]
     adjusted: bool
     by_images: bool
+    names: ShortLabels
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -140,7 +144,7 @@ class _Columns:
         main, levels, effect = self.metrics[0], row.levels, row.effect
         first, *rest = (levels[m.name].text(m) if m.name in levels else BLANK for m in self.metrics)
         return (
-            one_line(row.label),
+            self.names.alone(row.label) if row.kind == VARIANT else one_line(row.label),
             f"{levels[main.name].n if main.name in levels else 0}",
             first,
             difference(effect, main),

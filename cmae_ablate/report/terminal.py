@@ -11,7 +11,7 @@ from cmae_ablate.terminal import Column, say, say_table
 
 TITLE_WORDS = 9
 """A header folds at words where it is longer than this."""
-LABEL_WIDTH, GAP = 24, 3
+LABEL_WIDTH, GAP, MARGINS = 24, 3, 2
 WORDS = ("reference", "no paired seed")
 
 
@@ -44,11 +44,11 @@ def _column(title: str, *cells: str) -> Column:
 
 
 def _wide(columns: Sequence[Sequence[str]]) -> int:
-    """Characters that the columns take side by side, the first one folded."""
+    """Characters that the columns take side by side, the first one folded, with a margin on each side."""
     widths = [
         max(len(line) for cell in (_folded(c[0]), *c[1:]) for line in cell.split("\n")) for c in columns
     ]
-    return min(widths[0], LABEL_WIDTH) + sum(widths[1:]) + GAP * (len(widths) - 1)
+    return min(widths[0], LABEL_WIDTH) + sum(widths[1:]) + GAP * (len(widths) - 1) + MARGINS
 
 
 def _folded(title: str) -> str:

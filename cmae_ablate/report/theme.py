@@ -102,6 +102,7 @@ def styled(theme: Theme) -> Iterator[None]:
         "xtick.labelsize": SMALL,
         "ytick.labelsize": FONT,
         "legend.fontsize": SMALL,
+        "legend.title_fontsize": SMALL,
         "axes.linewidth": 0.6,
         "xtick.major.width": 0.6,
         "ytick.major.width": 0.6,

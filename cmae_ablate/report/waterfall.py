@@ -38,7 +38,7 @@ def waterfall(found: Attribution, metric: Metric) -> FigureJob:
             at += part.paired.delta
         _end(axes, rows - 1, at, metric, theme)
         labels = [found.off, *(f"+ {part.level}" for part in found.parts), found.on]
-        axes.set_yticks(range(rows), [wrapped(one_line(label), LABEL_WIDTH, 2) for label in labels])
+        axes.set_yticks(range(rows), [wrapped(one_line(label), LABEL_WIDTH) for label in labels])
         axes.tick_params(axis="y", length=0, labelsize=SMALL if max(map(len, labels)) > LABEL_WIDTH else FONT)
         axes.set_ylim(rows - 0.4, -0.6)
         axes.locator_params(axis="x", nbins=5)

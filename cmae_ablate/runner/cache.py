@@ -252,7 +252,7 @@ def _made_from(record: Mapping[str, Any]) -> str:
         epochs = spec["training"]["epochs"]
     except (KeyError, TypeError):
         return ""
-    return f"{', '.join(parts)}, {epochs} epochs, seed {record.get('seed')}"
+    return f"{', '.join(parts)}, {epochs} epoch{'' if epochs == 1 else 's'}, seed {record.get('seed')}"
 
 
 def _read(path: Path) -> dict[str, Any]:

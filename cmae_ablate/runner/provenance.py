@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cmae_ablate.files import DamagedError, read_record, sealed, set_aside, write_atomically
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.options import Options
 
@@ -70,7 +71,7 @@ class Provenance:
         told += [f"--set {text} was not there" for text in self.settings if text not in older.settings]
         told += [f"there was --set {text}" for text in older.settings if text not in self.settings]
         if self.seeds != older.seeds:
-            told.append(f"there were {older.seeds} seeds")
+            told.append(f"there {'was' if older.seeds == 1 else 'were'} {counted(older.seeds, 'seed')}")
         return "; ".join(told) or "the study file, the data or the version of a component was another"
 
 

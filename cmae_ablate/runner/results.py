@@ -168,9 +168,10 @@ def setting_of(variants: Sequence[Variant]) -> str:
     """Backbone, epochs and batch in one line; of the first variant, the rest is in the study's own report."""
     spec = variants[0].spec
     backbone = ", ".join(f"{name} {value}" for name, value in spec["backbone"].options.items())
-    epochs = dict.fromkeys(str(variant.spec.training.epochs) for variant in variants)
+    epochs = list(dict.fromkeys(str(variant.spec.training.epochs) for variant in variants))
+    noun = "epoch" if epochs == ["1"] else "epochs"
     return (
-        f"backbone {spec['backbone'].name} ({backbone}); {', '.join(epochs)} epochs at batch "
+        f"backbone {spec['backbone'].name} ({backbone}); {', '.join(epochs)} {noun} at batch "
         f"{spec.training.batch_size}"
     )
 

@@ -68,7 +68,13 @@ def _expected(variants: Sequence[Variant]) -> Mapping[str, str]:
 
 
 def _backbone(choice: Choice) -> str:
-    options = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in choice.options.items())
+    """Its name and sizes; ratios and switches where they are not as usual."""
+    usual = {name: info.default for name, info in choice.component.options.model_fields.items()}
+    options = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in choice.options.items()
+        if not (isinstance(value, bool | float) and value == usual[name])
+    )
     return f"{choice.name} ({options})" if options else choice.name
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from cmae_ablate.distributed import joined, own_device
 from cmae_ablate.errors import RankError, StorageError, UserError, printable
 from cmae_ablate.files import private_files
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.attempt import Job, Tools
 from cmae_ablate.runner.cache import record_plan
 from cmae_ablate.runner.experiment import Experiment, controls_of
@@ -194,9 +195,9 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
         if any(status.state == "FAILED" for status in each):
             job.queue.reset_failures()  # the user runs the command again: what failed for good is tried again
     experiment = jobs[0].experiment
-    counted = f"{total} cells" + (f" ({len(statuses[1])} of them controls)" if len(jobs) > 1 else "")
+    cells = counted(total, "cell") + (f" ({len(statuses[1])} of them controls)" if len(jobs) > 1 else "")
     if done == total:
-        say(f"all {counted} of {experiment.study.name} are complete; nothing to train", console)
+        say(f"all {cells} of {experiment.study.name} are complete; nothing to train", console)
         return 0
 
     def is_done() -> bool:
@@ -206,7 +207,7 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     workers = min(options.workers or default_workers(experiment, options), total - done)
     say(
-        f"{experiment.study.name}: {total - done} of {counted} to do, {workers} at a time; "
+        f"{experiment.study.name}: {total - done} of {cells} to do, {workers} at a time; "
         "a cell is a variant with a seed",
         console,
     )

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cmae_ablate.report.wording import counted, is_or_are
 from cmae_ablate.study.design import (
     EVALUATION,
     POSITIVE,
@@ -125,8 +126,8 @@ def _rescaled(study: Study, changed: TrialSpec, whole: int) -> tuple[TrialSpec |
     if not study.is_rescaled:
         raise study.error(
             (POSITIVE_CONTROL, *EPOCHS),
-            f"{epochs} epochs are no fewer than the reference's {whole}, which makes it no worse; "
-            "give fewer, or leave the key out for a quarter of them",
+            f"{counted(epochs, 'epoch')} {is_or_are(epochs)} no fewer than the reference's {whole}, which "
+            "makes it no worse; give fewer, or leave the key out for a quarter of them",
         )
     found, more = _quartered(changed if epochs == whole else _with_epochs(changed, whole))
     said = (

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.errors import suggest
+from cmae_ablate.report.wording import counted
 from cmae_ablate.study.file_model import complaint
 from cmae_ablate.study.fingerprints import digest, file_digest
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, no_component
@@ -255,16 +256,16 @@ def _clip_training(training: Training, notices: list[str]) -> Training:
     if beyond:
         kept = tuple(epoch for epoch in training.probe_epochs if epoch <= training.epochs)
         notices.append(
-            f"training.probe_epochs {', '.join(map(str, beyond))} does not fit {training.epochs} epochs; "
-            "left out"
+            f"training.probe_epochs {', '.join(map(str, beyond))} does not fit "
+            f"{counted(training.epochs, 'epoch')}; left out"
         )
         training = training.model_copy(update={"probe_epochs": kept})
     if training.warmup_epochs < training.epochs:
         return training
     clipped = training.epochs / 2
     notices.append(
-        f"training.warmup_epochs {training.warmup_epochs:g} does not fit {training.epochs} epochs; "
-        f"clipped to {clipped:g}"
+        f"training.warmup_epochs {training.warmup_epochs:g} does not fit "
+        f"{counted(training.epochs, 'epoch')}; clipped to {clipped:g}"
     )
     return training.model_copy(update={"warmup_epochs": clipped})
 
@@ -276,5 +277,5 @@ def _clip_schedule(choice: Choice, epochs: int | None, path: str, notices: list[
     # At least the last epoch runs as scheduled after the warm-up.
     clipped = epochs - 1
     name = choice.component.warmup
-    notices.append(f"{path}.{name} {warmup:g} does not fit {epochs} epochs; clipped to {clipped}")
+    notices.append(f"{path}.{name} {warmup:g} does not fit {counted(epochs, 'epoch')}; clipped to {clipped}")
     return choice.with_warmup(clipped)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,16 @@ def test_plan_trains_nothing_and_creates_nothing(
     assert "4 cells (2 variants x 2 seeds)" in text
     assert "64 training images" in text
     assert not out.exists()
+
+
+def test_one_of_a_kind_is_no_plural(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--out", tiny_study.parent / "runs", "--device", "cpu", "--seeds", "1", "--set"]
+    status, text, _ = call(capsys, "plan", tiny_study, *options, "training={epochs: 1, warmup_epochs: 3}")
+    assert status == 0
+    assert "pretraining: 1 epoch," in text
+    assert "training.warmup_epochs 3 does not fit 1 epoch; clipped" in text
+    assert "2 cells (2 variants x 1 seed)" in text
+    assert not re.search(r"\b1 (epochs|seeds|cells|variants)\b", text)
 
 
 def test_plan_lists_the_papers_setting_without_its_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from cmae_ablate.cli.fitting import fits, show_fitting
+from cmae_ablate.report.terminal import show_table
 
 HEADER = (
     "variant",
@@ -39,6 +40,14 @@ def test_a_terminal_of_80_columns_gets_whole_words_in_parts_that_repeat_the_labe
     assert words <= set(text.split())
     assert "depth 4 (reference)" in text
     assert text.count("positive control") == 2
+
+
+def test_a_column_that_only_just_fits_is_not_squeezed_for_the_margins() -> None:
+    header, row = ("variant", "a", "b"), ["random init", "x" * 20, "y" * 23]
+    console = Console(file=io.StringIO(), width=11 + 20 + 23 + 2 * 3 + 1)  # one margin short
+    show_table([header, row], "", console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("random init") == 2
 
 
 def test_a_wide_terminal_gets_one_frame() -> None:

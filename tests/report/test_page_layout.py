@@ -8,7 +8,8 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -220,3 +221,23 @@ def test_tables_without_a_row_are_left_out() -> None:
     tables = re.findall(r"<tbody[^>]*>(.*?)</tbody>", page, flags=re.DOTALL)
     assert all("<tr" in body for body in tables)
     assert "Conclusions" not in page
+
+
+def test_the_answer_stands_on_the_first_sheet_of_paper(tmp_path: Path) -> None:
+    """What is folded is opened, and longer than a sheet: it must not push the answer to the second."""
+    if CHROMIUM is None or shutil.which("pdftotext") is None:
+        pytest.skip("needs Debian's chromium and poppler-utils")
+    page, printed = tmp_path / "index.html", tmp_path / "printed.pdf"
+    given = content(wide())
+    long = replace(given.answer, lines=tuple(f"Sentence {number}. {'More. ' * 60}" for number in range(20)))
+    page.write_text(render(replace(given, answer=long)), encoding="utf-8")
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--no-first-run", "--disable-background-networking", f"--print-to-pdf={printed}", page.as_uri()),
+    ]
+    subprocess.run(command, capture_output=True, check=True, timeout=150)
+    text = subprocess.run(
+        ["pdftotext", "-l", "1", printed, "-"], capture_output=True, text=True, check=True
+    ).stdout
+    assert given.answer.headline.split()[0] in text
+    assert "Semi-synthetic images." in text

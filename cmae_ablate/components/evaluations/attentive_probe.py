@@ -27,6 +27,7 @@ from cmae_ablate.components.evaluations.scoring import top1
 from cmae_ablate.components.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
 from cmae_ablate.components.schedule import lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runtime import seeded, stream
 
 # Shapes: B batch, N patches, D width, M candidates, F fits of each, Q queries, K classes.
@@ -180,7 +181,7 @@ class AttentiveProbe:
         return (
             f"{self.num_queries} learned queries pool the patch tokens after the encoder's final norm (whole "
             f"images, each dimension standardised by train), linear layer; mean probability of "
-            f"{self.num_fits} fits; {self.epochs} epochs of AdamW "
+            f"{self.num_fits} fits; {counted(self.epochs, 'epoch')} of AdamW "
             f"(batch {batch_size}) on train, last epoch; learning rate among {rates} and weight decay among "
             f"{decays}, {CHOICE_WORDS}."
         )

@@ -18,6 +18,7 @@ from cmae_ablate.components.evaluations.scoring import accuracies, feature_words
 from cmae_ablate.components.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runtime import seeded, stream
 
 _NAME = "linear_probe_sgd"
@@ -95,9 +96,10 @@ class LinearProbeSgd:
             metrics=accuracies(predictions, data),
             predictions=predictions["test"],
             protocol=(
-                f"Linear layer after affine-free BatchNorm, {self.epochs} epochs of {self.optimizer.upper()} "
-                f"(batch {batch_size}, base learning rate {self.base_lr:g}) on {seen} train images; "
-                f"{feature_words(self.feature)} at test; last epoch's layer, no choice made."
+                f"Linear layer after affine-free BatchNorm, {counted(self.epochs, 'epoch')} of "
+                f"{self.optimizer.upper()} (batch {batch_size}, base learning rate {self.base_lr:g}) "
+                f"on {seen} train images; {feature_words(self.feature)} at test; last epoch's layer, no "
+                "choice made."
             ),
         )
 

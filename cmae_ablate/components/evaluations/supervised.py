@@ -25,6 +25,7 @@ from cmae_ablate.components.evaluations.scoring import accuracies
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.schedule import BASE_BATCH, lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runtime import seeded
 
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
@@ -161,9 +162,9 @@ class Mix:
 
 def _protocol(recipe: Recipe) -> str:
     return (
-        f"All weights trained on train for {recipe.epochs} epochs (AdamW, batch {recipe.batch_size}, base "
-        f"learning rate {recipe.base_lr:g}, weight decay {recipe.weight_decay:g}, layer decay "
-        f"{recipe.layer_decay:g}, drop path {recipe.drop_path:g}, mixup {recipe.mixup:g}, cutmix "
+        f"All weights trained on train for {counted(recipe.epochs, 'epoch')} (AdamW, batch "
+        f"{recipe.batch_size}, base learning rate {recipe.base_lr:g}, weight decay {recipe.weight_decay:g}, "
+        f"layer decay {recipe.layer_decay:g}, drop path {recipe.drop_path:g}, mixup {recipe.mixup:g}, cutmix "
         f"{recipe.cutmix:g}, random erasing {recipe.random_erasing:g}, label smoothing "
         f"{recipe.label_smoothing:g}) on random crops and flips; mean patch token before the "
         "encoder's final norm, a LayerNorm of its own, linear head; last epoch's model, no choice made."
