@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ TREES, TREES_OF_A_SHUFFLE = 64, 8
 SEED = 0
 HEADER = ("variant", "tuned key", "trials", "importance", "by chance up to")
 COLUMNS = ("variant", "key", "trials", "importance", "chance")
+
+_Row: TypeAlias = "tuple[str, str, int, float, float]"
+"""A variant, a key, trials, the key's share, and its highest share by chance."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def importance(searched: Searched | None, study: StudyDescription) -> Importance
     if searched is None or len(keys) < 2:
         return None
     needed = TRIALS_A_KEY * len(keys)
-    rows: list[tuple[str, str, int, float, float]] = []
+    rows: list[_Row] = []
     short: dict[str, int] = {}
     flat: list[str] = []
     for variant in study.variants:
@@ -77,7 +80,7 @@ def importance(searched: Searched | None, study: StudyDescription) -> Importance
         (one_line(v), key, str(n), number(own, 2), number(by_chance, 2)) for v, key, n, own, by_chance in rows
     ]
     notes = (
-        *_sentences(table),
+        *_sentences(rows),
         *_omitted(keys, short, needed),
         *(
             [f"importance of tuned keys is not shown for {_named(flat)}: all trials have one value"]
@@ -131,17 +134,17 @@ def _distribution(key: SearchedKey) -> Any:
     return FloatDistribution(*key.bounds)
 
 
-def _sentences(table: pd.DataFrame) -> Iterator[str]:
+def _sentences(rows: Sequence[_Row]) -> Iterator[str]:
     """A sentence a variant, the keys in the order of their shares."""
-    for variant, own in table.groupby("variant", sort=False):
+    for variant in dict.fromkeys(variant for variant, *_ in rows):
+        own = [row for row in rows if row[0] == variant]
         shares = [
-            f"{row.key} {number(row.importance, 2)}"
-            + ("" if row.importance > row.chance else " (no more than chance)")
-            for row in own.sort_values("importance", ascending=False, kind="stable").itertuples()
+            f"{key} {number(share, 2)}" + ("" if share > chance else " (no more than chance)")
+            for _, key, _, share, chance in sorted(own, key=lambda row: -row[3])
         ]
         yield (
-            f"importance of tuned keys for {quoted(str(variant))}, as shares of the variance between "
-            f"{own['trials'].iloc[0]} tuning trials: {listing(shares)}; within the searched ranges only, and "
+            f"importance of tuned keys for {quoted(variant)}, as shares of the variance between "
+            f"{own[0][2]} tuning trials: {listing(shares)}; within the searched ranges only, and "
             "no share is a cause"
         )
 

@@ -26,16 +26,9 @@ from cmae_ablate.training.loop import Hooks, pretrain
 from cmae_ablate.training.model import assemble
 
 load_components()
+OBJECTIVES = ("objectives.contrastive", "objectives.position", "objectives.uniformity")
 COMPONENTS = [
-    (slot, component.name)
-    for slot in (
-        "decoder",
-        "target",
-        "objectives.contrastive",
-        "objectives.position",
-        "objectives.uniformity",
-    )
-    for component in SLOTS[slot]
+    (slot, component.name) for slot in ("decoder", "target", *OBJECTIVES) for component in SLOTS[slot]
 ]
 SMALL = {"dim": 32, "depth": 1, "heads": 2}
 BREAKS_THE_GRAPH = {"dropped"}  # draws from a CPU generator within its forward pass

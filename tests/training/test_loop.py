@@ -92,7 +92,10 @@ def test_a_loss_that_is_not_finite_names_term_and_remedy(
         pretrain(spec, tiny_data, Runtime(), tmp_path)
 
 
-def test_bf16_autocast_trains_on_a_cpu(tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path) -> None:
-    spec = changed(tiny_spec, {"training": {"epochs": 1, "precision": "bf16"}, **CMAE})
+@pytest.mark.parametrize("variant", ["CMAE", "data2vec"])
+def test_bf16_autocast_trains_on_a_cpu(
+    variant: str, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    spec = changed(tiny_spec, {"training": {"epochs": 1, "precision": "bf16"}, **VARIANTS[variant]})
     done = pretrain(spec, tiny_data, Runtime(precision="bf16"), tmp_path)
     assert all(torch.isfinite(value).all() for value in done.model.state_dict().values())
