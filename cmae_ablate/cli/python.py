@@ -163,10 +163,12 @@ def list_components() -> pd.DataFrame:
 def _run(options: Options) -> int:
     """The command, with errors of one type, and none that ends the session."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from cmae_ablate.runner.own_components import known_to_workers
     from cmae_ablate.runner.run import run_study
 
     try:
-        return run_study(options, open_console())
+        with known_to_workers():
+            return run_study(options, open_console())
     except SystemExit as error:
         raise ended(error) from error
     except (DeviceError, DivergedError, NoRoomError, StorageError) as error:

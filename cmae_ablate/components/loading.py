@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 from collections.abc import Callable
-from functools import cache, reduce
+from functools import cache, partial, reduce
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -17,6 +18,8 @@ from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError
 
 PLUGIN_GROUP = "cmae_ablate.components"
+MODULES_VARIABLE = "CMAE_ABLATE_COMPONENTS"
+"""Environment variable: names of modules that register components and are no plug-in's, commas between."""
 # All slots are declared there.
 assert {protocols.DATASETS.slot, evaluation_protocols.EVALUATIONS.slot} <= set(SLOTS)
 
@@ -51,14 +54,35 @@ def import_components() -> None:
         importlib.import_module(module.name)
     before = set(sys.modules)
     for plugin in entry_points(group=PLUGIN_GROUP):
-        try:
-            plugin.load()
-        except (Exception, SystemExit) as error:
-            raise UserError(
-                f"plug-in '{plugin.name}' ({plugin.value}) cannot be loaded: "
-                f"{type(error).__name__}: {error}; fix or uninstall it"
-            ) from error
+        _load(plugin.load, f"plug-in '{plugin.name}' ({plugin.value})", "fix or uninstall it")
+    for module in named_modules():
+        remedy = "fix it, or let PYTHONPATH name its folder"
+        _load(partial(importlib.import_module, module), f"{MODULES_VARIABLE}: '{module}'", remedy)
     Catalogue.of(_plugins()).write(sorted(set(sys.modules) - before))
+
+
+def named_modules() -> tuple[str, ...]:
+    """The modules that the environment names."""
+    return tuple(filter(None, map(str.strip, os.environ.get(MODULES_VARIABLE, "").split(","))))
+
+
+def registering_modules() -> tuple[str, ...]:
+    """Modules of neither this package nor a plug-in that have registered components in this process."""
+    own = (
+        components.__name__,
+        *(plugin.value.partition(":")[0] for plugin in entry_points(group=PLUGIN_GROUP)),
+    )
+    found = {component.module for registry in SLOTS.values() for component in registry}
+    return tuple(
+        sorted(each for each in found if not f"{each}.".startswith(tuple(f"{name}." for name in own)))
+    )
+
+
+def _load(load: Callable[[], object], what: str, remedy: str) -> None:
+    try:
+        load()
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{what} cannot be loaded: {type(error).__name__}: {error}; {remedy}") from error
 
 
 def code_digest() -> str | None:
@@ -73,7 +97,10 @@ def code_digest() -> str | None:
 def _plugins() -> tuple[Plugin, ...]:
     found = entry_points(group=PLUGIN_GROUP)
     versions = {each: each.dist.version if each.dist else "" for each in found}
-    return tuple(sorted(Plugin(each.name, each.value, version) for each, version in versions.items()))
+    named = (Plugin(module, module, MODULES_VARIABLE) for module in named_modules())
+    return tuple(
+        sorted([*(Plugin(each.name, each.value, version) for each, version in versions.items()), *named])
+    )
 
 
 def _imported(source: Source) -> Callable[..., Any]:

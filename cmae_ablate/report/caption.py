@@ -18,10 +18,9 @@ CAUTIOUS = (
 def caption_title(comparison: Comparison) -> str:
     """The question, and what differences are taken from."""
     study = comparison.description
-    named = "; other variants are named by what differs from it" if ShortLabels.of(study).shortens else ""
     return _sentences(
         one_line(study.question),
-        f"Differences are from \u2018{one_line(study.reference)}\u2019, paired by seed{named}",
+        f"Differences are from \u2018{one_line(study.reference)}\u2019, paired by seed",
     )
 
 
@@ -30,6 +29,7 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
     study = comparison.description
     added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
     sentences = [
+        "Variants are named by what differs from the reference." if ShortLabels.of(study).shortens else "",
         f"Mean {PLUS_MINUS} standard deviation over n seeds; two-sided 95 % t intervals.",
         family_sentence(comparison),
         *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),

@@ -196,9 +196,11 @@ class ReportFiles:
         answer: One sentence that the numbers support.
         table: The rounded table for a terminal, header first.
         notes: What a reader must know about the cells: missing, unpaired, added later, unlike the study.
+        naming: What the table's names are, where they are not the variants' labels; else empty.
     """
 
     paths: Mapping[str, Path]
     answer: str
     table: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    naming: str = ""

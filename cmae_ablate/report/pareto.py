@@ -79,6 +79,7 @@ def _handle(index: int, text: str, theme: Theme) -> Line2D:
     marker = MARKERS[index % len(MARKERS)]
     colour = theme.colour(index)
     look = {"marker": marker, "markersize": 4, "markerfacecolor": (colour, SEE_THROUGH)}
+    look["markeredgecolor"] = colour
     return Line2D([], [], linestyle="none", color=colour, label=text, **look)
 
 
@@ -100,6 +101,7 @@ def _panel(
             marker=MARKERS[index % len(MARKERS)],
             color=theme.colour(index),
             markerfacecolor=(theme.colour(index), SEE_THROUGH),
+            markeredgecolor=theme.colour(index),
             markersize=4,
             elinewidth=0.8,
             zorder=3,

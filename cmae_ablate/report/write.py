@@ -23,6 +23,7 @@ from cmae_ablate.report.markup import picture
 from cmae_ablate.report.page import PageContent, render
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.progress_figure import progress_figure
+from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, make_table, markdown
 from cmae_ablate.report.theme import FigureJob, draw, save
@@ -64,7 +65,11 @@ def write_report(
         place = error.filename or out
         raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
     return ReportFiles(
-        {p.name: p for p in paths}, found.answer.text, (table.header, *table.lines), found.notes
+        {p.name: p for p in paths},
+        found.answer.text,
+        (table.header, *table.lines),
+        found.notes,
+        ShortLabels.of(description).legend_title or "",
     )
 
 

@@ -235,6 +235,8 @@ def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
 def say_report(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     show_table(files.table, question, console)
+    if files.naming:
+        say(f"variants are {files.naming}", console)
     verdict, *lines = files.answer.split("\n")
     say(verdict, console, style="bold")
     for text in (*lines, *(f"note: {note}" for note in files.notes)):

@@ -117,7 +117,7 @@ def test_answer_first_screen_table_and_legend_use_the_same_names() -> None:
     assert [line[0] for line in seen.lines] == ["small decoder", "plain crop"]
     table = make_table(findings.comparison, (), findings.cells, None)
     assert {OFF, "small decoder", "small decoder + contrastive"} <= {line[0] for line in table.lines}
-    assert "named by what differs from it" in table.caption
+    assert "named by what differs from the reference" in table.note
     assert SMALL in table.full["variant"].tolist()  # data keep whole labels
     assert [line.partition(":")[0] for line in findings.answer.lines] == [
         "\u2018small decoder\u2019",
