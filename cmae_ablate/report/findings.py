@@ -57,10 +57,7 @@ def find(
     cells = sort_out(trials, description)
     beside = [metric for metric in description.report if metric != description.metric]
     known = [metric for metric in beside if metric in cells.rows.columns]
-    galleries = (
-        gather(RECONSTRUCTIONS, extras.reconstructions, description.variants),
-        gather(CROP_BOXES, extras.crop_boxes, description.variants),
-    )
+    galleries = _galleries(description, extras)
     localised = localisation(extras.curves, description)
     further = tuple(compare(cells, metric, thorough=False) for metric in known)
     decisive = compare(cells, description.metric, extras.correct, clusters=extras.clusters)
@@ -98,4 +95,11 @@ def find(
         importance=of_keys,
         galleries=galleries,
         notes=notes,
+    )
+
+
+def _galleries(description: StudyDescription, extras: ReportExtras) -> tuple[Gallery, ...]:
+    return (
+        gather(RECONSTRUCTIONS, extras.reconstructions, description.variants),
+        gather(CROP_BOXES, extras.crop_boxes, description.variants),
     )
