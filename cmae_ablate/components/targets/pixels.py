@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from cmae_ablate.components.hidden_pixels import COLOURS, as_pixels, hidden_pixels
 from cmae_ablate.components.protocols import TARGETS
-from cmae_ablate.tokens import PatchMask, gather_tokens, patchify
-
-COLOURS = 3
-EPSILON = 1e-6
+from cmae_ablate.tokens import PatchMask
 
 
 @TARGETS.register("pixels", version=1)
@@ -36,24 +33,8 @@ class PixelTarget:
 
     def __call__(self, images: Tensor, mask: PatchMask) -> Tensor:
         """Targets of hidden patches in MAE's pixel order (row, column, channel), (B, M, Q)."""
-        patches = self._hidden_patches(images, mask)
-        if not self.normalize:
-            return patches
-        mean, std = _moments(patches)
-        return (patches - mean) / std
+        return hidden_pixels(images, mask, self._patch_size, normalize=self.normalize)
 
     def to_pixels(self, predictions: Tensor, images: Tensor, mask: PatchMask) -> Tensor:
         """Undo the normalisation with the *true* patch's mean and deviation, as MAE's pictures do."""
-        if not self.normalize:
-            return predictions
-        mean, std = _moments(self._hidden_patches(images, mask))
-        return predictions * std + mean
-
-    def _hidden_patches(self, images: Tensor, mask: PatchMask) -> Tensor:
-        return gather_tokens(patchify(images, self._patch_size), mask.ids_hidden)
-
-
-def _moments(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each patch, (B, M, 1) both."""
-    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True, correction=1)
-    return mean, (variance + EPSILON).sqrt()
+        return as_pixels(predictions, images, mask, self._patch_size, normalize=self.normalize)

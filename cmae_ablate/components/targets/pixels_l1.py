@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cmae_ablate.components.hidden_pixels import COLOURS, as_pixels, hidden_pixels
 from cmae_ablate.components.protocols import TARGETS
-from cmae_ablate.components.targets.pixels import PixelTarget
 from cmae_ablate.tokens import PatchMask
 
 
@@ -23,15 +23,16 @@ class PixelL1Target:
     """
 
     def __init__(self, patch_size: int, *, normalize: bool = False) -> None:
-        self._pixels = PixelTarget(patch_size, normalize=normalize)
+        self._patch_size = patch_size
+        self._normalize = normalize
 
     def dim(self) -> int:
         """P * P * 3."""
-        return self._pixels.dim()
+        return self._patch_size**2 * COLOURS
 
     def __call__(self, images: Tensor, mask: PatchMask) -> Tensor:
         """Targets of hidden patches in MAE's pixel order (row, column, channel), (B, M, Q)."""
-        return self._pixels(images, mask)
+        return hidden_pixels(images, mask, self._patch_size, normalize=self._normalize)
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """Mean absolute error over all values of all hidden patches, a scalar."""
@@ -39,4 +40,4 @@ class PixelL1Target:
 
     def to_pixels(self, predictions: Tensor, images: Tensor, mask: PatchMask) -> Tensor:
         """Predictions as pixels; normalised ones are undone with the true patch's mean and deviation."""
-        return self._pixels.to_pixels(predictions, images, mask)
+        return as_pixels(predictions, images, mask, self._patch_size, normalize=self._normalize)
