@@ -39,7 +39,9 @@ def _version(package: str) -> str:
 
 def result_line(row: Comparison) -> str:
     """A row of the table."""
-    target = "" if row.target is None else f"{row.target:.3g}{f', at most {row.most:g}' if row.most else ''}"
+    more = {", at most {:g}": row.most, ", first quartile {:g}": row.least_low}
+    asked = "".join(words.format(value) for words, value in more.items() if value)
+    target = "" if row.target is None else f"{row.target:.3g}{asked}"
     remark = "; ".join(text for text in (row.verdict, row.remark) if text)
     return (
         f"| {row.name} | {row.ratio:.3g} | {row.low:.3g} to {row.high:.3g} | {_time(row.own_seconds)} | "

@@ -22,13 +22,27 @@ from benchmarks.timing import Comparison, in_turns
 
 FIRST_LINE, READING, MISTAKE = 0.5, 1.5, 1.0
 PLAN, WIDE_PLAN, REPORT, CLAIM = 4.0, 6.0, 5.0, 4.0
-FIRST_LINES = (
-    ["plan", str(STUDY), "--device", "cpu"],
-    ["plan", str(STUDY), "--device", "cpu", "--json"],
-    ["components", "--json"],
-    ["schema"],
-    ["doctor"],
-)
+FIRST_LINES = {
+    "run": [str(STUDY)],
+    "plan": [str(STUDY), "--json"],
+    "worker": [str(STUDY)],
+    "status": [str(STUDY)],
+    "report": [str(STUDY)],
+    "components": ["--json"],
+    "studies": [],
+    "schema": [],
+    "init": [],
+    "doctor": [],
+    "data list": [],
+    "data prepare": ["scenes"],
+    "data show": ["scenes"],
+    "cache list": [],
+    "cache prune": [],
+    "evaluate": ["absent.pt"],
+    "reconstruct": ["absent.pt"],
+    "export": ["absent.pt"],
+}
+"""Every command, with arguments that it takes; given in an empty folder, and ended at its first line."""
 MISTAKES = {
     "path": ["run", "studies/decodersize.yaml"],
     "study's name": ["plan", "decoder_siez"],
@@ -42,8 +56,8 @@ MISTAKES = {
 def run(setting: Setting) -> Iterator[Comparison]:
     """Everything at the prompt, each against what it may take."""
     rounds = 1 if setting.quick else setting.rounds
-    for command in FIRST_LINES:
-        yield _first_line(command, rounds)
+    for command, arguments in FIRST_LINES.items():
+        yield first_line(command, arguments, rounds)
     for kind, command in MISTAKES.items():
         yield within(f"a mistaken {kind} is refused", rounds, MISTAKE, *command, status=(2,))
     for command in (["studies"], ["components"], ["components", "moco_v3"]):
@@ -73,24 +87,26 @@ def _of_files(rounds: int, quick: bool) -> Iterator[Comparison]:
         yield within("`report` from a CSV", rounds, REPORT, "report", str(STUDY), *tables)
 
 
-def _first_line(command: list[str], rounds: int) -> Comparison:
+def first_line(command: str, arguments: list[str], rounds: int) -> Comparison:
+    """From a command's start to the first line on either stream."""
     found: list[float] = []
 
     def call() -> None:
-        """Until the first line of either stream; the rest of the command is waited for, and not counted."""
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cmae_ablate", *command],
-            env=environment(threads=1),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline(), f"{command}: nothing was printed"
-        found.append(time.perf_counter() - started)
-        process.stdout.read()
-        process.wait()
+        with TemporaryDirectory(prefix="cmae-ablate-bench-") as folder:
+            started = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cmae_ablate", *command.split(), *arguments],
+                cwd=folder,
+                env=environment(threads=1),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found.append(time.perf_counter() - started)
+            process.kill()  # long before it has imported what it would work with
+            process.communicate()
+        assert line.startswith(command.encode()), f"{command}: {line!r}"
 
     in_turns([call], rounds=rounds)
-    shown = " ".join(Path(part).stem if part.endswith(".yaml") else part for part in command)
-    return Comparison.within(f"first line of `{shown}`", np.array(found[1:]), FIRST_LINE)
+    return Comparison.within(f"first line of `{command}`", np.array(found[1:]), FIRST_LINE)

@@ -28,6 +28,7 @@ from cmae_ablate.training.model import MaskedImageModel
 from cmae_ablate.training.optimizer import parameter_groups
 
 RATE, BETAS, DECAY = 1e-4, (0.9, 0.95), 0.05
+OFFICIAL = "MAE's official code"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def from_checkout(size: Size, path: Path) -> Reference:
             found: Tensor = module(images, mask_ratio=0.75)[0]
         return found
 
-    return Reference("MAE's official code", module, loss)
+    return Reference(OFFICIAL, module, loss)
 
 
 def hugging_face(size: Size) -> nn.Module:

@@ -25,6 +25,7 @@ class Comparison:
         target: What `ratio` should reach; None where nothing is asked.
         remark: What a reader must know.
         most: What `ratio` should not exceed; None where more is better.
+        least_low: What the first quartile, too, should reach; None where only the median is asked for.
     """
 
     name: str
@@ -37,13 +38,17 @@ class Comparison:
     target: float | None = None
     remark: str = ""
     most: float | None = None
+    least_low: float | None = None
 
     @property
     def verdict(self) -> str:
         """Whether what was asked for was reached; empty where nothing was."""
         if self.target is None:
             return ""
-        return "met" if self.target <= self.ratio <= (self.most or float("inf")) else "**missed**"
+        is_met = self.target <= self.ratio <= (self.most or float("inf")) and self.low >= (
+            self.least_low or 0
+        )
+        return "met" if is_met else "**missed**"
 
     @property
     def line(self) -> str:

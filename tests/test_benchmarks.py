@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks import __main__ as cell_context
-from benchmarks import commands, crowd, reference, step, weights
+from benchmarks import anatomy, commands, crowd, prompt, reference, step, weights
+from benchmarks.page import result_line
 from benchmarks.plain import PlainMae
 from benchmarks.reference import Reference
 from benchmarks.size import TINY
 from benchmarks.timing import Comparison, compare
+from cmae_ablate.cli.first_line import WORDS
+from cmae_ablate.components.loading import load_components
 from cmae_ablate.runtime import Runtime
 from tests.queue.harness import server_programs
 
@@ -47,6 +52,7 @@ class MaskedAutoencoderViT(PlainMae):
 
 @pytest.fixture
 def plain() -> Reference:
+    load_components()
     module = PlainMae(TINY[0]).train()
     return Reference("plain", module, module)
 
@@ -73,6 +79,37 @@ def test_what_is_missed_is_said(ratio: float, target: float | None, most: float 
     found = Comparison.once("?", ratio, target, most=most, remark="as it was")
     assert found.verdict == verdict
     assert found.line == f"{ratio:.3g} [{ratio:.3g}, {ratio:.3g}] {verdict}{'; ' if verdict else ''}as it was"
+
+
+@pytest.mark.parametrize(("low", "verdict"), [(1.06, "met"), (1.04, "**missed**")])
+def test_a_first_quartile_that_was_asked_for_counts(low: float, verdict: str) -> None:
+    found = replace(Comparison.once("?", 1.1, 1.08), low=low, least_low=1.05)
+    assert found.verdict == verdict
+    assert "| 1.08, first quartile 1.05 |" in result_line(found)
+
+
+def test_a_step_is_taken_apart_by_what_its_operators_are_for() -> None:
+    left, right = torch.ones(64, 128, requires_grad=True), torch.ones(128, 256)
+
+    def work() -> None:
+        torch.nn.functional.gelu(left @ right).sum().backward()
+
+    # The product forward, and the one that gives the gradient of its left side.
+    assert anatomy.flops_of_products(work) == 2 * (2 * 64 * 128 * 256)
+    seconds = anatomy.seconds_by_kind(work)
+    assert set(seconds) == {"matrix products", "GELU", "everything else"}
+    assert list(seconds.values()) == sorted(seconds.values(), reverse=True)
+    assert 0 < seconds["matrix products"] < 60
+    text = anatomy.anatomy(work, peak=1e6)
+    assert re.search(r"matrix products \d+% \(at \d+% of that speed\)", text)
+
+
+def test_the_first_line_of_every_command_is_timed() -> None:
+    assert set(prompt.FIRST_LINES) == set(WORDS)
+    found = prompt.first_line("schema", [], rounds=1)
+    assert found.name.startswith("first line of `schema`")
+    assert found.own_seconds is not None
+    assert 0 < found.own_seconds < 60
 
 
 def test_the_step_is_compared_on_equal_losses_and_gradients(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ import torch
 import torch._dynamo
 
 from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.runner import hour_zero, step_seconds, workers
 from cmae_ablate.runner.launching import _devices
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.run import run_study
 from cmae_ablate.runtime import Runtime, seeded
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training.loop import pretrain
 from cmae_ablate.training.model import smoke
+from tests.whole_study import quiet, write_study
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,30 @@ def test_who_plans_or_computes_on_the_cpu_opens_no_gpu(
     for name in ("current_device", "_lazy_init", "get_rng_state", "set_rng_state"):
         monkeypatch.setattr(torch.cuda, name, opened)
     smoke(tiny_spec, 32)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # MLflow's dependencies
+def test_who_starts_workers_on_gpus_opens_none_even_where_equal_time_is_measured_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: Any, **__: Any) -> None:
+        pytest.fail("a GPU was opened")
+
+    study = write_study(tmp_path)
+    study.write_text(study.read_text() + "budget: time\n")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("current_device", "_lazy_init", "synchronize", "mem_get_info"):
+        monkeypatch.setattr(torch.cuda, name, opened)
+    # Processes that would ask the GPU, and what they would answer.
+    for module, answer in {hour_zero: "null", step_seconds: '{"seconds": 0.01}'}.items():
+        monkeypatch.setattr(module, "PROGRAM", (sys.executable, "-c", f"print({answer!r})"))
+    started: list[int] = []
+    monkeypatch.setattr(workers, "launch", lambda *given: started.append(given[2]) or [0, 0])
+    options = Options(study, seeds=1, device="cuda", out=tmp_path / "runs")
+    assert run_study(options, quiet()) == 1  # nobody trained anything
+    assert started == [2]
+    assert (tmp_path / "runs" / "study" / "budget.json").is_file()
 
 
 def test_a_gpu_that_is_open_keeps_its_own_stream(monkeypatch: pytest.MonkeyPatch) -> None:

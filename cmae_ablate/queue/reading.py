@@ -26,6 +26,7 @@ from cmae_ablate.queue.owner import Owner
 from cmae_ablate.queue.storage import (
     SQLITE_BUSY_SECONDS,
     database_time,
+    is_of_this_optuna,
     not_opened,
     of_another_version,
     parse_storage,
@@ -126,9 +127,12 @@ def _open(url: str) -> RDBStorage | None:
         try:
             if not sqlalchemy.inspect(engine).has_table("alembic_version"):  # Optuna makes it last
                 return None
+            is_known = is_of_this_optuna(engine)
         finally:
             engine.dispose()
-        return RDBStorage(rendered, engine_kwargs=options, skip_table_creation=True)
+        return RDBStorage(
+            rendered, engine_kwargs=options, skip_compatibility_check=is_known, skip_table_creation=True
+        )
     except (SQLAlchemyError, StorageInternalError, sqlite3.Error) as error:
         raise not_opened(redact(url), error) from None
     except RuntimeError as error:

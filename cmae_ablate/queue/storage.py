@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy
@@ -97,11 +97,35 @@ class Storage:
         )
         try:
             with self.lock():
-                return RDBStorage(self._url.render_as_string(hide_password=False), engine_kwargs=options)
+                return RDBStorage(
+                    self._url.render_as_string(hide_password=False),
+                    engine_kwargs=options,
+                    skip_compatibility_check=_is_of_this_optuna(self._url, options),
+                )
         except (SQLAlchemyError, StorageInternalError) as error:
             raise not_opened(self.name, error) from None
         except RuntimeError as error:
             raise of_another_version(self.name, error) from None
+
+
+def _is_of_this_optuna(url: URL, options: Mapping[str, Any]) -> bool:
+    engine = sqlalchemy.create_engine(url, **options)
+    try:
+        return is_of_this_optuna(engine)
+    finally:
+        engine.dispose()
+
+
+def is_of_this_optuna(engine: sqlalchemy.Engine) -> bool:
+    """Whether this very version of Optuna made the tables, so that it need not ask whether it knows them.
+
+    To know, it compiles all of its migrations, which each of a study's processes would do for each queue.
+    """
+    if not sqlalchemy.inspect(engine).has_table("version_info"):
+        return False
+    with engine.connect() as connection:
+        found = connection.execute(sqlalchemy.text("SELECT library_version FROM version_info"))
+        return found.scalars().all() == [optuna.__version__]
 
 
 def not_opened(name: str, error: BaseException) -> UserError:

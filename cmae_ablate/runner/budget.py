@@ -7,25 +7,22 @@ training steps: refreshes of ContrastiveCrop's boxes and the evaluations come on
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.errors import Interrupted, UserError
+from cmae_ablate.errors import UserError
 from cmae_ablate.files import DamagedError, read_record, sealed, write_atomically
-from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.runner.step_seconds import seconds_per_step
+from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.design import Variant
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 
 Trials = Mapping[str, tuple[TrialSpec, DataArrays]]
 EPOCHS, FLOPS, TIME = "epochs", "flops", "time"
-WARM_STEPS, TIMED_STEPS = 3, 12
 DAY = 86400.0
 _NAMES = {FLOPS: "FLOPs", TIME: "time"}
 
@@ -112,7 +109,7 @@ def seconds_per_epoch(trials: Trials, runtime: Runtime, record: Path) -> dict[st
         known = _read(record)
         for label, name in _names(trials).items():
             if name not in known:
-                known[name] = _seconds_per_step(label, *trials[label], runtime)
+                known[name] = seconds_per_step(label, *trials[label], runtime)
                 content = {"device": str(runtime.device), "seconds_per_step": known}
                 write_atomically(record, sealed(content))
     return _of_epochs(trials, known)
@@ -154,39 +151,6 @@ def _read(record: Path) -> dict[str, float]:
     except (DamagedError, KeyError, TypeError, AttributeError) as error:
         # Not made again by itself: other seconds are other epochs, and so another study.
         raise UserError(f"{record}: damaged; delete it, and the seconds are measured again") from error
-
-
-def _seconds_per_step(label: str, spec: TrialSpec, data: DataArrays, runtime: Runtime) -> float:
-    """The median step of a short training; its first steps, which warm caches up, are left out."""
-    import torch
-
-    from cmae_ablate.training.loop import Hooks, pretrain
-
-    set_threads(spec.training.threads)
-    told = replace(runtime, precision=spec.training.precision, compile=spec.training.compile)
-    times: list[float] = []
-
-    def on_step(done: int, total: int) -> None:
-        if runtime.device.type == "cuda":
-            torch.cuda.synchronize(runtime.device)
-        times.append(time.perf_counter())
-
-    wanted = WARM_STEPS + TIMED_STEPS + 1
-    # Enough epochs for as many. What an epoch's end costs lies between two steps: the median drops it.
-    enough = -(-wanted // _steps(spec, data)) + 1
-    long_enough = spec.training.model_copy(update={"epochs": max(spec.training.epochs, enough)})
-    hooks = Hooks(on_step=on_step, should_stop=lambda: len(times) >= wanted)
-    with TemporaryDirectory(prefix="cmae-ablate-") as folder:
-        try:
-            pretrain(replace(spec, training=long_enough), data, told, Path(folder), hooks)
-        except Interrupted:
-            pass
-        except UserError as error:
-            raise UserError(f"variant '{label}': {error}") from error
-    gaps = [
-        after - before for before, after in zip(times[WARM_STEPS:], times[WARM_STEPS + 1 :], strict=False)
-    ]
-    return statistics.median(gaps)
 
 
 def budget_note(kind: str, reference: str, shares: Sequence[Share] = ()) -> str:

@@ -7,7 +7,6 @@ with them: the process that starts workers opens no GPU, and an error of a GPU i
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.errors import DivergedError, UserError
+from cmae_ablate.runner.own_process import answer_of, in_one_line
 from cmae_ablate.runtime import pick_device, set_threads
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.terminal import say_exactly
@@ -69,14 +69,10 @@ def rehearse(steps: Sequence[Rehearsal], device: str) -> None:
 
 
 def _in_a_process_of_its_own(steps: Sequence[Rehearsal]) -> None:
-    asked = json.dumps([step.to_json() for step in steps])
-    done = subprocess.run(PROGRAM, input=asked, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines()
-    if lines and (found := json.loads(lines[-1])):
+    asked = [step.to_json() for step in steps]
+    found = answer_of(PROGRAM, asked, "the first step on the GPU")
+    if found:
         raise UserError(f"variant '{found['label']}': {found['error']}")
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        raise UserError(f"the first step on the GPU ended with status {done.returncode}: {last}")
 
 
 def _main() -> None:
@@ -89,15 +85,14 @@ def _main() -> None:
         try:
             smoke(step.spec, step.image_size, device)
         except Exception as error:
-            words = str(error) if isinstance(error, UserError | DivergedError) else _first_line(error)
+            words = (
+                str(error)
+                if isinstance(error, UserError | DivergedError)
+                else in_one_line(error, "one step on the GPU")
+            )
             found = {"label": step.label, "error": words}
             break
     say_exactly(json.dumps(found) + "\n")
-
-
-def _first_line(error: Exception) -> str:
-    what = (str(error).strip().splitlines() or [""])[0]
-    return f"one step on the GPU: {type(error).__name__}: {what}; the same step may run with --device cpu"
 
 
 if __name__ == "__main__":

@@ -6,13 +6,10 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
@@ -23,6 +20,9 @@ from cmae_ablate.runtime import stream
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.tokens import patchify, unpatchify
 from cmae_ablate.training.model import MaskedImageModel
+
+if TYPE_CHECKING:
+    from matplotlib.patches import Rectangle  # with the first picture: a cell's claim does not wait for it
 
 GREY = 0.5
 CROP_IMAGES, CROPS_AN_IMAGE = 8, 6
@@ -77,6 +77,8 @@ def unpatched(patches: Tensor, ids: Tensor, images: Tensor, patch: int, grid: tu
 
 def save_reconstructions(pictures: NDArray[np.float32], path: Path) -> None:
     """Draw original, masked and reconstructed images, one row a kind, as PNG."""
+    from matplotlib.figure import Figure
+
     count = len(pictures)
     figure = Figure(figsize=(1.0 * count + 1.0, 3.2), dpi=150, layout="constrained")
     axes = figure.subplots(3, count, squeeze=False)
@@ -110,6 +112,9 @@ def save_crops(spec: TrialSpec, data: DataArrays, learnt: Path, path: Path) -> N
         learnt: What its crop had learnt when the pretraining ended, as safetensors; need not exist.
         path: Where to draw.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
+
     count = len(data.train.labels)
     crop = spec["crop"].build(count, torch.from_numpy(data.train.boxes.copy()))
     if crop.state_dict():
@@ -150,6 +155,8 @@ def save_crops(spec: TrialSpec, data: DataArrays, learnt: Path, path: Path) -> N
 
 def _outline(edges: Sequence[float], **style: Any) -> Rectangle:
     """A box (top, left, bottom, right) in pixels; one with unknown edges is invisible."""
+    from matplotlib.patches import Rectangle
+
     top, left, bottom, right = edges
     place = (left - 0.5, top - 0.5)
     return Rectangle(

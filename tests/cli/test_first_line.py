@@ -72,6 +72,32 @@ def test_what_only_reads_imports_nothing_heavy(
     assert done.imported <= needed
 
 
+SEARCHES = """
+import gc, sys
+from cmae_ablate.cli.app import main
+searched = []
+gc.callbacks.append(lambda phase, told: searched.append(told["generation"]) if phase == "start" else None)
+sys.argv = ["cmae-ablate", "status", "tiny_study.yaml"]
+try:
+    main()
+finally:
+    print(len(searched), searched.count(2), file=sys.stderr)
+"""
+
+
+@pytest.mark.usefixtures("known")
+def test_what_a_command_imports_is_hardly_searched_for_garbage(tiny_study: Path) -> None:
+    command = [sys.executable, "-c", SEARCHES]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, env=environment, cwd=tiny_study.parent, capture_output=True, text=True, check=True
+    )
+    # By Python's own thresholds some 170 times.
+    searches, whole = map(int, done.stderr.split())
+    assert searches < 100
+    assert whole == 0
+
+
 @pytest.mark.usefixtures("known")
 def test_a_plan_that_was_made_before_imports_no_torch_and_says_the_same(tiny_study: Path) -> None:
     # A batch of its own: other tests plan this study, too.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import Queue, read_status
@@ -52,3 +55,28 @@ def test_what_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("no database " * 1000)
     with pytest.raises(UserError, match=r"cannot be opened \(file is not a database\)"):
         read_status(f"sqlite:///{tmp_path}/optuna.db", "decoder_size", plan(variants=1, seeds=1))
+
+
+def test_a_database_of_this_very_optuna_is_opened_without_reading_its_migrations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, cells = f"sqlite:///{tmp_path}/optuna.db", plan(variants=1, seeds=1)
+    Queue(url, "decoder_size", cells).close()
+    monkeypatch.setattr(ScriptDirectory, "from_config", lambda *_: pytest.fail("migrations were read"))
+    assert [status.state for status in read_status(url, "decoder_size", cells)] == ["WAITING"]
+    Queue(url, "decoder_size", cells).close()
+
+
+def test_a_database_of_another_optuna_is_refused_where_its_tables_are_others(tmp_path: Path) -> None:
+    url, cells = f"sqlite:///{tmp_path}/optuna.db", plan(variants=1, seeds=1)
+    Queue(url, "decoder_size", cells).close()
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as database, database:
+        database.execute("UPDATE version_info SET library_version = '9.0.0'")
+    # Another version whose tables are the same is as good as this one.
+    assert [status.state for status in read_status(url, "decoder_size", cells)] == ["WAITING"]
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'v9.0.0.a'")
+    with pytest.raises(UserError, match="written by another Optuna version"):
+        read_status(url, "decoder_size", cells)
+    with pytest.raises(UserError, match="written by another Optuna version"):
+        Queue(url, "decoder_size", cells)

@@ -85,7 +85,7 @@ def test_workers_that_begin_at_once_measure_once_and_read_the_same_seconds(
         measured.append(label)
         return 0.1 * len(measured)
 
-    monkeypatch.setattr("cmae_ablate.runner.budget._seconds_per_step", count)
+    monkeypatch.setattr("cmae_ablate.runner.budget.seconds_per_step", count)
     trials = {"a": (tiny_spec, tiny_data), "b": (long(tiny_spec, 3), tiny_data)}
     record = tmp_path / "study" / "budget.json"
     with ThreadPoolExecutor(4) as pool:
@@ -180,11 +180,11 @@ def test_run_worker_status_and_report_agree_on_the_epochs_of_equal_time(
 ) -> None:
     out = tmp_path / "runs"
     seconds = {"depth 1": 0.3, "linear": 0.1}
-    monkeypatch.setattr("cmae_ablate.runner.budget._seconds_per_step", lambda label, *_: seconds[label])
+    monkeypatch.setattr("cmae_ablate.runner.budget.seconds_per_step", lambda label, *_: seconds[label])
     common = ("--device", "cpu", "--out", out)
     assert command(monkeypatch, "run", timed_study, *common, "--workers", "1") == 0
     monkeypatch.setattr(
-        "cmae_ablate.runner.budget._seconds_per_step", None
+        "cmae_ablate.runner.budget.seconds_per_step", None
     )  # from here on nothing is measured
     said = (
         "Equal time: every variant is pretrained for about the time of \u2018depth 1\u2019, in whole epochs: "
