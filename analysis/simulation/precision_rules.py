@@ -9,7 +9,7 @@ at most 20. Contrasts that are settled get no further seed (racing). Goals:
 - `smallest effect`: settled is what differs, or is equal within plus and minus 1 point (both by Holm);
 - `difference`: what differs; all else goes on to the last seed, where all the error that is allowed is spent.
 
-Truths: `null`, nothing differs; `half`, every other contrast differs by 2 points; `edge`, all differ by 1
+Truths: `nothing` differs; `half`, every other contrast differs by 2 points; `edge`, all differ by 1
 point, which is no equality yet. Rules:
 
 - `fixed`: as many seeds as the *true* deviation needs, which nobody knows; plain t, Holm and Bonferroni;
@@ -257,7 +257,9 @@ def cell(setting: Setting, studies: int = STUDIES) -> Iterator[dict[str, object]
         for rule, pilot in (("stein", FIRST), ("stein 5", 5)):
             found[rule] = single_look(differences, setting, stein_pairs(differences, setting, pilot), pilot)
     for rule, numbers in found.items():
-        yield {**vars(setting), "rule": rule, **{key: round(value, 4) for key, value in numbers.items()}}
+        # A CSV's `null` would be read as no value.
+        told = {**vars(setting), "truth": setting.truth.replace("null", "nothing"), "rule": rule}
+        yield {**told, **{key: round(value, 4) for key, value in numbers.items()}}
 
 
 def settings() -> Iterator[Setting]:

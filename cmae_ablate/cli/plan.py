@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cmae_ablate.cli.fitting import show_fitting
+from cmae_ablate.cli.seeds_told import told_of
+from cmae_ablate.report.seed_rule import SeedRule
 from cmae_ablate.report.wording import BLANK
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
@@ -17,7 +19,7 @@ from cmae_ablate.study.search_space import in_words
 from cmae_ablate.terminal import say
 
 if TYPE_CHECKING:
-    from cmae_ablate.cli.planning import Tuning, VariantPlan
+    from cmae_ablate.cli.planning import StudyPlan, Tuning, VariantPlan
 
 
 def show_plan(options: Options, console: Console) -> None:
@@ -30,15 +32,44 @@ def show_plan(options: Options, console: Console) -> None:
     for notice in plan.notes:
         say(f"note: {notice}", console)
     _show_setting(plan.table, console)
-    _show_costs(plan.all, study.seeds, design.reference_label(study), console)
+    _show_costs(plan, design.reference_label(study), console)
     with_tuning = ""
     if plan.tuning and study.search:
         _show_tuning(plan.tuning, study.search, len(plan.table), study.seeds, console)
         with_tuning = f", {duration(plan.hours + plan.tuning.hours)} with the tuning"
+    if study.rule is not None:
+        _show_rule(plan, study.rule, console)
+        return
     say(
         f"{len(plan.table) * study.seeds} cells ({len(plan.table)} variants x {study.seeds} seeds) and "
         f"{sum(each.cells(study.seeds) for each in plan.controls)} of controls, "
         f"{duration(plan.hours)} of computation{with_tuning}; {plan.table[0].hours.basis}",
+        console,
+    )
+
+
+def _show_rule(plan: StudyPlan, rule: SeedRule, console: Console) -> None:
+    """What the first seeds cost, what all may, and what the noise seen so far asks for."""
+    variants, looks = len(plan.table), rule.looks
+    controls = sum(each.cells(plan.control_seeds) for each in plan.controls)
+    say(
+        f"{variants * looks.first} cells at first ({variants} variants x {looks.first} seeds) and {controls} "
+        f"of controls, {duration(plan.first_hours)} of computation; at most {variants * looks.most} cells "
+        f"({looks.most} seeds), {duration(plan.hours)}; {plan.table[0].hours.basis}",
+        console,
+    )
+    if plan.settling is None or plan.expected_cells is None:
+        say(
+            f"seeds by rule: {rule.words}; once the first have run, `plan` and `status` say what their noise "
+            "asks for",
+            console,
+        )
+        return
+    for line in told_of(plan.settling, rule):
+        say(line, console)
+    say(
+        f"{plan.expected_cells} cells are expected in all if the noise stays as it is, at most "
+        f"{variants * looks.most}",
         console,
     )
 
@@ -78,10 +109,11 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
         say(f"evaluation: {label} ({choice.name}{epochs})", console)
 
 
-def _show_costs(plans: Sequence[VariantPlan], seeds: int, reference: str, console: Console) -> None:
+def _show_costs(found: StudyPlan, reference: str, console: Console) -> None:
     costs = ("epochs", "encoder", "decoder", "objectives", "GFLOP / image", "memory / cell")
     rows = []
-    for plan in plans:
+    for plan in found.all:
+        seeds = found.control_seeds if plan.variant.control else found.study.seeds
         label = plan.variant.label
         trained = plan.variant.control in (None, POSITIVE)
         rows.append(

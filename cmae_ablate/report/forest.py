@@ -17,7 +17,7 @@ from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
 ROW_INCHES = 0.36
 LABEL_WIDTH = 22
 LEGEND = (
-    "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % t intervals. "
+    "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s. "
     "Circles: single seeds."
 )
 CLIP = 4.0
@@ -44,7 +44,8 @@ def forest(comparison: Comparison) -> FigureJob:
         axes.set_xlim(low, high)
         return figure
 
-    return FigureJob("effects", "Differences from the reference", _alt(comparison), draw, LEGEND)
+    legend = LEGEND.format(comparison.description.interval)
+    return FigureJob("effects", "Differences from the reference", _alt(comparison), draw, legend)
 
 
 def _axes(axes: Axes, effects: Sequence[Effect], comparison: Comparison, theme: Theme) -> None:
@@ -61,7 +62,7 @@ def _axes(axes: Axes, effects: Sequence[Effect], comparison: Comparison, theme: 
         axes.text(0.5, 0.5, "nothing to compare", transform=axes.transAxes, ha="center", va="center")
     axes.locator_params(axis="x", nbins=5)
     unit = f"{comparison.metric.unit.strip()}, " if comparison.metric.unit else ""
-    axes.set_xlabel(f"{comparison.metric.words} ({unit}95 % t interval)")
+    axes.set_xlabel(f"{comparison.metric.words} ({unit}95 % {comparison.description.interval})")
 
 
 def _label(effect: Effect, comparison: Comparison) -> str:

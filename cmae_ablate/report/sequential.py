@@ -26,13 +26,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import interpolate, special
+from scipy import special
 
 from cmae_ablate.report.seed_rule import Looks
 from cmae_ablate.report.stats import ALPHA, UNBOUNDED, Bounds, Equivalence, Paired, Values, paired, within
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 SHAPE = 0.25
 """The power of `most / pairs` by which earlier limits are larger, as normal quantiles."""
@@ -192,8 +196,10 @@ def _whole(power: int) -> float:
 
 
 @lru_cache(maxsize=64)
-def _log_chance(looks: Looks) -> interpolate.CubicSpline:
+def _log_chance(looks: Looks) -> CubicSpline:
     """Logarithm of the chance to cross, by the limit at the last look as a normal quantile."""
+    from scipy import interpolate  # half a second, for studies that add seeds
+
     return interpolate.CubicSpline(SIZES, np.log([_cross(looks, float(size)) for size in SIZES]))
 
 
