@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from cmae_ablate.cli.seeds_told import record_of
 from cmae_ablate.cli.status import begun, hours_left, look
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.runner.options import Options
@@ -40,13 +41,17 @@ def plan_record(options: Options, console: Console) -> dict[str, Any]:
         "seeds": study.seeds,
         "metric": study.metric,
         "variants": [_variant(each, study.seeds) for each in plan.table],
-        "controls": [_variant(each, study.seeds) for each in plan.controls],
+        "controls": [_variant(each, plan.control_seeds) for each in plan.controls],
         "cells": len(plan.table) * study.seeds,
-        "control_cells": sum(each.cells(study.seeds) for each in plan.controls),
+        "control_cells": sum(each.cells(plan.control_seeds) for each in plan.controls),
         "hours": plan.hours,
         "tuning": {"trainings": plan.tuning.trainings, "hours": plan.tuning.hours} if plan.tuning else None,
         "basis": plan.table[0].hours.basis,
         "notes": list(plan.notes),
+        **(
+            {} if study.rule is None else {"seed_rule": study.rule.to_json(), "first_hours": plan.first_hours}
+        ),
+        **({} if plan.expected_cells is None else {"expected_cells": plan.expected_cells}),
     }
 
 
@@ -62,6 +67,7 @@ def status_record(options: Options, console: Console) -> dict[str, Any]:
         "has_run": found is not None and any(each.trial is not None for each in found.all),
         "is_over": found is not None and found.is_over,
         "left": found.left if found else None,
+        "seeds": record_of(found.settling, study.rule) if found and found.settling and study.rule else None,
         "hours_left": hours_left(*kinds.values()) if found else None,
         "cells": [
             _cell(each, kind, found.stalled.get(each.cell.id) if found else None)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cmae_ablate.cli.fitting import show_fitting
+from cmae_ablate.cli.seeds_told import told_of
+from cmae_ablate.report.seed_rule import SeedRule
 from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.wording import BLANK, counted
 from cmae_ablate.runner.options import Options
@@ -17,7 +19,7 @@ from cmae_ablate.study.search_space import in_words
 from cmae_ablate.terminal import say
 
 if TYPE_CHECKING:
-    from cmae_ablate.cli.planning import Tuning, VariantPlan
+    from cmae_ablate.cli.planning import StudyPlan, Tuning, VariantPlan
 
 
 def show_plan(options: Options, console: Console) -> None:
@@ -34,16 +36,45 @@ def show_plan(options: Options, console: Console) -> None:
     names = ShortLabels.of(describe_unread(study))
     if names.shortens:
         say(f"variants, {names.legend_title}:", console)
-    _show_costs(plan.all, study.seeds, names, console)
+    _show_costs(plan, names, console)
     with_tuning = ""
     if plan.tuning and study.search:
         _show_tuning(plan.tuning, study.search, len(plan.table), study.seeds, console)
         with_tuning = f", {duration(plan.hours + plan.tuning.hours)} with the tuning"
+    if study.rule is not None:
+        _show_rule(plan, study.rule, console)
+        return
     say(
         f"{counted(len(plan.table) * study.seeds, 'cell')} ({counted(len(plan.table), 'variant')} x "
         f"{counted(study.seeds, 'seed')}) and "
         f"{sum(each.cells(study.seeds) for each in plan.controls)} of controls, "
         f"{duration(plan.hours)} of computation{with_tuning}; {plan.table[0].hours.basis}",
+        console,
+    )
+
+
+def _show_rule(plan: StudyPlan, rule: SeedRule, console: Console) -> None:
+    """What the first seeds cost, what all may, and what the noise seen so far asks for."""
+    variants, looks = len(plan.table), rule.looks
+    controls = sum(each.cells(plan.control_seeds) for each in plan.controls)
+    say(
+        f"{variants * looks.first} cells at first ({variants} variants x {looks.first} seeds) and {controls} "
+        f"of controls, {duration(plan.first_hours)} of computation; at most {variants * looks.most} cells "
+        f"({looks.most} seeds), {duration(plan.hours)}; {plan.table[0].hours.basis}",
+        console,
+    )
+    if plan.settling is None or plan.expected_cells is None:
+        say(
+            f"seeds by rule: {rule.words}; once the first have run, `plan` and `status` say what their noise "
+            "asks for",
+            console,
+        )
+        return
+    for line in told_of(plan.settling, rule):
+        say(line, console)
+    say(
+        f"{plan.expected_cells} cells are expected in all if the noise stays as it is, at most "
+        f"{variants * looks.most}",
         console,
     )
 
@@ -85,11 +116,12 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
         say(f"evaluation: {label} ({choice.name}{epochs})", console)
 
 
-def _show_costs(plans: Sequence[VariantPlan], seeds: int, names: ShortLabels, console: Console) -> None:
+def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
     costs = ("epochs", "encoder", "decoder", "objectives", "GFLOP / image", "memory / cell")
     rows = []
-    for plan in plans:
+    for plan in found.all:
         label, is_control = plan.variant.label, plan.variant.control
+        seeds = found.control_seeds if is_control else found.study.seeds
         is_reference = label == names.reference and not is_control
         shown = label if is_control else names.alone(label)
         trained = is_control in (None, POSITIVE)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from cmae_ablate.cli.seeds_told import cells_expected, settling_of
 from cmae_ablate.data.arrays import ExpectedSize, prepare
 from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note
 from cmae_ablate.runner.counts import count
@@ -16,6 +18,7 @@ from cmae_ablate.runner.hours import Estimate, Workload, estimate
 from cmae_ablate.runner.kept import Kept
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import preparation
+from cmae_ablate.runner.reporting import has_state, read_queue
 from cmae_ablate.runner.speeds import Machine, speeds
 from cmae_ablate.runtime import cpu_workers, device_type
 from cmae_ablate.study import design
@@ -27,6 +30,9 @@ from cmae_ablate.study.search_space import for_tuning
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.terminal import say
 from cmae_ablate.training.flops import Cost
+
+if TYPE_CHECKING:
+    from cmae_ablate.report.settling import Settling
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class StudyPlan:
         controls: What is trained and evaluated beside them.
         notes: What the user should know.
         tuning: Of a search, what comes first.
+        settling: Where seeds are added by a rule, how far its contrasts are; None before any has run.
     """
 
     study: Study
@@ -80,6 +87,28 @@ class StudyPlan:
     controls: Sequence[VariantPlan]
     notes: tuple[str, ...]
     tuning: Tuning | None
+    settling: Settling | None = None
+
+    @property
+    def control_seeds(self) -> int:
+        """How many seeds the controls have."""
+        return self.study.seeds if self.study.rule is None else self.study.rule.looks.first
+
+    @property
+    def first_hours(self) -> float:
+        """Of the first seeds and the controls, where seeds are added by a rule; else of all."""
+        return self._hours(self.control_seeds)
+
+    @property
+    def expected_cells(self) -> int | None:
+        """Cells of the table if the noise of the seeds so far stays; None where nothing is known of it."""
+        if self.settling is None or self.study.rule is None:
+            return None
+        return cells_expected(self.settling, self.study.rule)
+
+    def _hours(self, seeds: int) -> float:
+        table = sum(plan.hours.hours * plan.cells(seeds) for plan in self.table)
+        return table + sum(plan.hours.hours * plan.cells(self.control_seeds) for plan in self.controls)
 
     @property
     def all(self) -> list[VariantPlan]:
@@ -88,8 +117,8 @@ class StudyPlan:
 
     @property
     def hours(self) -> float:
-        """Of all cells and controls, without the tuning."""
-        return sum(plan.hours.hours * plan.cells(self.study.seeds) for plan in self.all)
+        """Of all cells and controls, without the tuning; at most, where seeds are added by a rule."""
+        return self._hours(self.study.seeds)
 
 
 def plan_study(options: Options, console: Console) -> StudyPlan:
@@ -117,7 +146,18 @@ def plan_study(options: Options, console: Console) -> StudyPlan:
     notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
     tuning = _tuning(options, study.search, study.seeds, table, sizes, device, kept) if study.search else None
     kept.save()
-    return StudyPlan(study, table, apart, (*notices, *controls.notes), tuning)
+    return StudyPlan(
+        study, table, apart, (*notices, *controls.notes), tuning, _settling(options, study, console)
+    )
+
+
+def _settling(options: Options, study: Study, console: Console) -> Settling | None:
+    """How far the contrasts are whose seeds are added by a rule; None where nothing has run."""
+    if study.rule is None or not has_state(options):
+        return None
+    experiment = options.begin(study, console)
+    found = settling_of(study, experiment.variants, read_queue(experiment))
+    return found if found is not None and any(each.seeds for each in found.contrasts) else None
 
 
 def _shared(

@@ -6,11 +6,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from cmae_ablate.cli.fitting import fits
 from cmae_ablate.cli.plan import duration
+from cmae_ablate.cli.seeds_told import settling_of, told_of
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.report.wording import counted
@@ -28,6 +30,9 @@ from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
 from cmae_ablate.terminal import lost_output, say, say_table
 
+if TYPE_CHECKING:
+    from cmae_ablate.report.settling import Settling
+
 OPEN = ("RUNNING", "WAITING")
 REFRESH_SECONDS = 2.0
 PATH_WIDTH = 40
@@ -44,6 +49,7 @@ class Standing:
         controls: The cells of its controls; empty likewise.
         has_table: Whether the table's cells are known.
         notes: What the search chose.
+        settling: How far the contrasts are, where seeds are added by a rule.
         stalled: Since when (seconds since 1970) running cells have taken no step, where that is unusually
             long, by id.
     """
@@ -53,6 +59,7 @@ class Standing:
     controls: Sequence[CellStatus]
     has_table: bool = True
     notes: tuple[str, ...] = ()
+    settling: Settling | None = None
     stalled: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -136,7 +143,9 @@ def _ask(experiment: Experiment) -> Standing:
             return Standing(tuning, (), (), has_table=False)
         experiment = frozen(experiment, won)
     controls = read_queue(controls_of(experiment))
-    return Standing(tuning, read_queue(experiment), controls, notes=experiment.notes)
+    cells = read_queue(experiment)
+    settling = settling_of(experiment.study, experiment.variants, cells)
+    return Standing(tuning, cells, controls, notes=experiment.notes, settling=settling)
 
 
 def _stalled(experiment: Experiment) -> Iterator[tuple[str, float]]:
@@ -167,8 +176,12 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
         f"{sum(status.is_done for status in found.controls)} of {len(found.controls)} controls complete",
         console,
     )
+    if found.settling is not None and study.rule is not None:
+        for line in told_of(found.settling, study.rule):
+            say(line, console)
     say(cache_line(experiment.places.out, study.name), console)
-    say(_time_left(found.cells, found.controls), console)
+    later = "" if found.settling is None or found.settling.is_over else "; more where a contrast stays open"
+    say(f"{_time_left(found.cells, found.controls)}{later}", console)
 
 
 def _show_search(found: Standing, search: Search, console: Console) -> None:

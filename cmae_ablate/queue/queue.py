@@ -18,7 +18,7 @@ from cmae_ablate.queue.leases import Leases, owner_of
 from cmae_ablate.queue.optuna_trials import Trials
 from cmae_ablate.queue.owner import Owner
 from cmae_ablate.queue.proposals import Direction, Proposals
-from cmae_ablate.queue.reading import LEASE_SECONDS, MAX_ATTEMPTS, OUTAGE_SECONDS, statuses
+from cmae_ablate.queue.reading import LEASE_SECONDS, MAX_ATTEMPTS, OUTAGE_SECONDS, Gate, passed, statuses
 from cmae_ablate.queue.storage import Storage, patiently
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
 
@@ -42,6 +42,7 @@ class Queue:
         outage_seconds: How long to wait for a database that is away.
         direction: Which way the study's metric is better.
         proposals: What each cell is to try, where the cells are tuning trials of a search.
+        gate: Which of the cells are to be run by now, where that depends on the results so far.
 
     Raises:
         UserError: The storage cannot be used.
@@ -60,6 +61,7 @@ class Queue:
         outage_seconds: float = OUTAGE_SECONDS,
         direction: Direction = "maximize",
         proposals: Proposals | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.cells = tuple(cells)
         assert len({cell.id for cell in self.cells}) == len(self.cells), "two cells have one id"
@@ -67,6 +69,7 @@ class Queue:
         self._lease_seconds = lease_seconds
         self._outage_seconds = outage_seconds
         self._proposals = proposals
+        self._gate = gate
         self._owner = Owner.current()
         self._held: set[int] = set()
         self._storage = Storage(storage_url, lock_path)
@@ -160,14 +163,18 @@ class Queue:
 
         self._locked(write)
 
-    def status(self) -> list[CellStatus]:
-        """Where each cell stands, in the design's order."""
+    def status(self, *, gated: bool = True) -> list[CellStatus]:
+        """Where each cell stands, in the design's order.
+
+        Args:
+            gated: Without the cells that are not to be run, or not yet.
+        """
 
         def read() -> list[CellStatus]:
             now = self._storage.now()
             grouped, forgiven = self._grouped(self._trials.read()), self._trials.forgiven_before()
             found = statuses(self.cells, grouped, self._leases, now, forgiven, self._max_attempts)
-            return list(found)
+            return list(found) if self._gate is None or not gated else passed(self._gate, list(found))
 
         return self._patiently(read)
 
@@ -197,6 +204,8 @@ class Queue:
         deadly = {id_: deaths(trials, forgiven) > 0 for id_, trials in grouped.items()}
         order = sorted(self.cells, key=lambda cell: deadly.get(cell.id, False))
         found = statuses(order, grouped, self._leases, now, forgiven, self._max_attempts)
+        if self._gate is not None:
+            found = iter(passed(self._gate, list(found)))
         cell = next((status.cell for status in found if status.state == "WAITING"), None)
         if cell is None:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ from cmae_ablate.queue.storage import (
     patiently,
 )
 
+Gate = Callable[[Sequence[CellStatus]], Collection[str]]
+"""From where all cells stand to the ids of those that are to be run by now.
+
+Whoever asks must come to the same ids from the same results, whatever the cells' order: no state, no clock.
+"""
 LEASE_SECONDS, MAX_ATTEMPTS, OUTAGE_SECONDS = 60.0, 3, 600.0
 
 
@@ -44,6 +49,7 @@ def read_status(
     lease_seconds: float = LEASE_SECONDS,
     max_attempts: int = MAX_ATTEMPTS,
     outage_seconds: float = OUTAGE_SECONDS,
+    gate: Gate | None = None,
 ) -> list[CellStatus]:
     """As `Queue.status`, also where the database, or its folder, may not be written to.
 
@@ -54,6 +60,7 @@ def read_status(
         lease_seconds: As for `Queue`, as are the others.
         max_attempts: See there.
         outage_seconds: See there.
+        gate: See there.
 
     Raises:
         UserError: The storage cannot be used.
@@ -61,7 +68,8 @@ def read_status(
     """
     rdb = _open(storage_url)
     if rdb is None:
-        return [CellStatus(cell, "WAITING") for cell in cells]
+        nothing = [CellStatus(cell, "WAITING") for cell in cells]
+        return nothing if gate is None else passed(gate, nothing)
     leases = Leases(Owner.current(), lease_seconds)
 
     def read() -> list[CellStatus]:
@@ -70,13 +78,20 @@ def read_status(
             now = time.time() if sqlite_path(storage_url) else database_time(connection)
         forgiven = int(attrs.get(FORGIVEN, 0))
         grouped = by_cell(trials, frozenset(attrs.get(DISCARDED, ())))
-        return list(statuses(cells, grouped, leases, now, forgiven, max_attempts))
+        found = list(statuses(cells, grouped, leases, now, forgiven, max_attempts))
+        return found if gate is None else passed(gate, found)
 
     try:
         return patiently(read, redact(storage_url), outage_seconds)
     finally:
         rdb.remove_session()
         rdb.engine.dispose()
+
+
+def passed(gate: Gate, found: Sequence[CellStatus]) -> list[CellStatus]:
+    """The cells that are to be run by now, and others that are complete or running already."""
+    wanted = gate(found)
+    return [each for each in found if each.cell.id in wanted or each.is_done or each.state == "RUNNING"]
 
 
 def statuses(

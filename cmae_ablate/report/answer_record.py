@@ -22,6 +22,7 @@ class Judged:
         against: A variant, or the level that a grid's effect is measured from.
         family: `declared`, in Holm's family, or `exploratory`.
         resolution: Half the 95 % interval over the gain of pretraining; NaN where that is unknown.
+        settled: Why the rule for adding seeds stopped it, `open` where it has not; None without a rule.
     """
 
     variant: str
@@ -34,6 +35,7 @@ class Judged:
     n: int
     p_holm: float
     resolution: float
+    settled: str | None = None
 
 
 def judged_all(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> tuple[Judged, ...]:
@@ -57,6 +59,7 @@ def _judged(effect: Effect, comparison: Comparison, sensitivity: Sensitivity) ->
         result.n,
         effect.p_holm,
         sensitivity.resolution(result.ci_low, result.ci_high),
+        None if effect.standing is None else effect.standing.settled or "open",
     )
 
 
@@ -97,6 +100,7 @@ def record(
                 "n": each.n,
                 "p_holm": _known(each.p_holm),
                 "resolution": _known(each.resolution),
+                **({} if each.settled is None else {"settled": each.settled}),
             }
             for each in judged
         ],
@@ -104,6 +108,7 @@ def record(
         "plan": None
         if study.plan is None
         else {"recorded": study.plan.recorded, "changes": list(study.plan.changes)},
+        **({} if study.rule is None else {"seed_rule": study.rule.to_json() | {"words": study.rule.words}}),
     }
 
 

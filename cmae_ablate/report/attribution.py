@@ -110,7 +110,7 @@ def _row(part: Part) -> dict[str, object]:
 
 def along_path(cells: Cells) -> Attribution | None:
     """The steps of the study's path; None where its design has none, or no seed is complete along it."""
-    labels = cells.description.path
+    labels = cells.description.path if cells.description.rule is None else ()
     values = _complete(cells, labels)
     if values is None:
         return None
@@ -132,6 +132,8 @@ def over_orders(cells: Cells) -> Attribution | None:
     """The factors' Shapley values; None where not every combination of two-level factors is complete."""
     study = cells.description
     factors = study.crossed_factors
+    if study.rule is not None:  # its intervals do not allow for several looks
+        return None
     if not study.is_grid or len(factors) > MOST_FACTORS or any(len(study.factors[f]) != 2 for f in factors):
         return None
     by_set = {_on(study, variant, factors): variant for variant in study.variants}

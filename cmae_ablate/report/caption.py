@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cmae_ablate.report.effects import EXPLORATORY, Comparison
-from cmae_ablate.report.frame import PlanStatus
+from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.wording import DAGGER, PLUS_MINUS, counted, one_line
 
@@ -28,12 +28,13 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
     """Protocol, seeds, interval, correction, plan and marks, in sentences."""
     study = comparison.description
     added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
+    planned = counted(study.seeds, "planned seed") if study.rule is None else "seeds by rule"
     sentences = [
         "Variants are named by what differs from the reference." if ShortLabels.of(study).shortens else "",
-        f"Mean {PLUS_MINUS} standard deviation over n seeds; two-sided 95 % t intervals.",
+        f"Mean {PLUS_MINUS} standard deviation over n seeds; {interval_words(study)}.",
         family_sentence(comparison),
         *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),
-        f"Scale: {study.scale}; {counted(study.seeds, 'planned seed')}{added}.",
+        f"Scale: {study.scale}; {planned}{added}.",
         plan_sentence(study.plan),
         *(one_line(note) for note in study.notes),
         _images_sentence(comparison),
@@ -42,6 +43,17 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
     if costs:
         sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
     return _sentences(*sentences)
+
+
+def interval_words(study: StudyDescription) -> str:
+    """What the table's intervals are, and by which rule seeds were added, if by one."""
+    name = f"two-sided 95 % {study.interval}s"
+    if study.rule is None:
+        return name
+    return (
+        f"{name}, which hold whenever a contrast stops; seeds were added by the rule declared beforehand: "
+        f"{study.rule.words}"
+    )
 
 
 def _sentences(*sentences: str) -> str:

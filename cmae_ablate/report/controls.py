@@ -126,6 +126,8 @@ def against_control(comparison: Comparison, variant: str, values: pd.Series[floa
     """A variant minus a control, over the seeds that both have."""
     known = variant in comparison.values
     ours = comparison.values[variant].dropna() if known else pd.Series(dtype="float64")
+    if (rule := comparison.description.rule) is not None:
+        ours = ours[ours.index < rule.looks.first]  # how many more there are depends on what they showed
     if list(values.index) == [-1]:
         values = pd.Series(float(values.iloc[0]), index=ours.index)
     seeds = [seed for seed in ours.index if seed in values.index]

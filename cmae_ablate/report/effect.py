@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from cmae_ablate.report.settling import Standing
 from cmae_ablate.report.stats import Bounds, Equivalence, Paired
 from cmae_ablate.report.two_way import TwoWay
 from cmae_ablate.report.variance import Modelled
@@ -35,6 +36,7 @@ class Effect:
         required_pairs_interval: The same at both ends of the noise's own 95 % interval.
         minimum_detectable_effect: The smallest true difference that the present pairs detect with 80 % power.
         identical: Both encoders have equal weights under every paired seed; never by equal numbers alone.
+        standing: Where a declared contrast stands by the study's rule for adding seeds, if it has one.
         one_image: What one test image is worth, in the metric's unit; NaN where unknown.
     """
 
@@ -59,6 +61,7 @@ class Effect:
     minimum_detectable_effect: float = math.nan
     identical: bool = False
     one_image: float = math.nan
+    standing: Standing | None = None
 
     @property
     def p_declared(self) -> float:

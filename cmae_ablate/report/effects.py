@@ -13,7 +13,7 @@ import pandas as pd
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effect import DECLARED, EXPLORATORY, REFERENCE, Effect
 from cmae_ablate.report.family import declared_prior, judged
-from cmae_ablate.report.frame import Cell, StudyDescription
+from cmae_ablate.report.frame import Cell, Pair, StudyDescription
 from cmae_ablate.report.power import (
     Planning,
     minimum_detectable_effect,
@@ -21,6 +21,9 @@ from cmae_ablate.report.power import (
     required_pairs_interval,
 )
 from cmae_ablate.report.resolution import one_image, same_weights
+from cmae_ablate.report.seed_rule import SeedRule
+from cmae_ablate.report.sequential import repeated, repeated_equivalence
+from cmae_ablate.report.settling import Standing, settle
 from cmae_ablate.report.stats import UNBOUNDED, Bounds, Values, bootstrap_interval, equivalence, paired
 from cmae_ablate.report.two_way import TwoWay, two_way
 from cmae_ablate.report.variance import PAIRED
@@ -88,6 +91,7 @@ def compare(
         thorough: Also bootstrap, equivalence and power: for the metric that decides.
     """
     study, values = cells.description, cells.by_seed(metric)
+    standings = _standings(cells)
     family = [pair for pair in study.family if set(pair) <= set(study.variants)]
     pairs = [(variant, study.reference) for variant in study.variants]
     added = [pair for pair in study.added_contrasts if set(pair) <= set(study.variants)]
@@ -101,17 +105,18 @@ def compare(
         if pair[0] == pair[1]:
             effects.append(_own_row(both))
             continue
-        effect = _paired_effect(both, DECLARED if pair in family else EXPLORATORY, study.seeds, possible)
-        same = same_weights(cells.rows, *pair, effect.seeds)
-        effect = replace(effect, identical=same, one_image=step if named.is_accuracy else math.nan)
+        both = both.as_looked_at(study.rule, standings.get(pair))
+        effect = _paired_effect(both, DECLARED if pair in family else EXPLORATORY, study, possible)
+        same, grain = same_weights(cells.rows, *pair, effect.seeds), step if named.is_accuracy else math.nan
+        effect = replace(effect, identical=same, one_image=grain, standing=standings.get(pair))
         effects.append(_deepened(effect, both, study, kept, clusters) if thorough else effect)
     prior = declared_prior(study.variance, effects, values)
     # Planned pairs of variants that the study no longer has stay in the family: taking out the hopeless ones
     # after looking must not make the others look better.
     gone = [pair for pair in study.planned_family or () if pair not in family]
     ghosts = [Effect(*pair, DECLARED, (), (), paired(np.empty(0), np.empty(0))) for pair in gone]
-    effects = judged([*effects, *ghosts], prior, possible)[: len(effects)]
-    if thorough:
+    effects = judged([*effects, *ghosts], prior, possible, study.rule)[: len(effects)]
+    if thorough and study.rule is None:
         interest = study.equivalence_margin if study.equivalence_margin is not None else named.worth_telling
         effects = [e if e.family == REFERENCE else _planned(e, interest) for e in effects]
     own, other = effects[: len(pairs)], effects[len(pairs) :]
@@ -134,9 +139,41 @@ class _Both:
         both = ~(np.isnan(ours) | np.isnan(theirs))
         return cls(variant, against, values.index.to_numpy(dtype=np.int64)[both], ours[both], theirs[both])
 
+    def as_looked_at(self, rule: SeedRule | None, standing: Standing | None) -> _Both:
+        """The pairs of the last look: those that judged a declared contrast, or as many as fill a look.
+
+        Before its first look too few of them for an interval; all pairs where no rule adds seeds.
+        """
+        if rule is None:
+            return self
+        if standing is not None and standing.seeds:
+            kept = np.isin(self.seeds, standing.seeds)
+        else:
+            count = rule.looks.last(len(self.seeds)) if standing is None else 0
+            kept = np.arange(len(self.seeds)) < (count or rule.looks.first - 1)
+        return replace(self, seeds=self.seeds[kept], ours=self.ours[kept], theirs=self.theirs[kept])
+
     @property
     def known_seeds(self) -> tuple[int, ...]:
         return tuple(self.seeds.tolist())
+
+
+def _standings(cells: Cells) -> dict[Pair, Standing]:
+    """Where each contrast stands by the study's rule, from the cells in the table; empty without a rule."""
+    if cells.description.rule is None:
+        return {}
+    study, values = cells.description, cells.by_seed(cells.description.metric)
+    seeds = values.index.to_numpy(dtype=np.int64).tolist()
+    known = {
+        (variant, seed): float(value)
+        for variant in study.variants
+        for seed, value in zip(seeds, values[variant].tolist(), strict=True)
+        if not math.isnan(value)
+    }
+    failed = cells.rows.loc[cells.rows["state"] == "FAILED", ["variant", "seed"]]
+    over = {(str(variant), int(seed)) for variant, seed in failed.itertuples(index=False)}
+    found = settle(cells.description.rule, study.variants, study.family, known, over)
+    return {each.pair: each for each in found.contrasts}
 
 
 def possible_range(metric: Metric, values: pd.DataFrame) -> Bounds:
@@ -155,16 +192,20 @@ def _own_row(own: _Both) -> Effect:
     return Effect(own.variant, own.against, REFERENCE, own.known_seeds, (), result)
 
 
-def _paired_effect(both: _Both, family: str, planned_seeds: int, possible: Bounds) -> Effect:
+def _paired_effect(both: _Both, family: str, study: StudyDescription, possible: Bounds) -> Effect:
     ours, theirs = both.ours, both.theirs
-    planned = both.seeds < planned_seeds
+    planned = both.seeds < study.seeds
+    if study.rule is None:
+        found = paired(ours, theirs, possible)
+    else:
+        found = repeated(ours, theirs, study.rule.looks, possible)
     return Effect(
         variant=both.variant,
         against=both.against,
         family=family,
         seeds=both.known_seeds,
         differences=tuple(float(d) for d in ours - theirs),
-        paired=paired(ours, theirs, possible),
+        paired=found,
         planned=None if planned.all() else paired(ours[planned], theirs[planned], possible),
     )
 
@@ -178,6 +219,12 @@ def _deepened(
 ) -> Effect:
     """The same effect with the intervals and tests that only the deciding metric needs."""
     margin = study.equivalence_margin
+    if study.rule is not None:
+        # Neither the bootstrap nor the interval over images allows for several looks.
+        equal = None
+        if margin is not None:
+            equal = repeated_equivalence(both.ours, both.theirs, margin, study.rule.looks)
+        return replace(effect, equivalence=equal)
     predictions = [(correct.get((both.variant, s)), correct.get((both.against, s))) for s in effect.seeds]
     return replace(
         effect,

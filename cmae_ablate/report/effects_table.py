@@ -99,4 +99,13 @@ def _field(result: object, name: str) -> object:
     return getattr(result, name) if result else math.nan
 
 
-_ON_DEMAND = (_of_margin, _over_images, _of_variance, _as_planned)
+def _of_rule(effect: Effect, comparison: Comparison) -> dict[str, object]:
+    """Where it stands by the rule for adding seeds; `half_width` is that from `sim_low` to `sim_high`."""
+    if comparison.description.rule is None:
+        return {}
+    standing = effect.standing
+    settled = "" if standing is None else standing.settled or "open"
+    return {"settled": settled, "half_width": _field(standing, "half_width")}
+
+
+_ON_DEMAND = (_of_margin, _over_images, _of_variance, _as_planned, _of_rule)

@@ -124,7 +124,7 @@ def _columns(term: Term | None) -> dict[str, object]:
 def analyse(cells: Cells) -> Factorial | None:
     """The analysis of a full grid's metric; None for any other design or without a complete cell."""
     study = cells.description
-    if not study.is_grid:
+    if not study.is_grid or study.rule is not None:  # which seeds there are then depends on what they showed
         return None
     factors = study.crossed_factors
     values = cells.by_seed(study.metric)

@@ -17,6 +17,8 @@ import pandas as pd
 
 from cmae_ablate.report.dunnett import critical_value, step_down
 from cmae_ablate.report.effect import DECLARED, REFERENCE, Effect
+from cmae_ablate.report.seed_rule import Looks, SeedRule
+from cmae_ablate.report.sequential import look_level
 from cmae_ablate.report.stats import ALPHA, Bounds, holm, t_interval, within
 from cmae_ablate.report.variance import MODERATED, POOLED, Prior, modelled, moderated_prior, pooled_prior
 
@@ -46,13 +48,16 @@ def declared_prior(variance: str, effects: Sequence[Effect], values: pd.DataFram
     return None
 
 
-def judged(effects: Sequence[Effect], prior: Prior | None, possible: Bounds) -> list[Effect]:
+def judged(
+    effects: Sequence[Effect], prior: Prior | None, possible: Bounds, rule: SeedRule | None = None
+) -> list[Effect]:
     """The same effects with the declared test, adjusted over the family of declared comparisons.
 
     Args:
         effects: All comparisons, in any order.
         prior: Of a declared variance other than `paired`.
         possible: What the metric can reach.
+        rule: By which seeds are added, if they are: intervals then hold at all of its looks.
     """
     tested = [
         replace(e, modelled=modelled(e.paired, prior, possible)) if prior and e.family != REFERENCE else e
@@ -65,7 +70,7 @@ def judged(effects: Sequence[Effect], prior: Prior | None, possible: Bounds) -> 
     equal = holm([e.p if (e := tested[i].equivalence) else math.nan for i in declared])
     for index, test, p, p_equal in zip(declared, family, p_values, equal, strict=True):
         own = tested[index].paired
-        interval = _simultaneous(test, len(family), dunnett=dunnett)
+        interval = _simultaneous(test, len(family), dunnett=dunnett, looks=rule.looks if rule else None)
         tested[index] = replace(
             tested[index],
             p_holm=p,
@@ -95,9 +100,15 @@ def _adjusted(family: Sequence[_Tested], *, dunnett: bool) -> list[float]:
     return step_down([test.delta / test.error for test in family], family[0].df)
 
 
-def _simultaneous(test: _Tested, comparisons: int, *, dunnett: bool) -> Bounds:
+def _simultaneous(test: _Tested, comparisons: int, *, dunnett: bool, looks: Looks | None) -> Bounds:
     if math.isnan(test.error):
         return math.nan, math.nan
+    if looks is not None:
+        pairs = round(test.df) + 1
+        if pairs not in looks.pairs:
+            return math.nan, math.nan
+        level = look_level(looks, pairs, ALPHA / comparisons)
+        return t_interval(test.delta, test.error, test.df, level)
     if not dunnett:
         return t_interval(test.delta, test.error, test.df, ALPHA / comparisons)
     reach = critical_value(comparisons, test.df) * test.error

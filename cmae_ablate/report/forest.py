@@ -22,7 +22,7 @@ HEADING_ROWS, HEADING_LINE = 0.1, 0.36
 """Height of a group's heading, and of each of its lines, in rows."""
 LABEL_WIDTH, HEADING_WIDTH = 22, 52
 LEGEND = (
-    "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % t intervals. "
+    "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s. "
     "Circles: single seeds."
 )
 CLIP = 4.0
@@ -91,7 +91,8 @@ def forest(comparison: Comparison) -> FigureJob:
         return figure
 
     title = "Paired differences" if layout.headings else "Differences from the reference"
-    return FigureJob("effects", title, _alt(comparison), draw, LEGEND)
+    legend = LEGEND.format(comparison.description.interval)
+    return FigureJob("effects", title, _alt(comparison), draw, legend)
 
 
 def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> None:
@@ -110,7 +111,7 @@ def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> 
         _heading(axes, place, text, theme)
     axes.locator_params(axis="x", nbins=5)
     unit = f"{comparison.metric.unit.strip()}, " if comparison.metric.unit else ""
-    axes.set_xlabel(f"{comparison.metric.words} ({unit}95 % t interval)")
+    axes.set_xlabel(f"{comparison.metric.words} ({unit}95 % {comparison.description.interval})")
 
 
 def _heading(axes: Axes, place: float, text: str, theme: Theme) -> None:

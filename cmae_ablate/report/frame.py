@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cmae_ablate.report.seed_rule import SeedRule
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -76,6 +78,7 @@ class StudyDescription:
         setting: What all variants share, by heading: data set, images, backbone, epochs and the like.
         caveat: What results on this data set cannot show; empty where nothing is known against it.
         path: The variants from all off to all on, each with one more factor on; empty without such a design.
+        rule: By which seeds are added; None where their number is fixed. `seeds` is then the largest number.
     """
 
     name: str
@@ -104,11 +107,19 @@ class StudyDescription:
     setting: Mapping[str, str] = field(default_factory=dict)
     caveat: str = ""
     path: tuple[str, ...] = ()
+    rule: SeedRule | None = None
 
     @property
     def expected_seeds(self) -> range:
         """The seeds that every variant should have a complete cell of."""
+        if self.rule is not None:
+            return range(self.rule.looks.first)
         return range(self.seeds if self.asked is None else min(self.asked, self.seeds))
+
+    @property
+    def interval(self) -> str:
+        """What the two-sided 95 % intervals of differences are called."""
+        return "t interval" if self.rule is None else "repeated confidence interval"
 
     @property
     def family(self) -> tuple[Pair, ...]:

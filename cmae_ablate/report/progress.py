@@ -113,6 +113,8 @@ def progress(
     if measured is None:
         return None
     ours = measured[measured["variant"].isin(study.variants)].dropna(subset=["value"])
+    if study.rule is not None:  # how many further seeds there are depends on what they showed
+        ours = ours[ours["seed"] < study.rule.looks.first]
     if ours.empty:
         return None
     metric = Metric.named(str(ours["metric"].iloc[0]))

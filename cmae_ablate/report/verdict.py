@@ -113,7 +113,22 @@ def why_inconclusive(effect: Effect, comparison: Comparison) -> str:
         return f"; the same number of right answers in every seed{grain}"
     if result.noiseless:
         return "; the same difference in every seed leaves no noise to test by"
+    if comparison.description.rule is not None:
+        return _by_rule(effect, comparison)
     return _seeds_needed(effect, comparison)
+
+
+def _by_rule(effect: Effect, comparison: Comparison) -> str:
+    """Where an undecided contrast stands by the study's rule for adding seeds."""
+    standing, metric = effect.standing, comparison.metric
+    if standing is None:
+        return ""
+    width = f"{PLUS_MINUS}{metric.text(standing.half_width)}{metric.unit} together with the others"
+    if standing.settled is None:
+        return f"; not settled yet, {width}"
+    if standing.settled == "narrow":
+        return f"; as narrow as asked for, {width}"
+    return f"; {counted(effect.paired.n, 'seed')} are the most that the study allows, {width}"
 
 
 def needs_seeds(effect: Effect) -> bool:

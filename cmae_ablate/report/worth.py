@@ -8,13 +8,16 @@ from collections.abc import Iterator, Sequence
 from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Term
+from cmae_ablate.report.seed_rule import REASONS, SeedRule
 from cmae_ablate.report.verdict import Verdict, judge, needs_seeds
-from cmae_ablate.report.wording import p_phrase, quoted, seeds_phrase
+from cmae_ablate.report.wording import counted, p_phrase, quoted, seeds_phrase
 
 
 def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> Iterator[str]:
     yield sensitivity_sentence(comparison, sensitivity)
     yield resolution_sentence(comparison, sensitivity, terms)
+    if comparison.description.rule is not None:
+        yield seeds_sentence(comparison, comparison.description.rule)
     if not terms and any(
         judge(e, comparison.sensitive) is Verdict.INCONCLUSIVE and needs_seeds(e) for e in comparison.declared
     ):
@@ -23,6 +26,20 @@ def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term
             "together with it find differences that do not exist in about 10 % of studies instead of 5 %; "
             f"count only the added ones (rows of trials.csv from seed {comparison.description.seeds})."
         )
+
+
+def seeds_sentence(comparison: Comparison, rule: SeedRule) -> str:
+    """By which rule seeds were added, and why it stopped, or that it has not."""
+    standings = [e.standing for e in comparison.declared if e.standing is not None]
+    ends = ((REASONS[reason], [e for e in standings if e.settled == reason]) for reason in REASONS)
+    told = [f"{len(found)} {words}" for words, found in ends if found]
+    going_on = sum(e.settled is None for e in standings)
+    told += [f"{going_on} not settled yet"] if going_on else []
+    return (
+        f"Seeds: added by the rule declared beforehand ({rule.words}). "
+        f"Of {counted(len(standings), 'contrast')} {', '.join(told)}. "
+        "Intervals and p values allow for all looks."
+    )
 
 
 def sensitivity_sentence(comparison: Comparison, sensitivity: Sensitivity) -> str:

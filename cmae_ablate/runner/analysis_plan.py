@@ -14,19 +14,39 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import read_regular, write_atomically
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
+from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.report.wording import counted, listing
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import Tree
+from cmae_ablate.study.study_file import MAX_LOOKED_AT
 
 PLAN_FILE = "analysis_plan.json"
 MAX_BYTES = 16 * 2**20
 TERMS, CONTRASTS, ALL = "main effects and two-way interactions", "contrasts", "variants against the reference"
 SHOWN = 4
+
+
+class RuleRecord(BaseModel):
+    """By which rule seeds are added, as a study file says it; see `SeedRule`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    seeds: int = Field(ge=2)
+    block: int = Field(ge=1)
+    max_seeds: int = Field(ge=3, le=MAX_LOOKED_AT)
+    precision: float | None
+    smallest_effect: float | None
+
+    @property
+    def rule(self) -> SeedRule:
+        """The same as the report has it."""
+        looks = Looks(self.seeds, self.block, self.max_seeds)
+        return SeedRule(looks, self.precision, self.smallest_effect)
 
 
 class AnalysisPlan(BaseModel):
@@ -36,7 +56,8 @@ class AnalysisPlan(BaseModel):
         contrasts: The (variant, against) pairs of Holm's family, also where the study declares none.
         family: Where they come from: `contrasts`, all variants, or, of a grid, its terms and no pairs.
         margin: Of equivalence, in the metric's unit.
-        seeds: The planned number.
+        seeds: The planned number; with a rule the largest.
+        rule: By which seeds are added, as the study file says it; null where their number is fixed.
         positive_control: As the study says it.
         time: UTC, ISO 8601.
         study_sha256: Of `study` as canonical JSON (sorted keys, no blanks).
@@ -57,6 +78,7 @@ class AnalysisPlan(BaseModel):
     time: str
     study_sha256: str
     study: dict[str, Any]
+    rule: RuleRecord | None = None
 
 
 def plan_of(study: Study, description: StudyDescription) -> AnalysisPlan:
@@ -76,6 +98,7 @@ def plan_of(study: Study, description: StudyDescription) -> AnalysisPlan:
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         study_sha256=_sha256(content),
         study=content,
+        rule=None if study.rule is None else RuleRecord.model_validate(study.rule.to_json()),
     )
 
 
@@ -135,6 +158,7 @@ def with_plan(description: StudyDescription, study: Study, plan: AnalysisPlan | 
         planned_family=family if changed_family else None,
         seeds=plan.seeds,
         asked=study.seeds if study.seeds < plan.seeds else None,
+        rule=None if plan.rule is None else plan.rule.rule,
     )
 
 
@@ -152,7 +176,10 @@ def _changes(then: AnalysisPlan, now: AnalysisPlan, asked: int) -> Iterator[str]
         before, after = getattr(then, key), getattr(now, key)
         if before != after:
             yield f"{words} was {_value(before)} and is {_value(after)}"
-    if then.seeds not in (now.seeds, asked):
+    if then.rule != now.rule:
+        before, after = (_rule(each) for each in (then, now))
+        yield f"the rule for adding seeds was {before} and is {after}"
+    elif then.seeds not in (now.seeds, asked):
         yield f"{counted(then.seeds, 'seed')} planned, now {now.seeds}"
     planned, declared = ([tuple(pair) for pair in plan.contrasts] for plan in (then, now))
     added = [_pair(pair) for pair in declared if pair not in planned]
@@ -168,6 +195,10 @@ def _changes(then: AnalysisPlan, now: AnalysisPlan, asked: int) -> Iterator[str]
         yield f"settings: {listing(settings, SHOWN)}"
 
 
+def _rule(plan: AnalysisPlan) -> str:
+    return f"none, with {counted(plan.seeds, 'seed')}" if plan.rule is None else plan.rule.rule.words
+
+
 def _pair(pair: tuple[str, ...]) -> str:
     return " against ".join(f"\u2018{label}\u2019" for label in pair)
 
@@ -179,7 +210,7 @@ def _value(value: Any) -> str:
 
 NAMED_ELSEWHERE = {
     *("question", "metric", "reference", "contrasts", "equivalence_margin", "seeds"),
-    *("positive_control", "variance"),
+    *("positive_control", "variance", "rule"),
 }
 
 
@@ -224,6 +255,8 @@ def _resolved(study: Study) -> Tree:
         "search": study.search.identity if study.search is not None else None,
         "settings": study.base,
     }
+    if study.rule is not None:
+        content["rule"] = study.rule.to_json()
     # Plain JSON types, as they are read back: a tuple that became a list is no change.
     plain: Tree = json.loads(json.dumps(content, default=str))
     return plain

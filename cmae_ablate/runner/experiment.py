@@ -205,6 +205,9 @@ def controls_of(experiment: Experiment) -> Experiment:
         UserError: The study's positive control does not fit.
     """
     study = replace(experiment.study, name=f"{experiment.study.name}/controls", report=(), search=None)
+    if study.rule is not None:  # a fixed number, which does not depend on what is found
+        first = study.rule.looks.first
+        study = replace(study, seeds=first, planned_seeds=first, rule=None)
     seeds = sorted({seed for _, seed in experiment.own_specs})
     if not seeds:
         found = control_variants(experiment.study, experiment.variants)

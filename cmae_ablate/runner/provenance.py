@@ -52,6 +52,8 @@ class Provenance:
             "variants": {v.label: experiment.fingerprint(v.spec.with_seed(0)) for v in experiment.variants},
             "search": "" if study.search is None else study.search.identity,
         }
+        if study.rule is not None:
+            asked["rule"] = study.rule.to_json()
         design = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
         command = shlex.join(["cmae-ablate", "run", *options.arguments()])
         path = str(options.study.resolve())

@@ -26,6 +26,7 @@ from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.seed_planning import gate_of
 from cmae_ablate.runner.setting import caveat, setting
 from cmae_ablate.runner.tuning import frozen, searched_keys, tuning_of
 from cmae_ablate.runner.winners import winners
@@ -45,12 +46,18 @@ def open_queue(experiment: Experiment) -> Queue:
         experiment.planned,
         direction=direction,
         proposals=Proposals(search) if search else None,
+        gate=gate_of(experiment.study, experiment.variants),
     )
 
 
 def read_queue(experiment: Experiment) -> list[CellStatus]:
     """Where the study's cells stand, for who only looks: nothing is created or written."""
-    return read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+    return read_status(
+        experiment.places.storage,
+        experiment.study.name,
+        experiment.planned,
+        gate=gate_of(experiment.study, experiment.variants),
+    )
 
 
 def settled(experiment: Experiment) -> Experiment:

@@ -101,6 +101,7 @@ def describe(
             (status.cell.variant, status.cell.seed): status.cell.fingerprint for status in statuses
         },
         asked=study.seeds if study.seeds < study.planned_seeds else None,
+        rule=study.rule,
     )
 
 

@@ -235,7 +235,7 @@ def _import(
     files: Mapping[str, list[TrialRow]], queue: Queue, tracker: Tracker, metric: str, console: Console
 ) -> None:
     """Count what other machines have done; nothing is taken where two of them contradict each other."""
-    notes = check_rows(files, queue.status(), metric)
+    notes = check_rows(files, queue.status(gated=False), metric)
     taken = 0
     for name, rows in files.items():
         count = queue.import_complete(rows, metric)

@@ -38,7 +38,7 @@ class BegunWith:
         """Of a study as it was loaded; its experiment may since have got a search's winners."""
         parts = {
             "variants": [(each.label, each.spec.fingerprint("")) for each in variants(study)],
-            "seeds": study.seeds,
+            "seeds": study.seeds if study.rule is None else study.rule.to_json(),
             "metric": study.metric,
             "reference": reference_label(study),
             "budget": study.budget,

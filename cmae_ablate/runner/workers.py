@@ -206,16 +206,21 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
     logs = experiment.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     workers = min(options.workers or default_workers(experiment, options), total - done)
+    rule = experiment.study.rule
+    more = (
+        "" if rule is None else f"; seeds are added by rule, and cells counted as if all were: {rule.words}"
+    )
     say(
         f"{experiment.study.name}: {total - done} of {cells} to do, {workers} at a time; "
-        "a cell is a variant with a seed",
+        f"a cell is a variant with a seed{more}",
         console,
     )
     notes = experiment.folder / NOTES
     if options.no_wait:
         submit(experiment, options, workers, logs, console)
         return 0
-    with Monitor(notes, total, done, console):
+    most = total if rule is None else sum(len(job.experiment.planned) for job in jobs)
+    with Monitor(notes, most, done, console):
         if workers > 1 or options.launcher != "local":
             codes = launch(experiment, options, workers, logs, is_done, partial(say, console=console))
             if is_done():

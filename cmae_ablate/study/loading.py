@@ -9,10 +9,12 @@ from typing import Any
 
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.report.csv_fields import is_formula
+from cmae_ablate.report.seed_rule import SeedRule
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
 from cmae_ablate.study.names import check_spellings, listed, nearest
+from cmae_ablate.study.rule_file import seed_rule
 from cmae_ablate.study.search import Search, read_search
 from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree, touches
 from cmae_ablate.study.study_file import MAX_SEEDS, RESERVED, SEEDS_EXPECTED, StudyFile
@@ -74,6 +76,7 @@ class Study:
         search: What is tuned for each variant before the table's seeds are trained, if anything.
         first_seed: The seeds count from here; 0 for every table.
         positive_control: What makes the reference known to be worse.
+        rule: By which seeds are added, where their number is not fixed; `seeds` is then their largest number.
         is_rescaled: Whether the command line names another scale, or sets `training.epochs`.
     """
 
@@ -100,6 +103,7 @@ class Study:
     first_seed: int = 0
     positive_control: PositiveControl = field(default_factory=PositiveControl)
     is_rescaled: bool = False
+    rule: SeedRule | None = None
 
     def error(self, path: KeyPath, message: str) -> UserError:
         """A mistake at a key of the study file."""
@@ -127,11 +131,10 @@ def load(
     _check_together(file, origin)
     factors = _factors(file, origin)
     own_scale, scale = file.scale.strip(), scale or file.scale.strip()
-    changes = _scale_changes(scale_file or _scale_file(scale, path, origin.place(("scale",))))
-    if file.set is not None:
-        changes.append(Change((), file.set, origin.below("set")))
-    base, changes = _layered(changes, settings, factors)
+    scale_file = scale_file or _scale_file(scale, path, origin.place(("scale",)))
+    base, changes = _layered(_fixed_changes(file, origin, scale_file), settings, factors)
     renamed = scale != own_scale
+    planned = file.seeds if (rule := seed_rule(file, origin, seeds)) is None else rule.looks.most
     return Study(
         name=f"{path.stem}-{Path(scale).stem}" if renamed else path.stem,
         path=path,
@@ -141,12 +144,12 @@ def load(
         designs=_designs(file),
         factors=factors,
         reference=_reference(file, origin, factors),
-        seeds=file.seeds if seeds is None else check_seeds(seeds, "--seeds"),
-        planned_seeds=file.seeds,
+        seeds=planned if seeds is None else check_seeds(seeds, "--seeds"),
+        planned_seeds=planned,
         metric=file.metric.strip(),
         report=tuple(origin.text("report", str(at)) for at in range(len(file.report))),
         contrasts=tuple(_pair(origin, at) for at in range(len(file.contrasts))),
-        equivalence_margin=file.equivalence_margin,
+        equivalence_margin=file.equivalence_margin or file.smallest_effect,
         variance=file.variance,
         budget=file.budget,
         keep=file.keep,
@@ -155,6 +158,7 @@ def load(
         base_changes=tuple(changes),
         positive_control=_positive_control(file),
         is_rescaled=renamed or any(_sets_epochs(change) for change in changes),
+        rule=rule,
     )
 
 
@@ -256,9 +260,11 @@ def _scale_file(scale: str, study: Path, place: str) -> Path:
         raise UserError(f"{place}: no scale is called '{scale}'; {error}") from error
 
 
-def _scale_changes(file: Path) -> list[Change]:
-    data, origin = load_yaml(file)
-    return [Change((), read_as(Changes, data, origin), origin)]
+def _fixed_changes(study: StudyFile, study_origin: YamlOrigin, scale: Path) -> list[Change]:
+    """What the scale sets, then the study."""
+    data, origin = load_yaml(scale)
+    found = [Change((), read_as(Changes, data, origin), origin)]
+    return found if study.set is None else [*found, Change((), study.set, study_origin.below("set"))]
 
 
 def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:

@@ -36,7 +36,10 @@ def _keys(study: Study) -> Iterator[tuple[str, Any]]:
         },
     )
     yield "reference", study.reference
-    yield "seeds", study.planned_seeds
+    if study.rule is None:
+        yield "seeds", study.planned_seeds
+    else:
+        yield from ((key, value) for key, value in study.rule.to_json().items() if value is not None)
     yield "metric", study.metric
     optional = {
         "report": study.report,

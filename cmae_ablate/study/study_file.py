@@ -41,6 +41,9 @@ from cmae_ablate.study.trial_keys import (
 from cmae_ablate.study.yaml_source import KeyPath
 
 MAX_SEEDS = 1000
+MAX_LOOKED_AT = 100
+LOOKED_AT_EXPECTED = f"a number of seeds from 3 to {MAX_LOOKED_AT} is expected"
+POINTS_EXPECTED = "a positive number of points is expected"
 SEEDS_EXPECTED = f"a number of seeds from 1 to {MAX_SEEDS} is expected"
 RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
 """Columns of trials.csv, whose names no factor can have."""
@@ -74,6 +77,7 @@ Name = Annotated[
     Any, AfterValidator(_is_name), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
 ]
 """A name, which is read as the file spells it, however YAML would type it."""
+Points = Annotated[float, Field(gt=0), expected(POINTS_EXPECTED)]
 Pair = Annotated[
     list[Name], Field(min_length=2, max_length=2), expected("two variants are expected: [variant, against]")
 ]
@@ -83,12 +87,25 @@ _KEPT_BY_CONTROLS = (
     ("evaluations", "controls are measured as the reference is"),
 )
 _SEARCHES: JsonDict = {"anyOf": [{"const": "search"}, {"type": "array", "contains": {"const": "search"}}]}
+_BY_RULE: JsonDict = {"anyOf": [{"required": ["precision"]}, {"required": ["smallest_effect"]}]}
 _TOGETHER: JsonDict = {
-    "if": {"required": ["search"]},
-    "then": {"properties": {"design": _SEARCHES, "budget": {"const": "epochs"}}},
-    "else": {"properties": {"design": {"not": _SEARCHES}}},
+    "allOf": [
+        {
+            "if": {"required": ["search"]},
+            "then": {"properties": {"design": _SEARCHES, "budget": {"const": "epochs"}}},
+            "else": {"properties": {"design": {"not": _SEARCHES}}},
+        },
+        {
+            "if": _BY_RULE,
+            "then": {
+                "required": ["max_seeds"],
+                "properties": {"seeds": {"minimum": 2}, "variance": {"const": "paired"}, "search": False},
+            },
+            "else": {"properties": {"max_seeds": False, "block": False}},
+        },
+    ]
 }
-"""What goes with a search, as `loading` checks it, for editors."""
+"""What goes with a search, and with seeds that are added by a rule, as `loading` checks it, for editors."""
 
 
 class FactorFile(FileModel):
@@ -169,6 +186,14 @@ class StudyFile(FileModel):
     """What all else is compared with: one level of every factor."""
     seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS), expected(SEEDS_EXPECTED)]
     """How often each variant is trained: seeds 0 to N-1, shared by all, so that differences are paired."""
+    max_seeds: Annotated[int, Field(ge=3, le=MAX_LOOKED_AT), expected(LOOKED_AT_EXPECTED)] = None  # type: ignore[assignment]  # only where the key is not there
+    """The most seeds that `precision` or `smallest_effect` may add up to; `seeds` are then the first ones."""
+    block: Annotated[int, Field(ge=1, le=MAX_LOOKED_AT), expected("1 seed or more at a time is expected")] = 1
+    """How many seeds are added at a time, where they are added until something is known."""
+    precision: Points = None  # type: ignore[assignment]  # as above
+    """Seeds are added until each declared difference is known to plus and minus this many points."""
+    smallest_effect: Points = None  # type: ignore[assignment]  # as above
+    """Seeds are added until each declared contrast differs, or is equal within this many points."""
     metric: Text
     """What decides: EVALUATION.NUMBER, such as `linear_probe.top1`."""
     report: Annotated[list[Name], expected("a list of texts is expected")] = Field(default_factory=list)
@@ -179,9 +204,7 @@ class StudyFile(FileModel):
     """What all variants get equally much of."""
     set: Changes | None = None
     """Fixed changes to every trial, on top of the scale."""
-    equivalence_margin: Annotated[
-        Annotated[float, Field(gt=0)] | None, expected("a positive number of points is expected")
-    ] = None
+    equivalence_margin: Annotated[Annotated[float, Field(gt=0)] | None, expected(POINTS_EXPECTED)] = None
     """Differences below this many points of the metric count as equal."""
     variance: Annotated[Variance, _one_of(Variance)] = "paired"
     """What a comparison is tested by: its own differences, all cells, or the former drawn to the latter."""

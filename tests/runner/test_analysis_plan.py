@@ -11,6 +11,7 @@ import pytest
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, record_plan, with_plan
 from cmae_ablate.study import design
@@ -165,3 +166,53 @@ def test_a_file_that_is_no_plan_is_refused_with_what_to_do(text: str, tmp_path: 
     path.write_text(text)
     with pytest.raises(UserError, match="delete it"):
         read_plan(path)
+
+
+RULE = SeedRule(Looks(3, 1, 9), precision=1.0)
+
+
+def test_the_rule_for_adding_seeds_is_recorded_before_the_first_cell(study: Study, tmp_path: Path) -> None:
+    ruled = replace(study, rule=RULE, seeds=9, planned_seeds=9)
+    record_plan(ruled, described(ruled), tmp_path)
+    plan = json.loads((tmp_path / "analysis_plan.json").read_text())
+    assert plan["rule"] == {
+        "seeds": 3,
+        "block": 1,
+        "max_seeds": 9,
+        "precision": 1.0,
+        "smallest_effect": None,
+    }
+    found = with_plan(described(ruled), ruled, read_plan(tmp_path / PLAN_FILE))
+    assert found.plan is not None
+    assert (found.rule, found.plan.changes) == (RULE, ())
+
+
+def test_a_rule_that_is_changed_after_looking_is_said_and_the_recorded_one_counts(
+    study: Study, tmp_path: Path
+) -> None:
+    ruled = replace(study, rule=RULE, seeds=9, planned_seeds=9)
+    more = replace(RULE, looks=Looks(3, 1, 20))
+    found = changed(ruled, tmp_path, rule=more, seeds=20, planned_seeds=20)
+    assert found.plan is not None
+    [change] = found.plan.changes
+    assert change == f"the rule for adding seeds was {RULE.words} and is {more.words}"
+    assert (found.rule, found.seeds) == (RULE, 9)
+
+
+def test_a_rule_that_comes_after_a_fixed_number_makes_the_further_seeds_added_ones(
+    study: Study, tmp_path: Path
+) -> None:
+    found = changed(study, tmp_path, rule=RULE, seeds=9, planned_seeds=9)
+    assert found.plan is not None
+    assert found.plan.changes == (f"the rule for adding seeds was none, with 3 seeds and is {RULE.words}",)
+    assert (found.rule, found.seeds) == (None, 3)
+
+
+def test_a_plan_that_was_recorded_before_there_were_rules_is_read(study: Study, tmp_path: Path) -> None:
+    record_plan(study, described(study), tmp_path)
+    path = tmp_path / PLAN_FILE
+    content = {key: value for key, value in json.loads(path.read_text()).items() if key != "rule"}
+    path.write_text(json.dumps(content))
+    found = with_plan(described(study), study, read_plan(path))
+    assert found.plan is not None
+    assert (found.rule, found.plan.changes) == (None, ())

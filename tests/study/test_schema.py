@@ -80,6 +80,7 @@ OTHER_KEYS = "it depends on other keys of the file"
 THE_TRIAL = "it depends on the trial that is changed, which the scale and the study make together"
 NUMBERS = "to JSON Schema 3.0 is an integer, and NaN no number of a text"
 LIMITS = "it compares two values with each other"
+RULE = {**STUDY, "seeds": 3, "max_seeds": 9, "precision": 1.0}
 UNSAID: dict[str, tuple[dict[str, Any], str, str]] = {
     "a level of the reference": (
         changed(STUDY, ("reference", "decoder"), "depth 9"),
@@ -124,6 +125,20 @@ UNSAID: dict[str, tuple[dict[str, Any], str, str]] = {
         "differ only in blanks",
         LIMITS,
     ),
+    "no more seeds than the first": ({**RULE, "max_seeds": 3}, "more than the 3 seeds", LIMITS),
+    "a margin that is another": (
+        {**RULE, "smallest_effect": 1.0, "equivalence_margin": 2.0},
+        "remove equivalence_margin",
+        LIMITS,
+    ),
+    "a grid without contrasts": (
+        changed(
+            {**RULE, "design": "grid"}, ("factors", "mask"), {"path": "masking.ratio", "levels": [0.5, 0.75]}
+        )
+        | {"reference": {**STUDY["reference"], "mask": 0.75}},
+        "declare contrasts",
+        OTHER_KEYS,
+    ),
     "a metric": ({**STUDY, "metric": "linear_probe.top5"}, "did you mean", THE_TRIAL),
     "a scale": ({**STUDY, "scale": "cpuu"}, "no scale is called 'cpuu'", "it is a file, found by its name"),
     "an option of another component": (level({"reach": 2}), "'transformer' has no such option", THE_TRIAL),
@@ -158,6 +173,30 @@ UNSAID: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
 }
 """What the loader refuses and a schema cannot: the study, what the loader says, and why."""
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"max_seeds": 9, "precision": 1.0},
+        {"max_seeds": 100, "smallest_effect": 0.5, "block": 3},
+        {"max_seeds": 9, "smallest_effect": 1.0, "precision": 2, "equivalence_margin": 1.0},
+    ],
+)
+def test_loader_and_schema_accept_seeds_by_rule(keys: dict[str, Any], tmp_path: Path) -> None:
+    assert validator().is_valid({**STUDY, **keys})
+    assert refusal({**STUDY, **keys}, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"seeds": 1}, {"variance": "pooled"}, {"search": TUNED["search"], "design": "search"}],
+)
+def test_loader_and_schema_refuse_what_does_not_go_with_seeds_by_rule(
+    keys: dict[str, Any], tmp_path: Path
+) -> None:
+    assert not validator().is_valid({**RULE, **keys})
+    assert refusal({**RULE, **keys}, tmp_path)
 
 
 def as_yaml(content: Any) -> str:
