@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +110,20 @@ def test_a_study_called_by_name_runs_from_python_with_two_workers(environment: P
     )
     done = call(tmp_path, environment / "bin" / "python", "study.py")
     assert done.stdout.splitlines()[-1] == f"{['COMPLETE'] * 4} 4 attentive_probe.top1", done.stderr
+
+
+@pytest.mark.slow
+def test_the_first_lines_of_the_readme_run_as_they_stand(environment: Path, tmp_path: Path) -> None:
+    """The command for one epoch, then README's Python, which finds the same cells complete."""
+    options = ["--set", "training.epochs=1", "--seeds", "2"]
+    done = call(tmp_path, environment / "bin" / "cmae-ablate", "run", "decoder_size", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [lines] = re.findall(r"^```python\n(.*?)^```", readme, flags=re.DOTALL | re.MULTILINE)
+    assert 'settings={"training.epochs": 1}, seeds=2' in lines
+    (tmp_path / "readme.py").write_text(lines, encoding="utf-8")
+    done = call(tmp_path, environment / "bin" / "python", "readme.py")
+    assert done.returncode == 0, done.stderr
+    assert "attentive probe top-1" in done.stdout
+    assert str(tmp_path / "runs" / "decoder_size") in done.stdout
+    assert "all 12 cells" in done.stdout, done.stdout  # nothing is trained twice
