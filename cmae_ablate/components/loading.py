@@ -55,9 +55,9 @@ def import_components() -> None:
     before = set(sys.modules)
     for plugin in entry_points(group=PLUGIN_GROUP):
         _load(plugin.load, f"plug-in '{plugin.name}' ({plugin.value})", "fix or uninstall it")
-    for module in named_modules():
+    for name in named_modules():
         remedy = "fix it, or let PYTHONPATH name its folder"
-        _load(partial(importlib.import_module, module), f"{MODULES_VARIABLE}: '{module}'", remedy)
+        _load(partial(importlib.import_module, name), f"{MODULES_VARIABLE}: '{name}'", remedy)
     Catalogue.of(_plugins()).write(sorted(set(sys.modules) - before))
 
 

@@ -116,7 +116,9 @@ def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> 
 
 def _heading(axes: Axes, place: float, text: str, theme: Theme) -> None:
     """From the figure's left edge to its right, over grid and zero line; it takes no part in the layout."""
-    across = blended_transform_factory(axes.get_figure().transFigure, axes.transData)
+    figure = axes.get_figure()
+    assert figure is not None
+    across = blended_transform_factory(figure.transFigure, axes.transData)
     axes.text(
         0.02,
         place,

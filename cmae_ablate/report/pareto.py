@@ -78,9 +78,16 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
 def _handle(index: int, text: str, theme: Theme) -> Line2D:
     marker = MARKERS[index % len(MARKERS)]
     colour = theme.colour(index)
-    look = {"marker": marker, "markersize": 4, "markerfacecolor": (colour, SEE_THROUGH)}
-    look["markeredgecolor"] = colour
-    return Line2D([], [], linestyle="none", color=colour, label=text, **look)
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=marker,
+        markersize=4,
+        markerfacecolor=(colour, SEE_THROUGH),
+        markeredgecolor=colour,
+        label=text,
+    )
 
 
 def _panel(

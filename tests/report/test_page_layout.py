@@ -49,7 +49,9 @@ function measure(frame, opened) {
   const folded = [...page.querySelectorAll("details > :not(summary)")].filter(each => !each.checkVisibility(
     {contentVisibilityAuto: true}));
   return {width: root.scrollWidth, wide: wide.map(each => each.textContent.slice(0, 60)),
-          scrolled: scrolled.map(each => each.getAttribute("aria-label")), folded: folded.length};
+          scrolled: scrolled.map(each => each.getAttribute("aria-label")), folded: folded.length,
+          first: Math.max(...[".verdict", ".setting", ".glance tbody tr"].map(
+            each => page.querySelector(each).getBoundingClientRect().bottom))};
 }
 (async () => {
   for (const [name, address] of Object.entries(pages)) {
@@ -153,6 +155,8 @@ class Measured:
     wide: list[str]
     scrolled: list[str]
     folded: int
+    first: float
+    """Where verdict, setting and the first comparison end, in pixels from the top."""
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +191,13 @@ def test_nothing_is_cut_with_everything_opened(
     assert found.width <= (PAPER if width == "paper" else width)
     assert found.wide == []
     assert found.scrolled == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_verdict_data_and_first_comparison_fit_the_first_screen(
+    width: int, height: int, measured: dict[str, Measured]
+) -> None:
+    assert 0 < measured[f"plain {width}"].first <= height
 
 
 @pytest.mark.parametrize("case", CASES)
