@@ -26,7 +26,9 @@ def test_each_contrast_says_how_far_it_is() -> None:
     rule, done, open_, noisy, fresh = told_of(FOUND, RULE)
     assert RULE.words in rule
     assert done.endswith("5 seeds, +0.50 \u00b10.93; settled by the width of the interval")
-    assert open_.endswith("5 seeds, -0.25 \u00b11.80; with this noise settled after 8 seeds at the latest")
+    assert open_.endswith(
+        "5 seeds, -0.25 \u00b11.80; settled after 8 seeds at the latest, if the noise stays as it is"
+    )
     assert "10 seeds are too few for the width" in noisy
     assert fresh.endswith("looked at for the first time with 3 seeds")
 
