@@ -46,7 +46,7 @@ def _expected(seeds: float, rule: SeedRule) -> str:
         return "no noise to judge by yet"
     if math.isinf(seeds):
         return f"with this noise {rule.looks.most} seeds are too few for the width, and it may stay open"
-    return f"with this noise settled after {seeds:.0f} seeds at the latest"
+    return f"settled after {seeds:.0f} seeds at the latest, if the noise stays as it is"
 
 
 def cells_expected(settling: Settling, rule: SeedRule) -> int:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+
+import pytest
 
 from cmae_ablate.cli.seeds_told import cells_expected, record_of, told_of
 from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.report.settling import Settling, Standing
+from tests.cli.test_app import call
+from tests.tiny import TINY_STUDY
 
 RULE = SeedRule(Looks(3, 1, 10), precision=1.0)
 FIVE = tuple(range(5))
@@ -21,7 +26,9 @@ def test_each_contrast_says_how_far_it_is() -> None:
     rule, done, open_, noisy, fresh = told_of(FOUND, RULE)
     assert RULE.words in rule
     assert done.endswith("5 seeds, +0.50 \u00b10.93; settled by the width of the interval")
-    assert open_.endswith("5 seeds, -0.25 \u00b11.80; with this noise settled after 8 seeds at the latest")
+    assert open_.endswith(
+        "5 seeds, -0.25 \u00b11.80; settled after 8 seeds at the latest, if the noise stays as it is"
+    )
     assert "10 seeds are too few for the width" in noisy
     assert fresh.endswith("looked at for the first time with 3 seeds")
 
@@ -36,3 +43,17 @@ def test_programs_get_the_same_with_null_where_there_is_no_number() -> None:
     assert record["is_over"] is False
     assert [each["settled"] for each in record["contrasts"]] == ["narrow", None, None, None]
     assert [each["expected_seeds"] for each in record["contrasts"]] == [5, 8, None, None]
+
+
+# MLflow's own dependencies warn about each other.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_plan_says_what_the_first_seeds_cost_and_what_all_may(
+    tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_study.write_text(f"{TINY_STUDY}max_seeds: 6\nprecision: 2\n")
+    code, out, _ = call(capsys, "plan", tiny_study, "--out", tiny_study.parent / "runs", "--device", "cpu")
+    text = " ".join(out.split())
+    assert code == 0
+    assert "4 cells at first (2 variants x 2 seeds) and 5 of controls" in text
+    assert "at most 12 cells (6 seeds)" in text
+    assert "until its interval is within \u00b12; at most 6" in text
