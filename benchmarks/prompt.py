@@ -56,8 +56,8 @@ MISTAKES = {
 def run(setting: Setting) -> Iterator[Comparison]:
     """Everything at the prompt, each against what it may take."""
     rounds = 1 if setting.quick else setting.rounds
-    for command, arguments in FIRST_LINES.items():
-        yield first_line(command, arguments, rounds)
+    for name, arguments in FIRST_LINES.items():
+        yield first_line(name, arguments, rounds)
     for kind, command in MISTAKES.items():
         yield within(f"a mistaken {kind} is refused", rounds, MISTAKE, *command, status=(2,))
     for command in (["studies"], ["components"], ["components", "moco_v3"]):

@@ -113,7 +113,6 @@ def save_crops(spec: TrialSpec, data: DataArrays, learnt: Path, path: Path) -> N
         path: Where to draw.
     """
     from matplotlib.figure import Figure
-    from matplotlib.patheffects import withStroke
 
     count = len(data.train.labels)
     crop = spec["crop"].build(count, torch.from_numpy(data.train.boxes.copy()))
@@ -136,21 +135,21 @@ def save_crops(spec: TrialSpec, data: DataArrays, learnt: Path, path: Path) -> N
         size = torch.tensor([height, width, height, width])
         axis.add_patch(_outline((boxes[index] * size).tolist(), color=THICK, linewidth=2.2))
         known = (torch.from_numpy(data.train.boxes[index]) * size).tolist()
-        axis.add_patch(
-            _outline(
-                known,
-                color="white",
-                linewidth=1.3,
-                linestyle=(0, (3, 2)),
-                path_effects=[withStroke(linewidth=2.2, foreground="#303030")],
-            )
-        )
+        axis.add_patch(_dashed(known))
         axis.set_axis_off()
         axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(f".{os.getpid()}.png")
     figure.savefig(aside)
     os.replace(aside, path)
+
+
+def _dashed(edges: Sequence[float]) -> Rectangle:
+    """A box that is seen on light and on dark images, as `_outline`."""
+    from matplotlib.patheffects import withStroke
+
+    on_any = [withStroke(linewidth=2.2, foreground="#303030")]
+    return _outline(edges, color="white", linewidth=1.3, linestyle=(0, (3, 2)), path_effects=on_any)
 
 
 def _outline(edges: Sequence[float], **style: Any) -> Rectangle:
