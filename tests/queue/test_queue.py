@@ -142,16 +142,18 @@ def test_a_silent_lease_is_taken_over_and_its_holder_notices(open_queue: Open) -
     time.sleep(0.5)
     successor = claimed(open_queue(cells, lease_seconds=0.3))
     with claim:
-        time.sleep(0.3)
+        end = time.monotonic() + 30
+        while not claim.lost and time.monotonic() < end:
+            time.sleep(0.02)
         assert claim.lost
     assert successor.attempt == 1
 
 
 def test_a_beating_lease_is_left_alone(open_queue: Open) -> None:
     cells = plan(variants=1, seeds=1)
-    holder, other = open_queue(cells, lease_seconds=0.6), open_queue(cells, lease_seconds=0.6)
+    holder, other = open_queue(cells, lease_seconds=3), open_queue(cells, lease_seconds=3)
     with claimed(holder) as claim:
-        time.sleep(1.0)
+        time.sleep(4)  # two beats may come two seconds late
         assert other.claim("other") is None
         assert not claim.lost
 
