@@ -31,11 +31,25 @@ def edit(folder: Path, name: str, change: Change) -> None:
     change(pd.read_csv(folder / name, dtype=str, keep_default_na=False)).to_csv(folder / name, index=False)
 
 
-def put(row: int, column: str, value: str) -> Change:
-    def change(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(**{column: [value if at == row else old for at, old in enumerate(table[column])]})
+def first(column: str, change: Callable[[str], str]) -> Change:
+    """A change of one column's first cell."""
 
-    return change
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{column: [change(table[column][0]), *table[column][1:]]})
+
+    return changed
+
+
+def put(value: str) -> Callable[[str], str]:
+    return lambda old: value
+
+
+def moved(by: float) -> Callable[[str], str]:
+    return lambda old: repr(float(old) + by)
+
+
+def added(digits: str) -> Callable[[str], str]:
+    return lambda old: old + digits
 
 
 def test_timings_alone_are_no_difference(again: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,19 +61,24 @@ def test_timings_alone_are_no_difference(again: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("file", "column", "value", "told"),
+    ("file", "column", "change", "told"),
     [
-        ("trials.csv", "knn.top1", "5.3750000000000001", "different in 1 row, by at most 0"),
-        ("trials.csv", "attentive_probe.top1", "18.9375", "different in 1 row, by at most 0.0312"),
-        ("trials.csv", "weights_sha256", "abc", "different in 1 row\n"),
-        ("controls.csv", "knn.top1", "9", "knn.top1: different in 1 row, by at most 3.88"),
-        ("effects.csv", "verdict", "higher", "verdict: different in 1 row\n"),
+        ("trials.csv", "knn.top1", added("0000000000000001"), "different in 1 row, by at most 0"),
+        ("trials.csv", "attentive_probe.top1", moved(0.03125), "different in 1 row, by at most 0.0312"),
+        ("trials.csv", "weights_sha256", put("abc"), "different in 1 row\n"),
+        ("controls.csv", "knn.top1", moved(3.875), "knn.top1: different in 1 row, by at most 3.88"),
+        ("effects.csv", "verdict", put("higher"), "verdict: different in 1 row\n"),
     ],
 )
 def test_the_smallest_other_digit_is_named_by_file_and_column(
-    file: str, column: str, value: str, told: str, again: Path, capsys: pytest.CaptureFixture[str]
+    file: str,
+    column: str,
+    change: Callable[[str], str],
+    told: str,
+    again: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    edit(again, file, put(0, column, value))
+    edit(again, file, first(column, change))
     assert compare(COMMITTED, again) == 1
     out = capsys.readouterr().out
     assert told in out
@@ -71,12 +90,12 @@ def test_another_processor_may_differ_by_half_a_point_of_accuracy_and_no_more(
 ) -> None:
     edit(again, "trials.csv", lambda table: table.assign(device="cpu: another"))
     edit(again, "trials.csv", lambda table: table.assign(weights_sha256="other"))
-    edit(again, "trials.csv", put(0, "attentive_probe.top1", "19.3"))
+    edit(again, "trials.csv", first("attentive_probe.top1", moved(0.4)))
     assert compare(COMMITTED, again) == 0
     out = capsys.readouterr().out
     assert "weights_sha256: different in 12 rows" in out
     assert "reproduced: another processor, within 0.5 points" in out
-    edit(again, "trials.csv", put(0, "attentive_probe.top1", "19.5"))
+    edit(again, "trials.csv", first("attentive_probe.top1", moved(0.2)))
     assert compare(COMMITTED, again) == 1
 
 
