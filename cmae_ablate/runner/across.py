@@ -60,7 +60,7 @@ def _part(options: Options, console: Console) -> StudyPart:
         found = StudyTrials.of(read_queue(experiment))
         description, trials = describe(experiment, found), found.frame
         variants = experiment.variants
-        controls = results.controls_frame(variants, read_queue(controls_of(experiment)))
+        controls = results.controls_frame(variants, read_queue(controls_of(experiment)), found.chosen)
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
         description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))

@@ -17,7 +17,6 @@ from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue, read_stat
 from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.searched import SEARCH_FILE, Searched, read_search_beside
-from cmae_ablate.report.selection import settle
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
@@ -93,7 +92,7 @@ def report_study(
     from cmae_ablate.report import write_report
     from cmae_ablate.runner.artifacts import artifacts
 
-    controls = settle(results.controls_frame(experiment.variants, apart), trials.chosen)
+    controls = results.controls_frame(experiment.variants, apart, trials.chosen)
     experiment.folder.mkdir(parents=True, exist_ok=True)
     trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)

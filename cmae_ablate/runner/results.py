@@ -116,8 +116,12 @@ def _made_worse(study: Study) -> str:
     return ", ".join(changed)
 
 
-def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) -> pd.DataFrame:
+def controls_frame(
+    variants: Sequence[Variant], statuses: Iterable[CellStatus], chosen: Mapping[str, Chosen]
+) -> pd.DataFrame:
     """`controls.csv`: one row a complete control and seed; raw pixels, which have no seed, have one.
+
+    Controls are read at the settings at which the study's cells are.
 
     A control that is an evaluation has its number a second time under the evaluation that it is the control
     of: training from scratch stands under the fine-tuned accuracy that it is set against.
@@ -125,6 +129,7 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
     Args:
         variants: Of the study.
         statuses: Of its controls.
+        chosen: Those settings, `StudyTrials.chosen`.
     """
     import pandas as pd
 
@@ -146,7 +151,7 @@ def controls_frame(variants: Sequence[Variant], statuses: Iterable[CellStatus]) 
     first, last = ["control", "variant", "seed"], ["fingerprint", "weights_sha256"]
     frame = pd.DataFrame(rows, columns=None if rows else first + last)
     frame["seed"] = frame["seed"].astype("Int64")
-    return with_identity_last(frame)
+    return settle(with_identity_last(frame), chosen)
 
 
 def _controlled(variants: Sequence[Variant]) -> dict[str, str]:

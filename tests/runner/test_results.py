@@ -105,6 +105,7 @@ def test_raw_pixels_have_no_seed_and_what_is_not_complete_is_left_out(variants: 
             control("random init", "a", 0, {"knn.top1": 4.0}),
             control("random init", "a", 2, {}, state="FAILED"),
         ],
+        {},
     )
     # Grouped by control, in the order in which each first came.
     assert list(frame["control"]) == ["random init", "random init", "raw pixels"]
@@ -116,13 +117,25 @@ def test_raw_pixels_have_no_seed_and_what_is_not_complete_is_left_out(variants: 
 def test_a_control_that_is_an_evaluation_stands_under_the_one_it_is_set_against(
     variants: list[Variant],
 ) -> None:
-    frame = controls_frame(variants, [control("from scratch", "a", 0, {"scratch.top1": 42.0})])
+    frame = controls_frame(variants, [control("from scratch", "a", 0, {"scratch.top1": 42.0})], {})
     assert frame.loc[0, ["scratch.top1", "tuned.top1"]].tolist() == [42.0, 42.0]
+
+
+def test_controls_are_read_at_the_setting_of_the_studys_cells(variants: list[Variant]) -> None:
+    grid = {"probe.top1@l2=0.1": 30.0, "probe.top1@l2=0.01": 20.0}
+    grid |= {"probe.validation_top1@l2=0.1": 31.0, "probe.validation_top1@l2=0.01": 21.0}
+    weak = {"probe.top1@l2=0.1": 4.0, "probe.top1@l2=0.01": 9.0}
+    weak |= {"probe.validation_top1@l2=0.1": 4.0, "probe.validation_top1@l2=0.01": 9.0}
+    own = {"probe.top1": 9.0, "probe.validation_top1": 9.0}
+    cell = CellStatus(CELLS[0].cell, "COMPLETE", record=CellRecord(grid))
+    chosen = StudyTrials.of([cell]).chosen
+    frame = controls_frame(variants, [control("random init", "a", 0, own | weak)], chosen)
+    assert frame["probe.top1"].tolist() == [4.0]  # at 0.1, though 0.01 would be this control's own choice
 
 
 def test_no_controls_are_a_table_with_its_columns(variants: list[Variant]) -> None:
     columns = ["control", "variant", "seed", "fingerprint", "weights_sha256"]
-    assert list(controls_frame(variants, [])) == columns
+    assert list(controls_frame(variants, [], {})) == columns
 
 
 def test_a_setting_in_a_line_has_every_length_of_training(
