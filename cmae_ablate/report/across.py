@@ -13,9 +13,10 @@ import pandas as pd
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.answer import Answer
+from cmae_ablate.report.caption import interval_words
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
-from cmae_ablate.report.effects import Comparison, Effect
+from cmae_ablate.report.effects import EXPLORATORY, Comparison, Effect
 from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.forest import forest
@@ -26,7 +27,7 @@ from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Level, Table, difference, markdown
 from cmae_ablate.report.theme import DARK, LIGHT, as_svg, save
-from cmae_ablate.report.wording import BLANK, listing, number, one_line
+from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, listing, number, one_line, quoted
 
 PAPER: Mapping[str, float] = {"mae": 62.95, "cmae": 65.84}
 """Fine-tuned top-1 of ViT-B on Tiny-ImageNet at 224, from the abstract of arXiv 2205.10546."""
@@ -58,9 +59,9 @@ class StudyPart:
     controls: pd.DataFrame | None = None
 
     @property
-    def title(self) -> str:
-        """Data set, scale and study: what tells its columns from any other's."""
-        return f"{self.dataset}, scale {self.description.scale}, {self.description.name}"
+    def place(self) -> str:
+        """Where it was trained."""
+        return f"{self.dataset}, scale {self.description.scale}"
 
     @cached_property
     def rows(self) -> Mapping[str, str]:
@@ -83,8 +84,9 @@ class StudyPart:
 
 @dataclass(frozen=True)
 class Analysed:
-    """A part with its statistics."""
+    """A part with its statistics, under the title that tells its columns from the others'."""
 
+    title: str
     part: StudyPart
     cells: Cells
     comparison: Comparison
@@ -120,14 +122,14 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     """
     if not parts:
         raise UserError("report: no study given; name at least one study file")
-    titles = [part.title for part in parts]
+    titles = _titles(parts)
     for title in titles:
         if titles.count(title) > 1:
             raise UserError(f"report: '{title}' is given twice; rename one study file, or leave one out")
-    analysed = [_analyse(part) for part in parts]
+    analysed = [_analyse(title, part) for title, part in zip(titles, parts, strict=True)]
     table = summary_table(analysed, paper)
-    notes = tuple(f"{item.part.title}: {note}" for item in analysed for note in item.cells.notes)
-    sentence = "\n".join(f"{item.part.title}: {item.answer.text}" for item in analysed)
+    notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.cells.notes)
+    sentence = "\n".join(f"{item.title}: {item.answer.text}" for item in analysed)
     try:
         out.mkdir(parents=True, exist_ok=True)
         paths = _write(table, analysed, out)
@@ -137,9 +139,16 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     return ReportFiles({path.name: path for path in paths}, sentence, (table.header, *table.lines), notes)
 
 
-def _analyse(part: StudyPart) -> Analysed:
+def _titles(parts: Sequence[StudyPart]) -> list[str]:
+    """The studies' names, with data set and scale where these are not the same for all."""
+    if len({part.place for part in parts}) == 1:
+        return [part.description.name for part in parts]
+    return [f"{part.place}, {part.description.name}" for part in parts]
+
+
+def _analyse(title: str, part: StudyPart) -> Analysed:
     found = find(part.description, part.trials, part.controls, ReportExtras())
-    return Analysed(part, found.cells, found.comparison, found.answer, found.resolution)
+    return Analysed(title, part, found.cells, found.comparison, found.answer, found.resolution)
 
 
 def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
@@ -149,7 +158,7 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
     shown = not all(map(math.isnan, published))
     header = ["variant"]
     for item in analysed:
-        header += [f"{item.part.title}: {item.comparison.metric.label}", "difference [95 % CI]"]
+        header += [f"{item.title}: {item.comparison.metric.label}", "difference [95 % CI]"]
     lines = []
     for row, claim in zip(rows, published, strict=True):
         line = [row]
@@ -166,7 +175,7 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
         _note(analysed, with_paper=shown),
         (
             ColumnGroup("", 2),
-            *(ColumnGroup(item.part.title, 2) for item in analysed[1:]),
+            *(ColumnGroup(item.title, 2) for item in analysed[1:]),
             *([ColumnGroup("the paper's own numbers", 1)] if shown else []),
         ),
     )
@@ -174,10 +183,12 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
 
 def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
     parts = [item.part for item in analysed]
+    intervals = dict.fromkeys(interval_words(part.description) for part in parts)
     sentences = [
-        "Mean \N{PLUS-MINUS SIGN} standard deviation over seeds, their number in brackets; two-sided 95 % t "
-        "intervals."
+        f"Mean {PLUS_MINUS} standard deviation over seeds, their number in brackets; {'; '.join(intervals)}."
     ]
+    if len({part.place for part in parts}) == 1:
+        sentences.append(f"All studies: {parts[0].place}.")
     kinds = {
         "data sets": [part.dataset for part in parts],
         "scales": [part.description.scale for part in parts],
@@ -188,10 +199,15 @@ def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
     if unlike:
         sentences.append(f"The columns differ in {listing(unlike)}: read down a column, not along a row.")
     references = dict.fromkeys(
-        f"{part.title}: \u2018{one_line(part.description.reference)}\u2019" for part in parts
+        f"{item.title}: {quoted(item.part.description.reference)}" for item in analysed
     )
     sentences.append(f"References: {'; '.join(references)}.")
-    sentences += [f"{item.part.title}: {item.resolution}" for item in analysed]
+    effects = [effect for item in analysed for effect in item.comparison.effects]
+    if any(effect.family == EXPLORATORY for effect in effects):
+        sentences.append(f"{DAGGER} exploratory: not corrected for being one of many.")
+    if any(effect.planned for effect in effects):
+        sentences.append("* includes seeds added later.")
+    sentences += [f"{item.title}: {item.resolution}" for item in analysed]
     notes = dict.fromkeys(one_line(note) for part in parts for note in part.description.notes)
     return " ".join([*sentences, *notes, *([f"{PAPER_SOURCE}."] if with_paper else [])])
 
@@ -251,5 +267,5 @@ def _section(item: Analysed) -> _Section:
     unnamed = Picture("", "", shown.alt, shown.light, shown.dark)
     part = item.part
     return _Section(
-        part.title, part.description.question, part.setting, item.answer, unnamed, item.cells.notes
+        item.title, part.description.question, part.setting, item.answer, unnamed, item.cells.notes
     )

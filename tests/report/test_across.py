@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,31 @@ def test_the_papers_numbers_stand_in_a_labelled_column_of_their_own(
     assert "not measured here" in header[-1]
     assert {line[0]: line[-1] for line in lines} == {"MAE": "62.95", "CMAE": "65.84", "contrastive": "\u2013"}
     assert "arXiv 2205.10546" in files.paths["summary.md"].read_text()
+
+
+def test_columns_name_data_and_scale_only_where_these_differ(
+    summary: tuple[list[StudyPart], ReportFiles], tmp_path: Path
+) -> None:
+    _, files = summary
+    assert files.table[0][1].startswith("scenes, scale cpu, cmae_vs_mae: ")
+    alike = [part("cmae_vs_mae", "scenes", ("MAE", "CMAE"), 1), part("crop", "scenes", ("MAE", "crop"), 2)]
+    files = combine(alike, tmp_path)
+    assert files.table[0][1].startswith("cmae_vs_mae: ")
+    assert files.table[0][3].startswith("crop: ")
+    assert "All studies: scenes, scale cpu." in files.paths["summary.md"].read_text()
+
+
+def test_marks_in_the_table_are_explained_below_it(tmp_path: Path) -> None:
+    one = part("first", "scenes", ("MAE", "CMAE", "crop"), 1)
+    declared = replace(one.description, contrasts=((one.description.variants[1], "MAE"),), seeds=2)
+    marked = combine([replace(one, description=declared)], tmp_path / "marked")
+    text = marked.paths["summary.md"].read_text()
+    assert "\N{DAGGER}" in marked.table[3][2]
+    assert "\N{DAGGER} exploratory" in text
+    assert "includes seeds added later" in text
+    plain = combine([one], tmp_path / "plain").paths["summary.md"].read_text()
+    assert "exploratory" not in plain
+    assert "added later" not in plain
 
 
 def test_studies_without_the_papers_variants_show_no_paper_column(tmp_path: Path) -> None:
