@@ -194,6 +194,7 @@ def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
         "scales": [part.description.scale for part in parts],
         "settings": [part.setting for part in parts],
         "metrics": [item.comparison.metric.words for item in analysed],
+        "budgets": [part.description.budget for part in parts],
     }
     unlike = [kind for kind, values in kinds.items() if len(set(values)) > 1]
     if unlike:
@@ -208,7 +209,14 @@ def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
     if any(effect.planned for effect in effects):
         sentences.append("* includes seeds added later.")
     sentences += [f"{item.title}: {item.resolution}" for item in analysed]
-    notes = dict.fromkeys(one_line(note) for part in parts for note in part.description.notes)
+    budgets = listing(list(dict.fromkeys(kinds["budgets"])))
+    sentences.append(f"Within a study variants have equal {budgets}; its own table has what they cost.")
+    notes = dict.fromkeys(
+        one_line(note)
+        for study in (part.description for part in parts)
+        for note in study.notes
+        if note != study.budget_note
+    )
     return " ".join([*sentences, *notes, *([f"{PAPER_SOURCE}."] if with_paper else [])])
 
 

@@ -70,7 +70,9 @@ def test_columns_name_data_and_scale_only_where_these_differ(
     files = combine(alike, tmp_path)
     assert files.table[0][1].startswith("cmae_vs_mae: ")
     assert files.table[0][3].startswith("crop: ")
-    assert "All studies: scenes, scale cpu." in files.paths["summary.md"].read_text()
+    text = files.paths["summary.md"].read_text()
+    assert "All studies: scenes, scale cpu." in text
+    assert "Within a study variants have equal epochs; its own table has what they cost." in text
 
 
 def test_marks_in_the_table_are_explained_below_it(tmp_path: Path) -> None:
