@@ -149,7 +149,7 @@ def test_plan_and_status_tell_of_the_tuning(finished: tuple[Path, Path], tmp_pat
     study, out = finished
     told = said(study, tmp_path, show_plan)
     assert "4 trainings to tune (2 variants x 2 trials x 1 seed from 1000 on) for knn.validation_top1" in told
-    assert "2 cells (2 variants x 1 seeds)" in told
+    assert "2 cells (2 variants x 1 seed)" in told
     told = said(study, out, show_status)
     assert "4 of 4 trainings to tune done, 0 of them pruned" in told
     assert "2 of 2 cells complete" in told
