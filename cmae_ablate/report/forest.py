@@ -111,7 +111,8 @@ def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> 
         _heading(axes, place, text, theme)
     axes.locator_params(axis="x", nbins=5)
     unit = f"{comparison.metric.unit.strip()}, " if comparison.metric.unit else ""
-    axes.set_xlabel(f"{comparison.metric.words} ({unit}95 % {comparison.description.interval})")
+    measured = f"{comparison.metric.words} ({unit}95 % {comparison.description.interval})"
+    axes.set_xlabel(wrapped(measured, HEADING_WIDTH))
 
 
 def _heading(axes: Axes, place: float, text: str, theme: Theme) -> None:

@@ -123,7 +123,8 @@ def _by_rule(effect: Effect, comparison: Comparison) -> str:
     standing, metric = effect.standing, comparison.metric
     if standing is None:
         return ""
-    width = f"{PLUS_MINUS}{metric.text(standing.half_width)}{metric.unit} together with the others"
+    width = f"{PLUS_MINUS}{metric.text(standing.half_width)}{metric.unit}"
+    width += " together with the others" if effect.among > 1 else ""
     if standing.settled is None:
         return f"; not settled yet, {width}"
     if standing.settled == "narrow":

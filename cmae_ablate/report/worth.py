@@ -37,7 +37,7 @@ def seeds_sentence(comparison: Comparison, rule: SeedRule) -> str:
     told += [f"{going_on} not settled yet"] if going_on else []
     return (
         f"Seeds: added by the rule declared beforehand ({rule.words}). "
-        f"Of {counted(len(standings), 'contrast')} {', '.join(told)}. "
+        f"{counted(len(standings), 'contrast')}: {', '.join(told)}. "
         "Intervals and p values allow for all looks."
     )
 
