@@ -139,9 +139,15 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     return ReportFiles({path.name: path for path in paths}, sentence, (table.header, *table.lines), notes)
 
 
+def _shared_place(parts: Sequence[StudyPart]) -> str | None:
+    """Where all were trained; None where not all in one place."""
+    places = {part.place for part in parts}
+    return places.pop() if len(places) == 1 else None
+
+
 def _titles(parts: Sequence[StudyPart]) -> list[str]:
     """The studies' names, with data set and scale where these are not the same for all."""
-    if len({part.place for part in parts}) == 1:
+    if _shared_place(parts):
         return [part.description.name for part in parts]
     return [f"{part.place}, {part.description.name}" for part in parts]
 
@@ -187,8 +193,8 @@ def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
     sentences = [
         f"Mean {PLUS_MINUS} standard deviation over seeds, their number in brackets; {'; '.join(intervals)}."
     ]
-    if len({part.place for part in parts}) == 1:
-        sentences.append(f"All studies: {parts[0].place}.")
+    if place := _shared_place(parts):
+        sentences.append(f"All studies: {place}.")
     kinds = {
         "data sets": [part.dataset for part in parts],
         "scales": [part.description.scale for part in parts],

@@ -73,7 +73,8 @@ def glance(answer: Answer, comparison: Comparison, cells: Cells) -> Glance:
     reads = f"{metric.text(reference.paired.mean)}{spread}"
     sentences = [
         f"{metric.label}; the reference \u2018{one_line(reference.variant)}\u2019 reads {reads}.",
-        f"Differences{f' in{metric.unit}' if metric.unit else ''} with 95 % t interval, paired by seed, "
+        f"Differences{f' in{metric.unit}' if metric.unit else ''} with "
+        f"95 % {comparison.description.interval}, paired by seed, "
         f"{seeds_phrase([each.n for each in judged])}.",
         *(["Time and FLOPs of pretraining, relative to what is compared with."] if known else []),
     ]

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cmae_ablate.report import write_report
+from cmae_ablate.report import ReportExtras, write_report
 from cmae_ablate.report.caption import caption_note
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import Comparison, compare
+from cmae_ablate.report.findings import find
+from cmae_ablate.report.glance import glance
 from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.report.sequential import look_level
 from tests.report.conftest import METRIC, Build
@@ -116,3 +118,10 @@ def test_a_csv_with_a_failed_cell_is_judged_without_it(build: Build) -> None:
     assert 1 not in close.seeds
     assert close.standing is not None
     assert close.standing.settled is not None
+
+
+def test_the_first_screen_names_the_interval_that_it_shows(build: Build) -> None:
+    for rule, name in ((RULE, "95 % repeated confidence interval"), (None, "95 % t interval")):
+        description, trials = build(values(), rule=rule, seeds=8)
+        found = find(description, trials, None, ReportExtras())
+        assert name in glance(found.answer, found.comparison, found.cells).caption
