@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import defaultdict
 from typing import TypeVar
 
 import torch
@@ -34,8 +35,12 @@ def follow(target: nn.Module, online: nn.Module, momentum: float) -> None:
     if slow:
         # One fused call for all tensors: about half the time of a loop over them.
         get_ema_multi_avg_fn(momentum)(slow, fast, 0)
+    of_type: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
     for kept, current in zip(target.buffers(), online.buffers(), strict=True):
-        kept.copy_(current)
+        of_type[kept.dtype][0].append(kept)
+        of_type[kept.dtype][1].append(current)
+    for copies, originals in of_type.values():
+        torch._foreach_copy_(copies, originals)  # one launch for all: a batch norm alone has three
 
 
 def momentum_at(start: float, progress: float, *, rising: bool) -> float:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cmae_ablate.components.ema import follow, frozen_copy, momentum_at
+from tests.pretend_gpu import GPU, pretend_gpu
 
 
 def test_a_copy_follows_by_the_moving_average_of_every_parameter() -> None:
@@ -28,6 +29,16 @@ def test_a_copy_takes_buffers_as_they_are() -> None:
     follow(target, online, 0.9)
     torch.testing.assert_close(target.state_dict()["running_mean"], online.running_mean)
     assert target.state_dict()["num_batches_tracked"] == 1
+
+
+def test_on_a_device_a_copy_follows_by_a_few_launches_however_many_layers_there_are() -> None:
+    with pretend_gpu() as traffic:
+        online = nn.Sequential(*(nn.BatchNorm1d(2) for _ in range(20))).to(GPU)
+        target = frozen_copy(online)
+        traffic.clear()
+        follow(target, online, 0.9)
+    # The parameters, the statistics, and the counts of batches, which are of another type.
+    assert (traffic.launches, traffic.waits, traffic.reads) == (3, [], [])
 
 
 def test_a_copy_is_not_trained_and_its_source_still_is() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +29,59 @@ CMAE = {
     "objectives": {"contrastive": {"name": "moco_v3"}, "position": {"name": "absolute"}},
     "crop": {"name": "contrastive", "warmup_epochs": 1, "interval": 1},
 }
+
+
+KILLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from cmae_ablate import checkpoint
+from cmae_ablate.components.loading import load_components
+from cmae_ablate.data.arrays import prepare
+from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.study.settings import apply, default_tree
+from cmae_ablate.study.trial_spec import resolve
+from cmae_ablate.training import keeping
+from cmae_ablate.training.loop import Hooks, pretrain
+from tests.tiny import TINY
+
+keeping.KEEP_SECONDS = 0.0
+trained, write = threading.Event(), checkpoint.write_atomically
+
+def die_half_way(path, content):
+    if path.name == "step-000000006.pt":
+        path.with_name(f".{path.name}.{os.getpid()}").write_bytes(content[: len(content) // 2])
+        trained.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, content)
+
+checkpoint.write_atomically = die_half_way
+load_components()
+set_threads(int(sys.argv[2]))
+spec = resolve(apply(default_tree(), (), TINY))
+hooks = Hooks(on_step=lambda done, _: trained.set() if done == 7 else None)
+pretrain(spec, prepare(spec["dataset"].build()), Runtime(), Path(sys.argv[1]), hooks)
+"""
+
+
+def test_killed_while_a_checkpoint_is_written_and_training_goes_on_it_resumes_from_the_one_before(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", KILLED, str(folder), str(torch.get_num_threads())]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert list(folder.glob(".step-000000006.pt.*"))  # half of it
+    first: list[int] = []
+    resumed = pretrain(
+        tiny_spec, tiny_data, Runtime(), folder, Hooks(on_step=lambda step, _: first.append(step))
+    )
+    whole = pretrain(tiny_spec, tiny_data, Runtime(), tmp_path / "whole")
+    assert first[0] == 6  # from the checkpoint of step 5
+    assert weights_sha256(resumed.model.state_dict()) == weights_sha256(whole.model.state_dict())
+    assert resumed.history == whole.history
 
 
 def test_from_whatever_moment_a_checkpoint_is_the_weights_are_those_of_an_undisturbed_training(

@@ -18,6 +18,7 @@ from cmae_ablate.study.trial_spec import Training, TrialSpec, resolve
 from cmae_ablate.training.loop import pretrain
 from cmae_ablate.training.model import assemble
 from cmae_ablate.training.optimizer import adamw, parameter_groups, peak_lr
+from tests.pretend_gpu import GPU, pretend_gpu
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,20 @@ def test_frozen_parameters_are_left_out() -> None:
     module.bias.requires_grad_(False)
     optimizer = adamw(module, Training(), torch.device("cpu"))
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("depth", [1, 30])
+def test_on_a_device_a_step_is_four_launches_however_deep_the_network(depth: int) -> None:
+    with pretend_gpu() as traffic:
+        model = nn.Sequential(*(nn.Linear(3, 3) for _ in range(depth))).to(GPU)
+        optimizer = adamw(model, Training(), GPU)
+        for _ in range(2):  # the first makes the moments
+            traffic.clear()
+            model(torch.empty(2, 3, device=GPU)).sum().backward()
+            backward = traffic.launches
+            optimizer.step()
+    # Of the decayed and of the others each: the update, and the count of steps.
+    assert (traffic.launches - backward, traffic.waits, traffic.reads) == (4, [], [])
 
 
 def test_a_whole_mae_is_grouped_as_timm_groups_it_for_mae(tiny_spec: TrialSpec) -> None:
