@@ -104,6 +104,14 @@ class Catalogue:
 
     def digest(self) -> str | None:
         """Of all files and versions that it stands for; None where it is not what is registered now."""
+        record = self._current()
+        if record is None:
+            return None
+        versions = [version(library) for library in LIBRARIES]
+        return text_digest(json.dumps([record["made_with"], record["files"], versions], sort_keys=True))
+
+    def _current(self) -> Mapping[str, Any] | None:
+        """The record, if it is of these files and versions and of what is registered now."""
         try:
             record = read_record(self.path)
             known = {(each["slot"], each["name"], each["module"]) for each in record["components"]}
@@ -111,17 +119,16 @@ class Catalogue:
         except (FileNotFoundError, DamagedError, OSError, LookupError, TypeError):
             return None
         registered = {(slot, component.name, component.module) for slot in SLOTS for component in SLOTS[slot]}
-        if not current or known != registered:
-            return None
-        versions = [version(library) for library in LIBRARIES]
-        return text_digest(json.dumps([record["made_with"], record["files"], versions], sort_keys=True))
+        return record if current and known == registered else None
 
     def write(self, modules: Iterable[str]) -> None:
-        """Keep what is registered now, if it can be kept; nothing is said where it cannot.
+        """Keep what is registered now, if it can be kept and is not; nothing is said where it cannot.
 
         Args:
             modules: What was imported for the plug-ins.
         """
+        if self._current() is not None:
+            return
         try:
             imported = {name: sys.modules[name] for name in modules if name in sys.modules}
             of_plugins = [_file(module) for module in imported.values() if not _is_namespace(module)]
@@ -135,18 +142,10 @@ class Catalogue:
                     _as_json(component, imported) for registry in SLOTS.values() for component in registry
                 ],
             }
-            if self._is_current(record):
-                return
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, sealed(record))
         except (NotPlainError, OSError) as error:
             _log.info("%s: not written (%s)", self.path, error)
-
-    def _is_current(self, record: Mapping[str, Any]) -> bool:
-        try:
-            return read_record(self.path) == record
-        except (FileNotFoundError, DamagedError):
-            return False
 
     def _made_with(self) -> list[Any]:
         return [FORMAT, sys.version, pydantic.VERSION, [list(plugin) for plugin in self.plugins]]

@@ -26,7 +26,7 @@ from cmae_ablate.report.markup import Picture, page_from, picture
 from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Level, Table, difference, markdown
-from cmae_ablate.report.theme import DARK, LIGHT, as_svg, save
+from cmae_ablate.report.theme import LIGHT, as_svg, on_dark, save
 from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, listing, number, one_line, quoted
 
 PAPER: Mapping[str, float] = {"mae": 62.95, "cmae": 65.84}
@@ -276,7 +276,8 @@ def _write(table: Table, analysed: Sequence[Analysed], out: Path) -> list[Path]:
 
 def _section(item: Analysed) -> _Section:
     job = forest(item.comparison)
-    shown = picture(job, as_svg(job, LIGHT), as_svg(job, DARK))
+    light = as_svg(job, LIGHT)
+    shown = picture(job, light, on_dark(light))
     # One page holds several forests, and a picture's name is its place on the page.
     unnamed = Picture("", "", shown.alt, shown.light, shown.dark)
     part = item.part

@@ -6,6 +6,7 @@ Figures are made without pyplot, so that a report never touches the state of a c
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator
@@ -40,6 +41,11 @@ class Theme:
     paper: str
     palette: tuple[str, ...]
 
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """All of them, as SVG writes them; those of two themes at the same place mean the same."""
+        return tuple(each.lower() for each in (self.ink, self.faint, self.grid, self.paper, *self.palette))
+
     def colour(self, index: int) -> str:
         """The colour of the index-th thing; colours repeat, so that markers or lines must differ too."""
         return self.palette[index % len(self.palette)]
@@ -51,8 +57,9 @@ LIGHT = Theme(
     faint="#5c5c5c",
     grid="#d9d9d9",
     paper="#ffffff",
-    palette=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"),
+    palette=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#010101"),
 )
+"""Its last colour is black but for a shade: what is quite black Matplotlib leaves out of an SVG."""
 DARK = Theme(
     "dark",
     ink="#ececec",
@@ -62,6 +69,8 @@ DARK = Theme(
     palette=("#56B4E9", "#E69F00", "#2BC79A", "#E6A3C6", "#F0E442", "#F0783C", "#FFFFFF"),
 )
 
+_IN_DARK = dict(zip(LIGHT.colours, DARK.colours, strict=True))
+_COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 Draw = Callable[[Theme], Figure]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
@@ -152,7 +161,7 @@ def draw(job: FigureJob, out: Path) -> Drawn:
         figure = job.draw(LIGHT)
         paths = _files(figure, job, out)
         light = _svg(figure)
-    return Drawn(paths, light, as_svg(job, DARK))
+    return Drawn(paths, light, on_dark(light))
 
 
 def save(job: FigureJob, out: Path) -> tuple[Path, ...]:
@@ -188,6 +197,11 @@ def as_svg(job: FigureJob, theme: Theme) -> str:
         figure = job.draw(theme)
         _lay_out(figure, FigureCanvasSVG, SVG_DPI)
         return _svg(figure)
+
+
+def on_dark(light: str) -> str:
+    """A figure's SVG in the light theme, as the dark one shows it: only colours differ."""
+    return _COLOUR.sub(lambda found: _IN_DARK.get(found.group(), found.group()), light)
 
 
 def _svg(figure: Figure) -> str:

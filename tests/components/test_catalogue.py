@@ -65,6 +65,13 @@ def test_it_says_of_every_component_what_its_signature_says(kept: Catalogue) -> 
     assert known == {}
 
 
+def test_one_that_says_what_is_registered_is_not_worked_out_again(
+    kept: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "_as_json", never)
+    kept.write([])
+
+
 def test_options_are_filled_in_and_refused_as_by_the_component_itself(kept: Catalogue) -> None:
     known = read(kept)["crop", "random_resized"]
     assert known.validate({"scale": [0.5, 1.0]}) == {"scale": [0.5, 1.0], "ratio": [0.75, 4 / 3]}

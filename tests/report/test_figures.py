@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,17 @@ from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import make_table
-from cmae_ablate.report.theme import LIGHT, FigureJob, as_svg, draw, save, styled, wrapped
+from cmae_ablate.report.theme import (
+    DARK,
+    LIGHT,
+    FigureJob,
+    as_svg,
+    draw,
+    on_dark,
+    save,
+    styled,
+    wrapped,
+)
 from cmae_ablate.report.wording import Metric
 from tests.report.conftest import build_study
 
@@ -208,7 +219,7 @@ def test_files_hold_vectors_and_truetype_fonts_and_settings_stay(
     assert dict(mpl.rcParams) == before
 
 
-def test_a_figure_is_drawn_once_a_file_and_laid_out_once_a_theme(
+def test_a_figure_is_laid_out_once_and_drawn_once_a_file(
     tmp_path: Path, build: Callable, noisy: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[str] = []
@@ -225,7 +236,25 @@ def test_a_figure_is_drawn_once_a_file_and_laid_out_once_a_theme(
     monkeypatch.setattr(Figure, "draw", noted)
     monkeypatch.setattr(ConstrainedLayoutEngine, "execute", found)
     draw(jobs(*build(noisy(3, 3)))[0], tmp_path)
-    assert drawn == ["layout", "draw", "draw", "draw", "layout", "draw"]  # PNG, PDF, SVG; SVG on dark
+    assert drawn == ["layout", "draw", "draw", "draw"]  # PNG, PDF, SVG, whose colours are changed for dark
+
+
+def with_numbered_marks(svg: str) -> str:
+    """Matplotlib names a mark by its colour, too: here by the order in which names come."""
+    numbers: dict[str, str] = {}
+    return re.sub(
+        r"\b(?:C\d+_\d+_|[mph])[0-9a-f]{10}\b", lambda m: numbers.setdefault(m[0], f"mark{len(numbers)}"), svg
+    )
+
+
+def test_in_dark_colours_a_figure_is_the_one_that_the_dark_theme_draws(
+    build: Callable, noisy: Callable
+) -> None:
+    # Seven colours and a first one again.
+    for job in jobs(*build(noisy(8, 3))):
+        light, dark = (with_numbered_marks(as_svg(job, theme)) for theme in (LIGHT, DARK))
+        assert with_numbered_marks(on_dark(light)) == dark
+        assert light != dark
 
 
 def test_the_same_numbers_draw_the_same_picture(build: Callable, noisy: Callable) -> None:
