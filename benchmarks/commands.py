@@ -8,14 +8,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import psutil
 
 from benchmarks.setting import Setting
 from benchmarks.timing import Comparison, in_turns
@@ -54,25 +56,47 @@ def run(setting: Setting) -> Iterator[Comparison]:
     yield from _whole(QUICK if setting.quick else [])
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What something took that a user waits for.
+
+    Attributes:
+        seconds: By the clock.
+        processor: Of all processors: whether a machine that others use is why it took long.
+    """
+
+    seconds: float
+    processor: float
+
+
+def taken(arguments: Sequence[str], status: Sequence[int] = (0,)) -> Taken:
+    """What a command took, start-up included.
+
+    Args:
+        arguments: Of `cmae-ablate`.
+        status: With which it may end.
+    """
+    started, before = time.perf_counter(), processor_seconds()
+    found = cmae(*arguments)
+    assert found in status, f"{' '.join(arguments)}: exit status {found}"
+    return Taken(time.perf_counter() - started, processor_seconds() - before)
+
+
+def against(name: str, found: Sequence[Taken], limit: float) -> Comparison:
+    """How much faster something is than it must be."""
+    used = np.median([each.processor for each in found])
+    seconds = np.array([each.seconds for each in found])
+    return Comparison.within(name, seconds, limit, f"{used:.2g} s of processor time")
+
+
 def within(
     name: str, rounds: int, limit: float, *arguments: str, status: tuple[int, ...] = (0,)
 ) -> Comparison:
-    """How much faster a command is than it must be, start-up included; its processor time says whether a
-    machine that others use is why it is not.
-    """
-    used: list[float] = []
-
-    def call() -> None:
-        before = _processor_seconds()
-        found = cmae(*arguments)
-        used.append(_processor_seconds() - before)
-        assert found in status, f"{name}: exit status {found}"
-
-    seconds = in_turns([call], rounds=rounds)[0]
-    return Comparison.within(name, seconds, limit, f"{np.median(used[1:]):.2g} s of processor time")
+    """A command against what it may take, after one call that is not counted."""
+    return against(name, [taken(arguments, status) for _ in range(rounds + 1)][1:], limit)
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """Of all processes that this one has waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -88,7 +112,7 @@ def _first_claim(rounds: int) -> Comparison:
     seconds: dict[str, list[float]] = {name: [] for name in programs}
 
     def study(name: str) -> None:
-        seconds[name].append(claimed(programs[name]))
+        seconds[name].append(claimed(programs[name]).seconds)
 
     in_turns([partial(study, name) for name in programs], rounds=rounds)
     return Comparison.of(
@@ -99,8 +123,8 @@ def _first_claim(rounds: int) -> Comparison:
     )
 
 
-def claimed(program: list[str]) -> float:
-    """Seconds from the start of a study to its first claim; then it is stopped."""
+def claimed(program: list[str]) -> Taken:
+    """From the start of a study to its first claim; then it is stopped."""
     with TemporaryDirectory() as folder:
         options = ["--seeds", "1", "--workers", "2", "--device", "cpu", "--out", folder, *flags(SHORT)]
         started = time.monotonic()
@@ -113,10 +137,16 @@ def claimed(program: list[str]) -> float:
         while not _has_claims(Path(folder) / "optuna.db"):
             assert process.poll() is None, f"exit status {process.returncode}"
             time.sleep(0.02)
-        found = time.monotonic() - started
+        seconds, own = time.monotonic() - started, psutil.Process(process.pid)
+        found = Taken(seconds, sum(map(_processor_seconds_of, [own, *own.children(recursive=True)])))
         process.terminate()
         process.wait()
         return found
+
+
+def _processor_seconds_of(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return used.user + used.system
 
 
 def _has_claims(store: Path) -> bool:
@@ -181,10 +211,10 @@ def predict(study: Path, settings: list[str]) -> float:
     return 3600 * sum(plan.hours.hours for plan in plans)
 
 
-def trained(study: Path, out: Path, settings: list[str], workers: int) -> None:
-    """The study with one seed, run."""
+def trained(study: Path, out: Path, settings: list[str], workers: int, seeds: int = 1) -> None:
+    """The study with so many seeds, run."""
     given = flags([*settings, f"training.threads={3 - workers}"])
-    arguments = ["run", str(study), "--seeds", "1", "--workers", str(workers), "--out", str(out)]
+    arguments = ["run", str(study), "--seeds", str(seeds), "--workers", str(workers), "--out", str(out)]
     status = cmae(*arguments, *given, threads=3 - workers)
     assert status in DONE, f"exit status {status}"
 

@@ -18,6 +18,7 @@ from benchmarks import anatomy, commands, crowd, prompt, reference, step, weight
 from benchmarks.page import result_line
 from benchmarks.plain import PlainMae
 from benchmarks.reference import Reference
+from benchmarks.setting import Setting
 from benchmarks.size import TINY
 from benchmarks.timing import Comparison, compare
 from cmae_ablate.cli.first_line import WORDS
@@ -106,10 +107,35 @@ def test_a_step_is_taken_apart_by_what_its_operators_are_for() -> None:
 
 def test_the_first_line_of_every_command_is_timed() -> None:
     assert set(prompt.FIRST_LINES) == set(WORDS)
-    found = prompt.first_line("schema", [], rounds=1)
-    assert found.name.startswith("first line of `schema`")
-    assert found.own_seconds is not None
-    assert 0 < found.own_seconds < 60
+    found = prompt.first_line("schema", [])
+    assert found.seconds > 0
+    assert found.processor > 0
+
+
+def test_what_is_waited_for_at_the_prompt_is_measured_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def wait(name: str, seconds: float) -> prompt.Wait:
+        def measure() -> commands.Taken:
+            done.append(name)
+            return commands.Taken(seconds * len(done), seconds)
+
+        return prompt.Wait(name, 1.0, measure)
+
+    monkeypatch.setattr(prompt, "_first_lines", lambda: [wait("a line", 0.01)])
+    monkeypatch.setattr(prompt, "_commands", lambda: [wait("a plan", 2.0)])
+    monkeypatch.setattr(prompt, "_of_files", lambda folder, quick: [wait("a report", 0.1)])
+    monkeypatch.setattr(prompt, "_claim", lambda: commands.Taken(0.5, 0.4))
+    rows = list(prompt.run(Setting(2, False, torch.device("cpu"), None, Path())))
+    assert done == ["a line", "a plan", "a report"] * 3
+    assert [(row.rounds, row.verdict) for row in rows] == [
+        (2, "met"),
+        (2, "**missed**"),
+        (2, "met"),
+        (2, "met"),
+    ]
+    assert rows[0].own_seconds == pytest.approx(0.055)  # the first round is not counted: 0.04, 0.07
+    assert "2 s of processor time" in rows[1].remark
 
 
 def test_the_step_is_compared_on_equal_losses_and_gradients(
