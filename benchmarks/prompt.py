@@ -53,7 +53,7 @@ FIRST_LINES = {
     "cache prune": [],
     "evaluate": ["absent.pt"],
     "reconstruct": ["absent.pt"],
-    "export": ["absent.pt"],
+    "export": ["absent.pt", "--format", "timm", "--out", "weights.pt"],
 }
 """Every command, with arguments that it takes; given in an empty folder, and ended at its first line."""
 MISTAKES = {

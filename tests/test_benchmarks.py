@@ -9,9 +9,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from typer.main import get_command
 
 from benchmarks import __main__ as cell_context
 from benchmarks import anatomy, commands, crowd, prompt, reference, step, weights
@@ -21,6 +23,7 @@ from benchmarks.reference import Reference
 from benchmarks.setting import Setting
 from benchmarks.size import TINY
 from benchmarks.timing import Comparison, compare
+from cmae_ablate.cli.app import app
 from cmae_ablate.cli.first_line import WORDS
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.runtime import Runtime
@@ -110,6 +113,14 @@ def test_the_first_line_of_every_command_is_timed() -> None:
     found = prompt.first_line("schema", [])
     assert found.seconds > 0
     assert found.processor > 0
+
+
+@pytest.mark.parametrize("name", prompt.FIRST_LINES)
+def test_a_command_takes_the_arguments_with_which_its_first_line_is_timed(name: str) -> None:
+    command: Any = get_command(app)
+    for part in name.split():
+        command = command.commands[part]
+    command.make_context(name, list(prompt.FIRST_LINES[name]))  # raises where it is wrong
 
 
 def test_what_is_waited_for_at_the_prompt_is_measured_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
