@@ -146,7 +146,7 @@ def claimed(program: list[str]) -> Taken:
 
 def _processor_seconds_of(process: psutil.Process) -> float:
     used = process.cpu_times()
-    return used.user + used.system
+    return float(used.user + used.system)
 
 
 def _has_claims(store: Path) -> bool:
