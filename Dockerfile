@@ -1,3 +1,4 @@
+# Linted (make check), not yet built: no Docker daemon was at hand.
 # CPU:   docker build -t cmae-ablate .
 # CUDA:  docker build -t cmae-ablate:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 # Run:   docker run --rm -v "$PWD/runs:/work/runs" cmae-ablate run decoder_size

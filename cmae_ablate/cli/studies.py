@@ -66,13 +66,13 @@ def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
     from cmae_ablate.components.loading import import_components
     from cmae_ablate.runner.launch.forking import ready_to_fork
     from cmae_ablate.runner.launch.local import keep_memory
-    from cmae_ablate.tracking import load_mlflow
+    from cmae_ablate.tracking import backend_of
 
     if options.workers == 1 or options.launcher != "local":
         return nullcontext()
     import_components()
     keep_memory()
-    load_mlflow(options.tracking or "sqlite:")
+    backend_of(options.tracking or "sqlite:").load()
     return ready_to_fork()
 
 

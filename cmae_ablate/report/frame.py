@@ -173,7 +173,8 @@ class ReportExtras:
             else its class; images of one cluster are alike, so that clusters are the sample of images.
         warnings: Per cell a sentence about its encoder, such as that its features have collapsed.
         notes: What else a reader must know, such as what was left out on reading.
-        links: Per cell the address of its MLflow run.
+        links: Per cell the address of its run.
+        links_name: What these runs are of: MLflow or TensorBoard.
         links_open: What to type for these addresses to open.
         environment: Versions, hardware, threads: shown as given.
         command: The command line that repeats the study.
@@ -191,6 +192,7 @@ class ReportExtras:
     warnings: Mapping[Cell, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     links: Mapping[Cell, str] = field(default_factory=dict)
+    links_name: str = "MLflow"
     links_open: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""

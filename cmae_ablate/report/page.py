@@ -96,6 +96,7 @@ def render(content: PageContent) -> str:
         cell_header=_cell_columns(content.cells),
         cell_lines=list(_cell_lines(content.cells, extras)),
         linked=any(_link(url) for url in extras.links.values()),
+        links_name=extras.links_name,
         links_open=extras.links_open,
         environment=extras.environment,
         command=extras.command,

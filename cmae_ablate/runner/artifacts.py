@@ -28,7 +28,6 @@ from cmae_ablate.runner.finished import (
 from cmae_ablate.runner.progress_rows import progress_rows
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.run_links import run_links
-from cmae_ablate.tracking.connection import ui_command
 
 CURVES = ("variant", "seed", "epoch", "name", "value")
 RECONSTRUCTIONS, CROPS = "reconstructions.png", "crops.png"
@@ -63,7 +62,8 @@ def artifacts(
         clusters=found.clusters,
         warnings=found.warnings,
         links=links,
-        links_open=ui_command(experiment.places.tracking) if links else "",
+        links_name=experiment.places.backend.name,
+        links_open=experiment.places.backend.ui_command() if links else "",
         environment=environment,
         command=command,
         git=environment.get("git", ""),

@@ -30,6 +30,7 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search_space import with_settings
 from cmae_ablate.study.settings import SpecError
 from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.tracking import Backend, backend_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,7 +42,7 @@ class Places:
     Attributes:
         out: Holds all of it.
         storage: URL of the Optuna storage.
-        tracking: URI of the MLflow store.
+        tracking: Address of what keeps the runs, as `--tracking-uri` has it.
     """
 
     out: Path
@@ -57,6 +58,11 @@ class Places:
             storage or sqlite_url(root / "optuna.db"),
             tracking or sqlite_url(root / "mlflow.db"),
         )
+
+    @property
+    def backend(self) -> Backend:
+        """What keeps the runs."""
+        return backend_of(self.tracking)
 
     @property
     def cache(self) -> Path:

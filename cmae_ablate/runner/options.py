@@ -39,7 +39,7 @@ class Options:
         device: `auto`, `cpu` or `cuda`.
         out: Holds all state.
         storage: Another Optuna storage than SQLite in `out`.
-        tracking: Another MLflow store than SQLite in `out`.
+        tracking: Where runs are kept, if not in MLflow's SQLite in `out`.
         launcher: Who starts workers.
         slurm: `--slurm` texts in order: options of sbatch.
         no_wait: Whether Slurm's workers are left to themselves once they are submitted.
@@ -77,11 +77,15 @@ class Options:
         return self._study
 
     def check(self) -> None:
-        """Say what is wrong with the study, with any of its variants or with its positive control.
+        """Say what is wrong with the study, any of its variants, its positive control or where runs are kept.
 
         Raises:
             UserError: Something is.
         """
+        if self.tracking is not None:
+            from cmae_ablate.tracking import backend_of
+
+            backend_of(self.tracking).check()
         control_variants(self._study, design.variants(self._study))
 
     def begin(
@@ -142,9 +146,11 @@ class Options:
     def command_line(self, command: str) -> str:
         """The line of a command with these options, without the passwords of their URLs."""
         from cmae_ablate.queue import redact
+        from cmae_ablate.tracking import backend_of
 
-        urls = {"--storage": self.storage, "--tracking-uri": self.tracking}
-        shown = [text for name, url in urls.items() if url is not None for text in (name, redact(url))]
+        shown = ["--storage", redact(self.storage)] if self.storage is not None else []
+        if self.tracking is not None:
+            shown += ["--tracking-uri", backend_of(self.tracking).shown]
         return shlex.join(["cmae-ablate", command, typed(self.study), *self.arguments()[1:], *shown])
 
     @cached_property

@@ -57,7 +57,7 @@ from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
 from cmae_ablate.terminal import say
-from cmae_ablate.tracking import Tracker, ui_command
+from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import Subject
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
@@ -183,11 +183,12 @@ def _discard_damaged(job: Job, console: Console) -> None:
 
 def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> None:
     """The command that shows the runs, and where a browser finds them."""
-    address = tracker.address()
-    lines = [f"runs: {ui_command(experiment.places.tracking)}", f"      then open {address}"]
+    address, backend = tracker.address(), experiment.places.backend
+    lines = [f"runs: {backend.ui_command()}", f"      then open {address}"]
     if not address:
         lines = [
-            "runs: MLflow is away; the same command makes up for them from queue and cache once it answers"
+            f"runs: {backend.name} is away; the same command makes up for them from queue and cache once it "
+            "answers"
         ]
     for line in lines:
         say(line, console)

@@ -39,7 +39,6 @@ from cmae_ablate.runner.worker import Worker
 from cmae_ablate.runtime import Runtime, pick_device
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.terminal import open_console, say
-from cmae_ablate.tracking import MlflowTracker
 
 INTERRUPTED = (130, 143)
 REFUSED = 2
@@ -130,9 +129,9 @@ def make_places(experiment: Experiment, controls: Experiment | None = None) -> N
 
 
 def open_job(experiment: Experiment) -> Job:
-    """The experiment with its queue and its MLflow store, both created if need be."""
-    artifacts = experiment.places.out / "mlartifacts"
-    tracker = MlflowTracker(experiment.places.tracking, artifacts, experiment.study.name)
+    """The experiment with its queue and what keeps its runs, both created if need be."""
+    places = experiment.places
+    tracker = places.backend.open(places.out, experiment.study.name)
     return Job(experiment, open_queue(experiment), tracker)
 
 

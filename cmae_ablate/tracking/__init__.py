@@ -1,7 +1,8 @@
-"""Where curves, configurations and pictures of every run go: MLflow, study > variant > seed."""
+"""Where curves, configurations and pictures of every run go: MLflow (study > variant > seed), TensorBoard."""
 
+from cmae_ablate.tracking.backends import backend_of
 from cmae_ablate.tracking.connection import load_mlflow, ui_command
 from cmae_ablate.tracking.mlflow_tracker import MlflowTracker
-from cmae_ablate.tracking.tracker import CellRun, Tracker
+from cmae_ablate.tracking.tracker import Backend, CellRun, Tracker
 
-__all__ = ["CellRun", "MlflowTracker", "Tracker", "load_mlflow", "ui_command"]
+__all__ = ["Backend", "CellRun", "MlflowTracker", "Tracker", "backend_of", "load_mlflow", "ui_command"]

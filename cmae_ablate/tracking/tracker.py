@@ -133,3 +133,72 @@ class Tracker(Protocol):
     def address(self) -> str:
         """Where a browser finds the study's runs; empty where they cannot be found."""
         ...
+
+
+class Backend(Protocol):
+    """A place that keeps runs, as its address names it: all that the package knows of MLflow or TensorBoard.
+
+    Nothing is imported, opened or created by it unless a member says so.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in sentences: `MLflow`."""
+        ...
+
+    @property
+    def shown(self) -> str:
+        """Its address, without passwords."""
+        ...
+
+    @property
+    def pages(self) -> str:
+        """Where a browser finds it while `ui_command` runs, without a slash at its end."""
+        ...
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether asking it for `links` costs next to nothing in this process."""
+        ...
+
+    @property
+    def exists(self) -> bool:
+        """Whether there may be runs; where that is not known, there may."""
+        ...
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file that several processes write; None where it is none."""
+        ...
+
+    def check(self) -> None:
+        """Refuse an address that cannot work, before anything is created.
+
+        Raises:
+            UserError: It cannot.
+        """
+        ...
+
+    def load(self) -> None:
+        """Import what its trackers need."""
+        ...
+
+    def open(self, out: Path, study: str) -> Tracker:
+        """The tracker of a study; its place is created where it does not exist.
+
+        Args:
+            out: The folder of all state, of which the tracker may take a part.
+            study: The study's name.
+
+        Raises:
+            UserError: The address cannot work.
+        """
+        ...
+
+    def ui_command(self) -> str:
+        """What to type, or where to go, to look at the runs."""
+        ...
+
+    def links(self, study: str, cells: Collection[CellId]) -> dict[CellId, str] | None:
+        """The addresses of those cells' runs that it has; None where it does not answer."""
+        ...

@@ -14,10 +14,11 @@ import pytest
 from cmae_ablate.database import sqlite_url
 from cmae_ablate.files import sealed
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.runner import run_links as links
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.run_links import KEPT, run_links
+from cmae_ablate.tracking import mlflow_backend
 from cmae_ablate.tracking.links import Tags
+from cmae_ablate.tracking.mlflow_backend import MlflowBackend
 
 ADDRESS = "http://127.0.0.1:5000/#/experiments/7/runs/"
 
@@ -45,7 +46,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     monkeypatch.delitem(sys.modules, "mlflow", raising=False)
     (tmp_path / "mlflow.db").touch()
     (tmp_path / "study").mkdir()
-    places = SimpleNamespace(tracking=sqlite_url(tmp_path / "mlflow.db"))
+    places = SimpleNamespace(backend=MlflowBackend(sqlite_url(tmp_path / "mlflow.db")))
     study = SimpleNamespace(name="study")
     return cast("Experiment", SimpleNamespace(places=places, folder=tmp_path / "study", study=study))
 
@@ -53,7 +54,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     found = Store({("MAE", "0", "fMAE0"): f"{ADDRESS}abc", ("MAE", "1", "fMAE1"): f"{ADDRESS}def"})
-    monkeypatch.setattr(links, "addresses", found)
+    monkeypatch.setattr(mlflow_backend, "addresses", found)
     return found
 
 
@@ -83,7 +84,7 @@ def test_what_is_damaged_or_of_another_store_is_asked_for_again(
     (experiment.folder / KEPT).write_bytes(content)
     assert run_links(experiment, [status("MAE", 0)]) == {("MAE", 0): f"{ADDRESS}abc"}
     assert json.loads((experiment.folder / KEPT).read_bytes())["runs"]
-    object.__setattr__(experiment.places, "tracking", "http://elsewhere:5000")
+    object.__setattr__(experiment.places, "backend", MlflowBackend("http://elsewhere:5000"))
     run_links(experiment, [status("MAE", 0)])
     assert store.asked == 3
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
+from cmae_ablate.tracking import backend_of
 
 MOUNTS = Path("/proc/self/mounts")
 NETWORK = {
@@ -48,18 +49,17 @@ def check_databases(storage: str, tracking: str, launcher: str, mounts: Path | N
 
     Args:
         storage: URL of the Optuna storage.
-        tracking: URI of the MLflow store.
+        tracking: Address of what keeps the runs.
         launcher: Named in the message.
         mounts: As for `network_type`.
 
     Raises:
         UserError: One of them is SQLite on a network file system.
     """
-    for option, url, example in (
-        ("--storage", storage, "postgresql://cmae@HOST/optuna"),
-        ("--tracking-uri", tracking, "postgresql://cmae@HOST/mlflow"),
+    for option, file, example in (
+        ("--storage", sqlite_path(storage), "postgresql://cmae@HOST/optuna"),
+        ("--tracking-uri", backend_of(tracking).database, "postgresql://cmae@HOST/mlflow"),
     ):
-        file = sqlite_path(url)
         kind = None if file is None else network_type(file, mounts)
         if kind is not None:
             raise UserError(

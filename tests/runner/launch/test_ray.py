@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -99,11 +100,14 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def workers_of(node: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process(node.pid).children(recursive=True)
-        if "cmae_ablate" in child.cmdline() and "worker" in child.cmdline()
-    ]
+    found = []
+    for child in psutil.Process(node.pid).children(recursive=True):
+        with suppress(
+            psutil.NoSuchProcess
+        ):  # it ended meanwhile; one that nobody has waited for yet is a zombie
+            if {"cmae_ablate", "worker"} <= set(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def test_a_study_survives_the_loss_of_a_node(
