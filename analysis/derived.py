@@ -61,6 +61,8 @@ def _resolutions(folder: Path, pairs: pd.DataFrame) -> Iterator[Row]:
     if "random init" not in controls.index:
         return
     gain = float(controls.loc["random init", "delta"])
+    if not gain > 0:
+        return  # as in the report: there is no gain (every study here is judged by an accuracy)
     for pair in pairs.dropna(subset=["ci_low"]).to_dict("records"):
         half = (pair["ci_high"] - pair["ci_low"]) / 2
         yield {"quantity": "resolution", "of": pair["variant"], "against": pair["against"]} | {

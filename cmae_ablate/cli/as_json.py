@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from cmae_ablate.cli.seeds_told import record_of
 from cmae_ablate.cli.status import begun, hours_left, look
 from cmae_ablate.queue import CellStatus
+from cmae_ablate.report.wording import json_number
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
@@ -100,7 +100,7 @@ def _cell(status: CellStatus, kind: str, stalled: float | None) -> dict[str, Any
         "variant": status.cell.variant,
         "seed": status.cell.seed,
         "state": status.state.lower(),
-        "value": value if value is not None and math.isfinite(value) else None,
+        "value": json_number(value),
         "attempts": status.attempts,
         "worker": status.worker,
         "heartbeat_seconds": status.lease_age,

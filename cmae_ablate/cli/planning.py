@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cmae_ablate.cli.seeds_told import cells_expected, settling_of
+from cmae_ablate.cli.seeds_told import cells_expected
 from cmae_ablate.data.arrays import ExpectedSize, prepare
 from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note
 from cmae_ablate.runner.counts import count
@@ -18,7 +18,7 @@ from cmae_ablate.runner.hours import Estimate, Workload, estimate
 from cmae_ablate.runner.kept import Kept
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import preparation
-from cmae_ablate.runner.reporting import has_state, read_queue
+from cmae_ablate.runner.reporting import has_state, read_settling
 from cmae_ablate.runner.speeds import Machine, speeds
 from cmae_ablate.runtime import cpu_workers, device_type
 from cmae_ablate.study import design
@@ -155,8 +155,7 @@ def _settling(options: Options, study: Study, console: Console) -> Settling | No
     """How far the contrasts are whose seeds are added by a rule; None where nothing has run."""
     if study.rule is None or not has_state(options):
         return None
-    experiment = options.begin(study, console)
-    found = settling_of(study, experiment.variants, read_queue(experiment))
+    found = read_settling(options.begin(study, console))[1]
     return found if found is not None and any(each.seeds for each in found.contrasts) else None
 
 

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.seed_rule import REASONS, SeedRule
-from cmae_ablate.report.wording import PLUS_MINUS, counted, quoted
-from cmae_ablate.runner.seed_planning import SeedGate
-from cmae_ablate.study.design import Variant
-from cmae_ablate.study.loading import Study
+from cmae_ablate.report.wording import PLUS_MINUS, counted, json_number, quoted
 
 if TYPE_CHECKING:
     from cmae_ablate.report.settling import Settling, Standing
-
-
-def settling_of(study: Study, variants: Sequence[Variant], cells: Sequence[CellStatus]) -> Settling | None:
-    """Where the study stands by its rule; None where the number of seeds is fixed."""
-    return None if study.rule is None else SeedGate(study, variants).settling(cells)
 
 
 def told_of(settling: Settling, rule: SeedRule) -> Iterator[str]:
@@ -71,14 +62,10 @@ def record_of(settling: Settling, rule: SeedRule) -> dict[str, Any]:
                 "against": each.against,
                 "n": len(each.seeds),
                 "settled": each.settled,
-                "delta": _known(each.delta),
-                "half_width": _known(each.half_width),
-                "expected_seeds": _known(each.expected),
+                "delta": json_number(each.delta),
+                "half_width": json_number(each.half_width),
+                "expected_seeds": json_number(each.expected),
             }
             for each in settling.contrasts
         ],
     }
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cmae_ablate.cli.fitting import fits
 from cmae_ablate.cli.plan import duration
-from cmae_ablate.cli.seeds_told import settling_of, told_of
+from cmae_ablate.cli.seeds_told import told_of
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.report.wording import counted
@@ -22,7 +22,7 @@ from cmae_ablate.runner.housekeeping import cache_line
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, read_notes
 from cmae_ablate.runner.provenance import of_other_options
-from cmae_ablate.runner.reporting import has_state, read_queue
+from cmae_ablate.runner.reporting import has_state, read_queue, read_settling
 from cmae_ablate.runner.tuning import frozen, tuning_folder, tuning_of
 from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
@@ -143,8 +143,7 @@ def _ask(experiment: Experiment) -> Standing:
             return Standing(tuning, (), (), has_table=False)
         experiment = frozen(experiment, won)
     controls = read_queue(controls_of(experiment))
-    cells = read_queue(experiment)
-    settling = settling_of(experiment.study, experiment.variants, cells)
+    cells, settling = read_settling(experiment)
     return Standing(tuning, cells, controls, notes=experiment.notes, settling=settling)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cmae_ablate.report.stats import quietly
+from cmae_ablate.report.wording import counted
 
 COLUMNS = ("term", "sum_sq", "df", "F", "p", "partial_eta_sq")
 TIMES = " \N{MULTIPLICATION SIGN} "
@@ -30,8 +31,10 @@ def anova_of(
     empty = pd.DataFrame(columns=list(COLUMNS))
     filled = frame.groupby(list(factors), sort=False).ngroups
     if filled < combinations:
+        lacking = combinations - filled
         return empty, (
-            f"no analysis of variance: {combinations - filled} combinations have no complete cell",
+            f"no analysis of variance: {counted(lacking, 'combination')} {'has' if lacking == 1 else 'have'} "
+            "no complete cell",
         )
     from statsmodels.formula.api import ols  # a second to import, for grids alone
     from statsmodels.stats.anova import anova_lm

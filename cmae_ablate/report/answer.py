@@ -118,9 +118,9 @@ def _headline(comparison: Comparison) -> str:
     for effect in comparison.declared:
         groups[judge(effect, comparison.sensitive)].append(effect)
     what = f"{comparison.metric.words}, {seeds_phrase([e.paired.n for e in comparison.declared])}"
-    unresolved = groups[Verdict.INCONCLUSIVE]
-    if len(unresolved) + len(groups[Verdict.INCOMPLETE]) == len(comparison.declared):
-        return _nothing_detected(unresolved, comparison)
+    unresolved, missing = groups[Verdict.INCONCLUSIVE], groups[Verdict.INCOMPLETE]
+    if len(unresolved) + len(missing) == len(comparison.declared):
+        return _nothing_detected(unresolved, missing, comparison)
     clauses = [clause for verdict, found in groups.items() for clause in _clauses(verdict, found, comparison)]
     return f"{capitalised('; '.join(clauses))} ({what})."
 
@@ -156,17 +156,18 @@ def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison
             yield f"{len(effects)} comparisons are {verdict}"
 
 
-def _nothing_detected(effects: Sequence[Effect], comparison: Comparison) -> str:
+def _nothing_detected(effects: Sequence[Effect], missing: Sequence[Effect], comparison: Comparison) -> str:
     seeds = seeds_phrase([e.paired.n for e in effects])
-    if len(comparison.declared) == 1:
+    if len(effects) == 1:
         (effect,) = effects
         difference = f"{quoted(effect.variant)} does not differ detectably from {quoted(effect.against)}"
     else:
-        all_to_reference = {e.against for e in comparison.declared} == {comparison.reference.variant}
+        all_to_reference = {e.against for e in effects} == {comparison.reference.variant}
         what = "variants" if all_to_reference else "contrasts"
-        difference = f"none of {len(comparison.declared)} {what} differs detectably"
+        difference = f"none of {len(effects)} {what} differs detectably"
         difference += f" from {quoted(comparison.reference.variant)}" if all_to_reference else ""
-    return f"Inconclusive ({seeds}): {difference} in {comparison.metric.words}."
+    rest = "".join(f"; {clause}" for clause in _clauses(Verdict.INCOMPLETE, missing, comparison))
+    return f"Inconclusive ({seeds}): {difference} in {comparison.metric.words}{rest}."
 
 
 def _line(effect: Effect, comparison: Comparison, cells: Cells) -> str:
@@ -198,7 +199,7 @@ def _words(effect: Effect, comparison: Comparison, verdict: Verdict) -> str:
 def _size(effect: Effect, comparison: Comparison, verdict: Verdict | None = None) -> str:
     result, metric = effect.paired, comparison.metric
     text = f"{metric.signed(result.delta)}{metric.unit}"
-    if result.n < 2 or result.noiseless:
+    if math.isnan(result.ci_low) or result.noiseless:
         return f"{text}, n = {result.n}"
     tested = not math.isnan(effect.p_holm) and verdict is not Verdict.INSENSITIVE
     p = f", Holm p {p_phrase(effect.p_holm)}" if tested else ""

@@ -11,6 +11,7 @@ from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.verdict import Verdict, judge, judge_term
+from cmae_ablate.report.wording import json_number
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Judged:
         variant: A variant, or a term of a grid.
         against: A variant, or the level that a grid's effect is measured from.
         family: `declared`, in Holm's family, or `exploratory`.
-        resolution: Half the 95 % interval over the gain of pretraining; NaN where that is unknown.
+        resolution: Half the 95 % interval over the gain of pretraining; NaN where there is none, or unknown.
         settled: Why the rule for adding seeds stopped it, `open` where it has not; None without a rule.
     """
 
@@ -58,7 +59,7 @@ def _judged(effect: Effect, comparison: Comparison, sensitivity: Sensitivity) ->
         result.ci_high,
         result.n,
         effect.p_holm,
-        sensitivity.resolution(result.ci_low, result.ci_high),
+        math.nan if result.noiseless else sensitivity.resolution(result.ci_low, result.ci_high),
         None if effect.standing is None else effect.standing.settled or "open",
     )
 
@@ -94,23 +95,19 @@ def record(
                 "against": each.against,
                 "family": each.family,
                 "verdict": str(each.verdict),
-                "delta": _known(each.delta),
-                "ci_low": _known(each.ci_low),
-                "ci_high": _known(each.ci_high),
+                "delta": json_number(each.delta),
+                "ci_low": json_number(each.ci_low),
+                "ci_high": json_number(each.ci_high),
                 "n": each.n,
-                "p_holm": _known(each.p_holm),
-                "resolution": _known(each.resolution),
+                "p_holm": json_number(each.p_holm),
+                "resolution": json_number(each.resolution),
                 **({} if each.settled is None else {"settled": each.settled}),
             }
             for each in judged
         ],
-        "gain": _known(gain.paired.delta) if gain is not None else None,
+        "gain": json_number(gain.paired.delta) if gain is not None else None,
         "plan": None
         if study.plan is None
         else {"recorded": study.plan.recorded, "changes": list(study.plan.changes)},
         **({} if study.rule is None else {"seed_rule": study.rule.to_json() | {"words": study.rule.words}}),
     }
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

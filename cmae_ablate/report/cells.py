@@ -82,6 +82,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         *_not_asked(cells.description),
         *_incomplete(cells),
         *_unpaired(cells),
+        *_without_further(cells),
         *_added(cells),
         *_unlike(cells),
         *_unnamed(cells),
@@ -138,6 +139,20 @@ def _unpaired(cells: Cells) -> Iterator[str]:
                 f"'{variant}' {_seeds(list(alone))} unpaired: '{against}' has no complete cell there; "
                 f"not used against it"
             )
+
+
+def _without_further(cells: Cells) -> Iterator[str]:
+    """Cells of the table that lack a further metric, whose means are then over fewer seeds than it says."""
+    study, usual = cells.description, cells.by_seed(cells.description.metric)
+    for metric in dict.fromkeys(study.report):
+        if metric not in cells.rows.columns:
+            continue
+        values = cells.by_seed(metric).reindex(usual.index)
+        for variant in study.variants:
+            lacking = usual.index[usual[variant].notna() & values[variant].isna()]
+            if len(lacking):
+                seeds = _seeds(list(lacking))
+                yield f"'{variant}' {seeds} without {metric}: what is shown of it leaves them out"
 
 
 def _added(cells: Cells) -> Iterator[str]:

@@ -39,16 +39,18 @@ class Sensitivity:
         sensitive: None where it cannot be said: no positive control, or fewer than two paired seeds.
         control: The reference against the positive control, where there is one.
         gain: The reference against the same encoder before any training, where it was measured.
+        benefit: How much better than that the reference reads: `gain`, or of a loss its opposite; negative
+            where it reads worse, NaN where it was not measured.
     """
 
     sensitive: bool | None
     control: ControlEffect | None
     gain: ControlEffect | None
+    benefit: float
 
     def resolution(self, low: float, high: float) -> float:
-        """Half the width of a 95 % interval over the gain of pretraining; NaN where there is no gain."""
-        gain = abs(self.gain.paired.delta) if self.gain is not None else math.nan
-        return (high - low) / 2 / gain if gain else math.nan
+        """Half the width of a 95 % interval over the benefit of pretraining; NaN where there is none."""
+        return (high - low) / 2 / self.benefit if self.benefit > 0 else math.nan
 
     @property
     def reads_backwards(self) -> bool:
@@ -84,8 +86,10 @@ def control_table(effects: tuple[ControlEffect, ...]) -> pd.DataFrame:
 def sensitivity(comparison: Comparison, effects: tuple[ControlEffect, ...]) -> Sensitivity:
     """What the positive control and the untrained encoder say of the study."""
     by_name = {effect.control: effect for effect in effects}
-    control = by_name.get(POSITIVE)
-    return Sensitivity(_is_sensitive(control, comparison.metric), control, by_name.get(RANDOM_INIT))
+    control, gain = by_name.get(POSITIVE), by_name.get(RANDOM_INIT)
+    sign = -1 if comparison.metric.lower_is_better else 1
+    benefit = math.nan if gain is None else sign * gain.paired.delta
+    return Sensitivity(_is_sensitive(control, comparison.metric), control, gain, benefit)
 
 
 def _is_sensitive(control: ControlEffect | None, metric: Metric) -> bool | None:

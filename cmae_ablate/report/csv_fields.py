@@ -21,7 +21,6 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,5})?", re.ASCII)
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?%?", re.ASCII)
 
 
 def csv_fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -114,4 +113,4 @@ def finite_number(field: str) -> float | None:
 
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet that opens a CSV would compute such a field instead of showing it."""
-    return text.startswith(_FORMULA) and not _NUMBER.fullmatch(text)
+    return text.startswith(_FORMULA) and not NUMBER.fullmatch(text.removesuffix("%"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,61 +12,12 @@ from matplotlib.ticker import MaxNLocator
 
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.localisation import PREFIX
-from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.theme import COLUMN_INCHES, DASHES, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.variant_legend import VariantLegend
 from cmae_ablate.report.wording import counted, listing, one_line
 
 MOST_PANELS = 6
-SHORT = 18
-"""Labels up to this many characters stand two abreast in the legend."""
 COLUMNS = ("variant", "seed", "epoch", "name", "value")
-
-
-@dataclass(frozen=True)
-class VariantLegend:
-    """The legend below a figure with a line a variant; short labels stand two abreast.
-
-    Attributes:
-        labels: Of the variants, in the order of their colours, wrapped.
-        columns: How many stand side by side.
-        title: Above them, where they are no whole labels.
-    """
-
-    labels: tuple[str, ...]
-    columns: int
-    title: str | None
-
-    @classmethod
-    def of(cls, variants: Sequence[str], study: StudyDescription) -> VariantLegend:
-        """The legend of these variants of a study."""
-        names = ShortLabels.of(study)
-        labels = tuple(wrapped(names.in_legend(label), 58, 2) for label in variants)
-        return cls(labels, 2 if max(map(len, labels)) <= SHORT else 1, names.legend_title)
-
-    @property
-    def inches(self) -> float:
-        """The height that it needs."""
-        return (
-            0.13 * sum(text.count("\n") + 1.1 for text in self.labels) / self.columns
-            + 0.3
-            + 0.13 * bool(self.title)
-        )
-
-    def add_to(self, figure: Figure, theme: Theme) -> None:
-        """Draw it below the panels."""
-        handles = [
-            Line2D([], [], color=theme.colour(i), linestyle=dash(i), label=text)
-            for i, text in enumerate(self.labels)
-        ]
-        figure.legend(
-            handles=handles,
-            title=self.title,
-            alignment="left",
-            loc="outside lower left",
-            labelspacing=0.35,
-            handlelength=2.4,
-            ncols=self.columns,
-        )
 
 
 def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | None:
@@ -87,14 +37,14 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
     variants = [v for v in study.variants if (ours["variant"] == v).any()]
 
     def draw(theme: Theme) -> Figure:
-        legend = VariantLegend.of(variants, study)
+        legend = legend_of_lines(variants, study)
         figure = Figure(figsize=(COLUMN_INCHES, 1.55 * len(names) + legend.inches), layout="constrained")
         for index, name in enumerate(names):
             axes = figure.add_subplot(len(names), 1, index + 1)
-            _panel(axes, ours[ours["name"] == name], variants, theme)
+            _panel(axes, ours[ours["name"] == name], study.variants, theme)
             axes.set_ylabel(wrapped(name.replace("_", " "), 24, 2))
             axes.set_xlabel("epoch" if index == len(names) - 1 else "")
-        legend.add_to(figure, theme)
+        add_lines(legend, figure, theme)
         return figure
 
     shown = listing([name.replace("_", " ") for name in names])
@@ -103,6 +53,20 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
         f"({listing([one_line(v) for v in variants])}); lines: means over seeds, bands: one std."
     )
     return FigureJob("curves", "Learning curves", alt, draw)
+
+
+def legend_of_lines(variants: Sequence[str], study: StudyDescription) -> VariantLegend:
+    """Of a figure with a line a variant."""
+    return VariantLegend.of(variants, study, short=18, abreast=2)
+
+
+def add_lines(legend: VariantLegend, figure: Figure, theme: Theme) -> None:
+    """Draw such a legend."""
+
+    def line(place: int) -> Line2D:
+        return Line2D([], [], color=theme.colour(place), linestyle=dash(place))
+
+    legend.add_to(figure, line, length=2.4)
 
 
 def _is_elsewhere(name: str) -> bool:

@@ -146,8 +146,11 @@ def analyse(cells: Cells) -> Factorial | None:
     terms = _terms(grid, anova)
     complete = values[list(study.variants)].dropna()
     terms = _estimated(terms, grid, complete.to_numpy(dtype=np.float64))
-    if len(anova):
+    if len(anova) and frame["seed"].nunique() > 1:
         terms = _with_intervals(terms, grid, frame)
+    elif len(anova):
+        # What one seed leaves over is an interaction of more factors, not how effects vary between seeds.
+        anova, terms = anova.assign(p=math.nan), [replace(term, p=math.nan) for term in terms]
     if len(complete) > 1:
         terms = _adjusted(terms)
     elif len(anova):

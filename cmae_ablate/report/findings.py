@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -18,6 +19,7 @@ from cmae_ablate.report.gallery import CROP_BOXES, RECONSTRUCTIONS, Gallery, gat
 from cmae_ablate.report.importance import Importance, importance
 from cmae_ablate.report.localisation import Localisation, localisation
 from cmae_ablate.report.progress import Progress, progress
+from cmae_ablate.report.wording import counted, seed_ranges
 from cmae_ablate.report.worth import resolution_sentence
 
 NO_PLAN = (
@@ -70,6 +72,7 @@ def find(
         *(measured.sentences if measured else ()),
         *extras.notes,
         *cells.notes,
+        *_beyond_looks(comparison),
         *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
         *(f"'{variant}', seed {seed}: {warning}" for (variant, seed), warning in extras.warnings.items()),
         *(localised.notes if localised else ()),
@@ -96,6 +99,23 @@ def find(
         galleries=galleries,
         notes=notes,
     )
+
+
+def _beyond_looks(comparison: Comparison) -> Iterator[str]:
+    """Complete pairs that a rule for adding seeds does not count: of no look, or after the last."""
+    for effect in comparison.declared:
+        if comparison.description.rule is None or not {effect.variant, effect.against} <= set(
+            comparison.values
+        ):
+            continue
+        both = comparison.values[[effect.variant, effect.against]].dropna()
+        unused = sorted({int(seed) for seed in both.index} - set(effect.seeds))
+        if unused:
+            yield (
+                f"'{effect.variant}' against '{effect.against}': {counted(len(unused), 'complete pair')} "
+                f"(seed{'' if len(unused) == 1 else 's'} {seed_ranges(unused)}) not used, as the rule for "
+                "adding seeds has not looked at them"
+            )
 
 
 def _galleries(description: StudyDescription, extras: ReportExtras) -> tuple[Gallery, ...]:

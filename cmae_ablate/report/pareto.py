@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.costs import Cost, costs_of, known_costs
 from cmae_ablate.report.effects import Comparison
-from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.theme import COLUMN_INCHES, MARKERS, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.variant_legend import VariantLegend
 from cmae_ablate.report.wording import Metric, counted, listing, one_line, significant
 
 PANEL_INCHES = 1.75
@@ -28,8 +29,6 @@ LEGEND = (
 )
 SEE_THROUGH = 0.45
 """Opacity of a mark's inside: variants at the same place are still seen."""
-SHORT = 14
-"""Labels up to this many characters stand three abreast in the legend."""
 
 
 def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
@@ -43,7 +42,8 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
     cost = next((c for c in known if len({v.get(c.column) for v in costs.values()} - {math.nan}) > 1), None)
     if cost is None:
         return None
-    labels, names = [e.variant for e in shown], ShortLabels.of(comparison.description)
+    labels, study = [e.variant for e in shown], comparison.description
+    places = [study.variants.index(label) for label in labels]
     means = [e.paired.mean for e in shown]
     spreads = [e.paired.std for e in shown]
     xs = [costs[label][cost.column] / cost.scale for label in labels]
@@ -51,43 +51,28 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
     sign = -1.0 if comparison.metric.lower_is_better else 1.0
 
     def draw(theme: Theme) -> Figure:
-        legend = [wrapped(names.in_legend(label), 62, 2) for label in labels]
-        columns = 3 if max(map(len, legend)) <= SHORT else 1
-        inches = 0.13 * sum(text.count("\n") + 1.1 for text in legend) / columns + 0.3 + 0.13 * names.shortens
-        figure = Figure(figsize=(COLUMN_INCHES, PANEL_INCHES + inches), layout="constrained")
+        legend = VariantLegend.of(labels, study, short=14, abreast=3)
+        figure = Figure(figsize=(COLUMN_INCHES, PANEL_INCHES + legend.inches), layout="constrained")
         axes = figure.add_subplot()
-        _panel(axes, cost, theme, xs=xs, means=means, spreads=spreads)
+        _panel(axes, cost, theme, places=places, xs=xs, means=means, spreads=spreads)
         _front(axes, xs, means, sign, theme)
         axes.set_ylabel(wrapped(comparison.metric.label, 24, 2))
-        handles = [_handle(i, text, theme) for i, text in enumerate(legend)]
-        figure.legend(
-            handles=handles,
-            title=names.legend_title,
-            alignment="left",
-            loc="outside lower left",
-            labelspacing=0.35,
-            handletextpad=0.3,
-            ncols=columns,
-        )
+        legend.add_to(figure, lambda place: Line2D([], [], linestyle="none", **_mark(place, theme)), length=1)
         return figure
 
     alt = _alt(comparison.metric, labels, means, [costs[v] for v in labels], [cost])
     return FigureJob("pareto", "Accuracy against cost", alt, draw, LEGEND)
 
 
-def _handle(index: int, text: str, theme: Theme) -> Line2D:
-    marker = MARKERS[index % len(MARKERS)]
-    colour = theme.colour(index)
-    return Line2D(
-        [],
-        [],
-        linestyle="none",
-        marker=marker,
-        markersize=4,
-        markerfacecolor=(colour, SEE_THROUGH),
-        markeredgecolor=colour,
-        label=text,
-    )
+def _mark(place: int, theme: Theme) -> dict[str, Any]:
+    """What a variant's mark looks like, here and in the legend."""
+    colour = theme.colour(place)
+    return {
+        "marker": MARKERS[place % len(MARKERS)],
+        "markersize": 4,
+        "markerfacecolor": (colour, SEE_THROUGH),
+        "markeredgecolor": colour,
+    }
 
 
 def _panel(
@@ -95,23 +80,21 @@ def _panel(
     cost: Cost,
     theme: Theme,
     *,
+    places: Sequence[int],
     xs: Sequence[float],
     means: Sequence[float],
     spreads: Sequence[float],
 ) -> None:
     """Mean with one standard deviation over seeds; a logarithmic cost axis where costs span tenfold."""
-    for index, (x, mean, spread) in enumerate(zip(xs, means, spreads, strict=True)):
+    for place, x, mean, spread in zip(places, xs, means, spreads, strict=True):
         axes.errorbar(
             x,
             mean,
             yerr=None if math.isnan(spread) else spread,
-            marker=MARKERS[index % len(MARKERS)],
-            color=theme.colour(index),
-            markerfacecolor=(theme.colour(index), SEE_THROUGH),
-            markeredgecolor=theme.colour(index),
-            markersize=4,
+            color=theme.colour(place),
             elinewidth=0.8,
             zorder=3,
+            **_mark(place, theme),
         )
     known = [x for x in xs if x > 0]
     if known and max(known) > 10 * min(known) and len(known) == len(xs):

@@ -125,7 +125,15 @@ def progress(
     leads = [lead for pair in pairs for lead in _leads(pair, values, metric)]
     adjusted = holm([lead.paired.p for lead in leads])
     known = tuple(replace(lead, p_holm=p) for lead, p in zip(leads, adjusted, strict=True))
-    return Progress(metric, cells, tuple(points), known, tuple(_sentences(known, metric, sensitive)))
+    told = (*_sentences(known, metric, sensitive), *_unmeasured(study, cells))
+    return Progress(metric, cells, tuple(points), known, told)
+
+
+def _unmeasured(study: StudyDescription, cells: pd.DataFrame) -> Iterator[str]:
+    """The variants without a curve: nothing is left out in silence."""
+    without = [quoted(variant) for variant in study.variants if variant not in set(cells["variant"])]
+    if without:
+        yield f"Progress: nothing was measured of {listing(without)}."
 
 
 def _in_order(values: pd.DataFrame, study: StudyDescription) -> list[tuple[str, int]]:
@@ -167,6 +175,9 @@ def _sentences(leads: Sequence[Lead], metric: Metric, sensitive: bool | None) ->
     by_pair: dict[Pair, list[Lead]] = {}
     for lead in leads:
         by_pair.setdefault((lead.variant, lead.against), []).append(lead)
+    if leads and all(lead.paired.n < 2 for lead in leads):
+        yield "Progress: not tested, as no compared pair was measured under two seeds."
+        return
     compared = {pair: own for pair, own in by_pair.items() if any(lead.since is not None for lead in own)}
     if not compared:
         return

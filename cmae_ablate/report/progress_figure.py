@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cmae_ablate.report.curves import VariantLegend, dash
+from cmae_ablate.report.curves import add_lines, dash, legend_of_lines
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.progress import Progress
 from cmae_ablate.report.theme import COLUMN_INCHES, SMALL, FigureJob, Theme, wrapped
@@ -29,18 +29,19 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
     if found is None or len({point.epoch for point in found.points}) < 2:
         return None
     variants = [v for v in study.variants if any(point.variant == v for point in found.points)]
+    place = {variant: index for index, variant in enumerate(study.variants)}
     leads = [lead for lead in found.leads if lead.since is None]
     pairs = list(dict.fromkeys((lead.variant, lead.against) for lead in leads))
     to_reference = all(against == study.reference for _, against in pairs)
 
     def draw(theme: Theme) -> Figure:
-        legend = VariantLegend.of(variants, study)
+        legend = legend_of_lines(variants, study)
         panels = 2 if pairs else 1
         figure = Figure(figsize=(COLUMN_INCHES, 1.75 * panels + legend.inches), layout="constrained")
         top = figure.add_subplot(panels, 1, 1)
-        for index, variant in enumerate(variants):
+        for variant in variants:
             own = [point for point in found.points if point.variant == variant]
-            _line(top, [(p.epoch, p.mean, p.ci_low, p.ci_high) for p in own], index, theme)
+            _line(top, [(p.epoch, p.mean, p.ci_low, p.ci_high) for p in own], place[variant], theme)
         top.set_ylabel(wrapped(found.metric.label, 24, 2))
         if pairs:
             below = figure.add_subplot(panels, 1, 2, sharex=top)
@@ -48,7 +49,7 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
             for variant, against in pairs:
                 of_pair = [lead for lead in leads if (lead.variant, lead.against) == (variant, against)]
                 line = [(e.epoch, e.paired.delta, e.paired.ci_low, e.paired.ci_high) for e in of_pair]
-                _line(below, line, variants.index(variant), theme)
+                _line(below, line, place[variant], theme)
             what = f"difference from {study.reference}" if to_reference else "difference, as compared"
             below.set_ylabel(wrapped(one_line(what), 24, 2))
         for axes in figure.axes:
@@ -56,7 +57,7 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
             axes.tick_params(axis="both", labelsize=SMALL)
         figure.axes[-1].set_xlabel("epoch")
-        legend.add_to(figure, theme)
+        add_lines(legend, figure, theme)
         return figure
 
     alt = (

@@ -192,7 +192,8 @@ def difference(effect: Effect | None, metric: Metric) -> str:
         # An interval of no width would claim what so few images cannot show.
         interval = "(alike in every seed)"
     else:
-        interval = metric.interval(result.ci_low, result.ci_high) or "(one seed)"
+        none = "(one seed)" if result.n == 1 else "(no interval yet)"
+        interval = metric.interval(result.ci_low, result.ci_high) or none
     marks = ("*" if effect.planned else "") + (DAGGER if effect.family != DECLARED else "")
     return f"{metric.signed(result.delta)} {interval}{marks}"
 

@@ -29,9 +29,9 @@ def answer_by_terms(
     metric, sensitive = comparison.metric, comparison.sensitive
     if all(term.n == 0 for term in terms):
         return "Incomplete: no seed has every combination of the grid complete.", ()
-    lines = tuple(_term_line(term, metric, sensitive, cells) for term in terms)
-    seeds = seeds_phrase([max(term.n for term in terms)])
     family = [term for term in terms if term.kind != LEVEL]
+    lines = tuple(_term_line(term, len(family), metric, sensitive, cells) for term in terms)
+    seeds = seeds_phrase([max(term.n for term in terms)])
     clauses = list(_term_clauses(terms, sensitive))
     if not clauses:
         what = f"none of {len(family)} main effects and two-way interactions is detected"
@@ -61,16 +61,24 @@ def _term_clause(term: Term) -> str:
     return f"{listing(term.factors)}: {parts} together give {more} than the sum of both alone"
 
 
-def _term_line(term: Term, metric: Metric, sensitive: bool | None, cells: Cells) -> str:
+def _term_line(term: Term, terms: int, metric: Metric, sensitive: bool | None, cells: Cells) -> str:
+    """One of so many terms that are corrected for together."""
     verdict = judge_term(term, sensitive)
     if verdict is Verdict.INCOMPLETE:
         return f"{term.name}: incomplete, no seed has every combination complete."
     blind = verdict is Verdict.INSENSITIVE
-    p = "not tested" if math.isnan(term.p_holm) else f"Holm p {p_phrase(term.p_holm)}"
+    untested = "not tested" if term.n < 2 else "not tested, as no noise is left to test by"
+    p = untested if math.isnan(term.p_holm) else f"Holm p {p_phrase(term.p_holm)}"
     if not term.levels:
         seen = "its levels differ" if term.p_holm < ALPHA and not blind else str(verdict)
         return f"{term.name}: {seen}{'' if blind else f', {p}'}."
-    parts = [f"{term.name} ({term.contrast}): {verdict}", f"{metric.signed(term.estimate)}{metric.unit}"]
+    among = ""
+    if verdict is Verdict.INCONCLUSIVE and term.kind != LEVEL and term.p < ALPHA:
+        among = f" among {counted(terms, 'term')}"
+    parts = [
+        f"{term.name} ({term.contrast}): {verdict}{among}",
+        f"{metric.signed(term.estimate)}{metric.unit}",
+    ]
     if not math.isnan(term.ci_low):
         parts.append(metric.confidence(term.ci_low, term.ci_high))
     parts += [f"n = {term.n}", *([] if blind else [p])]

@@ -19,7 +19,7 @@ import pandas as pd
 
 from cmae_ablate.report.stats import UNBOUNDED, Bounds, Paired, t_interval, t_test, within
 
-PAIRED, POOLED, MODERATED = VARIANCES = ("paired", "pooled", "moderated")
+PAIRED, POOLED, MODERATED = ("paired", "pooled", "moderated")
 PRIOR_DF = 2
 MODERATED_FROM = 3
 """With fewer comparisons the study's mean variance is little more than the comparison's own."""

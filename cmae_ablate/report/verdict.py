@@ -120,9 +120,14 @@ def why_inconclusive(effect: Effect, comparison: Comparison) -> str:
 
 def _by_rule(effect: Effect, comparison: Comparison) -> str:
     """Where an undecided contrast stands by the study's rule for adding seeds."""
-    standing, metric = effect.standing, comparison.metric
-    if standing is None:
+    standing, metric, rule = effect.standing, comparison.metric, comparison.description.rule
+    if standing is None or rule is None:
         return ""
+    if math.isnan(standing.half_width):
+        first = counted(rule.looks.first, "seed")
+        if standing.settled is None:
+            return f"; not looked at yet, which needs {first} of every contrast"
+        return f"; not judged, as fewer than {first} are complete"
     width = f"{PLUS_MINUS}{metric.text(standing.half_width)}{metric.unit}"
     width += " together with the others" if effect.among > 1 else ""
     if standing.settled is None:

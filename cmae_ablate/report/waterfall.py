@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cmae_ablate.report.attribution import PATH, SHAPLEY, Attribution, Part, sentence
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
-from cmae_ablate.report.wording import Metric, capitalised, one_line
+from cmae_ablate.report.wording import Metric, capitalised, counted, one_line
 
 ROW_INCHES = 0.34
 LABEL_WIDTH = 24
@@ -18,9 +18,10 @@ TITLES = {
     SHAPLEY: "What each factor brings, over all orders (Shapley values)",
 }
 LEGEND = (
-    "Each bar begins where the one above ends; together they are the whole difference. Thin lines: 95 % t "
-    "intervals of one bar's length, not adjusted for several factors."
+    "Each bar begins where the one above ends; together they are the whole difference, over the {seeds} in "
+    "which every variant of the figure is complete."
 )
+INTERVALS = " Thin lines: 95 % t intervals of one bar's length, not adjusted for several factors."
 ORDER = " Another order may give other steps."
 
 
@@ -49,7 +50,8 @@ def waterfall(found: Attribution, metric: Metric) -> FigureJob:
         axes.set_xlabel(metric.label)
         return figure
 
-    legend = LEGEND + (ORDER if found.kind == PATH else "")
+    legend = LEGEND.format(seeds=counted(found.whole.n, "seed"))
+    legend += (INTERVALS if found.whole.n > 1 else "") + (ORDER if found.kind == PATH else "")
     alt = f"Waterfall of {metric.words} {sentence(found, metric)}."
     return FigureJob(found.kind, TITLES[found.kind], capitalised(alt), draw, legend)
 

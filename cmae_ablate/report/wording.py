@@ -11,6 +11,10 @@ BLANK = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
 QUOTED_WIDTH = 60
+LEAST_FIXED, MOST_FIXED = 1e-3, 1e7
+"""Between these, numbers of a scale of their own are written with fixed decimals."""
+LOWER_IS_BETTER = ("alignment", "uniformity", "collapsed")
+"""As Wang and Isola (arXiv 2005.10242) define the first two: distances and potentials to be made small."""
 SPOKEN = {"knn": "k-NN", "fine_tune": "fine-tuned", "pretrain": "pretraining"}
 
 
@@ -60,16 +64,24 @@ class Metric:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether a smaller value is the better one: losses; anything else is better where it is larger."""
-        return "loss" in self.name.rpartition(".")[2]
+        """Whether a smaller value is the better one: losses, and what measures as they do.
+
+        Anything else is better where it is larger.
+        """
+        quantity = self.name.rpartition(".")[2]
+        return "loss" in quantity or quantity in LOWER_IS_BETTER
 
     def text(self, value: float) -> str:
-        """A level of this metric."""
-        return number(value, self.decimals)
+        """A level of this metric: with its decimals, or as a power of ten where these would not show it."""
+        if self.is_accuracy or value == 0 or not math.isfinite(value):
+            return number(value, self.decimals)
+        if LEAST_FIXED <= abs(value) < MOST_FIXED:
+            return number(value, self.decimals)
+        return f"{value:.2e}".replace("-", MINUS)
 
     def signed(self, value: float) -> str:
         """A difference, with its sign."""
-        return signed(value, self.decimals)
+        return with_plus(value, self.text(value))
 
     def confidence(self, low: float, high: float) -> str:
         """The interval for a sentence: `95 % CI -0.2 to +1.4`."""
@@ -92,7 +104,11 @@ def number(value: float, decimals: int) -> str:
 
 def signed(value: float, decimals: int) -> str:
     """As `number`, with a plus sign on what is above zero after rounding."""
-    text = number(value, decimals)
+    return with_plus(value, number(value, decimals))
+
+
+def with_plus(value: float, text: str) -> str:
+    """The text of a value, with a plus sign on what is above zero after rounding."""
     return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
@@ -106,10 +122,17 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{min(decimals, 9)}f}".replace("-", MINUS)
 
 
+def json_number(value: float | None) -> float | None:
+    """The number for JSON, which has none of NaN and the infinities."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def p_value(p: float) -> str:
-    """Three decimals, and never a p of zero."""
+    """Three decimals; never a p of zero, nor one that reads as if it were not below 5 %."""
     if math.isnan(p):
         return BLANK
+    if 0.0495 <= p < 0.05:
+        return f"{math.floor(p * 1e4) / 1e4:.4f}"
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 

@@ -10,7 +10,7 @@ from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.seed_rule import REASONS, SeedRule
 from cmae_ablate.report.verdict import Verdict, judge, needs_seeds
-from cmae_ablate.report.wording import counted, p_phrase, quoted, seeds_phrase
+from cmae_ablate.report.wording import counted, p_phrase, quoted, seeds_phrase, significant
 
 
 def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> Iterator[str]:
@@ -24,8 +24,13 @@ def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term
         yield (
             "Plan such a number before a study is run. Seeds that are added because of this table and tested "
             "together with it find differences that do not exist in about 10 % of studies instead of 5 %; "
-            f"count only the added ones (rows of trials.csv from seed {comparison.description.seeds})."
+            f"count only the added ones (rows of trials.csv from seed {_next_seed(comparison)})."
         )
+
+
+def _next_seed(comparison: Comparison) -> int:
+    """The first that is neither planned nor in the table already."""
+    return max(comparison.description.seeds, *(int(seed) + 1 for seed in comparison.values.index))
 
 
 def seeds_sentence(comparison: Comparison, rule: SeedRule) -> str:
@@ -82,13 +87,19 @@ def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms:
         f"what pretraining brings {quoted(comparison.reference.variant)} over random init "
         f"({metric.signed(gain.paired.delta)}{metric.unit})"
     )
+    if sensitivity.benefit <= 0:
+        where = "on the wrong side of zero" if sensitivity.benefit else "zero"
+        return f"Resolution: none, as there is no gain: {brings} is {where}."
     if not found:
         return f"Resolution: unknown, as no interval can be set beside {brings}."
-    if (gain.paired.delta < 0) is not metric.lower_is_better:
-        return f"Resolution: none, as there is no gain: {brings} is on the wrong side of zero."
-    low, high = (f"{end(found):.2f}" for end in (min, max))
+    low, high = (_times(end(found)) for end in (min, max))
     span = low if low == high else f"{low} to {high}"
     return f"Resolution: the 95 % intervals' half-widths are {span} of {brings}."
+
+
+def _times(share: float) -> str:
+    """Two decimals, or as many as show that an interval has a width."""
+    return f"{share:.2f}" if share >= 0.005 else significant(share, 1)
 
 
 def insensitive(comparison: Comparison, sensitivity: Sensitivity) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.searched import SEARCH_FILE, Searched, read_search_beside
 from cmae_ablate.report.terminal import show_table
+from cmae_ablate.report.wording import Metric
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
 from cmae_ablate.runner.environment import describe_environment
@@ -34,10 +36,13 @@ from cmae_ablate.study.loading import Study
 from cmae_ablate.study.resolved import resolved_file
 from cmae_ablate.terminal import say
 
+if TYPE_CHECKING:
+    from cmae_ablate.report.settling import Settling
+
 
 def open_queue(experiment: Experiment) -> Queue:
     """The study's queue; its storage is created if need be."""
-    direction: Direction = "minimize" if experiment.study.metric.endswith("loss") else "maximize"
+    direction: Direction = "minimize" if Metric.named(experiment.study.metric).lower_is_better else "maximize"
     search = experiment.study.search if experiment.is_tuning else None
     return Queue(
         experiment.places.storage,
@@ -51,12 +56,14 @@ def open_queue(experiment: Experiment) -> Queue:
 
 def read_queue(experiment: Experiment) -> list[CellStatus]:
     """Where the study's cells stand, for who only looks: nothing is created or written."""
-    return read_status(
-        experiment.places.storage,
-        experiment.study.name,
-        experiment.planned,
-        gate=gate_of(experiment.study, experiment.variants),
-    )
+    return read_settling(experiment)[0]
+
+
+def read_settling(experiment: Experiment) -> tuple[list[CellStatus], Settling | None]:
+    """As `read_queue`, and where the study stands by its rule; None where the number of seeds is fixed."""
+    places, gate = experiment.places, gate_of(experiment.study, experiment.variants)
+    found = read_status(places.storage, experiment.study.name, experiment.planned, gate=gate)
+    return found, None if gate is None else gate.settling(found)
 
 
 def settled(experiment: Experiment) -> Experiment:

@@ -35,21 +35,22 @@ class SeedGate:
         self._metric, self._variants = study.metric, tuple(levels)
         self._family = describe(study, levels, reference_label(study)).family
         self._known: Mapping[str, int | None] = {}
-        self._wanted: frozenset[str] = frozenset()
+        self._last: Settling | None = None
         prepare(self._rule.looks, len(self._family))  # seconds, and not under the queue's lock
 
     def __call__(self, statuses: Sequence[CellStatus]) -> frozenset[str]:
         """The ids of the cells that are to be run by now."""
-        known = {each.cell.id: each.trial for each in statuses if each.state in ("COMPLETE", "FAILED")}
-        if not self._wanted or known != self._known:
-            wanted = self.settling(statuses).wanted
-            cells = [each.cell for each in statuses]
-            self._wanted = frozenset(cell.id for cell in cells if cell.seed < wanted[cell.variant])
-            self._known = known
-        return self._wanted
+        wanted = self.settling(statuses).wanted
+        return frozenset(each.cell.id for each in statuses if each.cell.seed < wanted[each.cell.variant])
 
     def settling(self, statuses: Sequence[CellStatus]) -> Settling:
         """Where the study stands by its rule."""
+        known = {each.cell.id: each.trial for each in statuses if each.state in ("COMPLETE", "FAILED")}
+        if self._last is None or known != self._known:
+            self._last, self._known = self._settled(statuses), known
+        return self._last
+
+    def _settled(self, statuses: Sequence[CellStatus]) -> Settling:
         from cmae_ablate.report.settling import settle
 
         frame = StudyTrials.of([each for each in statuses if each.state == "COMPLETE"]).frame

@@ -9,6 +9,7 @@ from itertools import product
 from typing import TypeAlias
 
 from cmae_ablate.queue import JSON, CellStatus
+from cmae_ablate.report.wording import Metric
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.study.search import Search
 
@@ -46,7 +47,7 @@ def winners(experiment: Experiment, statuses: Sequence[CellStatus]) -> Winners |
     if not all(status.is_done for status in statuses):
         return None
     search = search_of(experiment)
-    sign = -1.0 if search.metric.endswith("loss") else 1.0
+    sign = -1.0 if Metric.named(search.metric).lower_is_better else 1.0
     best: dict[tuple[str, int], Winner] = {}
     for (tuning, number, label), trained in by_trial(experiment, statuses).items():
         values = [status.value for status in trained if status.value is not None]

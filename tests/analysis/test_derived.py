@@ -53,6 +53,13 @@ def test_costs_are_ratios_gains_differences_and_the_resolution_a_half_width_over
     assert cell(table, "resolution", "linear", "MAE") == pytest.approx(0.1)
 
 
+def test_where_pretraining_brings_nothing_there_is_no_resolution(study: Path) -> None:
+    pd.DataFrame({"control": ["random init"], "delta": [-0.03]}).to_csv(
+        study / "control_effects.csv", index=False
+    )
+    assert "resolution" not in set(of_study(study)["quantity"])
+
+
 def test_of_the_recipe_means_over_seeds_and_gains_over_the_untrained(tmp_path: Path) -> None:
     name = "attentive_probe.validation_top1"
     rows = [("base", "reference", 30.0), ("base", "reference", 32.0), ("base", "untrained", 20.0)]

@@ -17,10 +17,13 @@ import pandas as pd
 from cmae_ablate.report import ReportExtras, read_controls_beside, read_trials
 from cmae_ablate.report.findings import Findings, find
 from cmae_ablate.report.frame import PlanStatus
+from cmae_ablate.report.seed_rule import Looks, SeedRule
 from tests.report.conftest import METRIC, build_study
 
 PAGE = Path(__file__).parents[2] / "docs" / "sentences.md"
 PLAN = PlanStatus("2026-11-26T07:00:00+00:00")
+
+RULE = SeedRule(Looks(3, 1, 8), smallest_effect=0.5)
 
 MAE = [34.10, 33.40, 35.20, 34.60]
 NOISE = {"up": [3.1, 2.9, 3.3, 3.0], "down": [-3.1, -2.9, -3.3, -3.0], "none": [0.4, -0.6, 0.9, -0.3]}
@@ -179,6 +182,19 @@ CASES = {
     "unpaired seeds": Case(
         "Other numbers of seeds", {"MAE": MAE, "CMAE": shifted("up"), "linear": shifted("down", seeds=3)}
     ),
+    "null beside a missing one": Case(
+        "Nothing detected, and a variant without cells", {"MAE": MAE, "CMAE": shifted("none"), "linear": {}}
+    ),
+    "rule, no look yet": Case(
+        "Seeds by rule, before the first look",
+        {"MAE": MAE[:2], "CMAE": shifted("up")[:2]},
+        study={"rule": RULE, "seeds": 8},
+    ),
+    "rule, settled": Case(
+        "Seeds by rule, one contrast settled and one open",
+        {"MAE": MAE, "CMAE": shifted("up"), "linear": shifted("none")},
+        study={"rule": RULE, "seeds": 8, "equivalence_margin": 0.5},
+    ),
     "plan changed": Case(
         "A contrast declared after looking",
         {"MAE": MAE, "CMAE": shifted("none"), "linear": shifted("up")},
@@ -195,6 +211,12 @@ CASES = {
     "grid interaction": Case("A grid with an interaction", grid(1.0, 0.2, 3.0), study=grid_study()),
     "grid, nothing": Case("A grid, nothing detected", grid(0.05), study=grid_study()),
     "grid, insensitive": Case("An insensitive grid", grid(2.0), UNSEEN, study=grid_study()),
+    "grid, no noise": Case(
+        "A grid whose seeds all show the same effects",
+        {v: [30.0 + i, 31.0 + i, 32.5 + i] for i, v in enumerate(grid(0.0))},
+        controls=(),
+        study=grid_study(),
+    ),
     "grid, one seed": Case(
         "A grid with one seed", {v: own[:1] for v, own in grid(2.0).items()}, SEEN[:1], study=grid_study()
     ),

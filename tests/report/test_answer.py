@@ -141,3 +141,54 @@ def test_resolution_is_the_half_width_over_the_gain_of_pretraining(tmp_path: Pat
     sd = math.sqrt(sum((d - mean) ** 2 for d in differences) / 3)
     assert found.judged[0].resolution == pytest.approx(3.182446 * sd / 2 / 14.05, rel=1e-5)
     assert "half-widths are 0.08 of what pretraining brings" in found.text
+
+
+@pytest.mark.parametrize(("untrained", "where"), [(40.0, "on the wrong side of zero"), (35.0, "zero")])
+def test_without_a_gain_of_pretraining_neither_sentence_nor_data_have_a_resolution(
+    untrained: float, where: str, build: Callable
+) -> None:
+    study, trials = build({"MAE": [34.0, 35.0, 36.0], "CMAE": [34.5, 36.0, 35.0]})
+    controls = pd.DataFrame(
+        {"control": "random init", "variant": "", "seed": [0, 1, 2], METRIC: [untrained] * 3}
+    )
+    found = answer_of(study, trials, controls)
+    assert found.worth[1].startswith("Resolution: none, as there is no gain: ")
+    assert found.worth[1].endswith(f" points) is {where}.")
+    assert all(math.isnan(each.resolution) for each in found.judged)
+
+
+def test_a_null_result_counts_only_what_was_compared(build: Callable) -> None:
+    found = answer_of(*build({**shifted(0.1, 1.5), "linear": {}}))
+    assert found.headline == (
+        "Inconclusive (4 seeds): \u2018CMAE\u2019 does not differ detectably from \u2018MAE\u2019 "
+        "in linear probe top-1; \u2018linear\u2019 is incomplete."
+    )
+    again = {"again": [value + 0.01 * seed for seed, value in enumerate(shifted(0.1, 1.5)["CMAE"])]}
+    found = answer_of(*build({**shifted(0.1, 1.5), **again, "linear": {}}))
+    assert "none of 2 variants differs detectably" in found.headline
+    assert found.headline.endswith("\u2018linear\u2019 is incomplete.")
+
+
+def test_what_leaves_no_noise_has_no_resolution_in_the_data_either(build: Callable) -> None:
+    study, trials = build({"MAE": [25.0, 30.0, 31.0], "CMAE": [26.0, 31.0, 32.0]})
+    controls = pd.DataFrame(
+        {"control": "random init", "variant": "", "seed": [0, 1, 2], METRIC: [9.0, 9.1, 9.2]}
+    )
+    found = answer_of(study, trials, controls)
+    assert found.worth[1].startswith("Resolution: unknown, as no interval")
+    assert [math.isnan(each.resolution) for each in found.judged] == [True]
+
+
+def test_an_interval_of_some_width_has_no_resolution_of_zero(build: Callable) -> None:
+    study, trials = build({"MAE": [30.0, 31.0, 32.0], "CMAE": [30.501, 31.5, 32.499]})
+    controls = pd.DataFrame(
+        {"control": "random init", "variant": "", "seed": [0, 1, 2], METRIC: [9.0, 9.1, 9.2]}
+    )
+    # By hand: differences .501, .5, .499: sd .001, t(.975, 2) = 4.302653, half-width .0024842; gain 21.9.
+    assert "half-widths are 0.0001 of what" in answer_of(study, trials, controls).worth[1]
+
+
+def test_seeds_to_add_begin_after_those_that_the_table_already_has(build: Callable) -> None:
+    study, trials = build(shifted(0.1, 1.5, seeds=6), seeds=4)
+    found = answer_of(study, trials)
+    assert any("rows of trials.csv from seed 6)" in line for line in found.worth)

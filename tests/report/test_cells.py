@@ -124,3 +124,10 @@ def test_a_device_missing_on_one_side_is_said(build: Callable) -> None:
 def test_accuracies_that_may_all_be_fractions_are_questioned(build: Callable) -> None:
     study, trials = build({"MAE": [0.34, 0.35], "CMAE": [0.36, 0.37]})
     assert any("multiply fractions by 100" in note for note in sort_out(trials, study).notes)
+
+
+def test_a_cell_without_a_further_metric_is_named(build: Callable) -> None:
+    study, trials = build(PAIR)
+    trials.loc[(trials["variant"] == "CMAE") & (trials["seed"] > 0), "knn.top1"] = float("nan")
+    [note] = sort_out(trials, study).notes
+    assert note == "'CMAE' seeds 1-2 without knn.top1: what is shown of it leaves them out"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cmae_ablate.report.csv_fields import is_formula
+from cmae_ablate.report.csv_fields import finite_number, is_formula
 
 
 @pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "\tx", "\rx", "+", "-1-1"])
@@ -15,3 +15,9 @@ def test_what_a_spreadsheet_computes_is_a_formula(text: str) -> None:
 @pytest.mark.parametrize("text", ["-1", "+2.5e-3", "-.5", "-10%", "depth 1", "", " =1", "'=1", "a-b", "1e5"])
 def test_numbers_and_words_are_no_formulas(text: str) -> None:
     assert not is_formula(text)
+
+
+@pytest.mark.parametrize("text", ["-1e999999", "+1e123456", "-%", "-1%%"])
+def test_what_no_column_takes_for_a_number_is_none_for_a_spreadsheet_either(text: str) -> None:
+    assert finite_number(text) is None
+    assert is_formula(text)

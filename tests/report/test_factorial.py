@@ -67,7 +67,7 @@ def test_a_combination_without_cells_stops_the_analysis_aloud(build: Callable) -
     result = analyse(sort_out(trials[trials["variant"] != study.variants[2]], study))
     assert result is not None
     assert result.anova.empty
-    assert result.notes == ("no analysis of variance: 1 combinations have no complete cell",)
+    assert result.notes == ("no analysis of variance: 1 combination has no complete cell",)
     assert {term.n for term in result.terms} == {0}
 
 
@@ -182,3 +182,16 @@ def test_levels_of_a_factor_with_several_are_compared_with_the_references(build:
     assert by_name["size: m"].p_holm > 0.05
     assert np.isnan(by_name["size"].estimate)
     assert {t.name for t in found.family} == {"size", "crop", "size \u00d7 crop"}
+
+
+def test_a_single_seed_gives_no_interval_and_no_p_though_three_factors_leave_something_over(
+    build: Callable,
+) -> None:
+    factors = {name: ("off", "on") for name in "abc"}
+    levels = {" + ".join(c): dict(zip(factors, c, strict=True)) for c in itertools.product(*factors.values())}
+    values = {label: [30.0 + 5 * label.startswith("on") + 0.1 * i % 0.3] for i, label in enumerate(levels)}
+    result = analyse(sort_out(*build(values, factors=factors, levels=levels)[::-1]))
+    assert result is not None
+    assert result.table[["p", "p_holm", "ci_low", "ci_high"]].isna().all(axis=None)
+    assert result.terms[0].estimate == pytest.approx(5, abs=0.3)
+    assert result.notes == ("not tested: 1 seed with every combination complete",)

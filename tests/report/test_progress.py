@@ -176,3 +176,16 @@ def test_the_report_writes_figure_numbers_and_sentence(tmp_path: Path) -> None:
     page = (tmp_path / "index.html").read_text()
     assert "95 % t intervals" in page
     assert len(pd.read_csv(tmp_path / "progress.csv")) == 20
+
+
+def test_one_seed_is_no_test_of_a_curve() -> None:
+    curves = {label: {2: [20.0 + gain], 4: [22.0 + gain]} for label, gain in (("MAE", 0.0), ("CMAE", 5.0))}
+    assert found(curves).sentences == (
+        "Progress: not tested, as no compared pair was measured under two seeds.",
+    )
+
+
+def test_a_variant_without_a_curve_is_named() -> None:
+    result = progress(measured(lead(5.0, 5.0)), study_of("MAE", "CMAE", "linear"))
+    assert result is not None
+    assert plain(result.sentences[-1]) == "Progress: nothing was measured of 'linear'."

@@ -125,3 +125,35 @@ def test_the_first_screen_names_the_interval_that_it_shows(build: Build) -> None
         description, trials = build(values(), rule=rule, seeds=8)
         found = find(description, trials, None, ReportExtras())
         assert name in glance(found.answer, found.comparison, found.cells).caption
+
+
+def test_before_its_first_look_a_contrast_has_no_interval_and_says_so(build: Build, tmp_path: Path) -> None:
+    description, trials = build({REFERENCE: [30.0, 31.0], CLEAR: [36.0, 36.5]}, rule=RULE, seeds=8)
+    files = write_report(description, trials, None, tmp_path)
+    assert "+5.75 points, n = 2, at" in files.answer
+    assert "; not looked at yet, which needs 3 seeds of every contrast." in files.answer
+    table = (tmp_path / "table.md").read_text()
+    assert "+5.75 (no interval yet)" in table
+    for text in (files.answer, table):
+        assert "one seed" not in text
+        assert "\u2013 to" not in text
+        assert "\u00b1\u2013" not in text
+
+
+def test_complete_pairs_that_no_look_has_seen_are_named(build: Build) -> None:
+    everything = values()
+    everything[CLEAR][5] = everything[CLEAR][6] = 36.0
+    description, trials = build(everything, rule=RULE, seeds=8, equivalence_margin=1.0)
+    found = find(description, trials, None, ReportExtras())
+    used = next(e for e in found.comparison.effects if e.variant == CLEAR).seeds
+    unused = [seed for seed in range(7) if seed not in used]
+    [note] = [note for note in found.notes if note.startswith(f"'{CLEAR}' against '{REFERENCE}'")]
+    assert f": {len(unused)} complete pairs (seeds {unused[0]}-{unused[-1]}) not used" in note
+
+
+def test_where_a_variant_is_missing_the_others_pairs_are_not_dropped_in_silence(build: Build) -> None:
+    description, trials = build({**values(), "missing": {}}, rule=RULE, seeds=8)
+    notes = find(description, trials, None, ReportExtras()).notes
+    assert any(
+        note.startswith(f"'{CLOSE}' against '{REFERENCE}': 6 complete pairs (seeds 2-7)") for note in notes
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -61,3 +62,15 @@ def test_one_seed_has_bars_without_intervals() -> None:
     assert found is not None
     (axes,) = waterfall(found, Metric.named(METRIC)).draw(LIGHT).axes
     assert "[" not in "".join(text.get_text() for text in axes.texts)
+
+
+def test_the_legend_says_over_how_many_seeds() -> None:
+    every = cells_of(PATH, path=tuple(map(label, PATH)))
+    found = along_path(every)
+    assert found is not None
+    legend = waterfall(found, Metric.named(METRIC)).legend
+    assert f"over the {found.whole.n} seeds in which every variant of the figure is complete" in legend
+    assert "Thin lines" in legend
+    alone = waterfall(replace(found, whole=replace(found.whole, n=1)), Metric.named(METRIC)).legend
+    assert "over the 1 seed in" in alone
+    assert "Thin lines" not in alone

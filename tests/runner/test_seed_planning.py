@@ -11,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cmae_ablate.cli.status import show_status
 from cmae_ablate.queue import PlannedCell, Queue
+from cmae_ablate.report import settling
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
+from cmae_ablate.report.settling import settle
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.reporting import report_csv
 from cmae_ablate.runner.run import run_study
@@ -215,3 +218,16 @@ def test_a_report_from_the_csv_alone_has_the_same_intervals(
     ours, theirs = (pd.read_csv(folder / "effects.csv") for folder in (tmp_path, out / "study"))
     columns = ["variant", "n", "delta", "ci_low", "ci_high", "p", "sim_low", "sim_high", "settled"]
     pd.testing.assert_frame_equal(ours[columns], theirs[columns])
+
+
+def test_whoever_looks_decides_once(finished: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    decided = []
+
+    def counting(*given: object) -> object:
+        decided.append(given)
+        return settle(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(settling, "settle", counting)
+    options = Options(finished[0], device="cpu", out=finished[1])
+    show_status(options, quiet())
+    assert len(decided) == 1
