@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.report.csv_fields import is_formula
 from cmae_ablate.report.seed_rule import SeedRule
 from cmae_ablate.study.assignments import read_assignment
+from cmae_ablate.study.data_sets import check_blocks, check_distinct, check_label, settings_for
 from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
 from cmae_ablate.study.names import check_spellings, listed, nearest
 from cmae_ablate.study.rule_file import seed_rule
 from cmae_ablate.study.search import Search, read_search
-from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree, touches
+from cmae_ablate.study.settings import SpecError, Tree, apply, changes, default_tree, touches
 from cmae_ablate.study.study_file import MAX_SEEDS, RESERVED, SEEDS_EXPECTED, StudyFile
 from cmae_ablate.study.trial_keys import Changes
 from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
@@ -78,6 +79,9 @@ class Study:
         positive_control: What makes the reference known to be worse.
         rule: By which seeds are added, where their number is not fixed; `seeds` is then their largest number.
         is_rescaled: Whether the command line names another scale, or sets `training.epochs`.
+        group: The name of the study over all its data sets; its own name where it has one data set.
+        datasets: Labels of all data sets, where it has several; this is the study on one of them.
+        redraws: Whether each seed draws images of its own.
     """
 
     name: str
@@ -104,6 +108,9 @@ class Study:
     positive_control: PositiveControl = field(default_factory=PositiveControl)
     is_rescaled: bool = False
     rule: SeedRule | None = None
+    group: str = ""
+    datasets: tuple[str, ...] = ()
+    redraws: bool = False
 
     def error(self, path: KeyPath, message: str) -> UserError:
         """A mistake at a key of the study file."""
@@ -111,7 +118,12 @@ class Study:
 
 
 def load(
-    path: Path, *, scale: str | None = None, settings: Sequence[str] = (), seeds: int | None = None
+    path: Path,
+    *,
+    scale: str | None = None,
+    settings: Sequence[str] = (),
+    seeds: int | None = None,
+    dataset: str | None = None,
 ) -> Study:
     """Read and check a study file; trials are checked by `design.variants`.
 
@@ -120,6 +132,7 @@ def load(
         scale: Name or file of another scale than the study's.
         settings: `PATH=VALUE` texts of `--set`, in order.
         seeds: Number of seeds, where not the study's.
+        dataset: Of a study on several data sets: the label of the one that is meant.
 
     Raises:
         UserError: Anything in the file, the scale or the settings is wrong.
@@ -132,11 +145,19 @@ def load(
     factors = _factors(file, origin)
     own_scale, scale = file.scale.strip(), scale or file.scale.strip()
     scale_file = scale_file or _scale_file(scale, path, origin.place(("scale",)))
-    base, changes = _layered(_fixed_changes(file, origin, scale_file), settings, factors)
+    labels = tuple(file.datasets or ())
+    check_label(dataset, labels, origin.file)
+    fixed = _fixed_changes(file, origin, scale_file)
+    if dataset is not None:
+        _check_blocks(file, origin, path, fixed, settings, factors)
+        fixed.append(Change(("dataset",), file.datasets[dataset], origin.below("datasets", dataset)))
+        settings = settings_for(dataset, labels, settings)
+    base, made = _layered(fixed, settings, factors)
     renamed = scale != own_scale
+    group = f"{path.stem}-{Path(scale).stem}" if renamed else path.stem
     planned = file.seeds if (rule := seed_rule(file, origin, seeds)) is None else rule.looks.most
     return Study(
-        name=f"{path.stem}-{Path(scale).stem}" if renamed else path.stem,
+        name=group if dataset is None else f"{group}-{dataset}",
         path=path,
         origin=origin,
         question=file.question.strip(),
@@ -155,10 +176,13 @@ def load(
         keep=file.keep,
         search=read_search(file.search, origin),
         base=base,
-        base_changes=tuple(changes),
+        base_changes=tuple(made),
         positive_control=_positive_control(file),
-        is_rescaled=renamed or any(_sets_epochs(change) for change in changes),
+        is_rescaled=renamed or any(_sets_epochs(change) for change in made),
         rule=rule,
+        group=group,
+        datasets=labels,
+        redraws=file.redraw_data,
     )
 
 
@@ -183,6 +207,55 @@ def _check_together(file: StudyFile, origin: YamlOrigin) -> None:
             ("budget",),
             "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
         )
+
+    if file.redraw_data and file.search is not None:
+        raise origin.error(("redraw_data",), "a search tunes on one draw of the data; remove either")
+    if file.redraw_data and file.budget != "epochs":
+        raise origin.error(
+            ("redraw_data",), "an equal budget is measured on one draw of the data; use budget: epochs"
+        )
+    by_rule = file.precision is not None or file.smallest_effect is not None
+    if file.redraw_data and by_rule:
+        raise origin.error(
+            ("redraw_data",), "how many draws are needed is not known beforehand; use a fixed number of seeds"
+        )
+    if file.datasets is not None and by_rule:
+        raise origin.error(
+            ("datasets",),
+            "seeds that are added until something is known differ in number between data sets, which the "
+            "pooled interval does not allow for; use a fixed number of seeds",
+        )
+
+
+def _check_blocks(
+    file: StudyFile,
+    origin: YamlOrigin,
+    path: Path,
+    fixed: Sequence[Change],
+    settings: Sequence[str],
+    factors: Sequence[Factor],
+) -> None:
+    """Refuse data sets that are named elsewhere too, that share a folder, or that are the same."""
+    check_blocks(file.datasets, origin, path)
+    if file.set is not None and _names_data(changes((), file.set)):
+        raise origin.error(("set",), "datasets says what is trained on; put the options of a data set there")
+    for factor in factors:
+        for label, level in factor.levels.items():
+            if _names_data(changes(factor.path, level)):
+                raise origin.error(
+                    ("factors", factor.name, "levels", label),
+                    "datasets says what is trained on, and a level cannot change it; remove either",
+                )
+    labels = tuple(file.datasets)
+    trees = {}
+    for label, block in file.datasets.items():
+        change = Change(("dataset",), block, origin.below("datasets", label))
+        trees[label], _ = _layered([*fixed, change], settings_for(label, labels, settings), factors)
+    check_distinct(trees, origin)
+
+
+def _names_data(settings: Iterator[tuple[KeyPath, Any]]) -> bool:
+    return any(place[:1] == ("dataset",) for place, _ in settings)
 
 
 def _factors(file: StudyFile, origin: YamlOrigin) -> tuple[Factor, ...]:
@@ -244,8 +317,8 @@ def _pair(origin: YamlOrigin, index: int) -> tuple[str, str]:
 def _positive_control(file: StudyFile) -> PositiveControl:
     if "positive_control" not in file.model_fields_set:
         return PositiveControl()
-    changes = file.positive_control
-    return PositiveControl(changes) if isinstance(changes, dict) else PositiveControl(is_wanted=False)
+    given = file.positive_control
+    return PositiveControl(given) if isinstance(given, dict) else PositiveControl(is_wanted=False)
 
 
 def _sets_epochs(change: Change) -> bool:
@@ -279,11 +352,11 @@ def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:
 
 
 def _layered(
-    changes: Sequence[Change], settings: Sequence[str], factors: Sequence[Factor]
+    fixed: Sequence[Change], settings: Sequence[str], factors: Sequence[Factor]
 ) -> tuple[Tree, list[Change]]:
     """The tree that all trials share, and what made it: the files' changes, then those of `--set`."""
-    made, base = list(changes), default_tree()
-    for change in changes:
+    made, base = list(fixed), default_tree()
+    for change in fixed:
         base = _applied(base, change)
     for text in settings:
         made.append(_setting(text, factors, base))
