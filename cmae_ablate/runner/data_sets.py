@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
 from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.across import part_of
+from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.reporting import report_again, say_report
 from cmae_ablate.terminal import say
@@ -48,7 +49,7 @@ def run_data_sets(options: Options, console: Console, *, owns_process: bool = Fa
     return worst if options.no_wait else max(worst, report_pooled(parts, console))
 
 
-def check_images(parts: Sequence[Options], console: Console, check: partial[None]) -> None:
+def check_images(parts: Sequence[Options], console: Console, check: Callable[[Experiment], None]) -> None:
     """Prepare the data of all, and refuse the same images under two labels, wherever they lie.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from cmae_ablate.runner.budget import (
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import POSITIVE, Cell, Variant, cells, reference_label, variants
+from cmae_ablate.study.draws import drawn_anew
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search_space import with_settings
 from cmae_ablate.study.settings import SpecError
@@ -190,32 +191,13 @@ def begin(study: Study, places: Places, progress: Progress, notice: Callable[[st
     found = variants(study)
     for text in dict.fromkeys(text for variant in found for text in variant.spec.notices):
         notice(text)
-    own = drawn_anew(study, found) if study.redraws else {}
+    own = drawn_anew(study, found)
     if own:
         found = [replace(variant, spec=own[variant.label, study.first_seed]) for variant in found]
     specs = [*(variant.spec for variant in found), *own.values()]
     choices = {_key(spec["dataset"]): spec["dataset"] for spec in specs}
     data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
     return Experiment(study, found, data, places, own_specs=own)
-
-
-def drawn_anew(study: Study, found: Sequence[Variant]) -> dict[tuple[str, int], TrialSpec]:
-    """Every variant's trial as each seed trains it, where each seed draws images of its own.
-
-    All variants of a seed see the same draw, so that they stay paired.
-    """
-    seeds = range(study.first_seed, study.first_seed + study.seeds)
-    return {
-        (variant.label, seed): replace(
-            variant.spec,
-            components={
-                **variant.spec.components,
-                "dataset": variant.spec["dataset"].drawn_for(seed),
-            },
-        )
-        for variant in found
-        for seed in seeds
-    }
 
 
 def controls_of(experiment: Experiment) -> Experiment:

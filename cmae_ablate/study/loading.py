@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.report.csv_fields import is_formula
 from cmae_ablate.report.seed_rule import SeedRule
-from cmae_ablate.study.assignments import read_assignment
-from cmae_ablate.study.data_sets import check_blocks, check_distinct, check_label, settings_for
+from cmae_ablate.study.data_sets import check_label, settings_for
 from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
+from cmae_ablate.study.key_checks import check_data_sets, check_together
+from cmae_ablate.study.layering import Change, Factor, layered
 from cmae_ablate.study.names import check_spellings, listed, nearest
 from cmae_ablate.study.rule_file import seed_rule
 from cmae_ablate.study.search import Search, read_search
-from cmae_ablate.study.settings import SpecError, Tree, apply, changes, default_tree, touches
+from cmae_ablate.study.settings import Tree, touches
 from cmae_ablate.study.study_file import MAX_SEEDS, RESERVED, SEEDS_EXPECTED, StudyFile
 from cmae_ablate.study.trial_keys import Changes
-from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
+from cmae_ablate.study.yaml_source import KeyPath, TextOrigin, YamlOrigin, load_yaml
 
-
-@dataclass(frozen=True)
-class Factor:
-    """What is varied.
-
-    Attributes:
-        name: As the study calls it.
-        path: Where in the trial; empty for sets of changes.
-        levels: Changes by label, in the file's order.
-        origin: Where the levels stand, for errors.
-    """
-
-    name: str
-    path: KeyPath
-    levels: Mapping[str, Any]
-    origin: Origin
+__all__ = ["Change", "Factor", "PositiveControl", "Study", "check_seeds", "load"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +37,6 @@ class PositiveControl:
 
     changes: Mapping[str, Any] | None = None
     is_wanted: bool = True
-
-
-@dataclass(frozen=True)
-class Change:
-    """A setting made by the scale, the study or the command line."""
-
-    path: KeyPath
-    value: Any
-    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -141,32 +118,46 @@ def load(
     # The command line's is looked for before the components are imported: a name is mistyped easily.
     scale_file = None if scale is None else _scale_file(scale, path, "--scale")
     file: StudyFile = read_as(StudyFile, data, origin)
-    _check_together(file, origin)
-    factors = _factors(file, origin)
-    own_scale, scale = file.scale.strip(), scale or file.scale.strip()
-    scale_file = scale_file or _scale_file(scale, path, origin.place(("scale",)))
-    labels = tuple(file.datasets or ())
-    check_label(dataset, labels, origin.file)
-    fixed = _fixed_changes(file, origin, scale_file)
+    check_together(file, origin)
+    study = _study_of(file, origin, path)
+    own, scale = file.scale.strip(), scale or file.scale.strip()
+    fixed = _fixed_changes(file, origin, scale_file or _scale_file(scale, path, origin.place(("scale",))))
+    check_label(dataset, study.datasets, origin.file)
     if dataset is not None:
-        _check_blocks(file, origin, path, fixed, settings, factors)
+        check_data_sets(file, origin, path, fixed, settings, study.factors)
         fixed.append(Change(("dataset",), file.datasets[dataset], origin.below("datasets", dataset)))
-        settings = settings_for(dataset, labels, settings)
-    base, made = _layered(fixed, settings, factors)
-    renamed = scale != own_scale
-    group = f"{path.stem}-{Path(scale).stem}" if renamed else path.stem
+        settings = settings_for(dataset, study.datasets, settings)
+    base, made = layered(fixed, settings, study.factors)
+    group = path.stem if scale == own else f"{path.stem}-{Path(scale).stem}"
     planned = file.seeds if (rule := seed_rule(file, origin, seeds)) is None else rule.looks.most
-    return Study(
+    return replace(
+        study,
         name=group if dataset is None else f"{group}-{dataset}",
+        group=group,
+        scale=Path(scale).stem,
+        seeds=planned if seeds is None else check_seeds(seeds, "--seeds"),
+        planned_seeds=planned,
+        base=base,
+        base_changes=tuple(made),
+        is_rescaled=scale != own or any(_sets_epochs(change) for change in made),
+        rule=rule,
+    )
+
+
+def _study_of(file: StudyFile, origin: YamlOrigin, path: Path) -> Study:
+    """What the file alone decides: without scale, command line and settings."""
+    factors = _factors(file, origin)
+    return Study(
+        name=path.stem,
         path=path,
         origin=origin,
         question=file.question.strip(),
-        scale=Path(scale).stem,
+        scale=file.scale,
         designs=_designs(file),
         factors=factors,
         reference=_reference(file, origin, factors),
-        seeds=planned if seeds is None else check_seeds(seeds, "--seeds"),
-        planned_seeds=planned,
+        seeds=file.seeds,
+        planned_seeds=file.seeds,
         metric=file.metric.strip(),
         report=tuple(origin.text("report", str(at)) for at in range(len(file.report))),
         contrasts=tuple(_pair(origin, at) for at in range(len(file.contrasts))),
@@ -175,13 +166,10 @@ def load(
         budget=file.budget,
         keep=file.keep,
         search=read_search(file.search, origin),
-        base=base,
-        base_changes=tuple(made),
+        base={},
+        base_changes=(),
         positive_control=_positive_control(file),
-        is_rescaled=renamed or any(_sets_epochs(change) for change in made),
-        rule=rule,
-        group=group,
-        datasets=labels,
+        datasets=tuple(file.datasets or ()),
         redraws=file.redraw_data,
     )
 
@@ -195,67 +183,6 @@ def check_seeds(value: int, place: str) -> int:
     if not 1 <= value <= MAX_SEEDS:
         raise UserError(f"{place}: {SEEDS_EXPECTED}")
     return value
-
-
-def _check_together(file: StudyFile, origin: YamlOrigin) -> None:
-    if ("search" in file.design) != (file.search is not None):
-        raise origin.error(
-            ("design",), "design search and the key search, which says what is tuned, go together"
-        )
-    if file.search is not None and file.budget != "epochs":
-        raise origin.error(
-            ("budget",),
-            "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
-        )
-
-    if file.redraw_data and file.search is not None:
-        raise origin.error(("redraw_data",), "a search tunes on one draw of the data; remove either")
-    if file.redraw_data and file.budget != "epochs":
-        raise origin.error(
-            ("redraw_data",), "an equal budget is measured on one draw of the data; use budget: epochs"
-        )
-    by_rule = file.precision is not None or file.smallest_effect is not None
-    if file.redraw_data and by_rule:
-        raise origin.error(
-            ("redraw_data",), "how many draws are needed is not known beforehand; use a fixed number of seeds"
-        )
-    if file.datasets is not None and by_rule:
-        raise origin.error(
-            ("datasets",),
-            "seeds that are added until something is known differ in number between data sets, which the "
-            "pooled interval does not allow for; use a fixed number of seeds",
-        )
-
-
-def _check_blocks(
-    file: StudyFile,
-    origin: YamlOrigin,
-    path: Path,
-    fixed: Sequence[Change],
-    settings: Sequence[str],
-    factors: Sequence[Factor],
-) -> None:
-    """Refuse data sets that are named elsewhere too, that share a folder, or that are the same."""
-    check_blocks(file.datasets, origin, path)
-    if file.set is not None and _names_data(changes((), file.set)):
-        raise origin.error(("set",), "datasets says what is trained on; put the options of a data set there")
-    for factor in factors:
-        for label, level in factor.levels.items():
-            if _names_data(changes(factor.path, level)):
-                raise origin.error(
-                    ("factors", factor.name, "levels", label),
-                    "datasets says what is trained on, and a level cannot change it; remove either",
-                )
-    labels = tuple(file.datasets)
-    trees = {}
-    for label, block in file.datasets.items():
-        change = Change(("dataset",), block, origin.below("datasets", label))
-        trees[label], _ = _layered([*fixed, change], settings_for(label, labels, settings), factors)
-    check_distinct(trees, origin)
-
-
-def _names_data(settings: Iterator[tuple[KeyPath, Any]]) -> bool:
-    return any(place[:1] == ("dataset",) for place, _ in settings)
 
 
 def _factors(file: StudyFile, origin: YamlOrigin) -> tuple[Factor, ...]:
@@ -338,34 +265,3 @@ def _fixed_changes(study: StudyFile, study_origin: YamlOrigin, scale: Path) -> l
     data, origin = load_yaml(scale)
     found = [Change((), read_as(Changes, data, origin), origin)]
     return found if study.set is None else [*found, Change((), study.set, study_origin.below("set"))]
-
-
-def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:
-    path, value = read_assignment(text, base, example="training.epochs=2")
-    for factor in factors:
-        if factor.path and (path[: len(factor.path)] == factor.path or factor.path[: len(path)] == path):
-            raise UserError(
-                f"--set {text}: {'.'.join(path)} is what factor '{factor.name}' varies; "
-                "set something else, or edit the levels"
-            )
-    return Change(path, value, TextOrigin(f"--set {text}"))
-
-
-def _layered(
-    fixed: Sequence[Change], settings: Sequence[str], factors: Sequence[Factor]
-) -> tuple[Tree, list[Change]]:
-    """The tree that all trials share, and what made it: the files' changes, then those of `--set`."""
-    made, base = list(fixed), default_tree()
-    for change in fixed:
-        base = _applied(base, change)
-    for text in settings:
-        made.append(_setting(text, factors, base))
-        base = _applied(base, made[-1])
-    return base, made
-
-
-def _applied(base: Tree, change: Change) -> Tree:
-    try:
-        return apply(base, change.path, change.value)
-    except SpecError as error:
-        raise UserError(f"{change.origin.place(error.path)}: {error.message}") from error
