@@ -20,7 +20,6 @@ from pydantic_core import CoreSchema, core_schema
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.file_model import at_key
-from cmae_ablate.study.finding import find_scale
 from cmae_ablate.study.settings import Tree, brief
 from cmae_ablate.study.trial_keys import check_values, schema_of, type_at
 from cmae_ablate.study.yaml_source import YamlOrigin, load_yaml
@@ -98,19 +97,17 @@ def check_label(wanted: str | None, labels: Sequence[str], file: str) -> None:
         )
 
 
-def check_blocks(blocks: Mapping[str, Any], origin: YamlOrigin, study: Path) -> None:
-    """Refuse labels that a scale has: the folder `NAME-LABEL` would be that of the study at that scale.
+def check_scale(labels: Sequence[str], scale: str) -> None:
+    """Refuse another scale whose folder `NAME-SCALE` would be that of a data set, `NAME-LABEL`.
 
     Raises:
-        UserError: One has.
+        UserError: It would.
     """
-    for label in blocks:
-        try:
-            find_scale(label, study)
-        except FileNotFoundError:
-            continue
-        raise origin.error(
-            (DATASETS, label), "a scale is called so, and results would share a folder; rename the data set"
+    twin = next((label for label in labels if f"{label}-".startswith(f"{scale}-")), None)
+    if twin is not None:
+        raise UserError(
+            f"--scale {scale}: the data set '{twin}' is called as the scale is, and results would share a "
+            "folder; rename the data set, or the scale's file"
         )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from cmae_ablate.study.data_sets import check_blocks, check_distinct, settings_for
+from cmae_ablate.study.data_sets import check_distinct, settings_for
 from cmae_ablate.study.layering import Change, Factor, layered
 from cmae_ablate.study.settings import changes
 from cmae_ablate.study.study_file import StudyFile
@@ -51,7 +50,6 @@ def check_together(file: StudyFile, origin: YamlOrigin) -> None:
 def check_data_sets(
     file: StudyFile,
     origin: YamlOrigin,
-    path: Path,
     fixed: Sequence[Change],
     settings: Sequence[str],
     factors: Sequence[Factor],
@@ -61,7 +59,6 @@ def check_data_sets(
     Args:
         file: The study.
         origin: Where its keys stand.
-        path: Of its file.
         fixed: What the scale and the study set.
         settings: Texts of `--set`.
         factors: Of the study.
@@ -69,7 +66,6 @@ def check_data_sets(
     Raises:
         UserError: One is.
     """
-    check_blocks(file.datasets, origin, path)
     if file.set is not None and _names_data(changes((), file.set)):
         raise origin.error(("set",), "datasets says what is trained on; put the options of a data set there")
     for factor in factors:

@@ -10,7 +10,7 @@ from typing import Any
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.report.csv_fields import is_formula
 from cmae_ablate.report.seed_rule import SeedRule
-from cmae_ablate.study.data_sets import check_label, settings_for
+from cmae_ablate.study.data_sets import check_label, check_scale, settings_for
 from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
 from cmae_ablate.study.key_checks import check_data_sets, check_together
@@ -124,11 +124,13 @@ def load(
     fixed = _fixed_changes(file, origin, scale_file or _scale_file(scale, path, origin.place(("scale",))))
     check_label(dataset, study.datasets, origin.file)
     if dataset is not None:
-        check_data_sets(file, origin, path, fixed, settings, study.factors)
+        check_data_sets(file, origin, fixed, settings, study.factors)
         fixed.append(Change(("dataset",), file.datasets[dataset], origin.below("datasets", dataset)))
         settings = settings_for(dataset, study.datasets, settings)
     base, made = layered(fixed, settings, study.factors)
     group = path.stem if scale == own else f"{path.stem}-{Path(scale).stem}"
+    if scale != own:
+        check_scale(study.datasets, Path(scale).stem)
     planned = file.seeds if (rule := seed_rule(file, origin, seeds)) is None else rule.looks.most
     return replace(
         study,

@@ -84,7 +84,6 @@ def test_all_data_sets_are_checked_before_anything_is_done(tiny_study: Path) -> 
             "a folder is named by this label",
         ),
         ("datasets:\n  a: {name: scenes}\n  A: {name: scenes, seed: 1}\n", "for one folder; rename one"),
-        ("datasets:\n  a: {name: scenes}\n  tiny: {name: scenes, seed: 1}\n", "a scale is called so"),
         ("datasets:\n  a: {name: scenes}\n  b: {name: scenes, seed: 0}\n", "the data set 'a' once more"),
         ("datasets:\n  a: {name: scenes}\n  b: {name: skenes}\n", "no dataset is called 'skenes'"),
         (BLOCKS + "set: {dataset: {seed: 4}}\n", "datasets says what is trained on"),
@@ -132,6 +131,13 @@ def test_what_the_command_line_cannot_mean_is_refused(
 def test_a_study_of_one_data_set_has_none_to_choose_from(tiny_study: Path) -> None:
     with pytest.raises(UserError, match="leave the option out"):
         load(tiny_study, dataset="here")
+
+
+def test_another_scale_that_is_called_as_a_data_set_is_refused(tiny_study: Path) -> None:
+    path = blocks(tiny_study, BLOCKS.replace("there", "hour"))
+    assert load(path, dataset="hour").name == f"{path.stem}-hour"
+    with pytest.raises(UserError, match="'hour' is called as the scale is"):
+        load(path, scale="hour", dataset="here")
 
 
 def test_data_without_a_seed_cannot_be_drawn_anew(tiny_study: Path) -> None:
