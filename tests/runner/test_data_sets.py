@@ -13,9 +13,6 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.runner.data_sets import check_images
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.options import Options
-from cmae_ablate.study import design
-from cmae_ablate.study.draws import drawn_anew
-from cmae_ablate.study.loading import load
 from cmae_ablate.terminal import open_console
 from tests.tiny import TINY_STUDY
 
@@ -103,8 +100,3 @@ def test_seeds_with_draws_of_their_own_have_no_second_interval_over_images(
     pixels = result.controls[result.controls["control"] == "raw pixels"]
     assert pixels["seed"].tolist() == [0, 1]
     assert "which cover new draws of the data" in (result.folder / "table.md").read_text()
-
-
-def test_without_draws_nothing_is_drawn(tiny_study: Path) -> None:
-    study = load(tiny_study)
-    assert drawn_anew(study, design.variants(study)) == {}
