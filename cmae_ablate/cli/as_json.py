@@ -19,6 +19,37 @@ if TYPE_CHECKING:
     from cmae_ablate.cli.planning import VariantPlan
 
 
+def plan_records(options: Options, console: Console) -> dict[str, Any]:
+    """What a study will cost; of one on several data sets each by its label, and all together.
+
+    Args:
+        options: The command line's.
+        console: Gets what is said beside it.
+
+    Raises:
+        UserError: The study is wrong.
+    """
+    if len(options.parts) == 1:
+        return plan_record(options, console)
+    records = {str(part.dataset): plan_record(part, console) for part in options.parts}
+    sums = {key: sum(each[key] for each in records.values()) for key in ("cells", "control_cells", "hours")}
+    return {**_named(options), **sums, "datasets": records}
+
+
+def status_records(options: Options, console: Console) -> dict[str, Any]:
+    """Where a study stands: as `plan_records`."""
+    if len(options.parts) == 1:
+        return status_record(options, console)
+    records = {str(part.dataset): status_record(part, console) for part in options.parts}
+    of_all = {key: all(each[key] for each in records.values()) for key in ("has_run", "is_over")}
+    return {**_named(options), **of_all, "datasets": records}
+
+
+def _named(options: Options) -> dict[str, str]:
+    study = options.parts[0].load()
+    return {"study": study.group, "question": study.question, "metric": study.metric}
+
+
 def plan_record(options: Options, console: Console) -> dict[str, Any]:
     """What a study will cost.
 

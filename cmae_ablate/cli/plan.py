@@ -22,8 +22,24 @@ if TYPE_CHECKING:
     from cmae_ablate.cli.planning import StudyPlan, Tuning, VariantPlan
 
 
-def show_plan(options: Options, console: Console) -> None:
-    """Print what the study will cost; see `plan_study`."""
+def show_plans(options: Options, console: Console) -> None:
+    """Print what the study will cost; of one on several data sets each, and all together."""
+    plans = [show_plan(part, console) for part in options.parts]
+    if len(plans) == 1:
+        return
+    cells = sum(len(plan.table) * plan.study.seeds for plan in plans)
+    controls = sum(each.cells(plan.control_seeds) for plan in plans for each in plan.controls)
+    hours = sum(plan.hours + (plan.tuning.hours if plan.tuning else 0.0) for plan in plans)
+    say(
+        f"{plans[0].study.group}: {counted(len(plans), 'data set')}, {counted(cells, 'cell')} and {controls} "
+        f"of "
+        f"controls, {duration(hours)} of computation in all, one data set after the other",
+        console,
+    )
+
+
+def show_plan(options: Options, console: Console) -> StudyPlan:
+    """Print what the study will cost on one data set; see `plan_study`."""
     from cmae_ablate.cli.planning import plan_study
     from cmae_ablate.runner.reporting import describe_unread
 
@@ -43,7 +59,7 @@ def show_plan(options: Options, console: Console) -> None:
         with_tuning = f", {duration(plan.hours + plan.tuning.hours)} with the tuning"
     if study.rule is not None:
         _show_rule(plan, study.rule, console)
-        return
+        return plan
     say(
         f"{counted(len(plan.table) * study.seeds, 'cell')} ({counted(len(plan.table), 'variant')} x "
         f"{counted(study.seeds, 'seed')}) and "
@@ -51,6 +67,7 @@ def show_plan(options: Options, console: Console) -> None:
         f"{duration(plan.hours)} of computation{with_tuning}; {plan.table[0].hours.basis}",
         console,
     )
+    return plan
 
 
 def _show_rule(plan: StudyPlan, rule: SeedRule, console: Console) -> None:

@@ -44,16 +44,18 @@ class VariantPlan:
         size: Its data set's expected size.
         cost: Parameters, FLOPs and memory.
         hours: Of one cell, pretraining and evaluations.
+        redraws: Whether each seed has a draw of the data of its own.
     """
 
     variant: Variant
     size: ExpectedSize
     cost: Cost
     hours: Estimate
+    redraws: bool = False
 
     def cells(self, seeds: int) -> int:
-        """How many cells it has."""
-        return 1 if self.variant.control == RAW_PIXELS else seeds
+        """How many cells it has: raw pixels have no seed, unless each seed has a draw of its own."""
+        return 1 if self.variant.control == RAW_PIXELS and not self.redraws else seeds
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def plan_study(options: Options, console: Console) -> StudyPlan:
     of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
     sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
     plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, device, kept)
+    plans = [replace(plan, redraws=study.redraws) for plan in plans]
     table, apart = plans[: len(shared)], plans[len(shared) :]
     notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
     tuning = _tuning(options, study.search, study.seeds, table, sizes, device, kept) if study.search else None

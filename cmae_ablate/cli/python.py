@@ -65,12 +65,12 @@ class LoadedStudy:
     @property
     def name(self) -> str:
         """The file's stem, with the scale where it is not the file's own: the report's folder in `out`."""
-        return self._options.load().name
+        return self._options.name
 
     @property
     def question(self) -> str:
         """What it asks."""
-        return self._options.load().question
+        return self._options.parts[0].load().question
 
     def run(self, out: str | Path = "runs", workers: int | str = "auto", device: str = "auto") -> Result:
         """Train what is missing, as `cmae-ablate run` does; blocks, and shows progress.
@@ -89,7 +89,9 @@ class LoadedStudy:
         """
         if threading.current_thread() is not threading.main_thread():
             raise UserError("run: only a process's main thread can be interrupted safely; call it from there")
-        given = StudyOptions(workers=str(workers), device=device, out=Path(out)).of(self._options.study)
+        given = StudyOptions(
+            workers=str(workers), device=device, out=Path(out), dataset=self._options.dataset
+        ).of(self._options.study)
         options = replace(
             self._options,
             workers=given.workers,
@@ -99,7 +101,7 @@ class LoadedStudy:
             tracking=os.environ.get("CMAE_ABLATE_TRACKING_URI"),
         )
         status = _run(options)
-        folder = options.out.resolve() / options.load().name
+        folder = options.out.resolve() / options.name
         if status == 130:
             raise KeyboardInterrupt
         if status == 143:
@@ -115,6 +117,7 @@ def load_study(
     scale: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     seeds: int | None = None,
+    dataset: str | None = None,
 ) -> LoadedStudy:
     """Read and check a study; nothing is created.
 
@@ -123,12 +126,15 @@ def load_study(
         scale: Another scale: a name or a file.
         settings: Fixed changes to every trial by dotted key, as `{"training.epochs": 1}`.
         seeds: Seeds 0 to N-1 instead of the study's number.
+        dataset: Of a study on several data sets: the label of one, to leave the others out.
 
     Raises:
         UserError: Anything in it is wrong.
     """
     texts = [_assignment(key, value) for key, value in (settings or {}).items()]
-    options = StudyOptions(scale=None if scale is None else str(scale), settings=texts, seeds=seeds)
+    options = StudyOptions(
+        scale=None if scale is None else str(scale), settings=texts, seeds=seeds, dataset=dataset
+    )
     return LoadedStudy(options.of(Path(study)))
 
 
@@ -163,11 +169,14 @@ def list_components() -> pd.DataFrame:
 def _run(options: Options) -> int:
     """The command, with errors of one type, and none that ends the session."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from cmae_ablate.runner.data_sets import run_data_sets
     from cmae_ablate.runner.own_components import known_to_workers
     from cmae_ablate.runner.run import run_study
 
     try:
         with known_to_workers():
+            if len(options.parts) > 1:
+                return run_data_sets(options, open_console())
             return run_study(options, open_console())
     except SystemExit as error:
         raise ended(error) from error

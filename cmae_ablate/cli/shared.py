@@ -51,6 +51,10 @@ class StudyOptions:
     seeds: Annotated[
         int | None, typer.Option(metavar="N", help="Seeds 0 to N-1 instead of the study's number.")
     ] = None
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="Of a study on several data sets: this one alone."),
+    ] = None
     workers: Annotated[str, typer.Option(metavar="N|auto", help="Processes that train side by side.")] = (
         "auto"
     )
@@ -132,6 +136,7 @@ class StudyOptions:
             self.no_wait,
             self.gpus_per_worker,
             self.stall_minutes,
+            self.dataset,
         )
         options.check()
         return options

@@ -50,6 +50,10 @@ def run(
         require_device(shared.device)
     _check_csvs(*(imported or ()))
     options = shared.of(study)
+    for given, name in ((cell, "--cell"), (imported, "--import")):
+        if given:
+            options.alone(name)
+    from cmae_ablate.runner.data_sets import run_data_sets
     from cmae_ablate.runner.repeat_cell import repeat_cell
     from cmae_ablate.runner.run import run_study
     from cmae_ablate.runner.stopping import second_ends
@@ -58,6 +62,8 @@ def run(
         with second_ends():
             raise typer.Exit(repeat_cell(options, cell, open_console()))
     with _workers_at_hand(options) if fresh else nullcontext(), second_ends():
+        if len(options.parts) > 1:
+            raise typer.Exit(run_data_sets(options, open_console(), owns_process=True))
         raise typer.Exit(run_study(options, open_console(), imported or (), owns_process=True))
 
 
@@ -91,13 +97,13 @@ def plan(study: StudyFile, shared: StudyOptions, as_json: AsJson = False) -> Non
     require_device(shared.device)
     options = shared.of(study)
     if as_json:
-        from cmae_ablate.cli.as_json import plan_record
+        from cmae_ablate.cli.as_json import plan_records
 
-        say_json(plan_record(options, open_console(stderr=True)))
+        say_json(plan_records(options, open_console(stderr=True)))
         return
-    from cmae_ablate.cli.plan import show_plan
+    from cmae_ablate.cli.plan import show_plans
 
-    show_plan(options, open_console())
+    show_plans(options, open_console())
 
 
 @app.command()
@@ -109,6 +115,10 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
     """
     require_device(shared.device)
     options = shared.of(study)
+    if len(options.parts) > 1:
+        from cmae_ablate.runner.data_sets import work_on_data_sets
+
+        raise typer.Exit(work_on_data_sets(options, open_console()))
     from cmae_ablate.distributed import is_one_of_many
     from cmae_ablate.runner.launch.local import follows_parent
     from cmae_ablate.runner.launch.slurm import go_back_to_the_queue, is_task
@@ -137,14 +147,15 @@ def status(
         raise UserError("status --watch --json: only one of them; call it with --json as often as you like")
     options = shared.of(study)
     if as_json:
-        from cmae_ablate.cli.as_json import status_record
+        from cmae_ablate.cli.as_json import status_records
 
-        say_json(status_record(options, open_console(stderr=True)))
+        say_json(status_records(options, open_console(stderr=True)))
         return
     from cmae_ablate.cli.status import show_status, watch_status
 
     try:
-        (watch_status if watch else show_status)(options, open_console())
+        for part in options.parts:
+            (watch_status if watch else show_status)(part, open_console())
     except KeyboardInterrupt:
         raise typer.Exit(130) from None  # nothing was interrupted but the looking
 
@@ -172,10 +183,14 @@ def report(
     _check_csvs(*([] if trials is None else [trials]))
     options = [shared.of(study) for study in studies]
     from cmae_ablate.runner.across import report_across
+    from cmae_ablate.runner.data_sets import report_data_sets
     from cmae_ablate.runner.reporting import report_again, report_csv
 
     if trials is not None:
-        raise typer.Exit(report_csv(options[0], trials, open_console()))
+        raise typer.Exit(report_csv(options[0].alone("--trials"), trials, open_console()))
     if len(options) > 1:
-        raise typer.Exit(report_across(options, open_console()))
+        parts = [part for each in options for part in each.parts]
+        raise typer.Exit(report_across(parts, open_console()))
+    if len(options[0].parts) > 1:
+        raise typer.Exit(report_data_sets(options[0], open_console()))
     raise typer.Exit(report_again(options[0], open_console()))

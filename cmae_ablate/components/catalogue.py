@@ -172,6 +172,7 @@ def _as_json(component: ComponentSpec[Any], imported: Mapping[str, ModuleType]) 
             "warmup": component.warmup,
             "normalization": component.normalization,
             "place": component.place,
+            "draw": component.draw,
         },
     }
 

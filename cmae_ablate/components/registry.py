@@ -87,6 +87,7 @@ class ComponentSpec(Generic[T]):
         warmup: The option that says how many epochs pass before an evaluation's or a crop's schedule begins.
         normalization: The option that says which mean and deviation a backbone's weights expect.
         place: The option that says what a data set's images are, where its name does not.
+        draw: The option by which a data set draws its images, or its parts, at random.
     """
 
     slot: str
@@ -99,9 +100,10 @@ class ComponentSpec(Generic[T]):
     warmup: str | None = None
     normalization: str | None = None
     place: str | None = None
+    draw: str | None = None
 
     def __post_init__(self) -> None:
-        roles = (*self.files, self.epochs, self.warmup, self.normalization, self.place)
+        roles = (*self.files, self.epochs, self.warmup, self.normalization, self.place, self.draw)
         for role in filter(None, roles):
             if role not in self.options.model_fields:
                 raise UserError(
@@ -164,6 +166,7 @@ class Registry(Generic[T]):
         warmup: str | None = None,
         normalization: str | None = None,
         place: str | None = None,
+        draw: str | None = None,
     ) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
 
@@ -181,6 +184,8 @@ class Registry(Generic[T]):
                 `imagenet` or `data`; without any it is the data's.
             place: Of a data set that may hold any images: the option that is the path of their folder, whose
                 name then says what they are.
+            draw: Of a data set that draws its images, or their division into parts, at random: the option,
+                a whole number from 0, that is the seed of that draw.
 
         Raises:
             UserError: The slot already has a component of that name, or the component no such option.
@@ -192,7 +197,7 @@ class Registry(Generic[T]):
                 self._check_same(name, present.factory, factory)
             options = options_model(name, option_fields(factory))
             self._components[name] = ComponentSpec(
-                self.slot, name, version, factory, options, files, epochs, warmup, normalization, place
+                self.slot, name, version, factory, options, files, epochs, warmup, normalization, place, draw
             )
             return factory
 

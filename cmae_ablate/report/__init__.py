@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmae_ablate.report.across import StudyPart, combine
     from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
+    from cmae_ablate.report.pooled_report import write_pooled
     from cmae_ablate.report.trials import read_controls, read_controls_beside, read_trials
     from cmae_ablate.report.write import write_report
 
@@ -17,6 +18,7 @@ __all__ = [
     "read_controls",
     "read_controls_beside",
     "read_trials",
+    "write_pooled",
     "write_report",
 ]
 
@@ -31,6 +33,7 @@ if not TYPE_CHECKING:  # type checkers read the imports above
         for module in (frame, trials):
             if hasattr(module, name):
                 return getattr(module, name)
-        from cmae_ablate.report import across, write
+        from cmae_ablate.report import across, pooled_report, write
 
-        return getattr(across if hasattr(across, name) else write, name)
+        places = (across, write, pooled_report)
+        return getattr(next(module for module in places if hasattr(module, name)), name)

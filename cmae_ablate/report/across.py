@@ -18,6 +18,7 @@ from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects import EXPLORATORY, Comparison, Effect
 from cmae_ablate.report.effects_table import effects_table
+from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
@@ -92,11 +93,13 @@ class Analysed:
     comparison: Comparison
     answer: Answer
     resolution: str
+    terms: tuple[Term, ...] = ()
+    """Of a grid that is tested by them."""
 
 
 @dataclass(frozen=True)
-class _Section:
-    """A study as the summary's page shows it."""
+class Section:
+    """A study as a page over several shows it."""
 
     title: str
     question: str
@@ -126,7 +129,7 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     for title in titles:
         if titles.count(title) > 1:
             raise UserError(f"report: '{title}' is given twice; rename one study file, or leave one out")
-    analysed = [_analyse(title, part) for title, part in zip(titles, parts, strict=True)]
+    analysed = [analyse(title, part) for title, part in zip(titles, parts, strict=True)]
     table = summary_table(analysed, paper)
     notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.cells.notes)
     sentence = "\n".join(f"{item.title}: {item.answer.text}" for item in analysed)
@@ -152,9 +155,15 @@ def _titles(parts: Sequence[StudyPart]) -> list[str]:
     return [f"{part.place}, {part.description.name}" for part in parts]
 
 
-def _analyse(title: str, part: StudyPart) -> Analysed:
+def analyse(title: str, part: StudyPart) -> Analysed:
+    """The study as its own report has it, under a title.
+
+    Raises:
+        UserError: Its trials are malformed.
+    """
     found = find(part.description, part.trials, part.controls, ReportExtras())
-    return Analysed(title, part, found.cells, found.comparison, found.answer, found.resolution)
+    terms = found.factorial.family if found.factorial is not None and part.description.tests_terms else ()
+    return Analysed(title, part, found.cells, found.comparison, found.answer, found.resolution, terms)
 
 
 def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
@@ -266,7 +275,7 @@ def _write(table: Table, analysed: Sequence[Analysed], out: Path) -> list[Path]:
     paths += save(table_picture(table, "summary"), out)
     names = [path.name for path in paths]
     page = out / "index.html"
-    sections = [_section(item) for item in analysed]
+    sections = [section(item) for item in analysed]
     text = page_from(
         "summary.html", tables=shown_in_parts(table), caption=table.caption, sections=sections, files=names
     )
@@ -274,13 +283,14 @@ def _write(table: Table, analysed: Sequence[Analysed], out: Path) -> list[Path]:
     return [*paths, page]
 
 
-def _section(item: Analysed) -> _Section:
+def section(item: Analysed) -> Section:
+    """What a page over several studies shows of one."""
     job = forest(item.comparison)
     light = as_svg(job, LIGHT)
     shown = picture(job, light, on_dark(light))
     # One page holds several forests, and a picture's name is its place on the page.
     unnamed = Picture("", "", shown.alt, shown.light, shown.dark)
     part = item.part
-    return _Section(
+    return Section(
         item.title, part.description.question, part.setting, item.answer, unnamed, item.cells.notes
     )

@@ -48,6 +48,10 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
 def interval_words(study: StudyDescription) -> str:
     """What the table's intervals are, and by which rule seeds were added, if by one."""
     name = f"two-sided 95 % {study.interval}s"
+    if study.redraws:
+        name += (
+            ", which cover new draws of the data, test images included, since each seed has a draw of its own"
+        )
     if study.rule is None:
         return name
     return (

@@ -120,7 +120,7 @@ def control_values(
     seeds = rows["seed"] if "seed" in rows.columns else pd.Series(math.nan, index=rows.index)
     if not len(rows):
         return nothing
-    if control == RAW_PIXELS or seeds.isna().all():
+    if seeds.isna().all() or (control == RAW_PIXELS and seeds.nunique() < 2):
         return pd.Series([float(rows[metric.name].mean())], index=[-1])
     values = pd.Series(rows[metric.name].to_numpy(dtype=np.float64), index=seeds.astype("int64"))
     return values[~values.index.duplicated()]

@@ -79,6 +79,7 @@ class StudyDescription:
         caveat: What results on this data set cannot show; empty where nothing is known against it.
         path: The variants from all off to all on, each with one more factor on; empty without such a design.
         rule: By which seeds are added; None where their number is fixed. `seeds` is then the largest number.
+        redraws: Whether each seed has a draw of the data of its own, which intervals over seeds then cover.
     """
 
     name: str
@@ -108,6 +109,7 @@ class StudyDescription:
     caveat: str = ""
     path: tuple[str, ...] = ()
     rule: SeedRule | None = None
+    redraws: bool = False
 
     @property
     def expected_seeds(self) -> range:

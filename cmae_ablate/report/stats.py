@@ -110,6 +110,11 @@ def t_test(delta: float, error: float, df: float) -> float:
     return float(2 * special.stdtr(df, -abs(_ratio(delta, error))))
 
 
+def t_below(t: float, df: float) -> float:
+    """The chance that Student's t with `df` degrees of freedom is below `t`."""
+    return float(special.stdtr(df, t))
+
+
 def _ratio(delta: float, spread: float) -> np.float64:
     with np.errstate(all="ignore"):
         return np.float64(delta) / np.float64(spread)

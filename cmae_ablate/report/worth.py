@@ -18,6 +18,11 @@ def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term
     yield resolution_sentence(comparison, sensitivity, terms)
     if comparison.description.rule is not None:
         yield seeds_sentence(comparison, comparison.description.rule)
+    if comparison.description.redraws:
+        yield (
+            "Draws: each seed has images of its own, the same for all variants; intervals cover new draws of "
+            "the data, and no second interval over test images is needed."
+        )
     if not terms and any(
         judge(e, comparison.sensitive) is Verdict.INCONCLUSIVE and needs_seeds(e) for e in comparison.declared
     ):

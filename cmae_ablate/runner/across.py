@@ -40,14 +40,19 @@ def report_across(studies: Sequence[Options], console: Console) -> int:
     """
     from cmae_ablate.report import combine
 
-    parts = [_part(options, console) for options in studies]
+    parts = [part_of(options, console) for options in studies]
     folder = studies[0].out / SUMMARY
     files = combine(parts, folder)
     say_report(files, "Which change earns its cost, and where?", folder, console)
     return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
 
 
-def _part(options: Options, console: Console) -> StudyPart:
+def part_of(options: Options, console: Console) -> StudyPart:
+    """A study with whatever is complete of it, as pages over several take it.
+
+    Raises:
+        UserError: Nothing of it is complete.
+    """
     import pandas as pd
 
     from cmae_ablate.report import StudyPart
@@ -69,7 +74,7 @@ def _part(options: Options, console: Console) -> StudyPart:
     if not _any_complete(trials):
         raise UserError(
             f"{options.study}: nothing of {study.name} is complete in {options.out}; "
-            f"run it first: cmae-ablate run {options.study}"
+            f"run it first: {options.command}"
         )
     return StudyPart(
         description,

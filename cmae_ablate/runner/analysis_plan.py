@@ -257,6 +257,10 @@ def _resolved(study: Study) -> Tree:
     }
     if study.rule is not None:
         content["rule"] = study.rule.to_json()
+    if study.datasets:
+        content["datasets"] = list(study.datasets)
+    if study.redraws:
+        content["redraw_data"] = True
     # Plain JSON types, as they are read back: a tuple that became a list is no change.
     plain: Tree = json.loads(json.dumps(content, default=str))
     return plain

@@ -50,6 +50,8 @@ def artifacts(
         # Of a cell imported from another machine the numbers are here, and its files are not.
         if folder is not None and (folder / "result.json").is_file():
             found.add(status, folder)
+    # Seeds with images of their own are not crossed with images: their interval covers both already.
+    correct, clusters = ({}, None) if experiment.study.redraws else (found.correct, found.clusters)
     links = run_links(experiment, trials.statuses)
     progress, notes = progress_rows(experiment, trials)
     return ReportExtras(
@@ -58,8 +60,8 @@ def artifacts(
         curves=pd.DataFrame(found.curves, columns=list(CURVES)) if found.curves else None,
         reconstructions=found.reconstructions,
         crop_boxes=found.crops,
-        correct=found.correct,
-        clusters=found.clusters,
+        correct=correct,
+        clusters=clusters,
         warnings=found.warnings,
         links=links,
         links_name=experiment.places.backend.name,

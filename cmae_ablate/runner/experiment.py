@@ -26,6 +26,7 @@ from cmae_ablate.runner.budget import (
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import POSITIVE, Cell, Variant, cells, reference_label, variants
+from cmae_ablate.study.draws import drawn_anew
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search_space import with_settings
 from cmae_ablate.study.settings import SpecError
@@ -196,9 +197,13 @@ def begin(study: Study, places: Places, progress: Progress, notice: Callable[[st
     found = variants(study)
     for text in dict.fromkeys(text for variant in found for text in variant.spec.notices):
         notice(text)
-    choices = {_key(variant.spec["dataset"]): variant.spec["dataset"] for variant in found}
+    own = drawn_anew(study, found)
+    if own:
+        found = [replace(variant, spec=own[variant.label, study.first_seed]) for variant in found]
+    specs = [*(variant.spec for variant in found), *own.values()]
+    choices = {_key(spec["dataset"]): spec["dataset"] for spec in specs}
     data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
-    return Experiment(study, found, data, places)
+    return Experiment(study, found, data, places, own_specs=own)
 
 
 def controls_of(experiment: Experiment) -> Experiment:

@@ -6,14 +6,16 @@ Nothing heavy is imported here before `check` has found the study free of mistak
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmae_ablate.errors import UserError
 from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
+from cmae_ablate.study.data_sets import labels_of
 from cmae_ablate.study.finding import typed
 from cmae_ablate.study.loading import Study, load
 from cmae_ablate.terminal import say
@@ -35,6 +37,7 @@ class Options:
         scale: Another scale than the study's.
         settings: `--set` texts in order.
         seeds: Another number of seeds.
+        dataset: Of a study on several data sets: the label of the one that is meant; None is all.
         workers: Processes; None is one a GPU, or as many as the cores bear.
         device: `auto`, `cpu` or `cuda`.
         out: Holds all state.
@@ -61,6 +64,34 @@ class Options:
     no_wait: bool = False
     gpus_per_worker: float = 1.0
     stall_minutes: float = STALL_MINUTES
+    dataset: str | None = None
+
+    @cached_property
+    def parts(self) -> tuple[Options, ...]:
+        """The study on each of its data sets; these options themselves where there is one."""
+        labels = () if self.dataset is not None else labels_of(self.study)
+        return tuple(replace(self, dataset=label) for label in labels) or (self,)
+
+    def alone(self, what: str) -> Options:
+        """These options, where the study has one data set or one is named.
+
+        Args:
+            what: The option that is meant for one.
+
+        Raises:
+            UserError: It has several, and none is named.
+        """
+        if len(self.parts) > 1:
+            label = self.parts[0].dataset
+            raise UserError(
+                f"{what}: this study has several data sets; say which is meant, as in --dataset {label}"
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the study's folder in `out` is called: over several data sets, that of its pooled page."""
+        return self.load().name if len(self.parts) == 1 else self.parts[0].load().group
 
     @property
     def patience(self) -> float:
@@ -86,7 +117,8 @@ class Options:
             from cmae_ablate.tracking import backend_of
 
             backend_of(self.tracking).check()
-        control_variants(self._study, design.variants(self._study))
+        for part in self.parts:
+            control_variants(part.load(), design.variants(part.load()))
 
     def begin(
         self,
@@ -128,7 +160,8 @@ class Options:
         """The options as the arguments of another command, without what `environment` has."""
         found = [str(self.study), "--device", self.device, "--out", str(self.out)]
         found += [text for setting in self.settings for text in ("--set", setting)]
-        for name, value in {"--scale": self.scale, "--seeds": self.seeds}.items():
+        named = {"--scale": self.scale, "--seeds": self.seeds, "--dataset": self.dataset}
+        for name, value in named.items():
             found += [name, str(value)] if value is not None else []
         return found
 
@@ -155,4 +188,6 @@ class Options:
 
     @cached_property
     def _study(self) -> Study:
-        return load(self.study, scale=self.scale, settings=self.settings, seeds=self.seeds)
+        return load(
+            self.study, scale=self.scale, settings=self.settings, seeds=self.seeds, dataset=self.dataset
+        )

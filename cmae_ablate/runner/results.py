@@ -102,6 +102,7 @@ def describe(
         },
         asked=study.seeds if study.seeds < study.planned_seeds else None,
         rule=study.rule,
+        redraws=study.redraws,
     )
 
 
@@ -121,6 +122,8 @@ def controls_frame(
 ) -> pd.DataFrame:
     """`controls.csv`: one row a complete control and seed; raw pixels, which have no seed, have one.
 
+    Where each seed draws images of its own, raw pixels have a row a seed as well.
+
     Controls are read at the settings at which the study's cells are.
 
     A control that is an evaluation has its number a second time under the evaluation that it is the control
@@ -136,11 +139,13 @@ def controls_frame(
     controlled = _controlled(variants)
     done = [status for status in statuses if status.state == "COMPLETE"]
     rows: list[dict[str, Any]] = []
+    of_pixels = {each.cell.seed for each in done if each.cell.levels[CONTROL] == RAW_PIXELS}
     for name in dict.fromkeys(status.cell.variant for status in done):
         for status in (each for each in done if each.cell.variant == name):
             levels = status.cell.levels
             row: dict[str, Any] = {"control": levels[CONTROL], "variant": levels[OWNER]}
-            row |= {"seed": None if levels[CONTROL] == RAW_PIXELS else status.cell.seed}
+            has_seed = levels[CONTROL] != RAW_PIXELS or len(of_pixels) > 1
+            row |= {"seed": status.cell.seed if has_seed else None}
             for metric, value in status.record.metrics.items():
                 label, _, kind = metric.rpartition(".")
                 row |= {metric: value}

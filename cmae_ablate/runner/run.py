@@ -103,7 +103,7 @@ def run_study(
     device = device_type(options.device_here)
     keep_memory()  # a single worker trains in this process
     measures = options.launcher != "slurm"  # on the machine that trains, or not at all
-    experiment = options.begin(study, console, measure=measures, check=partial(_check_runs, device=device))
+    experiment = options.begin(study, console, measure=measures, check=partial(check_runs, device=device))
     if study.budget == TIME and not experiment.shares:
         raise UserError(f"{study.path}: {UNMEASURED}")
     make_places(experiment)
@@ -254,7 +254,7 @@ def _subject(experiment: Experiment, options: Options) -> Subject:
     return Subject(study.question, study.metric, tags, variant_parameters(experiment))
 
 
-def _check_runs(experiment: Experiment, device: str) -> None:
+def check_runs(experiment: Experiment, device: str) -> None:
     """Refuse a study of which a variant, a control, or an end of its search's space, cannot run."""
     smoke_pass(with_corners(experiment) if experiment.study.search else experiment, device)
     smoke_pass(controls_of(experiment), device)

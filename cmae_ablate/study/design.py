@@ -98,6 +98,7 @@ def variants(study: Study) -> list[Variant]:
         _check_metrics(study, variant)
     found = [_with_probe(study, variant) for variant in found]
     _check_budget(study, found)
+    _check_draws(study, found)
     if study.search is not None:
         check_space(study, {variant.label: variant.spec for variant in found})
     return found
@@ -110,7 +111,8 @@ def cells(study: Study, found: list[Variant]) -> list[Cell]:
         Cell(variant, seed)
         for seed in seeds
         for variant in found
-        if variant.control != RAW_PIXELS or seed == study.first_seed  # pixels have no seed
+        # Pixels have no seed, unless each seed has a draw of its own.
+        if variant.control != RAW_PIXELS or seed == study.first_seed or study.redraws
     ]
 
 
@@ -223,6 +225,17 @@ def _check_budget(study: Study, found: list[Variant]) -> None:
     if any(variant.spec.is_pretrained for variant in found if variant.label == reference_label(study)):
         raise study.error(
             ("budget",), "the reference's encoder comes from a file: it costs nothing to be equal to"
+        )
+
+
+def _check_draws(study: Study, found: list[Variant]) -> None:
+    choices = (variant.spec["dataset"] for variant in found if study.redraws)
+    fixed = next((choice for choice in choices if not choice.can_redraw), None)
+    if fixed is not None:
+        raise study.error(
+            ("redraw_data",),
+            f"the data set '{fixed.name}' has no seed to draw by: its images are the same for all seeds of a "
+            "trial; remove redraw_data",
         )
 
 

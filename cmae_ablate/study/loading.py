@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.report.csv_fields import is_formula
 from cmae_ablate.report.seed_rule import SeedRule
-from cmae_ablate.study.assignments import read_assignment
+from cmae_ablate.study.data_sets import check_label, check_scale, settings_for
 from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
+from cmae_ablate.study.key_checks import check_data_sets, check_together
+from cmae_ablate.study.layering import Change, Factor, layered
 from cmae_ablate.study.names import check_spellings, listed, nearest
 from cmae_ablate.study.rule_file import seed_rule
 from cmae_ablate.study.search import Search, read_search
-from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree, touches
+from cmae_ablate.study.settings import Tree, touches
 from cmae_ablate.study.study_file import MAX_SEEDS, RESERVED, SEEDS_EXPECTED, StudyFile
 from cmae_ablate.study.trial_keys import Changes
-from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin, YamlOrigin, load_yaml
+from cmae_ablate.study.yaml_source import KeyPath, TextOrigin, YamlOrigin, load_yaml
 
-
-@dataclass(frozen=True)
-class Factor:
-    """What is varied.
-
-    Attributes:
-        name: As the study calls it.
-        path: Where in the trial; empty for sets of changes.
-        levels: Changes by label, in the file's order.
-        origin: Where the levels stand, for errors.
-    """
-
-    name: str
-    path: KeyPath
-    levels: Mapping[str, Any]
-    origin: Origin
+__all__ = ["Change", "Factor", "PositiveControl", "Study", "check_seeds", "load"]
 
 
 @dataclass(frozen=True)
@@ -50,15 +37,6 @@ class PositiveControl:
 
     changes: Mapping[str, Any] | None = None
     is_wanted: bool = True
-
-
-@dataclass(frozen=True)
-class Change:
-    """A setting made by the scale, the study or the command line."""
-
-    path: KeyPath
-    value: Any
-    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -78,6 +56,9 @@ class Study:
         positive_control: What makes the reference known to be worse.
         rule: By which seeds are added, where their number is not fixed; `seeds` is then their largest number.
         is_rescaled: Whether the command line names another scale, or sets `training.epochs`.
+        group: The name of the study over all its data sets; its own name where it has one data set.
+        datasets: Labels of all data sets, where it has several; this is the study on one of them.
+        redraws: Whether each seed draws images of its own.
     """
 
     name: str
@@ -104,6 +85,9 @@ class Study:
     positive_control: PositiveControl = field(default_factory=PositiveControl)
     is_rescaled: bool = False
     rule: SeedRule | None = None
+    group: str = ""
+    datasets: tuple[str, ...] = ()
+    redraws: bool = False
 
     def error(self, path: KeyPath, message: str) -> UserError:
         """A mistake at a key of the study file."""
@@ -111,7 +95,12 @@ class Study:
 
 
 def load(
-    path: Path, *, scale: str | None = None, settings: Sequence[str] = (), seeds: int | None = None
+    path: Path,
+    *,
+    scale: str | None = None,
+    settings: Sequence[str] = (),
+    seeds: int | None = None,
+    dataset: str | None = None,
 ) -> Study:
     """Read and check a study file; trials are checked by `design.variants`.
 
@@ -120,6 +109,7 @@ def load(
         scale: Name or file of another scale than the study's.
         settings: `PATH=VALUE` texts of `--set`, in order.
         seeds: Number of seeds, where not the study's.
+        dataset: Of a study on several data sets: the label of the one that is meant.
 
     Raises:
         UserError: Anything in the file, the scale or the settings is wrong.
@@ -128,24 +118,48 @@ def load(
     # The command line's is looked for before the components are imported: a name is mistyped easily.
     scale_file = None if scale is None else _scale_file(scale, path, "--scale")
     file: StudyFile = read_as(StudyFile, data, origin)
-    _check_together(file, origin)
-    factors = _factors(file, origin)
-    own_scale, scale = file.scale.strip(), scale or file.scale.strip()
-    scale_file = scale_file or _scale_file(scale, path, origin.place(("scale",)))
-    base, changes = _layered(_fixed_changes(file, origin, scale_file), settings, factors)
-    renamed = scale != own_scale
+    check_together(file, origin)
+    study = _study_of(file, origin, path)
+    own, scale = file.scale.strip(), scale or file.scale.strip()
+    fixed = _fixed_changes(file, origin, scale_file or _scale_file(scale, path, origin.place(("scale",))))
+    check_label(dataset, study.datasets, origin.file)
+    if dataset is not None:
+        check_data_sets(file, origin, fixed, settings, study.factors)
+        fixed.append(Change(("dataset",), file.datasets[dataset], origin.below("datasets", dataset)))
+        settings = settings_for(dataset, study.datasets, settings)
+    base, made = layered(fixed, settings, study.factors)
+    group = path.stem if scale == own else f"{path.stem}-{Path(scale).stem}"
+    if scale != own:
+        check_scale(study.datasets, Path(scale).stem)
     planned = file.seeds if (rule := seed_rule(file, origin, seeds)) is None else rule.looks.most
+    return replace(
+        study,
+        name=group if dataset is None else f"{group}-{dataset}",
+        group=group,
+        scale=Path(scale).stem,
+        seeds=planned if seeds is None else check_seeds(seeds, "--seeds"),
+        planned_seeds=planned,
+        base=base,
+        base_changes=tuple(made),
+        is_rescaled=scale != own or any(_sets_epochs(change) for change in made),
+        rule=rule,
+    )
+
+
+def _study_of(file: StudyFile, origin: YamlOrigin, path: Path) -> Study:
+    """What the file alone decides: without scale, command line and settings."""
+    factors = _factors(file, origin)
     return Study(
-        name=f"{path.stem}-{Path(scale).stem}" if renamed else path.stem,
+        name=path.stem,
         path=path,
         origin=origin,
         question=file.question.strip(),
-        scale=Path(scale).stem,
+        scale=file.scale,
         designs=_designs(file),
         factors=factors,
         reference=_reference(file, origin, factors),
-        seeds=planned if seeds is None else check_seeds(seeds, "--seeds"),
-        planned_seeds=planned,
+        seeds=file.seeds,
+        planned_seeds=file.seeds,
         metric=file.metric.strip(),
         report=tuple(origin.text("report", str(at)) for at in range(len(file.report))),
         contrasts=tuple(_pair(origin, at) for at in range(len(file.contrasts))),
@@ -154,11 +168,11 @@ def load(
         budget=file.budget,
         keep=file.keep,
         search=read_search(file.search, origin),
-        base=base,
-        base_changes=tuple(changes),
+        base={},
+        base_changes=(),
         positive_control=_positive_control(file),
-        is_rescaled=renamed or any(_sets_epochs(change) for change in changes),
-        rule=rule,
+        datasets=tuple(file.datasets or ()),
+        redraws=file.redraw_data,
     )
 
 
@@ -171,18 +185,6 @@ def check_seeds(value: int, place: str) -> int:
     if not 1 <= value <= MAX_SEEDS:
         raise UserError(f"{place}: {SEEDS_EXPECTED}")
     return value
-
-
-def _check_together(file: StudyFile, origin: YamlOrigin) -> None:
-    if ("search" in file.design) != (file.search is not None):
-        raise origin.error(
-            ("design",), "design search and the key search, which says what is tuned, go together"
-        )
-    if file.search is not None and file.budget != "epochs":
-        raise origin.error(
-            ("budget",),
-            "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
-        )
 
 
 def _factors(file: StudyFile, origin: YamlOrigin) -> tuple[Factor, ...]:
@@ -244,8 +246,8 @@ def _pair(origin: YamlOrigin, index: int) -> tuple[str, str]:
 def _positive_control(file: StudyFile) -> PositiveControl:
     if "positive_control" not in file.model_fields_set:
         return PositiveControl()
-    changes = file.positive_control
-    return PositiveControl(changes) if isinstance(changes, dict) else PositiveControl(is_wanted=False)
+    given = file.positive_control
+    return PositiveControl(given) if isinstance(given, dict) else PositiveControl(is_wanted=False)
 
 
 def _sets_epochs(change: Change) -> bool:
@@ -265,34 +267,3 @@ def _fixed_changes(study: StudyFile, study_origin: YamlOrigin, scale: Path) -> l
     data, origin = load_yaml(scale)
     found = [Change((), read_as(Changes, data, origin), origin)]
     return found if study.set is None else [*found, Change((), study.set, study_origin.below("set"))]
-
-
-def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:
-    path, value = read_assignment(text, base, example="training.epochs=2")
-    for factor in factors:
-        if factor.path and (path[: len(factor.path)] == factor.path or factor.path[: len(path)] == path):
-            raise UserError(
-                f"--set {text}: {'.'.join(path)} is what factor '{factor.name}' varies; "
-                "set something else, or edit the levels"
-            )
-    return Change(path, value, TextOrigin(f"--set {text}"))
-
-
-def _layered(
-    changes: Sequence[Change], settings: Sequence[str], factors: Sequence[Factor]
-) -> tuple[Tree, list[Change]]:
-    """The tree that all trials share, and what made it: the files' changes, then those of `--set`."""
-    made, base = list(changes), default_tree()
-    for change in changes:
-        base = _applied(base, change)
-    for text in settings:
-        made.append(_setting(text, factors, base))
-        base = _applied(base, made[-1])
-    return base, made
-
-
-def _applied(base: Tree, change: Change) -> Tree:
-    try:
-        return apply(base, change.path, change.value)
-    except SpecError as error:
-        raise UserError(f"{change.origin.place(error.path)}: {error.message}") from error

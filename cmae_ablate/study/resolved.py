@@ -51,6 +51,8 @@ def _keys(study: Study) -> Iterator[tuple[str, Any]]:
     yield from ((key, value) for key, value in optional.items() if value not in (None, ()))
     yield "variance", study.variance
     yield "budget", study.budget
+    if study.redraws:
+        yield "redraw_data", True
     yield "set", study.base
 
 

@@ -24,6 +24,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from cmae_ablate.errors import suggest
+from cmae_ablate.study.data_sets import Blocks
 from cmae_ablate.study.file_model import FileModel, expected, tag
 from cmae_ablate.study.names import PRINTABLE
 from cmae_ablate.study.search_file import SearchFile
@@ -210,6 +211,10 @@ class StudyFile(FileModel):
     """What a comparison is tested by: its own differences, all cells, or the former drawn to the latter."""
     keep: Annotated[Keep, _one_of(Keep)] = "model"
     """What of a complete cell stays on disk: its model, or `all`, the last training state too."""
+    datasets: Blocks = None  # type: ignore[assignment]  # as above
+    """Data sets by a label of your own: the study runs on each, and is pooled over three or more."""
+    redraw_data: Annotated[bool, expected("true or false is expected")] = False
+    """Whether each seed draws images of its own, so that intervals cover new draws of the data."""
     search: SearchFile = None  # type: ignore[assignment]  # only where the key is not there
     """What is tuned for each variant before the table's seeds are trained."""
     positive_control: Annotated[

@@ -22,6 +22,8 @@ from cmae_ablate.study.yaml_source import KeyPath
 __all__ = ["EVALUATED_WITH", "PROBING", "Choice", "Training", "TrialSpec", "resolve"]
 
 
+MOST_DRAWS = 1_000
+"""Seeds of a study at most: draws of data sets with neighbouring seeds lie so far apart."""
 _AMONG_IMAGES = {"contrastive", "uniformity"}
 """Objectives that compare the images of a batch."""
 
@@ -85,6 +87,18 @@ class Choice:
             return self
         kind = type(self.options[name])
         return replace(self, options={**self.options, name: kind(epochs)})
+
+    @property
+    def can_redraw(self) -> bool:
+        """Of a data set: whether its images, or its parts, are drawn by a seed of its own."""
+        return self.component.draw is not None
+
+    def drawn_for(self, seed: int) -> Choice:
+        """The data set as a trial's seed draws it; no two seeds of it are any two of another's."""
+        name = self.component.draw
+        assert name is not None, "asked of what can redraw"
+        own = self.options[name] * MOST_DRAWS + seed
+        return replace(self, options={**self.options, name: own})
 
     def _role(self, name: str | None) -> Any:
         return None if name is None else self.options[name]

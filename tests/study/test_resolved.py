@@ -12,7 +12,7 @@ from cmae_ablate.study.loading import Study, load
 from cmae_ablate.study.resolved import resolved_file
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"path", "origin", "base_changes", "name", "factors", "is_rescaled"}
+ELSEWHERE = {"path", "origin", "base_changes", "name", "factors", "is_rescaled", "group", "datasets"}
 """Where values came from is lost; factors carry it, too, and are compared by what they hold."""
 
 

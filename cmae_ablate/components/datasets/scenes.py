@@ -17,7 +17,7 @@ _REPORT_EVERY = 100
 NUM_CLASSES = 32
 
 
-@DATASETS.register("scenes", version=2)
+@DATASETS.register("scenes", version=2, draw="seed")
 class Scenes:
     """Semi-synthetic: photographs with one pasted sprite each, 32 classes, boxes known; nothing to download.
 

@@ -1,0 +1,133 @@
+"""A study on several data sets: run one after the other, then pooled in the study's own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from rich.console import Console
+
+from cmae_ablate.distributed import is_one_of_many
+from cmae_ablate.errors import UserError
+from cmae_ablate.files import private_files
+from cmae_ablate.report.wording import counted
+from cmae_ablate.runner.across import part_of
+from cmae_ablate.runner.experiment import Experiment
+from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.reporting import report_again, say_report
+from cmae_ablate.terminal import say
+
+
+def run_data_sets(options: Options, console: Console, *, owns_process: bool = False) -> int:
+    """Train what is missing on each data set, then report each, and all together.
+
+    Everything is checked for all data sets before the first is trained on.
+
+    Args:
+        options: The command line's, of a study on several data sets.
+        console: Where to say things.
+        owns_process: As for `run_study`.
+
+    Returns:
+        As `run_study`; of several data sets 1 where any has a cell that failed for good.
+
+    Raises:
+        UserError: The study is wrong, or two data sets hold the same images.
+    """
+    from cmae_ablate.runner.run import check_runs, run_study
+    from cmae_ablate.runner.workers import INTERRUPTED
+    from cmae_ablate.runtime import device_type
+
+    parts, worst = options.parts, 0
+    check_images(parts, console, partial(check_runs, device=device_type(options.device_here)))
+    for number, part in enumerate(parts, start=1):
+        say(f"data set {number} of {len(parts)}: {part.dataset}", console, style="bold")
+        status = run_study(part, console, owns_process=owns_process)
+        if status in INTERRUPTED:
+            return status
+        worst = max(worst, status)
+    return worst if options.no_wait else max(worst, report_pooled(parts, console))
+
+
+def check_images(parts: Sequence[Options], console: Console, check: Callable[[Experiment], None]) -> None:
+    """Prepare the data of all, and refuse the same images under two labels, wherever they lie.
+
+    Args:
+        parts: The study on each data set.
+        console: Where to say things.
+        check: What else is checked of each, before anything is trained.
+
+    Raises:
+        UserError: Two labels have the same images, or something else is wrong.
+    """
+    seen: dict[str, str] = {}
+    for part in parts:
+        study = part.load()
+        experiment = part.begin(study, console, check=check)
+        for data in experiment.data.values():
+            twin = seen.setdefault(data.digest, study.name)
+            if twin != study.name:
+                raise UserError(
+                    f"{study.path}: datasets.{part.dataset}: its images are those of '{twin}'; a data set "
+                    f"counts "
+                    "once: remove one"
+                )
+
+
+def report_data_sets(options: Options, console: Console) -> int:
+    """`report` of a study on several data sets: of each, then of all together.
+
+    Returns:
+        0 when every cell and every control is complete, else 1.
+    """
+    worst = max(report_again(part, console) for part in options.parts)
+    return max(worst, report_pooled(options.parts, console))
+
+
+@private_files()
+def report_pooled(parts: Sequence[Options], console: Console) -> int:
+    """Write the page over all data sets; a note where one of them has nothing complete yet.
+
+    Returns:
+        0, or 1 where there is no page.
+    """
+    from cmae_ablate.report import write_pooled
+
+    first = parts[0].load()
+    found, missing = {}, []
+    for part in parts:
+        try:
+            found[str(part.dataset)] = part_of(part, console)
+        except UserError as error:
+            missing.append(part.dataset)
+            say(f"note: {error}", console)
+    if missing:
+        say(f"{first.group}: no page over all data sets yet", console)
+        return 1
+    folder = parts[0].out.resolve() / first.group
+    files = write_pooled(first.group, found, folder)
+    say_report(files, f"{first.question}  ({counted(len(parts), 'data set')})", folder, console)
+    return 0
+
+
+def work_on_data_sets(options: Options, console: Console) -> int:
+    """One more worker for each data set in turn.
+
+    Returns:
+        As `work`.
+
+    Raises:
+        UserError: torchrun started several, which join one data set's cells.
+    """
+    from cmae_ablate.runner.stopping import StopFlag, catching_signals
+    from cmae_ablate.runner.workers import work
+
+    if is_one_of_many():
+        options.alone("worker")
+    flag = StopFlag()
+    with catching_signals(flag):
+        for part in options.parts:
+            status = work(part, console, flag)
+            if status:
+                return status
+    return 0

@@ -1,0 +1,69 @@
+"""Settings laid over each other: the scale's, then the study's, its data set's, and those of `--set`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cmae_ablate.errors import UserError
+from cmae_ablate.study.assignments import read_assignment
+from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree
+from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What is varied.
+
+    Attributes:
+        name: As the study calls it.
+        path: Where in the trial; empty for sets of changes.
+        levels: Changes by label, in the file's order.
+        origin: Where the levels stand, for errors.
+    """
+
+    name: str
+    path: KeyPath
+    levels: Mapping[str, Any]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting made by the scale, the study or the command line."""
+
+    path: KeyPath
+    value: Any
+    origin: Origin
+
+
+def layered(
+    fixed: Sequence[Change], settings: Sequence[str], factors: Sequence[Factor]
+) -> tuple[Tree, list[Change]]:
+    """The tree that all trials share, and what made it: the files' changes, then those of `--set`."""
+    made, base = list(fixed), default_tree()
+    for change in fixed:
+        base = _applied(base, change)
+    for text in settings:
+        made.append(_setting(text, factors, base))
+        base = _applied(base, made[-1])
+    return base, made
+
+
+def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:
+    path, value = read_assignment(text, base, example="training.epochs=2")
+    for factor in factors:
+        if factor.path and (path[: len(factor.path)] == factor.path or factor.path[: len(path)] == path):
+            raise UserError(
+                f"--set {text}: {'.'.join(path)} is what factor '{factor.name}' varies; "
+                "set something else, or edit the levels"
+            )
+    return Change(path, value, TextOrigin(f"--set {text}"))
+
+
+def _applied(base: Tree, change: Change) -> Tree:
+    try:
+        return apply(base, change.path, change.value)
+    except SpecError as error:
+        raise UserError(f"{change.origin.place(error.path)}: {error.message}") from error
