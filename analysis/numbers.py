@@ -67,7 +67,7 @@ class Number:
         before: The words before it, blanks made one.
         near: The words on both sides.
         around: More of them.
-        section: Text of its section, which says whose numbers they are.
+        section: Its section as it is written, code and addresses too: they say whose numbers these are.
         line: Where it stands, from 1.
         scales: What a CSV's value may be multiplied with: a share may be kept as a fraction.
         no_result: What it is, where it is no result.
@@ -127,6 +127,7 @@ def documents() -> list[Path]:
 
 def numbers(text: str) -> Iterator[Number]:
     """Every number of a Markdown text that counts."""
+    written = text
     for pattern in (CODE, ADDRESS):
         text = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
     apart = {
@@ -146,7 +147,7 @@ def numbers(text: str) -> Iterator[Number]:
                 before=" ".join(text[max(0, at - 2 * BEFORE) : at].split())[-BEFORE:],
                 near=text[max(0, at - NEAR) : end + NEAR],
                 around=text[max(0, at - AROUND) : end + AROUND],
-                section=section,
+                section=written[start : start + len(section)],
                 line=text[:at].count("\n") + 1,
                 scales=(1.0, 100.0) if SHARE.match(text[end:]) else (1.0,),
                 no_result=apart.get(at, ""),
@@ -188,7 +189,7 @@ def update(ledger: list[Source]) -> tuple[list[Source], list[str]]:
                 if (source.document, source.before) == (_name(document), number.before)
                 and _holds(source, number)
             ]
-            source = kept[0] if kept else _looked_up(document, number)
+            source = kept[0] if kept else looked_up(document, number)
             if source is None:
                 missing.append(
                     f"{_name(document)}:{number.line}: ...{number.before} {number.text}: in no CSV"
@@ -217,14 +218,20 @@ def _holds(source: Source, number: Number) -> bool:
         return False
 
 
-def _looked_up(document: Path, number: Number) -> Source | None:
-    """The cell that says so; of several, the one whose labels and column the words around speak of most."""
+def looked_up(document: Path, number: Number) -> Source | None:
+    """The cell that says so: of what the section speaks of, else of any analysis."""
     name = _name(document)
     if number.no_result:
         return Source(name, number.before, number.text, "", 0, "", 1.0, number.no_result)
+    first = _files(document, number.section)
+    return _best(name, number, first) or _best(name, number, _files(document, ""))
+
+
+def _best(name: str, number: Number, files: list[Path]) -> Source | None:
+    """Of several cells the one whose labels and column the words around speak of most."""
     near, around = _words(number.near), _words(number.around)
     best: tuple[int, Source] | None = None
-    for path in _files(document, number.section):
+    for path in files:
         frame = _frame(path)
         for column in map(str, frame.select_dtypes("number")):
             if NOT_QUOTED.fullmatch(column):
