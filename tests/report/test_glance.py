@@ -46,7 +46,7 @@ def test_an_interval_of_no_width_is_not_shown() -> None:
 
 
 def test_an_interval_without_zero_that_decides_nothing_says_that_it_is_one_of_many() -> None:
-    # -1, -1.5, -0.7: mean -1.067, standard deviation 0.404, t = 4.57 (2 degrees of freedom), p = .045 alone and
+    # -1, -1.5, -0.7: mean -1.067, deviation 0.404, t = 4.57 (2 degrees of freedom), p = .045 alone and
     # .089 as the smaller of two. 0.5, -0.5, 0.3: nothing either way.
     two = {"a": [34.0, 35.0, 36.0], "b": [33.0, 33.5, 35.3], "c": [34.5, 34.5, 36.3]}
     found = seen(*build_study(two))
