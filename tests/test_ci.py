@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -11,6 +15,16 @@ def test_ci_runs_the_very_test_command_that_the_readme_prints() -> None:
     printed = re.findall(r"^(make test)\b", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
     assert printed == ["make test"]
     assert re.findall(r"^make .*$", script, flags=re.MULTILINE) == ["make check", *printed]
+
+
+def test_make_check_lints_the_dockerfile_which_has_nothing_to_mend() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    assert "\t$(BIN)/hadolint Dockerfile\n" in makefile.partition("\ncheck:")[2].partition("\n\n")[0] + "\n"
+    linter = Path(sys.executable).with_name("hadolint")
+    if not linter.is_file():
+        pytest.skip("needs hadolint: make install")
+    done = subprocess.run([linter, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_every_picture_of_the_documents_exists() -> None:

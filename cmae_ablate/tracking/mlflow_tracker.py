@@ -57,7 +57,7 @@ class MlflowTracker:
         """
         current = {(cell.variant, cell.seed, cell.fingerprint) for cell in cells}
         metric = f"metrics.`{metric_name(subject.metric)}`"
-        columns = {metric: 170, f"tags.`{EFFECT}`": 170, f"tags.`{VERDICT}`": 260}
+        columns = {metric: 170, f"tags.`{EFFECT}`": 200, f"tags.`{VERDICT}`": 260}
 
         def write(tree: RunTree) -> None:
             run_id = tree.study_run()

@@ -45,6 +45,17 @@ def test_an_interval_of_no_width_is_not_shown() -> None:
     assert found.lines[0][2:4] == ("+1.00", "\u2013")
 
 
+def test_an_interval_without_zero_that_decides_nothing_says_that_it_is_one_of_many() -> None:
+    # -1, -1.5, -0.7: mean -1.067, deviation 0.404, t = 4.57 (2 degrees of freedom), p = .045 alone and
+    # .089 as the smaller of two. 0.5, -0.5, 0.3: nothing either way.
+    two = {"a": [34.0, 35.0, 36.0], "b": [33.0, 33.5, 35.3], "c": [34.5, 34.5, 36.3]}
+    found = seen(*build_study(two))
+    assert [line[1] for line in found.lines] == ["inconclusive among 2", "inconclusive"]
+    assert found.lines[0][3].startswith("[\u22122.0")
+    assert "Inconclusive among 2: below 5 % by itself" in found.caption
+    assert "Inconclusive among" not in seen(*build_study(VALUES)).caption
+
+
 def test_costs_that_nobody_knows_have_no_column() -> None:
     study, trials = build_study(VALUES)
     found = seen(study, trials.drop(columns=["seconds.pretrain", "flops.pretrain_image"]))
