@@ -31,11 +31,8 @@ def anova_of(
     empty = pd.DataFrame(columns=list(COLUMNS))
     filled = frame.groupby(list(factors), sort=False).ngroups
     if filled < combinations:
-        lacking = combinations - filled
-        return empty, (
-            f"no analysis of variance: {counted(lacking, 'combination')} {'has' if lacking == 1 else 'have'} "
-            "no complete cell",
-        )
+        lacking = counted(combinations - filled, "combination")
+        return empty, (f"no analysis of variance: {lacking} without a complete cell",)
     from statsmodels.formula.api import ols  # a second to import, for grids alone
     from statsmodels.stats.anova import anova_lm
 

@@ -72,8 +72,7 @@ def find(
         *(measured.sentences if measured else ()),
         *extras.notes,
         *cells.notes,
-        *_beyond_looks(comparison),
-        *(note for each in (comparison, *further) for note in baseline_check(each, controls)),
+        *_doubts(comparison, further, controls),
         *(f"'{variant}', seed {seed}: {warning}" for (variant, seed), warning in extras.warnings.items()),
         *(localised.notes if localised else ()),
         *(of_keys.notes if of_keys else ()),
@@ -99,6 +98,15 @@ def find(
         galleries=galleries,
         notes=notes,
     )
+
+
+def _doubts(
+    comparison: Comparison, further: tuple[Comparison, ...], controls: pd.DataFrame | None
+) -> Iterator[str]:
+    """What of the cells is not used, and what their pretraining has not taught."""
+    yield from _beyond_looks(comparison)
+    for each in (comparison, *further):
+        yield from baseline_check(each, controls)
 
 
 def _beyond_looks(comparison: Comparison) -> Iterator[str]:

@@ -61,7 +61,7 @@ def test_a_factor_may_be_called_anything() -> None:
 def test_a_combination_without_any_cell_leaves_no_analysis() -> None:
     whole = frame()
     table, notes = anova_of(whole[(whole["a"] == "off") | (whole["b"] == "off")], ("a", "b"), 4)
-    assert (len(table), notes) == (0, ("no analysis of variance: 1 combination has no complete cell",))
+    assert (len(table), notes) == (0, ("no analysis of variance: 1 combination without a complete cell",))
 
 
 def test_one_seed_leaves_nothing_to_estimate_the_noise_from() -> None:

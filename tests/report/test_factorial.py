@@ -67,7 +67,7 @@ def test_a_combination_without_cells_stops_the_analysis_aloud(build: Callable) -
     result = analyse(sort_out(trials[trials["variant"] != study.variants[2]], study))
     assert result is not None
     assert result.anova.empty
-    assert result.notes == ("no analysis of variance: 1 combination has no complete cell",)
+    assert result.notes == ("no analysis of variance: 1 combination without a complete cell",)
     assert {term.n for term in result.terms} == {0}
 
 
