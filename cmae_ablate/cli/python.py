@@ -230,7 +230,7 @@ def _frame(path: Path) -> pd.DataFrame:
     """A CSV of a report; a level may well be called `none`, `NA` or `1e-3`."""
     content = read_regular(path, MAX_BYTES)
     frame = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
-    labels = [name for name in (*LABELS, "against") if name in frame and frame[name].notna().any()]
+    labels = [name for name in (*LABELS, "against", "dataset") if name in frame and frame[name].notna().any()]
     misread = {name: str for name in labels if is_numeric_dtype(frame[name])}
     if misread:
         frame = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=misread)

@@ -18,7 +18,7 @@ from cmae_ablate.cli.shared import (
     with_study_options,
 )
 from cmae_ablate.errors import UserError
-from cmae_ablate.terminal import open_console, say_json
+from cmae_ablate.terminal import open_console, say, say_json
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
@@ -155,6 +155,8 @@ def status(
 
     try:
         for part in options.parts:
+            if len(options.parts) > 1:
+                say(f"data set {part.dataset}:", open_console(), style="bold")
             (watch_status if watch else show_status)(part, open_console())
     except KeyboardInterrupt:
         raise typer.Exit(130) from None  # nothing was interrupted but the looking

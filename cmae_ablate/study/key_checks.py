@@ -69,6 +69,10 @@ def check_data_sets(
     if file.set is not None and _names_data(changes((), file.set)):
         raise origin.error(("set",), "datasets says what is trained on; put the options of a data set there")
     for factor in factors:
+        if factor.name == "dataset":
+            raise origin.error(
+                ("factors", factor.name), "the tables of all data sets have a column of this name; rename it"
+            )
         for label, level in factor.levels.items():
             if _names_data(changes(factor.path, level)):
                 raise origin.error(
