@@ -1,8 +1,9 @@
 """Numbers that documents state and that follow from committed CSVs by a subtraction, a ratio or a mean.
 
 Run:   python -m analysis.derived            (after any of the CSVs below `analysis/` changed)
-Writes `derived.csv` into every study's folder (beside its `effects.csv`), into `localisation/` and into
-`recipe/`; a test holds them equal to what this computes. Columns: `quantity, of, against, value`.
+Writes `derived.csv` into the folder of every study on one data set (beside its `table.csv`), into
+`localisation/` and into `recipe/`; a test holds them equal to what this computes. Columns: `quantity, of,
+against, value`.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def of_localisation(folder: Path) -> pd.DataFrame:
 
 def all_derived(root: Path = HERE) -> dict[Path, pd.DataFrame]:
     """Every derived table by the path that it belongs to."""
-    found = {path.with_name(NAME): of_study(path.parent) for path in sorted(root.glob("*/effects.csv"))}
+    found = {path.with_name(NAME): of_study(path.parent) for path in sorted(root.glob("*/table.csv"))}
     if (root / "localisation" / "iou.csv").is_file():
         found[root / "localisation" / NAME] = of_localisation(root / "localisation")
     if (root / "recipe" / "validation.csv").is_file():

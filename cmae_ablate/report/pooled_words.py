@@ -113,13 +113,13 @@ def _clauses(verdict: Verdict, found: list[OverDataSets], study: PooledStudy) ->
         Verdict.EQUAL: f"equal{_within(study)} to",
         Verdict.IDENTICAL: "identical to",
     }
-    for against in dict.fromkeys(each.against for each in found if verdict in words):
+    for against in dict.fromkeys(each.against for each in found):
         members = [quoted(each.variant) for each in found if each.against == against]
-        yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[verdict]} {quoted(against)}"
-    if found and verdict is Verdict.INCONCLUSIVE:
-        members = [f"{quoted(each.variant)} from {quoted(each.against)}" for each in found]
-        verb = "does" if len(members) == 1 else "do"
-        yield f"{listing(members, SHOWN)} {verb} not differ detectably"
+        if verdict in words:
+            yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[verdict]} {quoted(against)}"
+        elif verdict is Verdict.INCONCLUSIVE:
+            verb = "does" if len(members) == 1 else "do"
+            yield f"{listing(members, SHOWN)} {verb} not differ detectably from {quoted(against)}"
     if found and verdict is Verdict.INCOMPLETE:
         yield f"{counted(len(found), 'contrast')} {is_or_are(len(found))} incomplete"
 

@@ -41,3 +41,15 @@ def test_the_caption_says_what_is_pooled_and_what_is_promised() -> None:
     assert "what as many seeds on a new data set of this kind will show" in note
     answer = pooled_answer(pooled_study("blocks", parts[:2]))
     assert answer.headline.startswith("Side by side, nothing pooled")
+
+
+def test_what_is_detected_on_every_data_set_may_not_be_of_their_kind_and_the_headline_says_so() -> None:
+    differences = {
+        "scenes": (-12.0, -13.0, -14.0),
+        "animals": (-5.0, -5.5, -6.0),
+        "things": (-3.4, -3.6, -3.8),
+    }
+    parts = [analyse(label, part(label, each)) for label, each in differences.items()]
+    answer = pooled_answer(pooled_study("blocks", parts))
+    assert "does not differ detectably from" in answer.headline
+    assert "on the mean over data sets of this kind" in answer.headline
