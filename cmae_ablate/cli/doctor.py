@@ -27,7 +27,6 @@ EXTRAS = (
     ("ray", "--launcher ray", "pip install 'cmae-ablate[cluster]'"),
     ("psycopg", "--storage postgresql://...", "pip install 'cmae-ablate[cluster]'"),
     ("psycopg2-binary", "--tracking-uri postgresql://...", "pip install 'cmae-ablate[cluster]'"),
-    ("tensorboard", "--tracking-uri tensorboard:DIR", "pip install 'cmae-ablate[tensorboard]'"),
     ("transformers", "tests against Hugging Face's ViTMAE", "pip install 'cmae-ablate[dev]'"),
 )
 PROGRAMS = (

@@ -70,7 +70,7 @@ class StudyOptions:
             "--tracking-uri",
             metavar="URI",
             envvar="CMAE_ABLATE_TRACKING_URI",
-            help="Where runs are kept: an MLflow store, SQLite in --out by default, or tensorboard:DIR.",
+            help="MLflow store; SQLite in --out by default.",
         ),
     ] = None
     launcher: Annotated[str, typer.Option(metavar="local|ray|slurm", help="Who starts the workers.")] = (

@@ -174,7 +174,7 @@ class ReportExtras:
         warnings: Per cell a sentence about its encoder, such as that its features have collapsed.
         notes: What else a reader must know, such as what was left out on reading.
         links: Per cell the address of its run.
-        links_name: What these runs are of: MLflow or TensorBoard.
+        links_name: What these runs are of, as `MLflow`.
         links_open: What to type for these addresses to open.
         environment: Versions, hardware, threads: shown as given.
         command: The command line that repeats the study.

@@ -1,4 +1,4 @@
-"""Where curves, configurations and pictures of every run go: MLflow (study > variant > seed), TensorBoard."""
+"""Where curves, configurations and pictures of every run go: MLflow, study > variant > seed."""
 
 from cmae_ablate.tracking.backends import backend_of
 from cmae_ablate.tracking.connection import load_mlflow, ui_command

@@ -1,9 +1,8 @@
-"""Which tracker an address is for: the one place that knows all of them."""
+"""What keeps the runs of an address: the one place where MLflow is chosen, and another tracker would be."""
 
 from __future__ import annotations
 
 from cmae_ablate.tracking.mlflow_backend import MlflowBackend
-from cmae_ablate.tracking.tensorboard_backend import TensorBoard
 from cmae_ablate.tracking.tracker import Backend
 
 
@@ -11,9 +10,6 @@ def backend_of(uri: str) -> Backend:
     """What keeps the runs of an address of `--tracking-uri`.
 
     Args:
-        uri: `tensorboard:DIR`, or an address of MLflow's, which also stands for what nobody knows: `check` of
-            the result refuses it.
+        uri: An address of MLflow's, or what nobody knows: `check` of the result refuses it.
     """
-    if uri.partition(":")[0] == "tensorboard":
-        return TensorBoard(uri)
     return MlflowBackend(uri)

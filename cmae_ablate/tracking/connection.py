@@ -41,8 +41,8 @@ def check_uri(uri: str) -> None:
     hide_secrets_of(uri)
     if not _is_database(uri) and _scheme(uri) not in ("http", "https", "databricks"):
         raise UserError(
-            f"--tracking-uri {redact(uri)}: no MLflow store (folders are refused by MLflow itself), and no "
-            "other tracker; write sqlite:////path/mlflow.db, http://host:port or tensorboard:DIR"
+            f"--tracking-uri {redact(uri)}: no MLflow store (folders are refused by MLflow itself); "
+            "write sqlite:////path/mlflow.db or http://host:port"
         )
 
 
@@ -131,23 +131,15 @@ def ui_command(uri: str) -> str:
     """
     if uri.startswith("http"):
         return redact(uri)
+    beside = Path(sys.executable).with_name("mlflow")
+    on_path = shutil.which("mlflow")
+    if on_path is not None and Path(on_path).resolve() == beside.resolve():
+        program = ["mlflow"]
+    else:
+        program = [str(beside)] if beside.exists() else [sys.executable, "-m", "mlflow"]
     # MLflow's usual four workers take a minute to start on a laptop; one reader needs one.
     options = ["--backend-store-uri", redact(uri), "--port", str(UI_PORT), "--workers", "1"]
-    return shlex.join([*program("mlflow", "mlflow"), "ui", *options])
-
-
-def program(name: str, module: str) -> list[str]:
-    """What to type for a program of this Python's: its name where that finds it, else where it lies.
-
-    Args:
-        name: The program's.
-        module: What runs as it, where it is not installed as a program.
-    """
-    beside = Path(sys.executable).with_name(name)
-    on_path = shutil.which(name)
-    if on_path is not None and Path(on_path).resolve() == beside.resolve():
-        return [name]
-    return [str(beside)] if beside.exists() else [sys.executable, "-m", module]
+    return shlex.join([*program, "ui", *options])
 
 
 @contextmanager

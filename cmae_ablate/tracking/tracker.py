@@ -136,7 +136,7 @@ class Tracker(Protocol):
 
 
 class Backend(Protocol):
-    """A place that keeps runs, as its address names it: all that the package knows of MLflow or TensorBoard.
+    """A place that keeps runs, as its address names it: all that other rooms know of MLflow.
 
     Nothing is imported, opened or created by it unless a member says so.
     """

@@ -1,50 +1,146 @@
-"""Which tracker an address is for, and the commands that refuse what is for none."""
+"""What keeps the runs of an address, and the commands that refuse what is for none."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.options import Options
-from cmae_ablate.tracking import backend_of
+from cmae_ablate.runner.run import run_study
+from cmae_ablate.tracking import backend_of, backends
+from cmae_ablate.tracking.tracker import Backend, CellId, CellKey, Findings, Status, Subject, TrackedCell
+from tests.whole_study import quiet, said, write_study
 
 PACKAGE = Path(__file__).parents[2] / "cmae_ablate"
 
 
-@pytest.mark.parametrize(
-    ("uri", "name"),
-    [
-        ("tensorboard:runs", "TensorBoard"),
-        ("sqlite:////tmp/mlflow.db", "MLflow"),
-        ("postgresql+psycopg2://me@host/mlflow", "MLflow"),
-        ("http://host:5000", "MLflow"),
-    ],
-)
-def test_the_scheme_of_an_address_chooses_the_tracker(uri: str, name: str) -> None:
-    assert backend_of(uri).name == name
+@dataclass
+class Fake:
+    """A `Backend`, its `Tracker` and every `CellRun` at once: remembers what it is told."""
+
+    uri: str
+    name = "Fake"
+    pages = "http://fake"
+    is_at_hand = True
+    exists = True
+    database = None
+    told: ClassVar[list[str]] = []
+
+    @property
+    def shown(self) -> str:
+        return self.uri
+
+    def check(self) -> None: ...
+
+    def load(self) -> None: ...
+
+    def open(self, out: Path, study: str) -> Fake:
+        return self
+
+    def ui_command(self) -> str:
+        return "fake --serve"
+
+    def links(self, study: str, cells: Collection[CellId]) -> dict[CellId, str]:
+        return {cell: f"{self.pages}/{study}/{cell[1]}" for cell in cells}
+
+    def open_study(self, cells: Iterable[TrackedCell], subject: Subject) -> None:
+        self.told.append(f"study {subject.question}")
+
+    def start_cell(self, variant: str, seed: int, params: Mapping[str, str], tags: Mapping[str, str]) -> Fake:
+        self.told.append(f"start {variant}, seed {seed}")
+        return self
+
+    def untold(self, done: Collection[CellId]) -> list[CellId]:
+        return []
+
+    def settle_cells(self, numbers: Mapping[CellId, Mapping[str, float]]) -> None: ...
+
+    def finish_study(
+        self,
+        summary: Mapping[str, Mapping[str, float]],
+        status: Status = "FINISHED",
+        findings: Findings | None = None,
+    ) -> None:
+        if findings is not None:
+            self.told.append(f"answer for {', '.join(sorted(summary))}")
+
+    def reconcile(
+        self, running: Collection[CellKey], complete: Collection[CellKey] = (), *, groups: bool = True
+    ) -> None: ...
+
+    def address(self) -> str:
+        return f"{self.pages}/study"
+
+    def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.told.append(f"epoch {epoch}")
+
+    def log_results(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.told.append("results")
+
+    def log_dict(self, content: Mapping[str, object], name: str) -> None: ...
+
+    def log_artifact(self, path: Path, folder: str) -> None: ...
+
+    def finish(self, status: Status) -> None:
+        self.told.append(status)
+
+
+def test_a_study_is_told_to_whatever_keeps_its_runs_and_mlflow_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another tracker is a class and one line of `backends`."""
+    monkeypatch.setattr(backends, "MlflowBackend", Fake)
+    monkeypatch.setattr(Fake, "told", [])
+    backend: Backend = Fake("fake:place")  # mypy holds it to the protocol
+    console = quiet()
+    options = Options(
+        write_study(tmp_path), workers=1, device="cpu", out=tmp_path / "runs", tracking=backend.shown, seeds=1
+    )
+    assert run_study(options, console) == 0
+    assert "runs: fake --serve then open http://fake/study" in said(console)
+    assert "study Does the decoder matter?" in Fake.told
+    first = Fake.told.index("start depth 1, seed 0")
+    assert Fake.told[first : first + 5] == [
+        "start depth 1, seed 0",
+        "epoch 1",
+        "epoch 2",
+        "results",
+        "FINISHED",
+    ]
+    assert "answer for depth 1, linear" in Fake.told
+    assert not (tmp_path / "runs" / "mlflow.db").exists()
+    page = (tmp_path / "runs" / "study" / "index.html").read_text()
+    assert "http://fake/study/0" in page
+    assert "MLflow" not in page
 
 
 @pytest.mark.parametrize(
-    "uri", ["wandb:runs", "tensorbord:runs", "runs", "", ":", "TENSORBOARD:runs", "file:///tmp"]
+    "uri", ["sqlite:////tmp/mlflow.db", "postgresql+psycopg2://me@host/mlflow", "http://host:5000"]
 )
+def test_an_address_of_mlflows_chooses_mlflow(uri: str) -> None:
+    assert backend_of(uri).name == "MLflow"
+
+
+@pytest.mark.parametrize("uri", ["wandb:runs", "tensorboard:runs", "runs", "", ":", "file:///tmp"])
 def test_an_unknown_address_is_refused_before_anything_is_created(
     uri: str, tiny_study: Path, tmp_path: Path
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
     options = Options(tiny_study, out=tmp_path / "runs", tracking=uri)
-    with pytest.raises(UserError, match=r"--tracking-uri .*tensorboard:DIR"):
+    with pytest.raises(UserError, match=r"--tracking-uri .*sqlite:////path/mlflow.db or http://host:port"):
         options.check()
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_nobody_outside_the_room_and_the_start_of_workers_knows_a_tracker_by_name() -> None:
-    """A third tracker is new files and one line of `backends`."""
     of_trackers = (
         "mlflow",
-        "tensorboard",
         "connection",
         "links",
         "store",
