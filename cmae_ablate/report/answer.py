@@ -142,6 +142,8 @@ def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison
             "has the same weights in every seed",
         ),
     }
+    if len(effects) <= SHOWN:  # more are counted
+        words[Verdict.INCONCLUSIVE] = "not detectably different from {}", "does not differ detectably"
     for against in dict.fromkeys(e.against for e in effects if verdict in words):
         members = [quoted(names.beside(e.variant, against)) for e in effects if e.against == against]
         of_these, of_that = words[verdict]
