@@ -50,6 +50,7 @@ class StudyPart:
         setting: Backbone, epochs and the like in one line.
         roles: `MAE` and `CMAE` by variant label, where a variant is what the paper calls so.
         controls: Its controls, where they are known: they say whether it can tell a difference.
+        notes: What was left out on reading.
     """
 
     description: StudyDescription
@@ -58,6 +59,7 @@ class StudyPart:
     setting: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     controls: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -93,6 +95,8 @@ class Analysed:
     comparison: Comparison
     answer: Answer
     resolution: str
+    notes: tuple[str, ...] = ()
+    """Everything that its own report says of its cells, and of what they have not been taught."""
     terms: tuple[Term, ...] = ()
     """Of a grid that is tested by them."""
 
@@ -131,7 +135,7 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
             raise UserError(f"report: '{title}' is given twice; rename one study file, or leave one out")
     analysed = [analyse(title, part) for title, part in zip(titles, parts, strict=True)]
     table = summary_table(analysed, paper)
-    notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.cells.notes)
+    notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.notes)
     sentence = "\n".join(f"{item.title}: {item.answer.text}" for item in analysed)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -161,9 +165,11 @@ def analyse(title: str, part: StudyPart) -> Analysed:
     Raises:
         UserError: Its trials are malformed.
     """
-    found = find(part.description, part.trials, part.controls, ReportExtras())
+    found = find(part.description, part.trials, part.controls, ReportExtras(notes=part.notes))
     terms = found.factorial.family if found.factorial is not None and part.description.tests_terms else ()
-    return Analysed(title, part, found.cells, found.comparison, found.answer, found.resolution, terms)
+    return Analysed(
+        title, part, found.cells, found.comparison, found.answer, found.resolution, found.notes, terms
+    )
 
 
 def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
@@ -291,6 +297,4 @@ def section(item: Analysed) -> Section:
     # One page holds several forests, and a picture's name is its place on the page.
     unnamed = Picture("", "", shown.alt, shown.light, shown.dark)
     part = item.part
-    return Section(
-        item.title, part.description.question, part.setting, item.answer, unnamed, item.cells.notes
-    )
+    return Section(item.title, part.description.question, part.setting, item.answer, unnamed, item.notes)

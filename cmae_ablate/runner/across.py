@@ -60,6 +60,7 @@ def part_of(options: Options, console: Console) -> StudyPart:
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     controls: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
     if has_state(options):
         experiment = settled(options.begin(study, console))
         found = StudyTrials.of(read_queue(experiment))
@@ -70,7 +71,7 @@ def part_of(options: Options, console: Console) -> StudyPart:
     if not _any_complete(trials) and copied.is_file():
         description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
         trials = read_trials(copied, description)
-        controls, _ = read_controls_beside(copied, trials, description)
+        controls, notes = read_controls_beside(copied, trials, description)
     if not _any_complete(trials):
         raise UserError(
             f"{options.study}: nothing of {study.name} is complete in {options.out}; "
@@ -83,6 +84,7 @@ def part_of(options: Options, console: Console) -> StudyPart:
         results.setting_of(variants),
         roles_of(variants, description.reference, trials),
         controls,
+        notes,
     )
 
 
