@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from cmae_ablate.report.across import Analysed
 from cmae_ablate.report.anova import TIMES
 from cmae_ablate.report.effects import DECLARED, EXPLORATORY
 from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.random_effects import FEWEST, Measured, RandomEffects, pool
 from cmae_ablate.report.stats import ALPHA, Paired, holm, t_below
+from cmae_ablate.report.study_part import Analysed
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import Metric
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cmae_ablate.report.pooled import OverDataSets, PooledStudy
-from cmae_ablate.report.pooled_words import name, on_data_set, over_data_sets
+from cmae_ablate.report.pooled_values import name, on_data_set, over_data_sets
 from cmae_ablate.report.random_effects import FEWEST
 from cmae_ablate.report.stats import Bounds
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report.across import StudyPart, analyse, section
+from cmae_ablate.report.across import section
 from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.frame import ReportFiles
@@ -18,15 +18,10 @@ from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import page_from, picture
 from cmae_ablate.report.pooled import OverDataSets, PooledStudy, pooled_study, pooled_table
 from cmae_ablate.report.pooled_forest import pooled_forest
-from cmae_ablate.report.pooled_words import (
-    PooledAnswer,
-    name,
-    on_data_set,
-    over_data_sets,
-    pooled_answer,
-    pooled_note,
-)
+from cmae_ablate.report.pooled_values import name, on_data_set, over_data_sets
+from cmae_ablate.report.pooled_words import PooledAnswer, pooled_answer, pooled_note
 from cmae_ablate.report.shown import shown_in_parts
+from cmae_ablate.report.study_part import StudyPart, analyse
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, markdown
 from cmae_ablate.report.theme import draw, save

@@ -7,15 +7,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cmae_ablate.report.caption import interval_words, plan_sentence
-from cmae_ablate.report.pooled import OnDataSet, OverDataSets, PooledStudy
-from cmae_ablate.report.random_effects import FEWEST, RandomEffects, is_heterogeneous
+from cmae_ablate.report.pooled import OverDataSets, PooledStudy
+from cmae_ablate.report.pooled_values import named, within
+from cmae_ablate.report.pooled_worth import (
+    NEEDS_THREE,
+    SAMPLE,
+    blind,
+    fewer,
+    insensitive,
+    not_single,
+    unequal_seeds,
+    worth,
+)
+from cmae_ablate.report.random_effects import FEWEST, is_heterogeneous
 from cmae_ablate.report.stats import ALPHA
 from cmae_ablate.report.term_words import term_clause
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import (
     DAGGER,
-    PLUS_MINUS,
-    Metric,
     capitalised,
     counted,
     is_or_are,
@@ -27,14 +36,6 @@ from cmae_ablate.report.wording import (
 )
 
 SHOWN = 3
-NEEDS_THREE = (
-    f"a claim about data sets of this kind needs {FEWEST} or more, since two do not show how much data sets "
-    "differ"
-)
-SAMPLE = (
-    "Pooled is the plain mean over the data sets: they stand for their kind only as far as they were chosen "
-    "to."
-)
 
 
 @dataclass(frozen=True)
@@ -56,34 +57,7 @@ def pooled_answer(study: PooledStudy) -> PooledAnswer:
     """What the numbers support; with two data sets nothing is pooled."""
     shown = study.declared or study.contrasts
     lines = tuple(_line(each, study) for each in shown)
-    return PooledAnswer(_headline(study), lines, tuple(_worth(study)), _plan(study))
-
-
-def name(each: OverDataSets, study: PooledStudy) -> str:
-    """The contrast in a table: the variant, with what it is compared with where that is not the reference.
-
-    Of a grid's term, what is subtracted from what.
-    """
-    if each.term is not None:
-        return one_line(f"{each.term.name} ({each.term.contrast})")
-    reference = study.parts[0].comparison.description.reference
-    return one_line(each.variant if each.against == reference else f"{each.variant} against {each.against}")
-
-
-def on_data_set(on: OnDataSet, metric: Metric) -> str:
-    """Difference and interval on one data set, or the word in their place: as a study's own table has it."""
-    result = on.paired
-    if not result.n:
-        return "no paired seed"
-    alike = result.noiseless and not on.identical
-    interval = "(alike in every seed)" if alike else metric.interval(result.ci_low, result.ci_high)
-    return f"{metric.signed(result.delta)} {interval or '(one seed)'}"
-
-
-def over_data_sets(found: RandomEffects, metric: Metric) -> str:
-    """Pooled difference and interval, or the word in their place."""
-    interval = "(alike on every data set)" if found.alike else metric.interval(*found.interval)
-    return f"{metric.signed(found.mean)} {interval}".strip()
+    return PooledAnswer(_headline(study), lines, tuple(worth(study)), _plan(study))
 
 
 def pooled_note(study: PooledStudy) -> str:
@@ -100,9 +74,9 @@ def pooled_note(study: PooledStudy) -> str:
     if study.is_pooled:
         sentences += [
             f"{SAMPLE} Its 95 % interval is Student's over {counted(len(study.pool), 'data set')}"
-            f"{_fewer(study)}, and Holm's correction of its p covers "
+            f"{fewer(study)}, and Holm's correction of its p covers "
             f"{counted(len(study.declared), 'declared contrast')}.",
-            *_unequal_seeds(study),
+            *unequal_seeds(study),
             "The 95 % prediction interval holds what as many seeds on a new data set of this kind will show; "
             "of its "
             "true difference it is cautious.",
@@ -112,11 +86,11 @@ def pooled_note(study: PooledStudy) -> str:
         ]
     else:
         sentences.append(f"Nothing is pooled: {NEEDS_THREE}.")
-    sentences += _not_single(study)
+    sentences += not_single(study)
     if any(each.family != "declared" for each in study.contrasts):
         sentences.append(f"{DAGGER} exploratory: not corrected for being one of many.")
     if study.insensitive:
-        sentences.append(_insensitive(study))
+        sentences.append(insensitive(study))
     plans = {part.title: plan_sentence(part.comparison.description.plan) for part in study.parts}
     if len(set(plans.values())) == 1:
         return " ".join([*sentences, *set(plans.values())])
@@ -129,7 +103,7 @@ def _headline(study: PooledStudy) -> str:
     if not study.declared:
         return f"No answer: no contrast is declared ({where})."
     if not study.is_pooled:
-        why = f"{_blind(study)}, and {NEEDS_THREE}" if study.insensitive else NEEDS_THREE
+        why = f"{blind(study)}, and {NEEDS_THREE}" if study.insensitive else NEEDS_THREE
         return f"Side by side, nothing pooled ({where}): {why}."
     groups: Mapping[Verdict, list[OverDataSets]] = {verdict: [] for verdict in Verdict}
     for each in study.declared:
@@ -138,7 +112,7 @@ def _headline(study: PooledStudy) -> str:
     concluded = f"{'; '.join(clauses)}, on the mean over data sets of this kind" if clauses else ""
     incomplete = groups[Verdict.INCOMPLETE]
     if incomplete:
-        names = listing([_named(each, study) for each in incomplete], SHOWN)
+        names = listing([named(each, study) for each in incomplete], SHOWN)
         lost = f"{names} {is_or_are(len(incomplete))} incomplete"
         concluded = f"{concluded}; {lost}" if concluded else lost
     return f"{capitalised(concluded)} ({where})."
@@ -148,7 +122,7 @@ def _clauses(verdict: Verdict, found: list[OverDataSets], study: PooledStudy) ->
     words = {
         Verdict.HIGHER: "higher than",
         Verdict.LOWER: "lower than",
-        Verdict.EQUAL: f"equal{_within(study)} to",
+        Verdict.EQUAL: f"equal{within(study)} to",
         Verdict.IDENTICAL: "identical to",
     }
     terms = [each.term for each in found if each.term is not None]
@@ -159,7 +133,7 @@ def _clauses(verdict: Verdict, found: list[OverDataSets], study: PooledStudy) ->
             if each.term is not None
         )
     elif terms and verdict in (Verdict.EQUAL, Verdict.INCONCLUSIVE):
-        none = f"{is_or_are(len(terms))} equal{_within(study)} to none"
+        none = f"{is_or_are(len(terms))} equal{within(study)} to none"
         names = listing([quoted(term.name) for term in terms], SHOWN)
         yield f"{names} {none if verdict is Verdict.EQUAL else f'{is_or_are(len(terms))} inconclusive'}"
     compared = [each for each in found if each.term is None]
@@ -173,7 +147,7 @@ def _clauses(verdict: Verdict, found: list[OverDataSets], study: PooledStudy) ->
 
 
 def _line(each: OverDataSets, study: PooledStudy) -> str:
-    metric, found, label = study.metric, each.found, _named(each, study)
+    metric, found, label = study.metric, each.found, named(each, study)
     single = listing([_on(on.dataset, on.paired.n, on.paired.delta, study) for on in each.each], 99)
     if found.k < FEWEST:
         if not study.is_pooled:
@@ -199,20 +173,13 @@ def _line(each: OverDataSets, study: PooledStudy) -> str:
     return f"{label}: {'; '.join(clauses)}. On each: {single}."
 
 
-def _named(each: OverDataSets, study: PooledStudy) -> str:
-    """The contrast in a sentence."""
-    if each.term is not None:
-        return name(each, study)
-    return f"{quoted(each.variant)} against {quoted(each.against)}"
-
-
 def _verdict_words(each: OverDataSets, study: PooledStudy) -> str:
     if each.verdict is Verdict.INCOMPLETE:
         lost = [label for label in each.without_pair if label in study.pool]
         return f"incomplete, without a paired seed on {listing(lost)}"
     if each.verdict in (Verdict.HIGHER, Verdict.LOWER) and each.p_equal < ALPHA:
-        return f"{each.verdict}, yet equal{_within(study)}"
-    return f"{each.verdict}{_within(study) if each.verdict is Verdict.EQUAL else ''}"
+        return f"{each.verdict}, yet equal{within(study)}"
+    return f"{each.verdict}{within(study) if each.verdict is Verdict.EQUAL else ''}"
 
 
 def _on(dataset: str, n: int, delta: float, study: PooledStudy) -> str:
@@ -233,96 +200,6 @@ def _heterogeneity(each: OverDataSets, study: PooledStudy) -> Iterator[str]:
         yield f"data sets {detected} beyond the noise of their seeds ({size})"
     elif not found.alike:
         yield f"data sets differ ({tau}), with no noise of seeds to test that by"
-
-
-def _worth(study: PooledStudy) -> Iterator[str]:
-    if study.is_pooled:
-        yield SAMPLE
-        yield from _unequal_seeds(study)
-    yield from _not_single(study)
-    unknown = [part.title for part in study.parts if part.comparison.sensitive is None]
-    if study.insensitive:
-        yield _insensitive(study)
-    if unknown:
-        yield (
-            f"Sensitivity: unknown on {listing(unknown)}; where nothing is detected there, there may be "
-            f"nothing, or "
-            "the study may be unable to see it."
-        )
-    if not study.insensitive and not unknown:
-        yield "Sensitivity: on every data set the positive control is told from the reference."
-    if study.insensitive and study.is_pooled:
-        them = "it" if len(study.insensitive) == 1 else "them"
-        for each in study.declared:
-            if each.over_all.k == each.found.k:  # it has no paired seed there
-                continue
-            low, high = each.over_all.interval
-            yield (
-                f"With {them}, {_named(each, study)} would be "
-                f"{study.metric.signed(each.over_all.mean)}{study.metric.unit} "
-                f"({study.metric.confidence(low, high)})."
-            )
-    mixed = [part.title for part in study.parts if part.notes]
-    if mixed:
-        yield f"Caveats of {listing(mixed)} stand with {'its' if len(mixed) == 1 else 'their'} own answers."
-
-
-def _insensitive(study: PooledStudy) -> str:
-    many = len(study.insensitive) > 1
-    left_out = "they are left out of the pool" if many else "it is left out of the pool"
-    verdict = left_out if study.is_pooled else f"{'their' if many else 'its'} own differences say nothing"
-    return (
-        f"Sensitivity: {_blind(study)}; {verdict}. Train longer there (a larger scale), or declare a study "
-        f"without {'them' if many else 'it'}."
-    )
-
-
-def _blind(study: PooledStudy) -> str:
-    return f"{listing(study.insensitive)} cannot tell the positive control from the reference"
-
-
-def _fewer(study: PooledStudy) -> str:
-    """That some contrasts have fewer data sets than are pooled."""
-    fewer = any(each.found.k < len(study.pool) for each in study.contrasts)
-    return ", or over those of them that have a paired seed of the contrast" if fewer else ""
-
-
-def _unequal_seeds(study: PooledStudy) -> Iterator[str]:
-    """What other numbers of seeds mean: an interval is exact only for equal ones."""
-    counts = {
-        label: {on.paired.n for each in study.contrasts for on in each.each if on.dataset == label} - {0}
-        for label in study.pool
-    }
-    told = {label: max(own) for label, own in counts.items() if own}
-    if len(set().union(*counts.values())) > 1:
-        numbers = listing(
-            [
-                f"{label} up to {most}" if len(counts[label]) > 1 else f"{label} {most}"
-                for label, most in told.items()
-            ],
-            99,
-        )
-        yield (
-            f"Numbers of paired seeds differ ({numbers}): every data set still counts the same, and "
-            "intervals over data sets are approximate."
-        )
-
-
-def _not_single(study: PooledStudy) -> Iterator[str]:
-    """Which terms of a grid the page over data sets leaves out."""
-    if study.not_single:
-        names = [quoted(term) for term in study.not_single]
-        many = len(names) > 1
-        yield (
-            f"Not here: {listing(names)}, which {'compare' if many else 'compares'} several levels at once "
-            f"and so {'have' if many else 'has'} no single difference to pool; "
-            f"each data set's own report has {'them' if many else 'it'}."
-        )
-
-
-def _within(study: PooledStudy) -> str:
-    margin = study.parts[0].comparison.description.equivalence_margin
-    return "" if margin is None else f" within {PLUS_MINUS}{study.metric.text(margin)}{study.metric.unit}"
 
 
 def _plan(study: PooledStudy) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cmae_ablate.report.across import StudyPart, analyse
 from cmae_ablate.report.pooled import PooledStudy, pooled_study
 from cmae_ablate.report.pooled_forest import NEW, POOLED, pooled_forest
+from cmae_ablate.report.study_part import StudyPart, analyse
 from cmae_ablate.report.theme import LIGHT, styled
 from tests.report.pooling import BY_DATA_SET, UNSEEN, part
 

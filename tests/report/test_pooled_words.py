@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from cmae_ablate.report import StudyPart
-from cmae_ablate.report.across import analyse
 from cmae_ablate.report.frame import PlanStatus
-from cmae_ablate.report.pooled import PooledStudy, pooled_study
+from cmae_ablate.report.pooled import pooled_study
 from cmae_ablate.report.pooled_words import pooled_answer, pooled_note
-from tests.report.conftest import build_study
-from tests.report.pooling import BY_DATA_SET, MAE, SEEN, UNSEEN, answer_of, part, written
+from cmae_ablate.report.study_part import analyse
+from tests.report.pooling import (
+    BY_DATA_SET,
+    UNSEEN,
+    answer_of,
+    of_grid,
+    part,
+    pooled,
+    three,
+    without_cmae,
+    written,
+)
 from tests.report.sentences import grid, grid_study
-
-BLIND = (0.1, -0.1, 0.0)
-
-
-def pooled(parts: Mapping[str, StudyPart]) -> PooledStudy:
-    return pooled_study("blocks", [analyse(label, each) for label, each in parts.items()])
-
-
-def three(**changes: object) -> dict[str, StudyPart]:
-    return {label: part(label, differences, **changes) for label, differences in BY_DATA_SET.items()}
-
-
-def of_grid(values: Mapping[str, Mapping[str, Sequence[float]]], **study: object) -> PooledStudy:
-    parts = {}
-    for label, own in values.items():
-        description, trials = build_study(own, report=(), **study)
-        parts[label] = StudyPart(description, trials, label)
-    return pooled(parts)
-
-
-def without_cmae(label: str, *, below: Sequence[float] = SEEN) -> StudyPart:
-    whole = part(label, BLIND, below)
-    return replace(whole, trials=whole.trials[whole.trials["variant"] == "MAE"])
 
 
 def test_two_data_sets_stand_side_by_side_and_claim_nothing(tmp_path: Path) -> None:
@@ -101,50 +85,11 @@ def test_a_contrast_that_misses_a_data_set_is_named_incomplete_and_concludes_not
     assert "or over those" not in pooled_note(pooled(three()))
 
 
-def test_one_difference_on_all_data_sets_is_neither_tested_nor_predicted_in_table_and_answer(
-    tmp_path: Path,
-) -> None:
-    files = written({label: part(label, (-3.0, -3.0, -3.0)) for label in BY_DATA_SET}, tmp_path)
-    (line,) = files.table[1:]
-    assert line[4:] == ("\u22123.00 (alike on every data set)", "\u2013", "\u2013", "0.00", "\u2013")
-    assert (
-        "the same on every data set, which leaves nothing to test or to predict by. On each" in files.answer
-    )
-    assert "Holm p" not in files.answer.partition("Pooled is")[0]
-
-
 def test_data_sets_that_differ_without_noise_of_seeds_are_not_of_unknown_difference() -> None:
     alike = {label: part(label, (d, d, d)) for label, d in {"a": -2.0, "b": -3.0, "c": -4.0}.items()}
     (line,) = pooled_answer(pooled(alike)).lines
     assert "data sets differ (tau 1.00 points), with no noise of seeds to test that by" in line
     assert "unknown" not in line
-
-
-def test_two_insensitive_data_sets_are_several_and_unknown_ones_are_named_beside_them() -> None:
-    parts = {**three(), "dim": part("dim", BLIND, UNSEEN), "dark": part("dark", BLIND, UNSEEN)}
-    text = pooled_answer(pooled(parts)).text
-    assert "or declare a study without them." in text
-    assert "With them, \u2018CMAE\u2019 against \u2018MAE\u2019 would be" in text
-    parts["own"] = replace(parts["own"], controls=None)
-    assert "Sensitivity: unknown on own;" in pooled_answer(pooled(parts)).text
-
-
-def test_a_data_set_left_out_that_has_no_pair_would_change_nothing_and_no_sentence_says_so() -> None:
-    parts = {**three(), "blind": without_cmae("blind", below=UNSEEN)}
-    answer = pooled_answer(pooled(parts))
-    assert "is lower than" in answer.headline
-    assert "With it" not in answer.text
-
-
-def test_unequal_numbers_of_seeds_are_told_with_what_they_mean() -> None:
-    parts = three()
-    parts["tiny"] = replace(parts["tiny"], trials=parts["tiny"].trials.query("seed < 2"))
-    study = pooled(parts)
-    words = (
-        "Numbers of paired seeds differ (scenes 3, tiny 2 and own 3): every data set still counts the same"
-    )
-    assert words in pooled_note(study) and words in pooled_answer(study).text
-    assert "Numbers of paired seeds" not in pooled_answer(pooled(three())).text
 
 
 def test_a_grids_terms_are_told_as_its_own_report_tells_them() -> None:
@@ -156,15 +101,6 @@ def test_a_grids_terms_are_told_as_its_own_report_tells_them() -> None:
     assert "has here an interval by its own seeds alone" in pooled_note(study)
 
 
-def test_terms_of_several_levels_are_named_as_left_out() -> None:
-    factors = {"decoder": ("deep", "flat", "none"), "crop": ("plain", "box")}
-    levels = {f"{a} + {b}": {"decoder": a, "crop": b} for a in factors["decoder"] for b in factors["crop"]}
-    own = {v: [a + i + 0.1 * ((7 * i + 3 * s) % 5) for s, a in enumerate(MAE)] for i, v in enumerate(levels)}
-    study = of_grid(dict.fromkeys("abc", own), factors=factors, levels=levels)
-    words = "Not here: \u2018decoder\u2019 and \u2018decoder \u00d7 crop\u2019, which compare several levels"
-    assert words in pooled_note(study) and words in pooled_answer(study).text
-
-
 def test_plans_of_several_times_say_whose_they_are() -> None:
     parts = {}
     for hour, (label, each) in enumerate(three().items(), start=7):
@@ -173,22 +109,3 @@ def test_plans_of_several_times_say_whose_they_are() -> None:
     note = pooled_note(pooled(parts))
     assert "tiny: Analysis plan of 2026-11-26 08:00 UTC, unchanged." in note
     assert "own: Analysis plan of 2026-11-26 09:00 UTC, unchanged." in note
-
-
-def test_detected_inside_the_margin_is_said_to_be_both() -> None:
-    close = {
-        label: part(label, (d - 0.1, d + 0.1, d), equivalence_margin=1.0)
-        for label, d in {"a": 0.3, "b": 0.32, "c": 0.34}.items()
-    }
-    assert "higher, yet equal within \u00b11.00 points" in pooled_answer(pooled(close)).lines[0]
-
-
-def test_what_a_data_sets_own_report_doubts_stands_with_its_answer(tmp_path: Path) -> None:
-    parts = three()
-    raw = pd.DataFrame([{"control": "raw pixels", "variant": "", "seed": 0, "linear_probe.top1": 60.0}])
-    lost = parts["own"]
-    assert lost.controls is not None
-    parts["own"] = replace(lost, controls=pd.concat([lost.controls, raw]), notes=("a file was left out",))
-    notes = written(parts, tmp_path).notes
-    assert "own: a file was left out" in notes
-    assert any(note.startswith("own: ") and "raw pixels" in note for note in notes)
