@@ -12,6 +12,7 @@ from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
 from cmae_ablate.runner.experiment import controls_of
+from cmae_ablate.runner.imported import imported_notes
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.reporting import describe, describe_unread, has_state, read_queue, say_report, settled
@@ -65,7 +66,7 @@ def part_of(options: Options, console: Console) -> StudyPart:
         experiment = settled(options.begin(study, console))
         found = StudyTrials.of(read_queue(experiment))
         description, trials = describe(experiment, found), found.frame
-        variants = experiment.variants
+        variants, notes = experiment.variants, imported_notes(found.statuses)
         controls = results.controls_frame(variants, read_queue(controls_of(experiment)), found.chosen)
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
