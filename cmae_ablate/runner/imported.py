@@ -29,8 +29,13 @@ def imported_notes(statuses: Sequence[CellStatus]) -> tuple[str, ...]:
     for status in statuses:
         if status.state == "COMPLETE" and status.record.folder is None:
             seeds[status.cell.variant].append(status.cell.seed)
-    return tuple(
+    notes = [
         f"'{variant}' seed{'' if len(own) == 1 else 's'} {seed_ranges(own)} imported: trained elsewhere, so "
         "seconds and memory may not compare, and without curves, pictures and predictions"
         for variant, own in seeds.items()
-    )
+    ]
+    if seeds and not any(status.record.protocols for status in statuses):
+        notes.append(
+            "how metrics were measured is not told: no cell was evaluated here, and a CSV does not say"
+        )
+    return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,12 @@ def test_the_report_names_the_cells_that_were_not_trained_here(tmp_path: Path) -
         status("flat", 1, None),
         status("flat", 2, None, "WAITING"),
     ]
-    deep, flat = imported_notes(cells)
+    deep, flat, measured = imported_notes(cells)
     assert deep.startswith(
         "'deep' seeds 0-1 imported: trained elsewhere, so seconds and memory may not compare"
     )
     assert flat.startswith("'flat' seed 1 imported: ")
+    assert measured.startswith("how metrics were measured is not told")
     assert imported_notes([status("deep", 2, tmp_path)]) == ()
 
 
@@ -44,3 +46,10 @@ def test_rows_that_complete_nothing_are_told_with_the_reason(
     rows: int, matching: int, taken: int, line: str
 ) -> None:
     assert import_line("a.csv", rows, matching, taken) == line
+
+
+def test_a_cell_evaluated_here_tells_how_metrics_were_measured(tmp_path: Path) -> None:
+    here = status("deep", 0, tmp_path)
+    told = replace(here, record=replace(here.record, protocols={"knn": "5-NN."}))
+    (note,) = imported_notes([told, status("deep", 1, None)])
+    assert note.startswith("'deep' seed 1 imported")
