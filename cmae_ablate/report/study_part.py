@@ -75,7 +75,7 @@ class Analysed:
     answer: Answer
     resolution: str
     notes: tuple[str, ...] = ()
-    """Everything that its own report says of its cells, and of what they have not been taught."""
+    """Everything that its own report says of its data set, its cells, and what they have not been taught."""
     terms: tuple[Term, ...] = ()
     """Of a grid that is tested by them."""
 
@@ -88,6 +88,6 @@ def analyse(title: str, part: StudyPart) -> Analysed:
     """
     found = find(part.description, part.trials, part.controls, ReportExtras(notes=part.notes))
     terms = found.factorial.family if found.factorial is not None and part.description.tests_terms else ()
-    return Analysed(
-        title, part, found.cells, found.comparison, found.answer, found.resolution, found.notes, terms
-    )
+    caveat = one_line(part.description.caveat)
+    notes = (*([caveat] if caveat else []), *found.notes)
+    return Analysed(title, part, found.cells, found.comparison, found.answer, found.resolution, notes, terms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.reporting import describe, describe_unread, has_state, read_queue, say_report, settled
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.setting import caveat
 from cmae_ablate.study import design
 
 if TYPE_CHECKING:  # imported where a summary is made
@@ -70,7 +72,8 @@ def part_of(options: Options, console: Console) -> StudyPart:
         controls = results.controls_frame(variants, read_queue(controls_of(experiment)), found.chosen)
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
-        description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
+        known = replace(describe_unread(study), caveat=caveat(variants))
+        description = with_plan(known, study, read_plan(copied.with_name(PLAN_FILE)))
         trials = read_trials(copied, description)
         controls, notes = read_controls_beside(copied, trials, description)
     if not _any_complete(trials):

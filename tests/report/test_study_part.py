@@ -20,3 +20,10 @@ def test_a_part_has_every_note_of_its_own_report() -> None:
     assert found.notes[0] == "a file was left out"
     assert any("raw pixels" in note for note in found.notes)
     assert not any("raw pixels" in note for note in found.cells.notes)
+
+
+def test_what_a_data_set_says_against_itself_is_among_the_notes() -> None:
+    found = analyse(
+        "own", part("own", BY_DATA_SET["own"], caveat="These scenes are drawn, not photographed.")
+    )
+    assert found.notes[0] == "These scenes are drawn, not photographed."
