@@ -112,12 +112,16 @@ def check_scale(labels: Sequence[str], scale: str) -> None:
         )
 
 
-def settings_for(label: str, labels: Sequence[str], settings: Sequence[str]) -> list[Setting]:
+def settings_for(label: str | None, labels: Sequence[str], settings: Sequence[str]) -> list[Setting]:
     """What `--set` says for one data set: `datasets.LABEL.OPTION` of that label as `dataset.OPTION`.
+
+    As typed, where the study has a single data set (None).
 
     Raises:
         UserError: A text sets the data set of all, or of none.
     """
+    if label is None:
+        return [Setting.of(text) for text in settings]
     found: list[Setting] = []
     for text in settings:
         name, equals, value = text.partition("=")

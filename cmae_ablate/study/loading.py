@@ -14,7 +14,7 @@ from cmae_ablate.study.data_sets import check_label, check_scale, settings_for
 from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
 from cmae_ablate.study.key_checks import check_data_sets, check_together
-from cmae_ablate.study.layering import Change, Factor, Setting, layered
+from cmae_ablate.study.layering import Change, Factor, layered
 from cmae_ablate.study.names import check_spellings, listed, nearest
 from cmae_ablate.study.rule_file import seed_rule
 from cmae_ablate.study.search import Search, read_search
@@ -126,10 +126,7 @@ def load(
     if dataset is not None:
         check_data_sets(file, origin, fixed, settings, study.factors)
         fixed.append(Change(("dataset",), file.datasets[dataset], origin.below("datasets", dataset)))
-        given = settings_for(dataset, study.datasets, settings)
-    else:
-        given = [Setting.of(text) for text in settings]
-    base, made = layered(fixed, given, study.factors)
+    base, made = layered(fixed, settings_for(dataset, study.datasets, settings), study.factors)
     group = path.stem if scale == own else f"{path.stem}-{Path(scale).stem}"
     if scale != own:
         check_scale(study.datasets, Path(scale).stem)
