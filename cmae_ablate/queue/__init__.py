@@ -4,7 +4,7 @@ from cmae_ablate.database import redact
 from cmae_ablate.errors import StorageError
 from cmae_ablate.files import JSON
 from cmae_ablate.queue.cells import CellStatus, PlannedCell
-from cmae_ablate.queue.csv_import import check_rows
+from cmae_ablate.queue.csv_import import check_rows, importable
 from cmae_ablate.queue.lease import Claim
 from cmae_ablate.queue.proposals import Direction, Proposals
 from cmae_ablate.queue.queue import Queue
@@ -23,6 +23,7 @@ __all__ = [
     "StorageError",
     "check_rows",
     "ensure_storage",
+    "importable",
     "read_status",
     "redact",
     "wait_for_a_cell",

@@ -11,6 +11,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.queue.cells import CellStatus, PlannedCell
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from cmae_ablate.report.selection import own_best
+from cmae_ablate.report.wording import counted
 
 # What differs between machines without any difference of the result.
 _OF_THE_MACHINE = ("seconds.", "memory.")
@@ -77,7 +78,9 @@ def check_rows(
                 )
             if cell.id in recorded and (contradiction := _contradiction(recorded[cell.id], record)):
                 notes.append(f"{place}: {title}: {contradiction} as recorded; the recorded result stays")
-        notes += [f"{file}: {count} of {len(rows)} rows: {reason}" for reason, count in reasons.items()]
+        notes += [
+            f"{file}: {count} of {counted(len(rows), 'row')}: {reason}" for reason, count in reasons.items()
+        ]
     return notes
 
 

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cmae_ablate.report.across import StudyPart, combine
+    from cmae_ablate.report.across import combine
     from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
     from cmae_ablate.report.pooled_report import write_pooled
+    from cmae_ablate.report.study_part import StudyPart
     from cmae_ablate.report.trials import read_controls, read_controls_beside, read_trials
     from cmae_ablate.report.write import write_report
 

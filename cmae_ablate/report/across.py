@@ -3,98 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.report.across_note import shared_place, summary_note
 from cmae_ablate.report.answer import Answer
-from cmae_ablate.report.caption import interval_words
-from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
-from cmae_ablate.report.effects import EXPLORATORY, Comparison, Effect
+from cmae_ablate.report.effects import Effect
 from cmae_ablate.report.effects_table import effects_table
-from cmae_ablate.report.factorial import Term
-from cmae_ablate.report.findings import find
 from cmae_ablate.report.forest import forest
-from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
+from cmae_ablate.report.frame import ReportFiles
 from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import Picture, page_from, picture
 from cmae_ablate.report.shown import shown_in_parts
+from cmae_ablate.report.study_part import Analysed, StudyPart, analyse
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Level, Table, difference, markdown
 from cmae_ablate.report.theme import LIGHT, as_svg, on_dark, save
-from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, listing, number, one_line, quoted
+from cmae_ablate.report.wording import BLANK, number
 
 PAPER: Mapping[str, float] = {"mae": 62.95, "cmae": 65.84}
 """Fine-tuned top-1 of ViT-B on Tiny-ImageNet at 224, from the abstract of arXiv 2205.10546."""
 PAPER_HEADER = "the paper: fine-tuned top-1 (%), not measured here"
-PAPER_SOURCE = (
-    "The last column is what Mao et al. (arXiv 2205.10546) report for ViT-B on Tiny-ImageNet, fine-tuned at "
-    "224 pixels; it comes from other training and another evaluation than the columns before it"
-)
-
-
-@dataclass(frozen=True)
-class StudyPart:
-    """One study of a summary.
-
-    Attributes:
-        description: As for its own report.
-        trials: As for its own report.
-        dataset: What its trials were trained and tested on.
-        setting: Backbone, epochs and the like in one line.
-        roles: `MAE` and `CMAE` by variant label, where a variant is what the paper calls so.
-        controls: Its controls, where they are known: they say whether it can tell a difference.
-    """
-
-    description: StudyDescription
-    trials: pd.DataFrame
-    dataset: str
-    setting: str = ""
-    roles: Mapping[str, str] = field(default_factory=dict)
-    controls: pd.DataFrame | None = None
-
-    @property
-    def place(self) -> str:
-        """Where it was trained."""
-        return f"{self.dataset}, scale {self.description.scale}"
-
-    @cached_property
-    def rows(self) -> Mapping[str, str]:
-        """The summary's row of each variant; the variant's own label where two would share a row."""
-        rows = {label: self._row(label) for label in self.description.variants}
-        shared = Counter(rows.values())
-        return {label: row if shared[row] == 1 else one_line(label) for label, row in rows.items()}
-
-    def _row(self, label: str) -> str:
-        """A variant's role, its label, or what it changes about the reference."""
-        study = self.description
-        if label in self.roles:
-            return self.roles[label]
-        if len(study.factors) < 2 or label == study.reference or label not in study.levels:
-            return one_line(label)
-        base = study.levels.get(study.reference, {})
-        changed = [level for factor, level in study.levels[label].items() if base.get(factor) != level]
-        return one_line(f"with {' + '.join(changed)}")
-
-
-@dataclass(frozen=True)
-class Analysed:
-    """A part with its statistics, under the title that tells its columns from the others'."""
-
-    title: str
-    part: StudyPart
-    cells: Cells
-    comparison: Comparison
-    answer: Answer
-    resolution: str
-    terms: tuple[Term, ...] = ()
-    """Of a grid that is tested by them."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +65,7 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
             raise UserError(f"report: '{title}' is given twice; rename one study file, or leave one out")
     analysed = [analyse(title, part) for title, part in zip(titles, parts, strict=True)]
     table = summary_table(analysed, paper)
-    notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.cells.notes)
+    notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.notes)
     sentence = "\n".join(f"{item.title}: {item.answer.text}" for item in analysed)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -142,28 +76,11 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     return ReportFiles({path.name: path for path in paths}, sentence, (table.header, *table.lines), notes)
 
 
-def _shared_place(parts: Sequence[StudyPart]) -> str | None:
-    """Where all were trained; None where not all in one place."""
-    places = {part.place for part in parts}
-    return places.pop() if len(places) == 1 else None
-
-
 def _titles(parts: Sequence[StudyPart]) -> list[str]:
     """The studies' names, with data set and scale where these are not the same for all."""
-    if _shared_place(parts):
+    if shared_place(parts):
         return [part.description.name for part in parts]
     return [f"{part.place}, {part.description.name}" for part in parts]
-
-
-def analyse(title: str, part: StudyPart) -> Analysed:
-    """The study as its own report has it, under a title.
-
-    Raises:
-        UserError: Its trials are malformed.
-    """
-    found = find(part.description, part.trials, part.controls, ReportExtras())
-    terms = found.factorial.family if found.factorial is not None and part.description.tests_terms else ()
-    return Analysed(title, part, found.cells, found.comparison, found.answer, found.resolution, terms)
 
 
 def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
@@ -187,52 +104,13 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
         full,
         0,
         "Differences are from each study's own reference, paired by seed.",
-        _note(analysed, with_paper=shown),
+        summary_note(analysed, with_paper=shown),
         (
             ColumnGroup("", 2),
             *(ColumnGroup(item.title, 2) for item in analysed[1:]),
             *([ColumnGroup("the paper's own numbers", 1)] if shown else []),
         ),
     )
-
-
-def _note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
-    parts = [item.part for item in analysed]
-    intervals = dict.fromkeys(interval_words(part.description) for part in parts)
-    sentences = [
-        f"Mean {PLUS_MINUS} standard deviation over seeds, their number in brackets; {'; '.join(intervals)}."
-    ]
-    if place := _shared_place(parts):
-        sentences.append(f"All studies: {place}.")
-    kinds = {
-        "data sets": [part.dataset for part in parts],
-        "scales": [part.description.scale for part in parts],
-        "settings": [part.setting for part in parts],
-        "metrics": [item.comparison.metric.words for item in analysed],
-        "budgets": [part.description.budget for part in parts],
-    }
-    unlike = [kind for kind, values in kinds.items() if len(set(values)) > 1]
-    if unlike:
-        sentences.append(f"The columns differ in {listing(unlike)}: read down a column, not along a row.")
-    references = dict.fromkeys(
-        f"{item.title}: {quoted(item.part.description.reference)}" for item in analysed
-    )
-    sentences.append(f"References: {'; '.join(references)}.")
-    effects = [effect for item in analysed for effect in item.comparison.effects]
-    if any(effect.family == EXPLORATORY for effect in effects):
-        sentences.append(f"{DAGGER} exploratory: not corrected for being one of many.")
-    if any(effect.planned for effect in effects):
-        sentences.append("* includes seeds added later.")
-    sentences += [f"{item.title}: {item.resolution}" for item in analysed]
-    budgets = listing(list(dict.fromkeys(kinds["budgets"])))
-    sentences.append(f"Within a study variants have equal {budgets}; its own table has what they cost.")
-    notes = dict.fromkeys(
-        one_line(note)
-        for study in (part.description for part in parts)
-        for note in study.notes
-        if note != study.budget_note
-    )
-    return " ".join([*sentences, *notes, *([f"{PAPER_SOURCE}."] if with_paper else [])])
 
 
 def _reference_first(item: Analysed) -> list[str]:
@@ -291,6 +169,4 @@ def section(item: Analysed) -> Section:
     # One page holds several forests, and a picture's name is its place on the page.
     unnamed = Picture("", "", shown.alt, shown.light, shown.dark)
     part = item.part
-    return Section(
-        item.title, part.description.question, part.setting, item.answer, unnamed, item.cells.notes
-    )
+    return Section(item.title, part.description.question, part.setting, item.answer, unnamed, item.notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cmae_ablate.report.effects import EXPLORATORY, Comparison
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.short_labels import ShortLabels
-from cmae_ablate.report.wording import DAGGER, PLUS_MINUS, counted, one_line
+from cmae_ablate.report.wording import DAGGER, PLUS_MINUS, Metric, capitalised, counted, listing, one_line
 
 CAUTIOUS_SEEDS = 3
 CAUTIOUS = (
@@ -33,7 +33,7 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
         "Variants are named by what differs from the reference." if ShortLabels.of(study).shortens else "",
         f"Mean {PLUS_MINUS} standard deviation over n seeds; {interval_words(study)}.",
         family_sentence(comparison),
-        *(one_line(study.protocols[m]) for m in (study.metric, *study.report) if m in study.protocols),
+        *_protocols(study),
         f"Scale: {study.scale}; {planned}{added}.",
         plan_sentence(study.plan),
         *(one_line(note) for note in study.notes),
@@ -43,6 +43,17 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
     if costs:
         sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
     return _sentences(*sentences)
+
+
+def _protocols(study: StudyDescription) -> list[str]:
+    """How each metric was measured, each sentence once; with whose it is where there are several."""
+    measured: dict[str, list[str]] = {}
+    for metric in dict.fromkeys((study.metric, *study.report)):
+        if metric in study.protocols:
+            measured.setdefault(one_line(study.protocols[metric]), []).append(Metric.named(metric).words)
+    if len(measured) < 2:
+        return [*measured]
+    return [f"{capitalised(listing(words))}: {sentence}" for sentence, words in measured.items()]
 
 
 def interval_words(study: StudyDescription) -> str:

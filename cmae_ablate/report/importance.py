@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from cmae_ablate.report.wording import counted, is_or_are, listing, number, one_
 TRIALS_A_KEY = 10
 """Below so many trials a key, one key's share by chance alone is often a half and more."""
 MOST_TRIALS = 100
-"""More would take minutes, and tell hardly more."""
+"""More would take minutes, and tell hardly more; of more than ten keys as many as are needed count."""
 SHUFFLES = 19
 """A share above that of all shuffles has a chance of 1 in 20 where the key does nothing."""
 TREES, TREES_OF_A_SHUFFLE = 64, 8
@@ -68,7 +69,7 @@ def importance(searched: Searched | None, study: StudyDescription) -> Importance
     flat: list[str] = []
     for variant in study.variants:
         # Drawn at random one by one, so that the first of them are a sample of all.
-        points = [point for point in searched.points if point.variant == variant][:MOST_TRIALS]
+        points = [point for point in searched.points if point.variant == variant][: _most(keys)]
         if len(points) < needed:
             short[variant] = len(points)
         elif len({point.value for point in points}) < 2:
@@ -88,7 +89,7 @@ def importance(searched: Searched | None, study: StudyDescription) -> Importance
             else []
         ),
     )
-    return Importance(table, tuple(lines), _caption(searched, study), notes)
+    return Importance(table, tuple(lines), _caption(searched, keys, table), notes)
 
 
 def _shares(keys: Sequence[SearchedKey], points: Sequence[TunedPoint]) -> dict[str, tuple[float, float]]:
@@ -163,14 +164,17 @@ def _named(variants: Sequence[str]) -> str:
     return listing([quoted(variant) for variant in variants])
 
 
-def _caption(searched: Searched, study: StudyDescription) -> str:
-    ended = {variant: 0 for variant in study.variants}
-    for point in searched.points:
-        ended[point.variant] = ended.get(point.variant, 0) + 1
-    lost = sum(max(0, searched.planned.get(variant, 0) - ended[variant]) for variant in study.variants)
+def _most(keys: Sequence[SearchedKey]) -> int:
+    return max(MOST_TRIALS, TRIALS_A_KEY * len(keys))
+
+
+def _caption(searched: Searched, keys: Sequence[SearchedKey], table: pd.DataFrame) -> str:
+    shown = set(table["variant"])
+    ended = Counter(point.variant for point in searched.points)
+    lost = sum(max(0, searched.planned.get(variant, 0) - ended[variant]) for variant in shown)
     left_out = (
-        f" {counted(lost, 'trial')} that were stopped early or failed {is_or_are(lost)} left out, which "
-        "favours the good part of the ranges."
+        f" {counted(lost, 'trial')} that did not come to {'its' if lost == 1 else 'their'} end (stopped "
+        f"early, failed or not run) {is_or_are(lost)} left out, which favours the good part of the ranges."
         if lost
         else ""
     )
@@ -179,6 +183,6 @@ def _caption(searched: Searched, study: StudyDescription) -> str:
         "accounts for alone (fANOVA of a random forest, Hutter et al. 2014); what is missing to 1 is what "
         f"keys do together. By chance: the most that the key got in {SHUFFLES} shuffles of the values; a "
         "share no higher says nothing. Shares hold within the searched ranges, at the points that were drawn "
-        f"(at random; of a variant the first {MOST_TRIALS} count), and for the tuning's seeds and validation "
+        f"(at random; of a variant the first {_most(keys)} count), and for the tuning's seeds and validation "
         f"images; few trials mean little, and no share is a cause.{left_out}"
     )

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from cmae_ablate.report.across import Analysed
 from cmae_ablate.report.anova import TIMES
 from cmae_ablate.report.effects import DECLARED, EXPLORATORY
+from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.random_effects import FEWEST, Measured, RandomEffects, pool
 from cmae_ablate.report.stats import ALPHA, Paired, holm, t_below
+from cmae_ablate.report.study_part import Analysed
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import Metric
 
@@ -28,11 +29,12 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class OnDataSet:
-    """A contrast on one data set; `identical`: equal weights in every seed."""
+    """A contrast on one data set; `identical`: equal weights in every seed; `term`: where it is a grid's."""
 
     dataset: str
     paired: Paired
     identical: bool = False
+    term: Term | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class OverDataSets:
         p_holm: Of the pooled difference, adjusted over the declared contrasts; NaN outside of them.
         p_equal: Of two one-sided tests of the pooled difference against the margin, adjusted likewise.
         verdict: The conclusion about the mean over data sets of this kind.
+        term: What it is of a grid; None where two variants are compared.
     """
 
     variant: str
@@ -60,6 +63,12 @@ class OverDataSets:
     p_holm: float = math.nan
     p_equal: float = math.nan
     verdict: Verdict = Verdict.INCONCLUSIVE
+    term: Term | None = field(default=None, repr=False)
+
+    @property
+    def without_pair(self) -> tuple[str, ...]:
+        """The data sets on which there is none."""
+        return tuple(on.dataset for on in self.each if not on.paired.n)
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,12 @@ class PooledStudy:
         return tuple(each for each in self.contrasts if each.family == DECLARED)
 
     @property
+    def not_single(self) -> tuple[str, ...]:
+        """A grid's terms that compare several levels at once, and so have no difference to pool."""
+        terms = [term for part in self.parts for term in part.terms if not term.levels]
+        return tuple(dict.fromkeys(term.name for term in terms))
+
+    @property
     def insensitive(self) -> tuple[str, ...]:
         """The data sets that do not tell the positive control from the reference."""
         return tuple(part.title for part in self.parts if part.comparison.sensitive is False)
@@ -136,7 +151,8 @@ def pooled_study(name: str, parts: Sequence[Analysed]) -> PooledStudy:
         }
         seen = [one for label, one in measured.items() if label not in insensitive]
         over_all = pool(list(measured.values()))
-        found.append(OverDataSets(*key, families[key], each, pool(seen), over_all))
+        term = next((on.term for on in each if on.term is not None), None)
+        found.append(OverDataSets(*key, families[key], each, pool(seen), over_all, term=term))
     study = PooledStudy(name, tuple(parts), tuple(found))
     margin = parts[0].comparison.description.equivalence_margin
     return replace(study, contrasts=tuple(_judged(study, margin)))
@@ -185,7 +201,7 @@ _NOTHING = Paired(0, *[math.nan] * 8)
 def _of_part(part: Analysed) -> dict[Key, tuple[str, OnDataSet]]:
     """Family and numbers of each contrast on one data set; of a grid, its two-level terms."""
     found = {
-        (term.name, TIMES.join(term.base)): (DECLARED, OnDataSet(part.title, term.paired))
+        (term.name, TIMES.join(term.base)): (DECLARED, OnDataSet(part.title, term.paired, term=term))
         for term in part.terms
         if term.levels
     }
@@ -209,7 +225,7 @@ def _judged(study: PooledStudy, margin: float | None) -> list[OverDataSets]:
     for each in study.contrasts:
         p, equal = adjusted.get((each.variant, each.against), nothing)
         known = replace(each, p_holm=p, p_equal=equal)
-        found.append(replace(known, verdict=_verdict(known, study.sensitive)))
+        found.append(replace(known, verdict=_verdict(known, study.sensitive, study.pool)))
     return found
 
 
@@ -223,13 +239,13 @@ def _p_equal(found: RandomEffects, margin: float | None) -> float:
     )
 
 
-def _verdict(each: OverDataSets, sensitive: bool | None) -> Verdict:
-    if any(on.paired.n == 0 for on in each.each):
+def _verdict(each: OverDataSets, sensitive: bool | None, pooled: Sequence[str]) -> Verdict:
+    if set(each.without_pair) & set(pooled):
         return Verdict.INCOMPLETE
     if all(on.identical for on in each.each):
         return Verdict.IDENTICAL
     if each.found.k < FEWEST:
         return Verdict.INSENSITIVE if sensitive is False else Verdict.INCONCLUSIVE
-    if each.p_holm < ALPHA and each.found.error > 0:
+    if each.p_holm < ALPHA:
         return Verdict.HIGHER if each.found.mean > 0 else Verdict.LOWER
     return Verdict.EQUAL if each.p_equal < ALPHA else Verdict.INCONCLUSIVE

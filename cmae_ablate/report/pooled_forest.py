@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cmae_ablate.report.pooled import OverDataSets, PooledStudy
-from cmae_ablate.report.pooled_words import name
+from cmae_ablate.report.pooled_values import name, on_data_set, over_data_sets
 from cmae_ablate.report.random_effects import FEWEST
 from cmae_ablate.report.stats import Bounds
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.verdict import Verdict
-from cmae_ablate.report.wording import DAGGER, Metric, one_line
+from cmae_ablate.report.wording import DAGGER, one_line
 
 ROW_INCHES, LABEL_WIDTH, HEADING_WIDTH = 0.25, 22, 52
 HALF_HEIGHT = 0.3
@@ -27,8 +27,8 @@ LEGEND = (
     "prediction intervals, what as many seeds on a new data set of this kind would show."
 )
 SIDE_BY_SIDE = (
-    "Squares and bars: mean differences on each data set, with 95 % intervals over seeds; two data sets are "
-    "not pooled."
+    "Squares and bars: mean differences on each data set, with 95 % intervals over seeds; fewer than three "
+    "data sets are not pooled."
 )
 POOLED, NEW = "pooled", "a new data set"
 
@@ -66,18 +66,20 @@ def _block(
     axes: Axes, top: int, each: OverDataSets, study: PooledStudy, theme: Theme
 ) -> list[tuple[float, str]]:
     mark = "" if each.family == "declared" else DAGGER
-    text = wrapped(f"{each.variant} \N{MINUS SIGN} {each.against}{mark}", HEADING_WIDTH, 1)
+    of_variants = f"{each.variant} \N{MINUS SIGN} {each.against}"
+    text = wrapped(f"{of_variants if each.term is None else name(each, study)}{mark}", HEADING_WIDTH, 1)
     axes.annotate(
         text, (0.0, top), xycoords=("axes fraction", "data"), va="center", fontsize=FONT, fontweight="bold"
     )
     ticks, metric = [], study.metric
     for row, on in enumerate(each.each, start=top + 1):
         result = on.paired
-        ticks.append((float(row), on.dataset if on.dataset in study.pool else f"{on.dataset} (not pooled)"))
+        left_out = "not pooled" if study.is_pooled else "insensitive"
+        ticks.append((float(row), on.dataset if on.dataset in study.pool else f"{on.dataset} ({left_out})"))
         if result.n:
             _bar(axes, row, (result.ci_low, result.ci_high), theme.faint, 1.1)
             axes.plot(result.delta, row, marker="s", markersize=3.5, color=theme.faint)
-        _number(axes, row, result.delta, (result.ci_low, result.ci_high), metric)
+        _number(axes, row, on_data_set(on, metric))
     if each.found.k >= FEWEST:
         row = top + len(each.each) + 1
         is_detected = each.verdict in (Verdict.HIGHER, Verdict.LOWER)
@@ -88,9 +90,9 @@ def _block(
         )
         colour = theme.palette[0] if is_detected else theme.paper
         axes.fill(across, down, facecolor=colour, edgecolor=theme.palette[0], linewidth=0.9, zorder=3)
-        _number(axes, row, each.found.mean, (low, high), metric)
+        _number(axes, row, over_data_sets(each.found, metric))
         _bar(axes, row + 1, each.found.prediction, theme.palette[1], 3.0)
-        _number(axes, row + 1, math.nan, each.found.prediction, metric)
+        _number(axes, row + 1, metric.interval(*each.found.prediction))
         ticks += [(float(row), POOLED), (float(row + 1), NEW)]
     return ticks
 
@@ -100,10 +102,8 @@ def _bar(axes: Axes, row: int, ends: Bounds, colour: str, width: float) -> None:
         axes.plot(ends, [row, row], color=colour, linewidth=width, solid_capstyle="butt")
 
 
-def _number(axes: Axes, row: int, delta: float, ends: Bounds, metric: Metric) -> None:
-    texts = ["" if math.isnan(delta) else metric.signed(delta), metric.interval(*ends)]
-    place = axes.get_yaxis_transform()
-    axes.text(1.03, row, " ".join(filter(None, texts)), transform=place, va="center", fontsize=SMALL)
+def _number(axes: Axes, row: int, text: str) -> None:
+    axes.text(1.03, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=SMALL)
 
 
 def _alt(study: PooledStudy) -> str:
@@ -114,15 +114,11 @@ def _told(contrasts: Sequence[OverDataSets], study: PooledStudy) -> list[str]:
     metric = study.metric
     return [
         f"{name(each, study)}: "
-        + "; ".join(
-            f"{one_line(on.dataset)} {metric.signed(on.paired.delta)} "
-            f"{metric.interval(on.paired.ci_low, on.paired.ci_high)}"
-            for on in each.each
-        )
+        + "; ".join(f"{one_line(on.dataset)} {on_data_set(on, metric)}" for on in each.each)
+        + (f"; pooled {over_data_sets(each.found, metric)}" if each.found.k >= FEWEST else "")
         + (
-            f"; pooled {metric.signed(each.found.mean)} {metric.interval(*each.found.interval)}"
             f"; a new data set {metric.interval(*each.found.prediction)}"
-            if each.found.k >= FEWEST
+            if each.found.k >= FEWEST and not each.found.alike
             else ""
         )
         + "."

@@ -10,20 +10,22 @@ from pathlib import Path
 import pandas as pd
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.report.across import StudyPart, analyse, section
+from cmae_ablate.report.across import section
 from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.frame import ReportFiles
 from cmae_ablate.report.latex import latex
 from cmae_ablate.report.markup import page_from, picture
-from cmae_ablate.report.pooled import OnDataSet, OverDataSets, PooledStudy, pooled_study, pooled_table
+from cmae_ablate.report.pooled import OverDataSets, PooledStudy, pooled_study, pooled_table
 from cmae_ablate.report.pooled_forest import pooled_forest
-from cmae_ablate.report.pooled_words import PooledAnswer, name, pooled_answer, pooled_note
+from cmae_ablate.report.pooled_values import name, on_data_set, over_data_sets
+from cmae_ablate.report.pooled_words import PooledAnswer, pooled_answer, pooled_note
 from cmae_ablate.report.shown import shown_in_parts
+from cmae_ablate.report.study_part import StudyPart, analyse
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, markdown
 from cmae_ablate.report.theme import draw, save
-from cmae_ablate.report.wording import BLANK, DAGGER, Metric, number, one_line, p_value
+from cmae_ablate.report.wording import BLANK, DAGGER, number, one_line, p_value
 
 DATASET = "dataset"
 """The column that says which data set a row of `trials.csv`, `controls.csv` or `effects.csv` is of."""
@@ -51,7 +53,7 @@ def write_pooled(study_name: str, parts: Mapping[str, StudyPart], out: Path) -> 
     except OSError as error:
         place = error.filename or out
         raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
-    notes = tuple(f"{part.title}: {note}" for part in study.parts for note in part.cells.notes)
+    notes = tuple(f"{part.title}: {note}" for part in study.parts for note in part.notes)
     return ReportFiles({path.name: path for path in paths}, answer.text, (table.header, *table.lines), notes)
 
 
@@ -125,27 +127,17 @@ def _label(each: OverDataSets, study: PooledStudy) -> str:
 
 def _cells(each: OverDataSets, study: PooledStudy) -> list[str]:
     metric, found = study.metric, each.found
-    single = [_single(on, metric) for on in each.each]
+    single = [on_data_set(on, metric) for on in each.each]
     if not study.is_pooled:
         return single
     return [
         *single,
-        f"{metric.signed(found.mean)} {metric.interval(*found.interval)}".strip(),
+        over_data_sets(found, metric),
         p_value(each.p_holm),
         metric.interval(*found.prediction) or BLANK,
         metric.text(found.tau),
         number(100 * found.i_squared, 0),
     ]
-
-
-def _single(on: OnDataSet, metric: Metric) -> str:
-    """As a study's own table has it."""
-    result = on.paired
-    if not result.n:
-        return "no paired seed"
-    alike = result.noiseless and not on.identical
-    interval = "(alike in every seed)" if alike else metric.interval(result.ci_low, result.ci_high)
-    return f"{metric.signed(result.delta)} {interval or '(one seed)'}"
 
 
 def _record(study: PooledStudy, answer: PooledAnswer) -> Mapping[str, object]:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cmae_ablate.report.caption import interval_words, plan_sentence
 from cmae_ablate.report.pooled import OverDataSets, PooledStudy
+from cmae_ablate.report.pooled_values import named, within
+from cmae_ablate.report.pooled_worth import (
+    NEEDS_THREE,
+    SAMPLE,
+    blind,
+    fewer,
+    insensitive,
+    not_single,
+    unequal_seeds,
+    worth,
+)
 from cmae_ablate.report.random_effects import FEWEST, is_heterogeneous
+from cmae_ablate.report.stats import ALPHA
+from cmae_ablate.report.term_words import term_clause
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import (
     DAGGER,
-    PLUS_MINUS,
     capitalised,
     counted,
     is_or_are,
@@ -24,14 +36,6 @@ from cmae_ablate.report.wording import (
 )
 
 SHOWN = 3
-NEEDS_THREE = (
-    f"a claim about data sets of this kind needs {FEWEST} or more, since two do not show how much data sets "
-    "differ"
-)
-SAMPLE = (
-    "Pooled is the plain mean over the data sets: they stand for their kind only as far as they were chosen "
-    "to."
-)
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,7 @@ def pooled_answer(study: PooledStudy) -> PooledAnswer:
     """What the numbers support; with two data sets nothing is pooled."""
     shown = study.declared or study.contrasts
     lines = tuple(_line(each, study) for each in shown)
-    return PooledAnswer(_headline(study), lines, tuple(_worth(study)), _plan(study))
-
-
-def name(each: OverDataSets, study: PooledStudy) -> str:
-    """The contrast in a table: the variant, with what it is compared with where that is not the reference."""
-    reference = study.parts[0].comparison.description.reference
-    return one_line(each.variant if each.against == reference else f"{each.variant} against {each.against}")
+    return PooledAnswer(_headline(study), lines, tuple(worth(study)), _plan(study))
 
 
 def pooled_note(study: PooledStudy) -> str:
@@ -68,11 +66,17 @@ def pooled_note(study: PooledStudy) -> str:
     sentences = [
         f"Mean differences on {listing(study.datasets)}, each paired by seed; {interval_words(description)}."
     ]
+    if any(each.term is not None for each in study.contrasts):
+        sentences.append(
+            "A term of the grid has here an interval by its own seeds alone, which is not that of the data "
+            "set's own report: there, all of the grid's contrasts say how much seeds vary."
+        )
     if study.is_pooled:
         sentences += [
-            f"{SAMPLE} Its 95 % interval is Student's over {counted(len(study.pool), 'data set')}, and "
-            f"Holm's "
-            f"correction of its p covers {counted(len(study.declared), 'declared contrast')}.",
+            f"{SAMPLE} Its 95 % interval is Student's over {counted(len(study.pool), 'data set')}"
+            f"{fewer(study)}, and Holm's correction of its p covers "
+            f"{counted(len(study.declared), 'declared contrast')}.",
+            *unequal_seeds(study),
             "The 95 % prediction interval holds what as many seeds on a new data set of this kind will show; "
             "of its "
             "true difference it is cautious.",
@@ -82,12 +86,15 @@ def pooled_note(study: PooledStudy) -> str:
         ]
     else:
         sentences.append(f"Nothing is pooled: {NEEDS_THREE}.")
+    sentences += not_single(study)
     if any(each.family != "declared" for each in study.contrasts):
         sentences.append(f"{DAGGER} exploratory: not corrected for being one of many.")
     if study.insensitive:
-        sentences.append(_insensitive(study))
-    plans = {plan_sentence(part.comparison.description.plan) for part in study.parts}
-    return " ".join([*sentences, *sorted(plans)])
+        sentences.append(insensitive(study))
+    plans = {part.title: plan_sentence(part.comparison.description.plan) for part in study.parts}
+    if len(set(plans.values())) == 1:
+        return " ".join([*sentences, *set(plans.values())])
+    return " ".join([*sentences, *(f"{label}: {sentence}" for label, sentence in plans.items())])
 
 
 def _headline(study: PooledStudy) -> str:
@@ -96,114 +103,103 @@ def _headline(study: PooledStudy) -> str:
     if not study.declared:
         return f"No answer: no contrast is declared ({where})."
     if not study.is_pooled:
-        why = f"{_blind(study)}, and {NEEDS_THREE}" if study.insensitive else NEEDS_THREE
+        why = f"{blind(study)}, and {NEEDS_THREE}" if study.insensitive else NEEDS_THREE
         return f"Side by side, nothing pooled ({where}): {why}."
     groups: Mapping[Verdict, list[OverDataSets]] = {verdict: [] for verdict in Verdict}
     for each in study.declared:
         groups[each.verdict].append(each)
     clauses = [clause for verdict, found in groups.items() for clause in _clauses(verdict, found, study)]
-    text = capitalised("; ".join(clauses))
-    return f"{text}, on the mean over data sets of this kind ({where})."
+    concluded = f"{'; '.join(clauses)}, on the mean over data sets of this kind" if clauses else ""
+    incomplete = groups[Verdict.INCOMPLETE]
+    if incomplete:
+        names = listing([named(each, study) for each in incomplete], SHOWN)
+        lost = f"{names} {is_or_are(len(incomplete))} incomplete"
+        concluded = f"{concluded}; {lost}" if concluded else lost
+    return f"{capitalised(concluded)} ({where})."
 
 
 def _clauses(verdict: Verdict, found: list[OverDataSets], study: PooledStudy) -> Iterator[str]:
     words = {
         Verdict.HIGHER: "higher than",
         Verdict.LOWER: "lower than",
-        Verdict.EQUAL: f"equal{_within(study)} to",
+        Verdict.EQUAL: f"equal{within(study)} to",
         Verdict.IDENTICAL: "identical to",
     }
-    for against in dict.fromkeys(each.against for each in found):
-        members = [quoted(each.variant) for each in found if each.against == against]
+    terms = [each.term for each in found if each.term is not None]
+    if terms and verdict in (Verdict.HIGHER, Verdict.LOWER):
+        yield from (
+            term_clause(replace(each.term, estimate=each.found.mean))
+            for each in found
+            if each.term is not None
+        )
+    elif terms and verdict in (Verdict.EQUAL, Verdict.INCONCLUSIVE):
+        none = f"{is_or_are(len(terms))} equal{within(study)} to none"
+        names = listing([quoted(term.name) for term in terms], SHOWN)
+        yield f"{names} {none if verdict is Verdict.EQUAL else f'{is_or_are(len(terms))} inconclusive'}"
+    compared = [each for each in found if each.term is None]
+    for against in dict.fromkeys(each.against for each in compared):
+        members = [quoted(each.variant) for each in compared if each.against == against]
         if verdict in words:
             yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[verdict]} {quoted(against)}"
         elif verdict is Verdict.INCONCLUSIVE:
             verb = "does" if len(members) == 1 else "do"
             yield f"{listing(members, SHOWN)} {verb} not differ detectably from {quoted(against)}"
-    if found and verdict is Verdict.INCOMPLETE:
-        yield f"{counted(len(found), 'contrast')} {is_or_are(len(found))} incomplete"
 
 
 def _line(each: OverDataSets, study: PooledStudy) -> str:
-    metric, found = study.metric, each.found
-    label = f"{quoted(each.variant)} against {quoted(each.against)}"
+    metric, found, label = study.metric, each.found, named(each, study)
     single = listing([_on(on.dataset, on.paired.n, on.paired.delta, study) for on in each.each], 99)
     if found.k < FEWEST:
-        return f"{label}: {single}."
-    parts = [
-        f"{each.verdict}{_within(study) if each.verdict is Verdict.EQUAL else ''}",
-        f"{metric.signed(found.mean)}{metric.unit} on the mean of {found.k} data sets",
-        metric.confidence(*found.interval),
-    ]
+        if not study.is_pooled:
+            return f"{label}: {single}."
+        few = f"only {counted(found.k, 'data set')} {'has' if found.k == 1 else 'have'} a paired seed"
+        return f"{label}: {each.verdict}, not pooled, as {few}. On each: {single}."
+    parts = [_verdict_words(each, study)]
+    parts.append(f"{metric.signed(found.mean)}{metric.unit} on the mean of {found.k} data sets")
+    if found.alike:
+        parts.append("the same on every data set, which leaves nothing to test or to predict by")
+    else:
+        parts.append(metric.confidence(*found.interval))
     if not math.isnan(each.p_holm) and each.verdict is not Verdict.INSENSITIVE:
         parts.append(f"Holm p {p_phrase(each.p_holm)}")
-    low, high = (metric.signed(end) for end in found.prediction)
-    new = (
-        f"on a new data set of this kind as many seeds would show {low} to {high} (95 % prediction interval)"
-    )
-    return f"{label}: {', '.join(parts)}; {new}; {_heterogeneity(each, study)}. On each: {single}."
+    clauses = [", ".join(parts)]
+    if not found.alike:
+        low, high = (metric.signed(end) for end in found.prediction)
+        clauses.append(
+            f"on a new data set of this kind as many seeds would show {low} to {high} "
+            "(95 % prediction interval)"
+        )
+    clauses += _heterogeneity(each, study)
+    return f"{label}: {'; '.join(clauses)}. On each: {single}."
+
+
+def _verdict_words(each: OverDataSets, study: PooledStudy) -> str:
+    if each.verdict is Verdict.INCOMPLETE:
+        lost = [label for label in each.without_pair if label in study.pool]
+        return f"incomplete, without a paired seed on {listing(lost)}"
+    if each.verdict in (Verdict.HIGHER, Verdict.LOWER) and each.p_equal < ALPHA:
+        return f"{each.verdict}, yet equal{within(study)}"
+    return f"{each.verdict}{within(study) if each.verdict is Verdict.EQUAL else ''}"
 
 
 def _on(dataset: str, n: int, delta: float, study: PooledStudy) -> str:
     return f"{dataset} {study.metric.signed(delta) if n else 'no paired seed'}"
 
 
-def _heterogeneity(each: OverDataSets, study: PooledStudy) -> str:
+def _heterogeneity(each: OverDataSets, study: PooledStudy) -> Iterator[str]:
+    """How much data sets differ beyond the noise of their seeds; nothing where neither is there."""
     found = each.found
-    if math.isnan(found.p_heterogeneity):
-        return "how much data sets differ beyond the noise of their seeds is unknown"
-    size = (
-        f"tau {study.metric.text(found.tau)}{study.metric.unit}, I\N{SUPERSCRIPT TWO} "
-        f"{number(100 * found.i_squared, 0)} %, p {p_phrase(found.p_heterogeneity)}"
-    )
-    detected = "differ" if is_heterogeneous(found) else "do not differ detectably"
-    return f"data sets {detected} beyond the noise of their seeds ({size})"
-
-
-def _worth(study: PooledStudy) -> Iterator[str]:
-    if study.is_pooled:
-        yield SAMPLE
-    if study.insensitive:
-        yield _insensitive(study)
-    elif study.sensitive is None:
-        unknown = [part.title for part in study.parts if part.comparison.sensitive is None]
-        yield (
-            f"Sensitivity: unknown on {listing(unknown)}; where nothing is detected there, there may be "
-            f"nothing, or "
-            "the study may be unable to see it."
-        )
-    else:
-        yield "Sensitivity: on every data set the positive control is told from the reference."
-    if study.insensitive and study.is_pooled:
-        for each in study.declared:
-            low, high = each.over_all.interval
-            yield (
-                f"With it, {quoted(each.variant)} against {quoted(each.against)} would be "
-                f"{study.metric.signed(each.over_all.mean)}{study.metric.unit} "
-                f"({study.metric.confidence(low, high)})."
-            )
-    mixed = [part.title for part in study.parts if part.cells.notes]
-    if mixed:
-        yield f"Caveats of {listing(mixed)} stand with {'its' if len(mixed) == 1 else 'their'} own answers."
-
-
-def _insensitive(study: PooledStudy) -> str:
-    many = len(study.insensitive) > 1
-    left_out = "they are left out of the pool" if many else "it is left out of the pool"
-    verdict = left_out if study.is_pooled else f"{'their' if many else 'its'} own differences say nothing"
-    return (
-        f"Sensitivity: {_blind(study)}; {verdict}. Train longer there (a larger scale), or declare a study "
-        "without it."
-    )
-
-
-def _blind(study: PooledStudy) -> str:
-    return f"{listing(study.insensitive)} cannot tell the positive control from the reference"
-
-
-def _within(study: PooledStudy) -> str:
-    margin = study.parts[0].comparison.description.equivalence_margin
-    return "" if margin is None else f" within {PLUS_MINUS}{study.metric.text(margin)}{study.metric.unit}"
+    if math.isnan(found.tau):
+        yield "how much data sets differ beyond the noise of their seeds is unknown"
+        return
+    tau = f"tau {study.metric.text(found.tau)}{study.metric.unit}"
+    if not math.isnan(found.p_heterogeneity):
+        share = "" if found.alike else f", I\N{SUPERSCRIPT TWO} {number(100 * found.i_squared, 0)} %"
+        detected = "differ" if is_heterogeneous(found) else "do not differ detectably"
+        size = f"{tau}{share}, p {p_phrase(found.p_heterogeneity)}"
+        yield f"data sets {detected} beyond the noise of their seeds ({size})"
+    elif not found.alike:
+        yield f"data sets differ ({tau}), with no noise of seeds to test that by"
 
 
 def _plan(study: PooledStudy) -> str:

@@ -28,6 +28,8 @@ from cmae_ablate.report.stats import ALPHA, Bounds, t_interval, t_test
 
 FEWEST = 3
 """Data sets that a pooled claim needs."""
+ROUNDING = 1e-12
+"""What differences that are the same number differ by, relative to their size."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Measured:
     noise: float
     n: int
 
+    @property
+    def squared_error(self) -> float:
+        """Of the mean difference; 0 where all seeds show the same one up to rounding."""
+        return 0.0 if self.noise <= _rounding(self.delta) else self.noise**2 / self.n
+
 
 @dataclass(frozen=True)
 class RandomEffects:
@@ -56,7 +63,7 @@ class RandomEffects:
         interval: 95 % interval of the mean over data sets of this kind.
         prediction: In 95 % of studies holds what as many seeds on a new data set of this kind will show; of
             its true difference, more often.
-        p: Of the mean being 0, two-sided.
+        p: Of the mean being 0, two-sided; NaN, as is the prediction, where the data sets are `alike`.
         tau: Standard deviation of true differences over data sets.
         i_squared: Share of the variance between data sets that is not noise of their seeds, from 0 to 1.
         f: Variance between data sets over what the noise of their seeds explains.
@@ -74,6 +81,11 @@ class RandomEffects:
     f: float = math.nan
     p_heterogeneity: float = math.nan
 
+    @property
+    def alike(self) -> bool:
+        """Every data set has the same mean difference: there is no spread to test or to predict by."""
+        return self.error == 0
+
 
 def pool(measured: Sequence[Measured]) -> RandomEffects:
     """Pool a contrast over the data sets on which it was measured.
@@ -90,6 +102,8 @@ def pool(measured: Sequence[Measured]) -> RandomEffects:
         return RandomEffects(k)
     deltas = np.array([each.delta for each in measured])
     mean, between = float(deltas.mean()), float(deltas.var(ddof=1))
+    if math.sqrt(between) <= _rounding(mean):
+        between = 0.0
     error = math.sqrt(between / k)
     f, p_heterogeneity, within = _between_and_within(measured, between)
     excess = max(0.0, between - within)  # NaN where the noise is unknown
@@ -98,8 +112,8 @@ def pool(measured: Sequence[Measured]) -> RandomEffects:
         mean=mean,
         error=error,
         interval=t_interval(mean, error, k - 1),
-        prediction=t_interval(mean, error * math.sqrt(k + 1), k - 1),
-        p=t_test(mean, error, k - 1),
+        prediction=t_interval(mean, error * math.sqrt(k + 1), k - 1) if between > 0 else (math.nan, math.nan),
+        p=t_test(mean, error, k - 1) if between > 0 else math.nan,
         tau=math.sqrt(excess) if not math.isnan(within) else math.nan,
         i_squared=excess / between if between > 0 and not math.isnan(within) else math.nan,
         f=f,
@@ -111,7 +125,7 @@ def _between_and_within(measured: Sequence[Measured], between: float) -> tuple[f
     """F and its p, and the variance that the noise of the seeds gives mean differences; NaN where unknown."""
     if any(each.n < 2 for each in measured):
         return math.nan, math.nan, math.nan
-    squares = np.array([each.noise**2 / each.n for each in measured])
+    squares = np.array([each.squared_error for each in measured])
     within = float(squares.mean())
     if within == 0:
         return math.nan, math.nan, within
@@ -120,6 +134,10 @@ def _between_and_within(measured: Sequence[Measured], between: float) -> tuple[f
     )
     f = between / within
     return f, float(special.fdtrc(len(measured) - 1, df, f)), within
+
+
+def _rounding(size: float) -> float:
+    return ROUNDING * max(1.0, abs(size))
 
 
 def is_heterogeneous(found: RandomEffects) -> bool:

@@ -46,13 +46,14 @@ def answer_by_terms(
 def _term_clauses(terms: Sequence[Term], sensitive: bool | None) -> Iterator[str]:
     """What is detected, a clause each; several levels that differ only as a whole are said to."""
     found = [t for t in terms if judge_term(t, sensitive) in (Verdict.HIGHER, Verdict.LOWER)]
-    yield from map(_term_clause, found)
+    yield from map(term_clause, found)
     for term in terms:
         if not term.levels and term.p_holm < ALPHA and term.factors not in [t.factors for t in found]:
             yield f"{term.name}: its levels differ, though no single one from the reference's"
 
 
-def _term_clause(term: Term) -> str:
+def term_clause(term: Term) -> str:
+    """What a detected term shows, by the sign of its estimate."""
     direction = "higher" if term.estimate > 0 else "lower"
     if len(term.factors) == 1:
         return f"{term.factors[0]}: {quoted(term.levels[0])} is {direction} than {quoted(term.base[0])}"

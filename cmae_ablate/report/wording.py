@@ -15,7 +15,7 @@ LEAST_FIXED, MOST_FIXED = 1e-3, 1e7
 """Between these, numbers of a scale of their own are written with fixed decimals."""
 LOWER_IS_BETTER = ("alignment", "uniformity", "collapsed")
 """As Wang and Isola (arXiv 2005.10242) define the first two: distances and potentials to be made small."""
-SPOKEN = {"knn": "k-NN", "fine_tune": "fine-tuned", "pretrain": "pretraining"}
+SPOKEN = {"knn": "k-NN", "fine_tune": "fine-tuned", "from_scratch": "from-scratch", "pretrain": "pretraining"}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,10 +13,12 @@ from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.runner import results
 from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
 from cmae_ablate.runner.experiment import controls_of
+from cmae_ablate.runner.imported import imported_notes
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.paper_roles import roles_of
 from cmae_ablate.runner.reporting import describe, describe_unread, has_state, read_queue, say_report, settled
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.setting import caveat
 from cmae_ablate.study import design
 
 if TYPE_CHECKING:  # imported where a summary is made
@@ -60,17 +63,19 @@ def part_of(options: Options, console: Console) -> StudyPart:
     study = options.load()
     description, trials, variants = describe_unread(study), pd.DataFrame(), design.variants(study)
     controls: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
     if has_state(options):
         experiment = settled(options.begin(study, console))
         found = StudyTrials.of(read_queue(experiment))
         description, trials = describe(experiment, found), found.frame
-        variants = experiment.variants
+        variants, notes = experiment.variants, imported_notes(found.statuses)
         controls = results.controls_frame(variants, read_queue(controls_of(experiment)), found.chosen)
     copied = options.out / study.name / "trials.csv"
     if not _any_complete(trials) and copied.is_file():
-        description = with_plan(describe_unread(study), study, read_plan(copied.with_name(PLAN_FILE)))
+        known = replace(describe_unread(study), caveat=caveat(variants))
+        description = with_plan(known, study, read_plan(copied.with_name(PLAN_FILE)))
         trials = read_trials(copied, description)
-        controls, _ = read_controls_beside(copied, trials, description)
+        controls, notes = read_controls_beside(copied, trials, description)
     if not _any_complete(trials):
         raise UserError(
             f"{options.study}: nothing of {study.name} is complete in {options.out}; "
@@ -83,6 +88,7 @@ def part_of(options: Options, console: Console) -> StudyPart:
         results.setting_of(variants),
         roles_of(variants, description.reference, trials),
         controls,
+        notes,
     )
 
 

@@ -25,6 +25,7 @@ from cmae_ablate.runner.finished import (
     evaluation_path,
     read_evaluation,
 )
+from cmae_ablate.runner.imported import imported_notes
 from cmae_ablate.runner.progress_rows import progress_rows
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.run_links import run_links
@@ -56,7 +57,7 @@ def artifacts(
     progress, notes = progress_rows(experiment, trials)
     return ReportExtras(
         progress=progress,
-        notes=notes,
+        notes=(*imported_notes(trials.statuses), *notes),
         curves=pd.DataFrame(found.curves, columns=list(CURVES)) if found.curves else None,
         reconstructions=found.reconstructions,
         crop_boxes=found.crops,

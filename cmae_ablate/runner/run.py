@@ -12,7 +12,7 @@ from rich.console import Console
 from cmae_ablate.distributed import is_one_of_many
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
-from cmae_ablate.queue import Queue, check_rows
+from cmae_ablate.queue import Queue, check_rows, importable
 from cmae_ablate.report import read_trials
 from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.report.searched import SEARCH_FILE
@@ -23,6 +23,7 @@ from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, check_batch, controls_of
 from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
+from cmae_ablate.runner.imported import import_line
 from cmae_ablate.runner.launch.local import keep_memory
 from cmae_ablate.runner.launch.network_files import check_databases
 from cmae_ablate.runner.launch.slurm import require_sbatch
@@ -241,7 +242,8 @@ def _import(
     for name, rows in files.items():
         count = queue.import_complete(rows, metric)
         taken += count
-        say(f"imported {count} of {len(rows)} rows of {name}", console)
+        matching = sum(1 for _ in importable(rows, queue.cells, metric))
+        say(import_line(name, len(rows), matching, count), console)
     track_imported(queue.status(), tracker)
     if taken:
         notes.append(NO_PREDICTIONS)

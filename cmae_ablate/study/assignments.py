@@ -14,30 +14,35 @@ from cmae_ablate.study.training_settings import Training
 from cmae_ablate.study.yaml_source import KeyPath, parse_value
 
 
-def read_assignment(text: str, tree: Tree, *, prefix: KeyPath = (), example: str) -> tuple[KeyPath, Any]:
+def read_assignment(
+    text: str, tree: Tree, *, prefix: KeyPath = (), example: str, typed: str = ""
+) -> tuple[KeyPath, Any]:
     """Take `PATH=VALUE` apart.
 
     A text option takes everything behind the first `=`, character for character. All other values are YAML;
     one that YAML would cut or read as something else than it looks is refused.
 
     Args:
-        text: As typed.
+        text: As typed, or as it is meant.
         tree: The trial's settings so far: which component's option is meant.
         prefix: Where in the trial the path begins.
         example: An assignment for the error message.
+        typed: As typed, where `text` is not.
 
     Raises:
         UserError: It is none, or its value is not what it looks like.
     """
     name, separator, value = text.partition("=")
+    shown = typed or text
+    place = f"--set {shown}: {shown.partition('=')[0].strip()}"
     if not separator or not name.strip():
-        raise UserError(f"--set {text}: PATH=VALUE is expected, as in --set {example}")
+        raise UserError(f"--set {shown}: PATH=VALUE is expected, as in --set {example}")
     path = (*prefix, *name.strip().split("."))
     if not value.strip():
-        raise UserError(f"--set {text}: {name.strip()}: a value is expected behind the '='")
+        raise UserError(f"{place}: a value is expected behind the '='")
     if is_text(tree, path):
         return path, value
-    return path, parse_value(value, f"--set {text}: {name.strip()}")
+    return path, parse_value(value, place)
 
 
 def is_text(tree: Tree, path: KeyPath) -> bool:

@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema, core_schema
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.file_model import at_key
+from cmae_ablate.study.layering import Setting
 from cmae_ablate.study.settings import Tree, brief
 from cmae_ablate.study.trial_keys import check_values, schema_of, type_at
 from cmae_ablate.study.yaml_source import YamlOrigin, load_yaml
@@ -111,13 +112,17 @@ def check_scale(labels: Sequence[str], scale: str) -> None:
         )
 
 
-def settings_for(label: str, labels: Sequence[str], settings: Sequence[str]) -> list[str]:
+def settings_for(label: str | None, labels: Sequence[str], settings: Sequence[str]) -> list[Setting]:
     """What `--set` says for one data set: `datasets.LABEL.OPTION` of that label as `dataset.OPTION`.
+
+    As typed, where the study has a single data set (None).
 
     Raises:
         UserError: A text sets the data set of all, or of none.
     """
-    found = []
+    if label is None:
+        return [Setting.of(text) for text in settings]
+    found: list[Setting] = []
     for text in settings:
         name, equals, value = text.partition("=")
         first, *rest = name.strip().split(".")
@@ -127,7 +132,7 @@ def settings_for(label: str, labels: Sequence[str], settings: Sequence[str]) -> 
                 f"{DATASETS}.{labels[0]}.{'.'.join(rest) or 'name'}={value}"
             )
         if first != DATASETS:
-            found.append(text)
+            found.append(Setting.of(text))
             continue
         if not rest or rest[0] not in labels:
             raise UserError(
@@ -135,7 +140,7 @@ def settings_for(label: str, labels: Sequence[str], settings: Sequence[str]) -> 
                 f"{suggest(rest[0] if rest else '', list(labels))}"
             )
         if rest[0] == label:
-            found.append(f"{'.'.join([DATASET, *rest[1:]])}{equals}{value}")
+            found.append(Setting(text, f"{'.'.join([DATASET, *rest[1:]])}{equals}{value}"))
     return found
 
 

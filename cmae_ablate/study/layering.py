@@ -38,28 +38,47 @@ class Change:
     origin: Origin
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A text of `--set`.
+
+    Attributes:
+        typed: As the user wrote it, for errors.
+        meant: `PATH=VALUE` in the trial, which is otherwise where a data set is named by its label.
+    """
+
+    typed: str
+    meant: str
+
+    @classmethod
+    def of(cls, text: str) -> Setting:
+        """One that is meant as it is typed."""
+        return cls(text, text)
+
+
 def layered(
-    fixed: Sequence[Change], settings: Sequence[str], factors: Sequence[Factor]
+    fixed: Sequence[Change], settings: Sequence[Setting], factors: Sequence[Factor]
 ) -> tuple[Tree, list[Change]]:
     """The tree that all trials share, and what made it: the files' changes, then those of `--set`."""
     made, base = list(fixed), default_tree()
     for change in fixed:
         base = _applied(base, change)
-    for text in settings:
-        made.append(_setting(text, factors, base))
+    for setting in settings:
+        made.append(_setting(setting, factors, base))
         base = _applied(base, made[-1])
     return base, made
 
 
-def _setting(text: str, factors: Sequence[Factor], base: Tree) -> Change:
-    path, value = read_assignment(text, base, example="training.epochs=2")
+def _setting(setting: Setting, factors: Sequence[Factor], base: Tree) -> Change:
+    place = f"--set {setting.typed}"
+    path, value = read_assignment(setting.meant, base, example="training.epochs=2", typed=setting.typed)
     for factor in factors:
         if factor.path and (path[: len(factor.path)] == factor.path or factor.path[: len(path)] == path):
             raise UserError(
-                f"--set {text}: {'.'.join(path)} is what factor '{factor.name}' varies; "
+                f"{place}: {'.'.join(path)} is what factor '{factor.name}' varies; "
                 "set something else, or edit the levels"
             )
-    return Change(path, value, TextOrigin(f"--set {text}"))
+    return Change(path, value, TextOrigin(place))
 
 
 def _applied(base: Tree, change: Change) -> Tree:

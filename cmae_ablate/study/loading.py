@@ -126,8 +126,7 @@ def load(
     if dataset is not None:
         check_data_sets(file, origin, fixed, settings, study.factors)
         fixed.append(Change(("dataset",), file.datasets[dataset], origin.below("datasets", dataset)))
-        settings = settings_for(dataset, study.datasets, settings)
-    base, made = layered(fixed, settings, study.factors)
+    base, made = layered(fixed, settings_for(dataset, study.datasets, settings), study.factors)
     group = path.stem if scale == own else f"{path.stem}-{Path(scale).stem}"
     if scale != own:
         check_scale(study.datasets, Path(scale).stem)

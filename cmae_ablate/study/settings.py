@@ -78,8 +78,7 @@ def changes(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
     if place is not None:
         option = path[len(place) :]
         if len(option) > 1:
-            whole = ".".join((*place, option[0]))
-            raise SpecError(path, f"options have no parts of their own; set {whole} whole")
+            raise SpecError(path, f"options have no parts of their own; set '{option[0]}' whole")
         yield path, value
     elif path in GROUPS:
         if not isinstance(value, Mapping):

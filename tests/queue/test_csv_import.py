@@ -78,3 +78,8 @@ def test_rows_that_do_not_count_are_named_with_the_reason(queue: Queue) -> None:
         "a.csv: 1 of 5 rows: not complete",
         "a.csv: 1 of 5 rows: without a value of knn.top1",
     ]
+
+
+def test_a_file_of_a_single_row_has_one_row(queue: Queue) -> None:
+    (note,) = check_rows({"a.csv": [row(1, 0, state="FAILED")]}, queue.status(), METRIC)
+    assert note == "a.csv: 1 of 1 row: not complete"

@@ -60,3 +60,18 @@ def test_a_plan_is_said_to_be_unchanged_or_what_changed_since() -> None:
     assert plan_sentence(changed) == (
         "Analysis plan of 2026-11-26 00:00 UTC, changed since: seeds 3 -> 5; margin added."
     )
+
+
+def test_metrics_of_one_evaluation_share_its_sentence_and_several_say_whose_theirs_is() -> None:
+    labels, tokens = "All weights trained on train.", "512 test images, labels unread."
+    known = {
+        "fine_tune.top1": labels,
+        "fine_tune.validation_top1": labels,
+        "representation.uniformity": tokens,
+    }
+    alone = comparison(report=("fine_tune.top1", "fine_tune.validation_top1"), protocols=known)
+    note = caption_note(alone, costs=False)
+    assert note.count(labels) == 1 and f": {labels}" not in note
+    both = caption_note(comparison(report=tuple(known), protocols=known), costs=False)
+    assert f"Fine-tuned top-1 and fine-tuned validation top-1: {labels}" in both
+    assert f"Representation uniformity: {tokens}" in both

@@ -114,7 +114,28 @@ def test_trials_that_were_stopped_early_are_told_in_the_caption() -> None:
     given = searched([RATE, DROP], lambda x, y: 3 * x + y, SEVEN[:3], SEVEN)
     assert "left out" not in found(given).caption
     pruned = Searched(given.metric, given.keys, given.points, {"a": 30})
-    assert "9 trials that were stopped early or failed are left out" in found(pruned).caption
+    ended = "end (stopped early, failed or not run)"
+    assert f"9 trials that did not come to their {ended} are left out" in found(pruned).caption
+    one = Searched(given.metric, given.keys, given.points, {"a": 22})
+    assert f" 1 trial that did not come to its {ended} is left out" in found(one).caption
+
+
+def test_trials_of_a_variant_that_is_not_shown_are_not_told_as_left_out() -> None:
+    given = searched([RATE, DROP], lambda x, y: 3 * x + y, SEVEN[:3], SEVEN)
+    short = Searched(given.metric, given.keys, given.points, {"a": 21, "b": 30})
+    result = found(short)
+    assert "0 of \u2018b\u2019" in result.notes[1]
+    assert "left out" not in result.caption
+
+
+def test_more_than_ten_keys_need_more_trials_than_else_count_and_get_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cmae_ablate.report.importance.MOST_TRIALS", 20)
+    third = SearchedKey("third", 0.0, 1.0)
+    result = found(searched([RATE, DROP, third], lambda x, y, z: x + y + z, SEVEN[:4], SEVEN[:3], SEVEN[:3]))
+    assert result.table["trials"].tolist() == [30, 30, 30]
+    assert "the first 30 count" in result.caption
 
 
 def test_a_study_without_a_search_has_none() -> None:

@@ -47,3 +47,13 @@ def test_a_data_set_without_a_pair_leaves_the_pooled_contrast_incomplete(tmp_pat
     parts["own"] = replace(lost, trials=lost.trials[lost.trials["variant"] == "MAE"])
     (row,) = pd.read_csv(written(parts, tmp_path).paths["pooled.csv"]).to_dict("records")
     assert row["verdict"] == "incomplete"
+
+
+def test_a_missing_pair_on_a_data_set_that_is_not_pooled_anyway_leaves_the_contrast_complete(
+    tmp_path: Path,
+) -> None:
+    parts = {label: part(label, differences) for label, differences in BY_DATA_SET.items()}
+    blind = part("blind", (0.1, -0.1, 0.0), UNSEEN)
+    parts["blind"] = replace(blind, trials=blind.trials[blind.trials["variant"] == "MAE"])
+    (row,) = pd.read_csv(written(parts, tmp_path).paths["pooled.csv"]).to_dict("records")
+    assert (row["verdict"], row["datasets"], row["blind.n"]) == ("lower", 3, 0)

@@ -77,3 +77,18 @@ def test_equal_differences_without_noise_divide_by_nothing() -> None:
     assert found.interval == (1.0, 1.0)
     assert math.isnan(found.i_squared)
     assert math.isnan(found.p_heterogeneity)
+
+
+def test_the_same_difference_on_every_data_set_has_no_test_and_no_prediction_even_after_rounding() -> None:
+    # 31.3 - 34.3, 30.5 - 33.5 and 12.7 - 15.7 are -3 but for the last bits, which are no spread.
+    found = pool([Measured(a - b, 0.5, 3) for a, b in ((31.3, 34.3), (30.5, 33.5), (12.7, 15.7))])
+    assert found.alike and found.mean == pytest.approx(-3.0)
+    assert all(math.isnan(value) for value in (found.p, *found.prediction))
+    assert (found.tau, found.p_heterogeneity) == (0.0, 1.0)
+    assert not pool(THREE).alike
+
+
+def test_noise_of_the_last_bits_is_no_noise_to_compare_data_sets_by() -> None:
+    found = pool([Measured(delta, 1e-15, 3) for delta in (1.0, 2.0, 6.0)])
+    assert math.isnan(found.p_heterogeneity)
+    assert found.i_squared == 1.0

@@ -68,3 +68,15 @@ def test_json_has_no_number_that_is_none() -> None:
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fine_tune.top1", "fine-tuned top-1"),
+        ("fine_tune.validation_top1", "fine-tuned validation top-1"),
+        ("from_scratch.top1", "from-scratch top-1"),
+    ],
+)
+def test_metrics_of_training_with_labels_read_as_adjectives(name: str, words: str) -> None:
+    assert Metric.named(name).words == words

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from cmae_ablate import report
+from cmae_ablate.components.datasets.scenes import Scenes
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.frame import ReportFiles
-from cmae_ablate.runner.across import SUMMARY, report_across
+from cmae_ablate.runner.across import SUMMARY, part_of, report_across
 from cmae_ablate.runner.options import Options
 from tests.tiny import TINY_SCALE, TINY_STUDY
 from tests.whole_study import quiet
@@ -66,3 +67,15 @@ def test_a_study_of_which_nothing_ran_is_named_with_the_command_that_runs_it(tmp
     copy_results(first, "COMPLETE COMPLETE COMPLETE COMPLETE")
     with pytest.raises(UserError, match=r"nothing of second is complete.*cmae-ablate run .*second\.yaml"):
         report_across([first, second], quiet())
+
+
+def test_a_part_of_a_summary_brings_its_data_sets_caveat_and_what_was_left_out(tmp_path: Path) -> None:
+    first, _ = studies(tmp_path)
+    copy_results(first, "COMPLETE COMPLETE COMPLETE COMPLETE")
+    foreign = "control,variant,seed,linear_probe.top1\nrandom init,depth 1,0,9.0\n"
+    (first.out / "first" / "controls.csv").write_text(foreign)
+    found = part_of(first, quiet())
+    assert found.controls is None
+    (note,) = found.notes
+    assert "controls.csv left out, it is of another study" in note
+    assert found.description.caveat == Scenes.caveat

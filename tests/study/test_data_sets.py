@@ -78,6 +78,25 @@ def test_what_the_command_line_cannot_mean_is_refused(
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("datasets.there.sed=4", "--set datasets.there.sed=4"),
+        ("datasets.there.seed=-1", "--set datasets.there.seed=-1"),
+        ("datasets.there.seed=", "--set datasets.there.seed=: datasets.there.seed: a value is expected"),
+        ("datasets.there.seed", "--set datasets.there.seed: PATH=VALUE is expected"),
+        ("datasets.there.seed.x=3", "--set datasets.there.seed.x=3"),
+        ("datasets.there=[1]", "--set datasets.there=[1]"),
+        ("datasets.there.name=nowhere", "--set datasets.there.name=nowhere"),
+    ],
+)
+def test_the_place_of_a_mistake_in_a_set_is_what_was_typed(tiny_study: Path, typed: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        design.variants(load(blocks(tiny_study), dataset="there", settings=[typed]))
+    assert str(caught.value).startswith(words)
+    assert "dataset." not in str(caught.value)
+
+
 def test_a_study_of_one_data_set_has_none_to_choose_from(tiny_study: Path) -> None:
     with pytest.raises(UserError, match="leave the option out"):
         load(tiny_study, dataset="here")

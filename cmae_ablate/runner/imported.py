@@ -1,0 +1,41 @@
+"""Cells whose numbers came from the `trials.csv` of another machine: what is told of them, and when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from cmae_ablate.queue import CellStatus
+from cmae_ablate.report.wording import counted, seed_ranges
+
+
+def import_line(file: str, rows: int, matching: int, taken: int) -> str:
+    """What came of a file, for the screen.
+
+    Args:
+        file: Its name.
+        rows: How many rows it has.
+        matching: How many of them are complete and of a cell of this study.
+        taken: How many completed a cell.
+    """
+    known = matching - taken
+    already = f"; {known} of a cell that is complete already" if known else ""
+    return f"imported {taken} of {counted(rows, 'row')} of {file}{already}"
+
+
+def imported_notes(statuses: Sequence[CellStatus]) -> tuple[str, ...]:
+    """For a report: which complete cells were not trained here, a sentence a variant."""
+    seeds: dict[str, list[int]] = defaultdict(list)
+    for status in statuses:
+        if status.state == "COMPLETE" and status.record.folder is None:
+            seeds[status.cell.variant].append(status.cell.seed)
+    notes = [
+        f"'{variant}' seed{'' if len(own) == 1 else 's'} {seed_ranges(own)} imported: trained elsewhere, so "
+        "seconds and memory may not compare, and without curves, pictures and predictions"
+        for variant, own in seeds.items()
+    ]
+    if seeds and not any(status.record.protocols for status in statuses):
+        notes.append(
+            "how metrics were measured is not told: no cell was evaluated here, and a CSV does not say"
+        )
+    return tuple(notes)
