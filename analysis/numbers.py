@@ -48,14 +48,16 @@ NO_RESULTS = {
     r"\d\.\d million parameters": "size",
     r"over 0\.9 of the image": "setting",
     r"0\.\d+ (?:is|are) (?:wanted|aimed at)": "setting",
+    r"aim of 0\.\d+|at most 0\.\d+ aimed at|where 1\.0 was asked for|plus 0\.01 times": "setting",
 }
 """Patterns of text whose numbers are no results, and what they are."""
 BEFORE, NEAR, AROUND = 32, 60, 160
 """Characters: of the words that a row of the ledger keeps, and of those by which a cell is looked for."""
 NOT_QUOTED = re.compile(
-    r"n|seed|epochs|threshold|images|studies|standard_errors|two_way_(df|clusters)|required_.*"
+    r"n|seed|epochs|threshold|images|studies|standard_errors|two_way_.*|required_.*"
+    r"|among|effect_of_interest|planned_p|all_.*|bias|kept|datasets|sim_(low|high)|bootstrap_(low|high)"
 )
-"""Columns that are looked up by nobody: settings and counts."""
+"""Columns that no document quotes: settings, counts, and other intervals than those that are printed."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Number:
         section: Its section as it is written, code and addresses too: they say whose numbers these are.
         line: Where it stands, from 1.
         scales: What a CSV's value may be multiplied with: a share may be kept as a fraction.
+        is_bound: Whether `<` stands before it: a p value below what is printed.
         no_result: What it is, where it is no result.
     """
 
@@ -80,10 +83,16 @@ class Number:
     section: str
     line: int
     scales: tuple[float, ...]
+    is_bound: bool
     no_result: str
 
     def is_rounded(self, value: float) -> bool:
-        """Whether a value, rounded as this is printed, is this number; signs stand in the words."""
+        """Whether a value, rounded as this is printed, is this number, or below it where it is a bound.
+
+        Signs stand in the words.
+        """
+        if self.is_bound:
+            return 0 <= value < float(self.text)
         decimals = len(self.text.partition(".")[2])
         half = 0.5 * 10**-decimals * (1 + 1e-9) + 1e-12
         return abs(abs(value) - float(self.text.replace(",", ""))) <= half
@@ -150,6 +159,7 @@ def numbers(text: str) -> Iterator[Number]:
                 section=written[start : start + len(section)],
                 line=text[:at].count("\n") + 1,
                 scales=(1.0, 100.0) if SHARE.match(text[end:]) else (1.0,),
+                is_bound=text[:at].rstrip().endswith("<"),
                 no_result=apart.get(at, ""),
             )
         start += len(section)
@@ -210,8 +220,8 @@ def read_ledger() -> list[Source]:
 def _holds(source: Source, number: Number) -> bool:
     if source.number != number.text:
         return False
-    if not source.csv:
-        return source.what == number.no_result
+    if number.no_result or not source.csv:
+        return not source.csv and source.what == number.no_result
     try:
         return number.is_rounded(source.value())
     except (KeyError, IndexError, OSError):
@@ -234,7 +244,7 @@ def _best(name: str, number: Number, files: list[Path]) -> Source | None:
     for path in files:
         frame = _frame(path)
         for column in map(str, frame.select_dtypes("number")):
-            if NOT_QUOTED.fullmatch(column):
+            if NOT_QUOTED.fullmatch(column) or (number.is_bound and not re.match(r"p(_|$)", column)):
                 continue
             for row, value in enumerate(frame[column]):
                 for scale in (*number.scales, *_units(column)):

@@ -45,8 +45,8 @@ ON_A_GPU = ("step", "views", "objectives")
 """Sections that a GPU can run; the others measure the machine around it."""
 UNMEASURED = (
     "Unmeasured: everything on a GPU (bf16 autocast, TF32, flash attention, compilation, uploads); "
-    "no GPU was at hand. The one command that measures it where there is one: "
-    "`python -m benchmarks --device cuda`."
+    "no GPU was at hand. Where there is one, `make bench-gpu` measures it (docs/how-to/cluster.md), and "
+    "`python -m benchmarks --device cuda` the rows of this table."
 )
 
 

@@ -1,8 +1,9 @@
 """Thirty classes of things of a cut-down Tiny-ImageNet, as a folder of classes: a data set of its own.
 
-Run:   python -m analysis.linear_decoder_blocks.things ZIP FOLDER In the order of their WordNet ids the
-archive's first thirty classes are animals, the next thirty things. Images are copied as they are; the
-official validation images are the test part, as `tiny_imagenet` has it.
+Run:   python -m analysis.linear_decoder_blocks.things ZIP FOLDER
+In the order of their WordNet ids that archive's first thirty classes are animals, the next thirty things (in
+the whole archive they are others). Images are copied as they are; the official validation images are the
+test part, as `tiny_imagenet` has it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,10 @@ app = typer.Typer(help="Prepare data sets, and look at what is prepared.", no_ar
 
 Name = Annotated[str, typer.Argument(help="A data set.", show_default=False)]
 Source = Annotated[str | None, typer.Option(metavar="PATH", help="Its files.")]
-DatasetSettings = Annotated[list[str] | None, typer.Option("--set", metavar="OPTION=VALUE")]
+DatasetSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="OPTION=VALUE", help="Any option of it, as image_size=32."),
+]
 
 
 @app.command("list")

@@ -12,6 +12,7 @@ from analysis.numbers import (
     HERE,
     LEDGER,
     NO_RESULTS,
+    NOT_QUOTED,
     ROOT,
     Source,
     documents,
@@ -113,6 +114,17 @@ def test_a_number_without_a_cell_is_named_with_its_line(
     (row,) = rows
     assert (row.csv, row.row, row.column, row.what) == ("study/effects.csv", 1, "delta", "linear")
     assert missing == ["README.md:3: ...ar decoder costs 8.34 points, or 77.77: in no CSV"]
+
+
+def test_a_bound_is_a_p_value_below_it() -> None:
+    (number,) = numbers("It is lower (p < 0.001).")
+    assert number.is_rounded(0.0004)
+    assert not number.is_rounded(0.001)
+
+
+def test_no_number_is_bound_by_chance_to_a_column_that_nobody_quotes() -> None:
+    """A margin of 1.0 is no median area of 1.00, and the interval over images no t interval."""
+    assert [source for source in read_ledger() if NOT_QUOTED.fullmatch(source.column)] == []
 
 
 def test_what_is_no_result_is_a_short_list() -> None:
