@@ -25,8 +25,6 @@ from cmae_ablate.report.factorial import analyse
 from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.pareto import pareto
-from cmae_ablate.report.progress import progress
-from cmae_ablate.report.progress_figure import progress_figure
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import make_table
 from cmae_ablate.report.theme import (
@@ -274,31 +272,3 @@ def test_wrapped_labels_keep_their_width_and_lines(width: int) -> None:
     lines = wrapped(LONG * 3, width, 3).split("\n")
     assert len(lines) <= 3
     assert max(map(len, lines)) <= width
-
-
-def test_a_variant_has_one_colour_in_every_figure_also_where_another_is_missing(build: Callable) -> None:
-    described, trials = build({label: [30.0, 31.0, 32.5] for label in ("MAE", "a", "b")})
-    trials = trials[trials["variant"] != "a"]
-    logged = pd.DataFrame(
-        [
-            (v, s, e, m, 30.0 + e + s)
-            for v in ("MAE", "b")
-            for s in (0, 1)
-            for e in (1, 2)
-            for m in ("a.validation_top1",)
-        ],
-        columns=["variant", "seed", "epoch", "metric", "value"],
-    )
-    cells = sort_out(trials, described)
-    made = (
-        pareto(compare(cells, described.metric), cells),
-        curves(logged.rename(columns={"metric": "name"}), described),
-        progress_figure(progress(logged, described), described),
-    )
-    for job in made:
-        assert job is not None
-        figure = drawn(job)
-        _, last = figure.legends[0].get_lines()
-        marks = (last.get_markeredgecolor(), last.get_color())
-        assert LIGHT.colour(2) in marks, job.name
-        assert any(line.get_color() == LIGHT.colour(2) for line in figure.axes[0].lines), job.name
