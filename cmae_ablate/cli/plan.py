@@ -31,9 +31,8 @@ def show_plans(options: Options, console: Console) -> None:
     controls = sum(each.cells(plan.control_seeds) for plan in plans for each in plan.controls)
     hours = sum(plan.hours + (plan.tuning.hours if plan.tuning else 0.0) for plan in plans)
     say(
-        f"{plans[0].study.group}: {counted(len(plans), 'data set')}, {counted(cells, 'cell')} and {controls} "
-        f"of "
-        f"controls, {duration(hours)} of computation in all, one data set after the other",
+        f"{plans[0].study.group}: {counted(len(plans), 'data set')}, {counted(cells, 'cell')} and "
+        f"{controls} of controls, {duration(hours)} of computation in all, one data set after the other",
         console,
     )
 

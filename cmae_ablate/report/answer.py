@@ -22,7 +22,6 @@ from cmae_ablate.report.verdict import (
     why_inconclusive,
 )
 from cmae_ablate.report.wording import (
-    PLUS_MINUS,
     capitalised,
     counted,
     is_or_are,
@@ -132,7 +131,7 @@ def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison
     """
     names = ShortLabels.of(comparison.description)
     metric, margin = comparison.metric, comparison.description.equivalence_margin
-    within = f" within {PLUS_MINUS}{metric.text(margin)}{metric.unit}" if margin is not None else ""
+    within = f" {metric.within(margin)}" if margin is not None else ""
     words = {
         Verdict.HIGHER: ("higher than {}", "reads higher"),
         Verdict.LOWER: ("lower than {}", "reads lower"),
@@ -194,7 +193,7 @@ def _words(effect: Effect, comparison: Comparison, verdict: Verdict) -> str:
         return f"{verdict} among {counted(effect.among, 'comparison')}"
     if verdict is Verdict.INSENSITIVE or not is_equal(effect) or margin is None:
         return str(verdict)
-    within = f"equal within {PLUS_MINUS}{metric.text(margin)}{metric.unit}"
+    within = f"equal {metric.within(margin)}"
     return within if verdict is Verdict.EQUAL else f"{verdict}, yet {within}"
 
 

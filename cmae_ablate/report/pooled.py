@@ -137,23 +137,25 @@ def pooled_study(name: str, parts: Sequence[Analysed]) -> PooledStudy:
         name: Of the study.
         parts: The study on each of two or more data sets, titled by the data set's label.
     """
-    families = {key: family for part in reversed(parts) for key, (family, _) in _of_part(part).items()}
-    keys = dict.fromkeys(key for part in parts for key in _of_part(part))
+    study = PooledStudy(name, tuple(parts), ())
     own = [_of_part(part) for part in parts]
-    insensitive = PooledStudy(name, tuple(parts), ()).insensitive
+    families: dict[Key, str] = {}
+    for of in own:
+        for key, (family, _) in of.items():
+            families.setdefault(key, family)
     found = []
-    for key in sorted(keys, key=lambda key: families[key] != DECLARED):
+    for key in sorted(families, key=lambda key: families[key] != DECLARED):
         each = tuple(
             of.get(key, ("", OnDataSet(part.title, _NOTHING)))[1] for part, of in zip(parts, own, strict=True)
         )
         measured = {
             on.dataset: Measured(on.paired.delta, on.paired.noise, on.paired.n) for on in each if on.paired.n
         }
-        seen = [one for label, one in measured.items() if label not in insensitive]
+        seen = [one for label, one in measured.items() if label in study.pool]
         over_all = pool(list(measured.values()))
         term = next((on.term for on in each if on.term is not None), None)
         found.append(OverDataSets(*key, families[key], each, pool(seen), over_all, term=term))
-    study = PooledStudy(name, tuple(parts), tuple(found))
+    study = replace(study, contrasts=tuple(found))
     margin = parts[0].comparison.description.equivalence_margin
     return replace(study, contrasts=tuple(_judged(study, margin)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cmae_ablate.report.pooled import OnDataSet, OverDataSets, PooledStudy
 from cmae_ablate.report.random_effects import RandomEffects
-from cmae_ablate.report.wording import PLUS_MINUS, Metric, one_line, quoted
+from cmae_ablate.report.wording import Metric, one_line, quoted
 
 
 def name(each: OverDataSets, study: PooledStudy) -> str:
@@ -44,4 +44,4 @@ def named(each: OverDataSets, study: PooledStudy) -> str:
 def within(study: PooledStudy) -> str:
     """The margin of equivalence, with the blank before it; nothing where none is declared."""
     margin = study.parts[0].comparison.description.equivalence_margin
-    return "" if margin is None else f" within {PLUS_MINUS}{study.metric.text(margin)}{study.metric.unit}"
+    return "" if margin is None else f" {study.metric.within(margin)}"

@@ -78,11 +78,9 @@ def pooled_note(study: PooledStudy) -> str:
             f"{counted(len(study.declared), 'declared contrast')}.",
             *unequal_seeds(study),
             "The 95 % prediction interval holds what as many seeds on a new data set of this kind will show; "
-            "of its "
-            "true difference it is cautious.",
-            "tau: standard deviation of true differences over data sets; I\N{SUPERSCRIPT TWO}: its share of "
-            "the "
-            "variance seen between them.",
+            "of its true difference it is cautious.",
+            "tau: standard deviation of true differences over data sets; "
+            "I\N{SUPERSCRIPT TWO}: its share of the variance seen between them.",
         ]
     else:
         sentences.append(f"Nothing is pooled: {NEEDS_THREE}.")

@@ -86,7 +86,7 @@ def phrase(effect: Effect, comparison: Comparison) -> str:
     words = [] if verdict is Verdict.EQUAL else [str(verdict)]
     margin = comparison.description.equivalence_margin
     if margin is not None and is_equal(effect):
-        words.append(f"equal within {PLUS_MINUS}{comparison.metric.text(margin)}{comparison.metric.unit}")
+        words.append(f"equal {comparison.metric.within(margin)}")
     return ", ".join(words)
 
 

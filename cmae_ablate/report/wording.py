@@ -87,6 +87,10 @@ class Metric:
         """The interval for a sentence: `95 % CI -0.2 to +1.4`."""
         return f"95 % CI {self.signed(low)} to {self.signed(high)}"
 
+    def within(self, margin: float) -> str:
+        """A margin of equivalence for a sentence: `within \N{PLUS-MINUS SIGN}0.5 points`."""
+        return f"within {PLUS_MINUS}{self.text(margin)}{self.unit}"
+
     def interval(self, low: float, high: float) -> str:
         """`[low, high]`, or nothing where there is none."""
         return "" if math.isnan(low) else f"[{self.signed(low)}, {self.signed(high)}]"

@@ -68,9 +68,8 @@ def check_images(parts: Sequence[Options], console: Console, check: Callable[[Ex
             twin = seen.setdefault(data.digest, study.name)
             if twin != study.name:
                 raise UserError(
-                    f"{study.path}: datasets.{part.dataset}: its images are those of '{twin}'; a data set "
-                    f"counts "
-                    "once: remove one"
+                    f"{study.path}: datasets.{part.dataset}: its images are those of '{twin}'; "
+                    "a data set counts once: remove one"
                 )
 
 

@@ -46,9 +46,8 @@ class _Blocks:
             if not re.fullmatch(LABEL, label):
                 raise at_key(
                     label,
-                    "a folder is named by this label: use up to 40 letters, digits, - and _, and begin with "
-                    "a "
-                    "letter or digit",
+                    "a folder is named by this label: use up to 40 letters, digits, - and _, and begin "
+                    "with a letter or digit",
                 )
             twin = folded.setdefault(label.lower(), label)
             if twin != label:
