@@ -6,6 +6,9 @@ there is one.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,36 @@ CHANGES: list[dict[str, Any]] = [
     *({slot: {"name": component.name}} for slot in SLOTS_IN_A_STEP for component in SLOTS[slot]),
 ]
 EVERY = pytest.mark.parametrize("change", CHANGES, ids=str)
+
+
+SCRIPTED = "`torch.jit.script_method` is "
+"""Torch of modules of its own, as its compiler imports them: Deprecation- in 2.11, FutureWarning in 2.14."""
+SLOW_FP32 = "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled"
+"""Torch 2.10's compiler of fp32 on a GPU, though that was asked for."""
+SYNCHRONIZATION = "Synchronization debug mode is a prototype feature"
+
+
+def may_compile(test: Any) -> Any:
+    """Ignore what torch's compiler warns of on a GPU whatever it compiles; any other is an error."""
+    for text, category in (
+        (SCRIPTED, "DeprecationWarning"),
+        (SCRIPTED, "FutureWarning"),
+        (SLOW_FP32, "UserWarning"),
+    ):
+        test = pytest.mark.filterwarnings(f"ignore:{text}:{category}")(test)
+    return test
+
+
+@contextmanager
+def waiting_is_an_error() -> Iterator[None]:
+    """Let CUDA refuse whatever makes the host wait; undone in any case, or every test after would fail."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", SYNCHRONIZATION, UserWarning)
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def training(
@@ -135,15 +168,13 @@ def test_a_step_on_a_gpu_never_synchronises(
         pytest.skip("no GPU")
     steps = training(tiny_spec, change, tiny_data, torch.device("cuda"), tmp_path)
     train(steps, 0)  # what libraries set up at their first use may wait
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_is_an_error():
         train(steps, 1)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(steps.meter.state()["sums"]["loss"]).item()
 
 
 @pytest.mark.gpu
+@may_compile
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_gpu_trains_in_every_precision(
@@ -157,6 +188,61 @@ def test_a_gpu_trains_in_every_precision(
     assert pretrain(spec, tiny_data, runtime, tmp_path / "gpu").history[-1]["loss"] == pytest.approx(
         on_cpu, rel=1e-2
     )
+
+
+@may_compile
+@pytest.mark.parametrize("category", [DeprecationWarning, FutureWarning])
+def test_what_torchs_compiler_says_of_torch_is_no_error_where_a_test_compiles(
+    category: type[Warning],
+) -> None:
+    warnings.warn(
+        f"{SCRIPTED}deprecated. Please switch to `torch.compile` or `torch.export`.", category, stacklevel=1
+    )
+    warnings.warn(f"{SLOW_FP32}. Consider setting it.", UserWarning, stacklevel=1)
+    with suppress(AssertionError):  # outside a class it warns all the same, and then finds no frame
+        torch.jit.script_method(test_on_a_cpu_nothing_is_copied)
+    for text in ("`torch.jit.script` is deprecated", "`torch.compile` is deprecated"):
+        with pytest.raises(category, match="is deprecated"):
+            warnings.warn(text, category, stacklevel=1)
+
+
+def test_what_torchs_compiler_says_is_an_error_in_every_other_test() -> None:
+    with pytest.raises(DeprecationWarning, match="script_method"):
+        warnings.warn(SCRIPTED, DeprecationWarning, stacklevel=1)
+
+
+class SyncDebugMode:
+    """`torch.cuda.set_sync_debug_mode` as it is on a GPU: the mode is set, then the first call warns."""
+
+    def __init__(self, *, further: str = "") -> None:
+        self.modes: list[str] = []
+        self.further = further
+
+    def __call__(self, mode: str) -> None:
+        self.modes.append(mode)
+        if len(self.modes) == 1:
+            warnings.warn(f"{SYNCHRONIZATION} and does not yet detect all", UserWarning, stacklevel=2)
+            if self.further:
+                warnings.warn(self.further, UserWarning, stacklevel=2)
+
+
+def test_that_the_debug_mode_is_a_prototype_fails_no_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    mode = SyncDebugMode()
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", mode)
+    with pytest.raises(UserWarning, match="ours"), waiting_is_an_error():
+        assert mode.modes == ["error"]
+        warnings.warn("one of ours", UserWarning, stacklevel=1)
+    assert mode.modes == ["error", "default"]
+
+
+def test_a_warning_as_the_debug_mode_is_set_leaves_it_to_no_later_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mode = SyncDebugMode(further="the driver is too old")
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", mode)
+    with pytest.raises(UserWarning, match="too old"), waiting_is_an_error():
+        pass
+    assert mode.modes == ["error", "default"]
 
 
 class _Gpu:
