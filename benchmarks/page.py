@@ -37,6 +37,11 @@ def _version(package: str) -> str:
         return "absent"
 
 
+def reason(error: Exception) -> str:
+    """What an error says, in one line that fits into a table."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].replace("|", "/")[:300]
+
+
 def result_line(row: Comparison) -> str:
     """A row of the table."""
     more = {", at most {:g}": row.most, ", first quartile {:g}": row.least_low}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,11 +38,13 @@ class Found:
         images_per_second: Of whole steps: views, masks, both passes, optimiser.
         busy: Share of the time in which the device computes.
         first_seconds: Of the first epoch, compilation included.
+        losses: Of each epoch.
     """
 
     images_per_second: float
     busy: float
     first_seconds: float
+    losses: tuple[float, ...]
 
 
 def variants(scale: str, settings: list[str]) -> dict[str, TrialSpec]:
@@ -62,27 +65,29 @@ def noise(side: int, count: int) -> DataArrays:
 
 def train(spec: TrialSpec, data: DataArrays, device: torch.device) -> Found:
     """Train for `EPOCHS` epochs by the loop that cells train by."""
-    ends = [time.perf_counter()]
+    ends, losses = [time.perf_counter()], []
     kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     profiler = profile(activities=kinds)
 
     def on_epoch(done: int, metrics: Metrics) -> None:
         # The epoch's losses were read, so everything before is done.
         ends.append(time.perf_counter())
+        losses.append(metrics["loss"])
         if done == EPOCHS - PROFILED:
-            profiler.start()
+            profiling.enter_context(profiler)
         if done == EPOCHS:
-            profiler.stop()
+            profiling.close()
 
     runtime = Runtime(device, spec.training.precision, spec.training.compile)
-    with TemporaryDirectory() as folder:
+    # A training that fails is profiled no more: the next one's profiler could not start.
+    with TemporaryDirectory() as folder, ExitStack() as profiling:
         pretrain(spec, data, runtime, Path(folder), Hooks(on_epoch))
     seconds = np.diff(ends)
     of_epoch = float(np.median(seconds[1 : EPOCHS - PROFILED]))
     images = spec.training.batch_size * (len(data.train) // spec.training.batch_size)
     computing = MICRO * covered(spans_of(profiler.events() or (), device.type)) / PROFILED
     # Profiling slows the host down, not the device: its time is held against unprofiled epochs.
-    return Found(images / of_epoch, min(1.0, computing / of_epoch), float(seconds[0]))
+    return Found(images / of_epoch, min(1.0, computing / of_epoch), float(seconds[0]), tuple(losses))
 
 
 def run(scale: str, side: int, steps: int, device: torch.device, settings: list[str]) -> Iterator[Comparison]:

@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from benchmarks import gpu, wheels
+from benchmarks import gpu, graphs, throughput, wheels
 from benchmarks.busy import covered, device_seconds, spans_of
 from benchmarks.gpu import Bench
 from benchmarks.timing import Comparison
@@ -79,6 +82,76 @@ def test_a_section_that_fails_or_has_no_time_left_is_said_and_the_rows_before_ar
     assert "- one: error: RuntimeError" in text
     assert "- two: skipped: it takes up to 2000 s" in text
     assert "- gpu: H100" in text
+
+
+class ByGraphs(nn.Module):
+    """A model as a mode of torch.compile might leave it: from its third step on, its terms are other ones."""
+
+    def __init__(self, model: nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.model, self.change, self.steps = model, change, 0
+
+    def forward(self, *inputs: Any) -> Any:
+        self.steps += 1
+        terms = self.model(*inputs)
+        if self.steps < 3:
+            return terms
+        return {name: replace(term, loss=self.change(term.loss)) for name, term in terms.items()}
+
+
+def rows_by_graphs(
+    change: Callable[[torch.Tensor], torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, Any]]:
+    """The section's, where compiling is nothing, or `change` of CMAE's terms in the mode with graphs."""
+    modes: list[str] = []
+
+    def compiled(model: Any, *, mode: str = "default", **_: object) -> nn.Module:
+        modes.append(mode)
+        return ByGraphs(model, change) if mode == graphs.MODE and model.num_views > 1 else model
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(throughput, "EPOCHS", 3)
+    monkeypatch.setattr(throughput, "PROFILED", 1)
+    found = gpu.measured(gpu.cuda_graphs, 0, Bench(torch.device("cpu"), None, True))
+    assert "error" not in found
+    assert modes == ["default", graphs.MODE] * 2
+    return found["rows"]  # type: ignore[return-value]
+
+
+def test_outputs_that_a_graph_overwrites_are_a_row_and_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overwritten(loss: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("accessing tensor output of CUDAGraphs that has been | overwritten\nStack trace")
+
+    faster, same, failed = rows_by_graphs(overwritten, monkeypatch)
+    assert faster["ratio"] == pytest.approx(faster["reference_seconds"] / faster["own_seconds"])
+    assert (same["name"], same["ratio"]) == (
+        "MAE training at the gpu scale by CUDA graphs, losses as without",
+        1,
+    )
+    assert failed["name"] == "CMAE training at the gpu scale by CUDA graphs"
+    line = "RuntimeError: accessing tensor output of CUDAGraphs that has been / overwritten"
+    assert failed["remark"] == f"failed: {line}"
+    text = gpu.table({"machine": {}, "sections": {"CUDA graphs": {"rows": [failed]}}})
+    assert f"| **missed**; failed: {line} |" in text
+
+
+def test_a_loss_that_graphs_change_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_by_graphs(lambda loss: 1.1 * loss, monkeypatch)
+    assert [row["ratio"] for row in rows[1::2]] == [1, 0]
+    assert "relative difference 0.0e+00 in the first epoch" in rows[3]["remark"]  # two steps
+    assert Comparison(**rows[3]).verdict == "**missed**"
+
+
+def test_by_default_all_that_was_measured_on_an_h200_has_time_tests_first() -> None:
+    """With the seconds that they took there; the tests, run by hand, a minute."""
+    found = json.loads((ROOT / "benchmarks" / "gpu.json").read_text())["sections"]
+    took = {"tests": 60.0, **{name: section["seconds"] for name, section in found.items() if section["rows"]}}
+    assert next(iter(gpu.SECTIONS)) == "tests"
+    left = gpu.LIMIT_SECONDS
+    for name, (_, needed) in list(gpu.SECTIONS.items())[:5]:
+        assert took.get(name, 0) < needed <= left, name
+        left -= took.get(name, needed)
+    assert {name for name in gpu.SECTIONS if "paper" in name} == set(list(gpu.SECTIONS)[5:])
 
 
 def test_what_runs_side_by_side_counts_once() -> None:
