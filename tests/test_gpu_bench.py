@@ -142,6 +142,25 @@ def test_a_loss_that_graphs_change_is_missed(monkeypatch: pytest.MonkeyPatch) ->
     assert Comparison(**rows[3]).verdict == "**missed**"
 
 
+def test_what_is_told_of_a_gpu_is_what_was_measured_there() -> None:
+    found = json.loads((ROOT / "benchmarks" / "gpu.json").read_text())
+    assert (ROOT / "benchmarks" / "GPU.md").read_text() == gpu.table(found)
+    eager, compiled, _ = found["sections"]["steps at the gpu scale"]["rows"]
+    mae, cmae, _ = found["sections"]["training at the gpu scale"]["rows"]
+    assert Comparison(**compiled).verdict == "**missed**"
+    ratios = {f"{row['ratio']:.3g}" for row in (eager, compiled)}
+    speeds = {row["remark"].partition(" ")[0] for row in (mae, cmae)}
+    shares = {f"{row['ratio']:.0%}".replace("%", " %") for row in (mae, cmae)}
+    told = {
+        "benchmarks/RESULTS.md": ratios,
+        "docs/how-to/cluster.md": ratios | speeds | shares,
+        "studies/scales/gpu.yaml": speeds,
+    }
+    for page, numbers in told.items():
+        text = (ROOT / page).read_text()
+        assert not {number for number in numbers if number not in text}, page
+
+
 def test_by_default_all_that_was_measured_on_an_h200_has_time_tests_first() -> None:
     """With the seconds that they took there; the tests, run by hand, a minute."""
     found = json.loads((ROOT / "benchmarks" / "gpu.json").read_text())["sections"]
