@@ -1,8 +1,12 @@
 """The wheels that `make bench-gpu` needs beside PyTorch, in a folder, for a machine without network.
 
-Run:   scripts/gpu_wheels FOLDER [--python 3.12] [--have PACKAGE ...]         where there is a network
+Run:   scripts/gpu_wheels FOLDER [--study] [--python 3.12] [--have PACKAGE ...]     where there is a network
 Expected:   under 60 MiB. torch and torchvision are taken to be there with all that they need, as they must
-suit the machine's driver; of everything else the versions are those installed here.
+suit the machine's driver; of everything else the versions are those installed here. Where the machine has
+the large ones, 8 MiB are enough: --have numpy pillow psutil pytest safetensors scipy timm filelock
+
+--study brings what `cmae-ablate run` needs, too, but for MLflow, without which a study trains. Most of it is
+pandas, matplotlib, statsmodels and scikit-learn: name with --have those that are there.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -33,6 +38,9 @@ WANTED = (
     "timm",
 )
 """What a pretraining, its benchmarks and the tests that need CUDA import; trackers and tables are not."""
+OPTIONAL = (canonicalize_name("mlflow"),)
+"""What a study trains without: it says that no runs are kept."""
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 THERE = ("torch", "torchvision")
 LIMIT = 60 * 2**20
 GLIBC = (28, 27, 24, 17)
@@ -65,9 +73,17 @@ def closure(names: Iterable[str], requires: Requires = installed) -> set[str]:
     return found
 
 
-def needed(have: Iterable[str]) -> list[str]:
-    """Packages to bring, as `name==version`."""
-    names = sorted(closure(WANTED) - closure([*THERE, *have]))
+def of_study() -> set[str]:
+    """What this package asks for, with all that they need, but for what a study trains without."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    asked = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    return closure(asked - set(OPTIONAL))
+
+
+def needed(have: Iterable[str], *, study: bool = False) -> list[str]:
+    """Packages to bring, as `name==version`; for whole studies, too, or for benchmarks alone."""
+    wanted = closure(WANTED) | (of_study() if study else set())
+    names = sorted(wanted - closure([*THERE, *have]))
     return [f"{name}=={distribution(name).version}" for name in names]
 
 
@@ -107,15 +123,17 @@ def check_size(folder: Path) -> str:
 
 def main(words: list[str] | None = None) -> None:
     """Fetch what is needed into an empty folder."""
-    parser = argparse.ArgumentParser(prog="gpu_wheels", description=__doc__)
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="gpu_wheels", description=__doc__, formatter_class=as_written)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--study", action="store_true", help="what `cmae-ablate run` needs, too")
     parser.add_argument("--python", default="3.12", help="the other machine's version")
     parser.add_argument("--have", nargs="*", default=[], help="what it has beside torch and torchvision")
     arguments = parser.parse_args(words)
     if arguments.folder.is_dir() and any(arguments.folder.iterdir()):
         parser.error(f"{arguments.folder} is not empty: two versions of a package would meet there")
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    download(needed(arguments.have), arguments.folder, arguments.python)
+    download(needed(arguments.have, study=arguments.study), arguments.folder, arguments.python)
     print(check_size(arguments.folder))
 
 

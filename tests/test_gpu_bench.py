@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -220,6 +222,40 @@ def test_wheels_are_those_that_pytorch_does_not_bring() -> None:
     assert not names & {"torch", "torchvision", "numpy", "pillow", "triton"}
     assert not any(name.startswith("nvidia") for name in names)
     assert "scipy" not in {package.partition("==")[0] for package in wheels.needed(["scipy"])}
+
+
+def imported_by_the_package() -> set[str]:
+    """Distributions whose modules the package's source imports, wherever it does."""
+    known = packages_distributions()
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "cmae_ablate").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {wheels.canonicalize_name(name) for each in modules for name in known.get(each.split(".")[0], [])}
+
+
+def test_what_a_study_imports_is_in_the_wheels_but_for_mlflow_and_what_a_cluster_needs() -> None:
+    have = ["numpy", "pillow"]
+    brought = {package.partition("==")[0] for package in wheels.needed(have, study=True)}
+    named = {"rich", "typer", "threadpoolctl", "jinja2", "tabulate", "pandas", "matplotlib", "statsmodels"}
+    assert brought | wheels.closure(wheels.THERE) >= named | {"setproctitle"}
+    assert brought >= {package.partition("==")[0] for package in wheels.needed(have)}
+    assert "setproctitle" not in {package.partition("==")[0] for package in wheels.needed(have)}
+    assert not brought & {"mlflow", "ray", "psycopg", "torch", "numpy", "cmae-ablate"}
+    absent = imported_by_the_package() - brought - wheels.closure([*wheels.THERE, *have])
+    assert absent <= {"cmae-ablate", "mlflow", "mlflow-skinny", "mlflow-tracing", "ray", "psycopg2-binary"}
+
+
+def test_the_words_after_which_8_mib_are_enough_are_told_by_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        wheels.main(["--help"])
+    told = capsys.readouterr().out
+    have = told.partition("8 MiB are enough: --have ")[2].partition("\n")[0].split()
+    brought = {package.partition("==")[0] for package in wheels.needed(have)}
+    large = {"numpy", "scipy", "pillow", "timm", "torch", "torchvision", "huggingface-hub", "hf-xet"}
+    assert brought
+    assert not brought & large
+    assert "--study" in told
 
 
 def test_too_many_wheels_are_refused_with_the_largest(tmp_path: Path) -> None:
