@@ -46,4 +46,3 @@ def test_a_study_trains_with_two_workers_where_mlflow_cannot_be_imported(tmp_pat
     trials = pd.read_csv(out / "study" / "trials.csv")
     assert len(trials) > 1
     assert set(trials["state"]) == {"COMPLETE"}
-    assert not (out / "mlflow.db").exists()
