@@ -36,6 +36,7 @@ from cmae_ablate.runner.reporting import (
     say_report,
 )
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.run_links import say_where
 from cmae_ablate.runner.summaries import track_imported, track_summary
 from cmae_ablate.runner.tracked import variant_parameters
 from cmae_ablate.runner.tuning import (
@@ -169,7 +170,7 @@ def _finish(table: Job, controls: Job, options: Options, console: Console) -> in
     for job, trials in zip(jobs, found, strict=True):
         told = {**files.paths, "trials.csv": experiment.folder / "trials.csv"} if job is table else None
         track_summary(trials, job.tracker, "FAILED" if status else "FINISHED", told)
-    _say_where(experiment, table.tracker, console)
+    say_where(experiment.places.backend, table.tracker, console)
     return status
 
 
@@ -180,19 +181,6 @@ def _discard_damaged(job: Job, console: Console) -> None:
         say(f"note: {error}; its cell is made again", console)
     if damaged:
         job.queue.discard(damaged)
-
-
-def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> None:
-    """The command that shows the runs, and where a browser finds them."""
-    address, backend = tracker.address(), experiment.places.backend
-    lines = [f"runs: {backend.ui_command()}", f"      then open {address}"]
-    if not address:
-        lines = [
-            f"runs: {backend.name} is away; the same command makes up for them from queue and cache once it "
-            "answers"
-        ]
-    for line in lines:
-        say(line, console)
 
 
 def run_search(
