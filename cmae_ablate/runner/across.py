@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,12 @@ def copied_trials(options: Options) -> Path:
 
 
 def has_open_cells(part: StudyPart) -> bool:
-    """Whether some cell is not complete."""
-    return bool((part.trials["state"] != "COMPLETE").any())
+    """Whether some cell is not complete, or has no row at all."""
+    trials, study = part.trials, part.description
+    complete = trials[trials["state"] == "COMPLETE"]
+    known = set(zip(complete["variant"], complete["seed"], strict=True))
+    expected = product(study.variants, study.expected_seeds)
+    return len(complete) < len(trials) or not known.issuperset(expected)
 
 
 def part_of(options: Options, console: Console) -> StudyPart:

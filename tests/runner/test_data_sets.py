@@ -12,7 +12,7 @@ import pytest
 import cmae_ablate as ca
 from cmae_ablate.database import sqlite_url
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner.data_sets import check_images, report_pooled, track_pooled_report
+from cmae_ablate.runner.data_sets import check_images, report_data_sets, report_pooled, track_pooled_report
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.terminal import open_console
@@ -111,6 +111,21 @@ def test_the_page_over_all_data_sets_is_kept_in_mlflow_as_a_study_of_its_own(
     assert {file.name for file in kept.iterdir()} == {*files.paths}
     for file in ("index.html", "answer.json", "pooled.csv", "table.md"):
         assert (kept / file).read_bytes() == (out / name / file).read_bytes()
+
+
+def test_what_was_copied_is_pooled_and_a_cell_without_a_row_is_not_complete(
+    tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_study.write_text(TINY_STUDY + BLOCKS + QUICK)
+    out, name = tmp_path / "out", tiny_study.stem
+    for label in ("here", "there", "far"):
+        copied(out / f"{name}-{label}", (-2.0, -1.0))
+    options, console = Options(tiny_study, out=out), open_console()
+    assert report_data_sets(options, console) == 0
+    assert "run it first" not in capsys.readouterr().out
+    trials = out / f"{name}-far" / "trials.csv"
+    trials.write_text("".join(trials.read_text().splitlines(keepends=True)[:-1]))
+    assert report_data_sets(options, console) == 1
 
 
 def test_the_same_images_under_two_labels_are_refused_wherever_they_lie(
