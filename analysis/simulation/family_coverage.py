@@ -13,7 +13,7 @@ it has none, and they are independent; at 2 they correlate by 0.8. Limits:
 - `one`: the plain interval of each contrast by itself, as `ci_low` and `ci_high` of a report.
 
 Columns: `all looks`, studies (`one`: contrasts) whose intervals hold the true differences at every look,
-over all ten cells; `lowest` and `highest` of the ten; `standard_errors`, how far `all looks` lies above 95 %,
+over all ten cells; `lowest` and `highest` of the ten; `excess`, how far `all looks` lies above 95 %,
 in standard errors of one cell.
 """
 
@@ -105,7 +105,7 @@ def rows(contrasts: int, block: int, cells: int = CELLS) -> Iterator[dict[str, o
                 "all looks": round(mean, 5),
                 "lowest": min(shares),
                 "highest": max(shares),
-                "standard_errors": round((mean - (1 - ALPHA)) / ERROR, 2),
+                "excess": round((mean - (1 - ALPHA)) / ERROR, 2),
                 "studies": STUDIES * cells,
             }
 
