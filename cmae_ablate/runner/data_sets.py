@@ -15,9 +15,9 @@ from cmae_ablate.report.frame import ReportFiles
 from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.across import copied_trials, has_open_cells, part_of
 from cmae_ablate.runner.environment import describe_environment
-from cmae_ablate.runner.experiment import Experiment, Places
+from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.reporting import has_state, report_again, say_report
+from cmae_ablate.runner.reporting import has_state, read_queue, report_again, say_report, settled
 from cmae_ablate.runner.run_links import say_where
 from cmae_ablate.runner.summaries import track_pooled
 from cmae_ablate.study import design
@@ -53,13 +53,24 @@ def run_data_sets(options: Options, console: Console, *, owns_process: bool = Fa
         if status in INTERRUPTED:
             return status
         worst = max(worst, status)
-    if options.no_wait:
+    if options.no_wait and any(_has_work_left(part) for part in parts):
         return worst
     files = report_pooled(parts, console)
     if files is None:
         return 1
     track_pooled_report(options, files, "FAILED" if worst else "FINISHED", console)
     return worst
+
+
+def _has_work_left(part: Options) -> bool:
+    """Whether something of a data set's is neither complete nor failed for good."""
+    begun = part.begin(part.load(), Console(quiet=True))  # what it says was said before
+    try:
+        experiment = settled(begun)
+    except UserError:
+        return True  # its search is not over
+    statuses = [*read_queue(experiment), *read_queue(controls_of(experiment))]
+    return any(status.state in ("RUNNING", "WAITING") for status in statuses)
 
 
 def check_images(parts: Sequence[Options], console: Console, check: Callable[[Experiment], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,18 @@ import pytest
 import cmae_ablate as ca
 from cmae_ablate.database import sqlite_url
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner.data_sets import check_images, report_data_sets, report_pooled, track_pooled_report
+from cmae_ablate.runner.data_sets import (
+    check_images,
+    report_data_sets,
+    report_pooled,
+    run_data_sets,
+    track_pooled_report,
+)
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.terminal import open_console
 from cmae_ablate.tracking.connection import connect
+from tests.runner.launch.fake_slurm import FakeSlurm
 from tests.tiny import TINY_STUDY
 
 if TYPE_CHECKING:
@@ -111,6 +119,24 @@ def test_the_page_over_all_data_sets_is_kept_in_mlflow_as_a_study_of_its_own(
     assert {file.name for file in kept.iterdir()} == {*files.paths}
     for file in ("index.html", "answer.json", "pooled.csv", "table.md"):
         assert (kept / file).read_bytes() == (out / name / file).read_bytes()
+
+
+def test_workers_that_nobody_waits_for_leave_the_page_to_the_command_that_finds_nothing_left(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = "datasets:\n  here: {name: scenes}\n  there: {name: scenes, seed: 1}\n"
+    tiny_study.write_text(TINY_STUDY.replace("seeds: 2", "seeds: 1") + two + QUICK)
+    fake, page = FakeSlurm(tmp_path / "bin", monkeypatch), tmp_path / tiny_study.stem / "index.html"
+    local = Options(tiny_study, out=tmp_path, settings=("training.epochs=1",), workers=1, device="cpu")
+    left = replace(local, launcher="slurm", no_wait=True)
+    assert run_data_sets(left, open_console()) == 0
+    assert len(fake.calls("sbatch")) == 2
+    assert not page.exists()
+    assert run_data_sets(local, open_console()) == 0
+    page.unlink()
+    assert run_data_sets(left, open_console()) == 0
+    assert len(fake.calls("sbatch")) == 2
+    assert page.exists()
 
 
 def test_what_was_copied_is_pooled_and_a_cell_without_a_row_is_not_complete(
