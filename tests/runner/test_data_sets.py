@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.terminal import open_console
 from cmae_ablate.tracking.connection import connect
-from tests.runner.launch.fake_slurm import FakeSlurm
 from tests.tiny import TINY_STUDY
 
 if TYPE_CHECKING:
@@ -124,19 +122,18 @@ def test_the_page_over_all_data_sets_is_kept_in_mlflow_as_a_study_of_its_own(
 def test_workers_that_nobody_waits_for_leave_the_page_to_the_command_that_finds_nothing_left(
     tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two = "datasets:\n  here: {name: scenes}\n  there: {name: scenes, seed: 1}\n"
-    tiny_study.write_text(TINY_STUDY.replace("seeds: 2", "seeds: 1") + two + QUICK)
-    fake, page = FakeSlurm(tmp_path / "bin", monkeypatch), tmp_path / tiny_study.stem / "index.html"
-    local = Options(tiny_study, out=tmp_path, settings=("training.epochs=1",), workers=1, device="cpu")
-    left = replace(local, launcher="slurm", no_wait=True)
-    assert run_data_sets(left, open_console()) == 0
-    assert len(fake.calls("sbatch")) == 2
-    assert not page.exists()
-    assert run_data_sets(local, open_console()) == 0
-    page.unlink()
-    assert run_data_sets(left, open_console()) == 0
-    assert len(fake.calls("sbatch")) == 2
-    assert page.exists()
+    tiny_study.write_text(TINY_STUDY + BLOCKS + QUICK)
+    out, name = tmp_path / "out", tiny_study.stem
+    for label in ("here", "there", "far"):
+        copied(out / f"{name}-{label}", (-2.0, -1.0))
+    monkeypatch.setattr("cmae_ablate.runner.run.run_study", lambda *_, **__: 0)
+    monkeypatch.setattr("cmae_ablate.runner.data_sets.check_images", lambda *_: None)
+    options = Options(tiny_study, out=out, launcher="slurm", no_wait=True)
+    assert run_data_sets(options, open_console()) == 0
+    assert not (out / name).exists()
+    monkeypatch.setattr("cmae_ablate.runner.data_sets.read_queue", lambda _: [])
+    assert run_data_sets(options, open_console()) == 0
+    assert (out / name / "index.html").is_file()
 
 
 def test_what_was_copied_is_pooled_and_a_cell_without_a_row_is_not_complete(
