@@ -20,7 +20,7 @@ def test_every_role_names_its_options() -> None:
 @pytest.mark.parametrize(
     "roles",
     [{"files": ("away",)}, {"warmup": "away"}, {"spans": {"away": 0.2}}],
-    ids=lambda roles: [*roles][0],
+    ids=str,
 )
 def test_a_role_of_an_option_that_is_not_there_is_refused(roles: dict[str, object]) -> None:
     with pytest.raises(UserError, match="registered with the option 'away'"):
