@@ -212,8 +212,8 @@ def _trained_otherwise(cells: Cells) -> Iterator[str]:
             if len(odd):
                 found = listing([f"{value:,.0f}" for value in odd], 3)
                 yield (
-                    f"'{variant}' {_seeds(list(odd.index))}: {column} is {found} where its other seeds have "
-                    f"{usual:,.0f}; trained otherwise?"
+                    f"'{variant}' {_seeds(list(odd.index))}: {column} is {found} where the median of its "
+                    f"seeds is {usual:,.0f}; trained otherwise?"
                 )
 
 

@@ -13,9 +13,9 @@ from matplotlib.transforms import blended_transform_factory
 
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels, by_against
-from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.verdict import is_detected
-from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
+from cmae_ablate.report.wording import DAGGER, EXPLORATORY_NOTE, Metric, counted, one_line
 
 ROW_INCHES = 0.36
 HEADING_ROWS, HEADING_LINE = 0.1, 0.36
@@ -25,6 +25,7 @@ LEGEND = (
     "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s. "
     "Circles: single seeds."
 )
+CLIPPED = " Arrows: the interval goes on."
 CLIP = 4.0
 """An interval this many times wider than what the others need is drawn with an arrow at the axis' end."""
 
@@ -75,6 +76,7 @@ def forest(comparison: Comparison) -> FigureJob:
     """One row a comparison, below what it is compared with; a filled mark differs detectably after Holm."""
     layout = _Layout.of(comparison)
     effects = comparison.contrasts
+    low, high = _limits(effects)
 
     def draw(theme: Theme) -> Figure:
         size = (COLUMN_INCHES, 0.95 + ROW_INCHES * layout.height)
@@ -82,7 +84,6 @@ def forest(comparison: Comparison) -> FigureJob:
         axes = figure.add_subplot()
         figure.suptitle(wrapped(layout.title, HEADING_WIDTH, 3), fontsize=7.5, x=0.02, ha="left")
         _axes(axes, layout, comparison, theme)
-        low, high = _limits(effects)
         for place, _, effect in layout.rows:
             detected = is_detected(effect) and comparison.sensitive is not False
             _row(axes, place, effect, (low, high), theme, detected=detected)
@@ -92,6 +93,8 @@ def forest(comparison: Comparison) -> FigureJob:
 
     title = "Paired differences" if layout.headings else "Differences from the reference"
     legend = LEGEND.format(comparison.description.interval)
+    legend += CLIPPED if any(e.paired.ci_low < low or e.paired.ci_high > high for e in effects) else ""
+    legend += f" {EXPLORATORY_NOTE}." if any(e.family != DECLARED for e in effects) else ""
     return FigureJob("effects", title, _alt(comparison), draw, legend)
 
 
@@ -109,7 +112,7 @@ def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> 
         axes.text(0.5, 0.5, "nothing to compare", transform=axes.transAxes, ha="center", va="center")
     for place, text in layout.headings:
         _heading(axes, place, text, theme)
-    axes.locator_params(axis="x", nbins=5)
+    number_x(axes)
     unit = f"{comparison.metric.unit.strip()}, " if comparison.metric.unit else ""
     measured = f"{comparison.metric.words} ({unit}95 % {comparison.description.interval})"
     axes.set_xlabel(wrapped(measured, HEADING_WIDTH))

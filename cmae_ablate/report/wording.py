@@ -10,6 +10,8 @@ MINUS = "\N{MINUS SIGN}"
 BLANK = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
+EXPLORATORY_NOTE = f"{DAGGER} exploratory: not corrected for being one of many"
+ADDED_NOTE = "* includes seeds added later"
 QUOTED_WIDTH = 60
 LEAST_FIXED, MOST_FIXED = 1e-3, 1e7
 """Between these, numbers of a scale of their own are written with fixed decimals."""

@@ -250,6 +250,8 @@ def say_report(files: ReportFiles, question: str, folder: Path, console: Console
     show_table(files.table, question, console)
     if files.naming:
         say(f"variants are {files.naming}", console)
+    if files.marks:
+        say(files.marks, console)
     verdict, *lines = files.answer.split("\n")
     say(verdict, console, style="bold")
     for text in (*lines, *(f"note: {note}" for note in files.notes)):

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from cmae_ablate.report.caption import CAUTIOUS, caption_note, caption_title, family_sentence, plan_sentence
+from cmae_ablate.report.caption import (
+    CAUTIOUS,
+    caption_note,
+    caption_title,
+    family_sentence,
+    mark_words,
+    plan_sentence,
+)
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import Comparison, compare
 from cmae_ablate.report.frame import PlanStatus
@@ -75,3 +82,11 @@ def test_metrics_of_one_evaluation_share_its_sentence_and_several_say_whose_thei
     both = caption_note(comparison(report=tuple(known), protocols=known), costs=False)
     assert f"Fine-tuned top-1 and fine-tuned validation top-1: {labels}" in both
     assert f"Representation uniformity: {tokens}" in both
+
+
+def test_every_mark_of_a_table_is_explained_and_no_other() -> None:
+    assert mark_words(comparison().effects) == ""
+    exploratory = comparison(contrasts=(("linear", "depth 8"),))
+    assert mark_words(exploratory.effects) == "\u2020 exploratory: not corrected for being one of many"
+    added = comparison(seeds=2, contrasts=(("linear", "depth 8"),))
+    assert mark_words(added.effects) == f"* includes seeds added later; {mark_words(exploratory.effects)}"

@@ -98,7 +98,15 @@ def test_a_seed_whose_cost_shows_another_training_is_said(column: str, value: fl
     study, trials = build(PAIR)
     trials.loc[4, column] = value
     [note] = sort_out(trials, study).notes
-    assert note.startswith(f"'CMAE' seed 1: {column} is {value:,.0f} where its other seeds have ")
+    assert note.startswith(f"'CMAE' seed 1: {column} is {value:,.0f} where the median of its seeds is ")
+
+
+def test_what_the_odd_seeds_are_beside_is_named_as_the_median_that_it_is(build: Callable) -> None:
+    # Two of five are odd beside the third in order, 603, which the other two of these seeds do not have.
+    study, trials = build({"MAE": [34.0] * 5, "CMAE": [35.0, 36.5, 36.2, 36.0, 35.5]})
+    trials.loc[trials["variant"] == "CMAE", "seconds.pretrain"] = [609.0, 603.0, 176.0, 180.0, 970.0]
+    [note] = sort_out(trials, study).notes
+    assert "seeds 2-3: seconds.pretrain is 176 and 180 where the median of its seeds is 603" in note
 
 
 def test_equal_time_is_not_claimed_beside_other_times(build: Callable) -> None:
