@@ -13,22 +13,19 @@ FRAME = 3
 """What a column's border and margins take."""
 
 
-def fits(header: Sequence[str], rows: Sequence[Sequence[str]], console: Console, last: int = 0) -> bool:
+def fits(header: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> bool:
     """Whether a framed table breaks no words; its labels may fold.
 
     Args:
         header: The columns' titles, which fold at words.
         rows: Their cells; the first column labels the rows.
         console: Where it would be shown.
-        last: Characters that suffice for the last column; 0: its cells are to stay whole.
     """
     widths = [
         max(len(text) for text in (*title.split(), *cells))
         for title, *cells in zip(header, *rows, strict=True)
     ]
     widths[0] = min(widths[0], LABEL_WIDTH)
-    if last:
-        widths[-1] = min(widths[-1], last)
     return sum(widths) + FRAME * len(widths) + 1 <= console.width
 
 

@@ -61,7 +61,6 @@ def test_a_frame_fits_when_borders_margins_and_words_do() -> None:
     # | cell | 12345678 | : 4 + 8 characters, two a column for margins, three borders.
     assert fits(header, rows, Console(width=19))
     assert not fits(header, rows, Console(width=18))
-    assert fits(header, rows, Console(width=15), last=4)
 
 
 def test_a_long_label_folds_and_takes_no_more_than_its_share() -> None:
