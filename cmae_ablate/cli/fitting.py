@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from cmae_ablate.report.terminal import LABEL_WIDTH, show_table
-from cmae_ablate.terminal import say_table
+from cmae_ablate.report.terminal import LABEL_WIDTH, is_numeric, show_table
+from cmae_ablate.terminal import Column, say_table
 
 FRAME = 3
 """What a column's border and margins take."""
@@ -32,6 +32,7 @@ def fits(header: Sequence[str], rows: Sequence[Sequence[str]], console: Console)
 def show_fitting(header: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
     """Print a table whose first column labels its rows, in a frame or in parts that repeat the labels."""
     if fits(header, rows, console):
-        say_table(header, rows, console)
+        columns = zip(header, *rows, strict=True)
+        say_table([Column(title, is_number=is_numeric(cells)) for title, *cells in columns], rows, console)
     else:
         show_table([header, *rows], "", console)

@@ -149,7 +149,7 @@ def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
                 duration(plan.hours.hours),
             ]
         )
-    show_fitting(("variant", "seeds", *costs, "hours / cell"), rows, console)
+    show_fitting(("variant", "seeds", *costs, "time / cell"), rows, console)
 
 
 def _costs(plan: VariantPlan) -> list[str]:
