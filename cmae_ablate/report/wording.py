@@ -181,6 +181,11 @@ def quoted(label: str) -> str:
     return f"\u2018{shortened(label, QUOTED_WIDTH)}\u2019"
 
 
+def in_quotes(label: str) -> str:
+    """A whole label in the same quotes, for where it must tell one from another; it may hold apostrophes."""
+    return f"\u2018{one_line(label)}\u2019"
+
+
 def seeds_phrase(counts: Sequence[int]) -> str:
     """`3 seeds`, `2 to 5 seeds`; counts of 0 are left out where there are others."""
     known = [count for count in counts if count] or [0]

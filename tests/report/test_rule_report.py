@@ -147,7 +147,11 @@ def test_complete_pairs_that_no_look_has_seen_are_named(build: Build) -> None:
     found = find(description, trials, None, ReportExtras())
     used = next(e for e in found.comparison.effects if e.variant == CLEAR).seeds
     unused = [seed for seed in range(7) if seed not in used]
-    [note] = [note for note in found.notes if note.startswith(f"'{CLEAR}' against '{REFERENCE}'")]
+    [note] = [
+        note
+        for note in found.notes
+        if note.startswith(f"\u2018{CLEAR}\u2019 against \u2018{REFERENCE}\u2019")
+    ]
     assert f": {len(unused)} complete pairs (seeds {unused[0]}-{unused[-1]}) not used" in note
 
 
@@ -155,5 +159,6 @@ def test_where_a_variant_is_missing_the_others_pairs_are_not_dropped_in_silence(
     description, trials = build({**values(), "missing": {}}, rule=RULE, seeds=8)
     notes = find(description, trials, None, ReportExtras()).notes
     assert any(
-        note.startswith(f"'{CLOSE}' against '{REFERENCE}': 6 complete pairs (seeds 2-7)") for note in notes
+        note.startswith(f"\u2018{CLOSE}\u2019 against \u2018{REFERENCE}\u2019: 6 complete pairs (seeds 2-7)")
+        for note in notes
     )
