@@ -36,8 +36,8 @@ def caption_title(comparison: Comparison) -> str:
     )
 
 
-def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -> str:
-    """Protocol, seeds, interval, correction, plan and marks, in sentences."""
+def caption_note(comparison: Comparison, resolution: str = "", *, costs: Sequence[str] = ()) -> str:
+    """Protocol, seeds, interval, correction, plan and marks, in sentences; last, what its `costs` mean."""
     study = comparison.description
     added = f"; {ADDED_NOTE}" if any(e.planned for e in comparison.effects) else ""
     planned = counted(study.seeds, "planned seed") if study.rule is None else "seeds by rule"
@@ -52,9 +52,8 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
         _images_sentence(comparison),
         resolution,
     ]
-    if costs:
-        sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
-    return _sentences(*sentences)
+    meanings = "; ".join(dict.fromkeys(filter(None, costs)))
+    return _sentences(*sentences, capitalised(meanings))
 
 
 def _protocols(study: StudyDescription) -> list[str]:

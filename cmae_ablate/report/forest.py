@@ -21,11 +21,9 @@ ROW_INCHES = 0.36
 HEADING_ROWS, HEADING_LINE = 0.1, 0.36
 """Height of a group's heading, and of each of its lines, in rows."""
 LABEL_WIDTH, HEADING_WIDTH = 22, 52
-LEGEND = (
-    "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s. "
-    "Circles: single seeds."
-)
-CLIPPED = " Arrows: the interval goes on."
+INTERVALS = "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s."
+SEEDS = "Circles: single seeds."
+CLIPPED = "Arrows: the interval goes on."
 CLIP = 4.0
 """An interval this many times wider than what the others need is drawn with an arrow at the axis' end."""
 
@@ -92,10 +90,19 @@ def forest(comparison: Comparison) -> FigureJob:
         return figure
 
     title = "Paired differences" if layout.headings else "Differences from the reference"
-    legend = LEGEND.format(comparison.description.interval)
-    legend += CLIPPED if any(e.paired.ci_low < low or e.paired.ci_high > high for e in effects) else ""
-    legend += f" {EXPLORATORY_NOTE}." if any(e.family != DECLARED for e in effects) else ""
-    return FigureJob("effects", title, _alt(comparison), draw, legend)
+    legend = [
+        (_has_intervals(comparison), INTERVALS.format(comparison.description.interval)),
+        (any(e.paired.n for e in effects), SEEDS),
+        (any(e.paired.ci_low < low or e.paired.ci_high > high for e in effects), CLIPPED),
+        (any(e.family != DECLARED for e in effects), f"{EXPLORATORY_NOTE}."),
+    ]
+    told = " ".join(words for is_there, words in legend if is_there)
+    return FigureJob("effects", title, _alt(comparison), draw, told)
+
+
+def _has_intervals(comparison: Comparison) -> bool:
+    """Whether any comparison has more than a single seed."""
+    return not all(math.isnan(effect.paired.ci_low) for effect in comparison.contrasts)
 
 
 def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> None:
@@ -113,8 +120,9 @@ def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> 
     for place, text in layout.headings:
         _heading(axes, place, text, theme)
     number_x(axes)
-    unit = f"{comparison.metric.unit.strip()}, " if comparison.metric.unit else ""
-    measured = f"{comparison.metric.words} ({unit}95 % {comparison.description.interval})"
+    interval = f"95 % {comparison.description.interval}" if _has_intervals(comparison) else ""
+    measures = ", ".join(filter(None, [comparison.metric.unit.strip(), interval]))
+    measured = comparison.metric.words + (f" ({measures})" if measures else "")
     axes.set_xlabel(wrapped(measured, HEADING_WIDTH))
 
 

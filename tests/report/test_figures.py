@@ -191,6 +191,26 @@ def test_the_caption_explains_the_marks_that_are_drawn_and_no_others(build: Call
     assert "\u2020 exploratory" in legend(usual, contrasts=(("a", "MAE"),))
 
 
+def test_captions_name_nothing_that_is_not_drawn(build: Callable) -> None:
+    def figures(values: dict[str, Any]) -> tuple[FigureJob, FigureJob | None]:
+        described, trials = build(values)
+        cells = sort_out(trials, described)
+        comparison = compare(cells, described.metric)
+        return forest(comparison), pareto(comparison, cells)
+
+    single, front = figures({"MAE": [34.0], "CMAE": [35.0]})
+    assert single.legend == "Circles: single seeds."
+    assert drawn(single).axes[0].get_xlabel() == "linear probe top-1 (points)"
+    assert front is not None
+    assert front.legend.startswith("Means. The line joins ")
+    paired, beaten = figures({"MAE": [34.0, 35.0, 36.0], "CMAE": [33.0, 34.1, 35.2]})
+    assert paired.legend.startswith("Diamonds: ")
+    assert drawn(paired).axes[0].get_xlabel() == "linear probe top-1 (points, 95 % t interval)"
+    assert beaten is not None
+    assert "line" not in beaten.legend  # CMAE costs more and reads less, so MAE alone is not beaten
+    assert figures({"MAE": [34.0, 35.0]})[0].legend == ""
+
+
 @pytest.mark.parametrize(
     ("below", "above"), [(16.9, 7.2), (1.55, 3.25), (30.0, 15.0), (0.3, 11.0), (170, 72)]
 )

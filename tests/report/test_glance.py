@@ -70,3 +70,13 @@ def test_a_grid_is_seen_by_its_terms() -> None:
         {v: list(rng.normal(34, 1, 3)) for v in levels}, factors=factors, levels=levels
     )
     assert [line[0] for line in seen(study, trials).lines] == ["crop", "objective", "crop \u00d7 objective"]
+
+
+def test_the_caption_names_intervals_and_costs_where_there_are_any() -> None:
+    assert (
+        "Differences in points with 95 % t intervals, paired by seed, 3 seeds."
+        in seen(*build_study(VALUES)).caption
+    )
+    study, trials = build_study({"MAE": [34.0], "CMAE": [35.0]})
+    found = seen(study, trials.drop(columns="flops.pretrain_image"))
+    assert "Differences in points, paired by seed, 1 seed. Time of pretraining, relative" in found.caption

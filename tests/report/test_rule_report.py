@@ -83,14 +83,14 @@ def test_a_verdict_is_the_one_that_settled_it(build: Build, tmp_path: Path) -> N
 
 
 def test_the_caption_names_the_interval_and_the_rule(build: Build) -> None:
-    text = caption_note(compared(build), costs=False)
+    text = caption_note(compared(build))
     assert "repeated confidence intervals, which hold whenever a contrast stops" in text
     assert RULE.words in text
     assert "t intervals" not in text
 
 
 def test_a_study_of_a_fixed_number_says_what_it_always_said(build: Build) -> None:
-    text = caption_note(compared(build, None), costs=False)
+    text = caption_note(compared(build, None))
     assert "two-sided 95 % t intervals." in text
     assert "8 planned seeds" in text
 
