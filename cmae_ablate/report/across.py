@@ -114,7 +114,8 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
         summary_note(analysed, with_paper=shown),
         (
             ColumnGroup("", 2),
-            *(ColumnGroup(item.title, 2) for item in analysed[1:]),
+            # Behind a word that may be capitalised: a name may not.
+            *(ColumnGroup(f"study {item.title}", 2) for item in analysed[1:]),
             *([ColumnGroup("the paper's own numbers", 1)] if shown else []),
         ),
     )
