@@ -201,7 +201,7 @@ def _unnamed(cells: Cells) -> Iterator[str]:
         return
     empty = complete[complete["fingerprint"].fillna("").astype(str).str.strip() == ""]
     for variant, rows in empty.groupby("variant", sort=False):
-        yield f"{_seeds_of(variant, list(rows['seed']))} without a fingerprint: nothing shows how trained"
+        yield f"{_seeds_of(str(variant), list(rows['seed']))} without a fingerprint: nothing shows how trained"
 
 
 def _trained_otherwise(cells: Cells) -> Iterator[str]:
@@ -260,7 +260,7 @@ def _machines(cells: Cells) -> Iterator[str]:
         named = complete[column].notna() & (complete[column].astype(str).str.strip() != "")
         known = complete[named]
         for variant, rows in complete[~named].groupby("variant", sort=False) if named.any() else ():
-            yield f"{_seeds_of(variant, list(rows['seed']))}: {column} unknown, so seconds may not compare"
+            yield f"{_seeds_of(str(variant), list(rows['seed']))}: {column} unknown, so seconds may not compare"
         kinds = list(dict.fromkeys(known[column].astype(str)))
         if len(kinds) > 1:
             yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
