@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -139,7 +139,7 @@ def _unpaired(cells: Cells) -> Iterator[str]:
         alone = values.index[values[variant].notna() & values[against].isna()]
         if len(alone):
             yield (
-                f"{_seeds_of(variant, list(alone))} unpaired: {in_quotes(against)} has no complete cell "
+                f"{_seeds_of(variant, alone)} unpaired: {in_quotes(against)} has no complete cell "
                 "there; not used against it"
             )
 
@@ -201,7 +201,7 @@ def _unnamed(cells: Cells) -> Iterator[str]:
         return
     empty = complete[complete["fingerprint"].fillna("").astype(str).str.strip() == ""]
     for variant, rows in empty.groupby("variant", sort=False):
-        yield f"{_seeds_of(str(variant), list(rows['seed']))} without a fingerprint: nothing shows how trained"
+        yield f"{_seeds_of(variant, rows['seed'])} without a fingerprint: nothing shows how trained"
 
 
 def _trained_otherwise(cells: Cells) -> Iterator[str]:
@@ -216,7 +216,7 @@ def _trained_otherwise(cells: Cells) -> Iterator[str]:
             if len(odd):
                 found = listing([f"{value:,.0f}" for value in odd], 3)
                 yield (
-                    f"{_seeds_of(variant, list(odd.index))}: {column} is {found} where the median of its "
+                    f"{_seeds_of(variant, odd.index)}: {column} is {found} where the median of its "
                     f"seeds is {usual:,.0f}; trained otherwise?"
                 )
 
@@ -260,7 +260,7 @@ def _machines(cells: Cells) -> Iterator[str]:
         named = complete[column].notna() & (complete[column].astype(str).str.strip() != "")
         known = complete[named]
         for variant, rows in complete[~named].groupby("variant", sort=False) if named.any() else ():
-            yield f"{_seeds_of(str(variant), list(rows['seed']))}: {column} unknown, so seconds may not compare"
+            yield f"{_seeds_of(variant, rows['seed'])}: {column} unknown, so seconds may not compare"
         kinds = list(dict.fromkeys(known[column].astype(str)))
         if len(kinds) > 1:
             yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
@@ -279,8 +279,8 @@ def _mixed_pairs(study: StudyDescription, known: pd.DataFrame, column: str) -> I
                 yield f"{pair}: {_seeds(list(mixed))} on different {column}s"
 
 
-def _seeds_of(variant: str, seeds: list[int]) -> str:
-    return f"{in_quotes(variant)} {_seeds(seeds)}"
+def _seeds_of(variant: object, seeds: Iterable[int]) -> str:
+    return f"{in_quotes(str(variant))} {_seeds(list(seeds))}"
 
 
 def _seeds(seeds: list[int]) -> str:
