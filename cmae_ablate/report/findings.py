@@ -73,10 +73,7 @@ def find(
         *extras.notes,
         *cells.notes,
         *_doubts(comparison, further, controls),
-        *(
-            f"{in_quotes(variant)}, seed {seed}: {warning}"
-            for (variant, seed), warning in extras.warnings.items()
-        ),
+        *_warnings(extras),
         *(localised.notes if localised else ()),
         *(of_keys.notes if of_keys else ()),
         *(note for gallery in galleries for note in gallery.notes),
@@ -101,6 +98,11 @@ def find(
         galleries=galleries,
         notes=notes,
     )
+
+
+def _warnings(extras: ReportExtras) -> Iterator[str]:
+    for (variant, seed), warning in extras.warnings.items():
+        yield f"{in_quotes(variant)}, seed {seed}: {warning}"
 
 
 def _doubts(
