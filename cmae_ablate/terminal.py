@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -90,9 +91,19 @@ def say(text: str, console: Console, *, style: str = "", end: str = "\n") -> Non
     console.print(Text(printable(text), style=style), end=end, soft_wrap=True)
 
 
+def say_sentence(text: str, console: Console, *, style: str = "") -> None:
+    """Print a sentence: a terminal gets it in lines of whole words, a file in one.
+
+    What has a path in it is left to the terminal, as in `say`: a blank of a path is no place to fold.
+    """
+    if console.is_terminal and "/" not in text:
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    say(text, console, style=style)
+
+
 def note(text: str, console: Console) -> None:
     """Say what the user should know, in one line."""
-    say(f"note: {readable(text)}", console)
+    say_sentence(f"note: {readable(text)}", console)
 
 
 def say_table(

@@ -28,7 +28,7 @@ from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
-from cmae_ablate.terminal import Column, lost_output, say, say_table
+from cmae_ablate.terminal import Column, lost_output, say, say_sentence, say_table
 
 if TYPE_CHECKING:
     from cmae_ablate.report.settling import Settling
@@ -176,7 +176,7 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
     )
     if found.settling is not None and study.rule is not None:
         for line in told_of(found.settling, study.rule):
-            say(line, console)
+            say_sentence(line, console)
     say(cache_line(experiment.places.out, study.name), console)
     later = "" if found.settling is None or found.settling.is_over else "; more where a contrast stays open"
     say(f"{_time_left(found.cells, found.controls)}{later}", console)
@@ -192,7 +192,7 @@ def _show_search(found: Standing, search: Search, console: Console) -> None:
     if not found.has_table:
         say(f"{_time_left(trials)}; the table's cells come after the winners", console)
     for note in found.notes:
-        say(f"search: {note}", console)
+        say_sentence(f"search: {note}", console)
 
 
 def _show_cells(
