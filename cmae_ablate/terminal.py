@@ -10,6 +10,7 @@ import codecs
 import io
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 LOG_COLUMNS = 160
+_PATH = re.compile(r"(?:^|[\s'\"\u2018(=:])[.~]*/|/.*/|/\S*\.")
+"""What begins like a path, or has two slashes or a name with a dot; a unit such as `GFLOP/s` has not."""
 _SPELLED = "cmae_ablate.spelled"
 _SPELLINGS = {  # minus, hyphens, dashes and lines; quotation marks; signs of arithmetic
     **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\u2015\u2500\u2501", "-"),
@@ -96,7 +99,7 @@ def say_sentence(text: str, console: Console, *, style: str = "") -> None:
 
     What has a path in it is left to the terminal, as in `say`: a blank of a path is no place to fold.
     """
-    if console.is_terminal and "/" not in text:
+    if console.is_terminal and not _PATH.search(text):
         text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
     say(text, console, style=style)
 

@@ -193,6 +193,12 @@ def test_a_terminal_gets_a_sentence_in_lines_of_whole_words_and_a_file_in_one() 
     assert printed(SENTENCE, on_terminal=False) == f"{SENTENCE}\n"
 
 
-def test_a_path_in_a_sentence_is_not_folded_at_its_blanks() -> None:
-    text = "trials left out: /home/some body/a folder with blanks/trials.csv is of another study"
+@pytest.mark.parametrize("path", ["/home/some body/a b c", "runs/a b/c", "~/some body/a", "../a b/c.csv"])
+def test_a_path_in_a_sentence_is_not_folded_at_its_blanks(path: str) -> None:
+    text = f"trials left out: {path} is of another study, or of this one at another scale"
     assert printed(text, on_terminal=True) == f"{text}\n"
+
+
+def test_a_unit_with_a_slash_is_no_path() -> None:
+    lines = printed("timed on this processor, 89 GFLOP/s in fp32 at best", on_terminal=True).splitlines()
+    assert lines == ["timed on this processor, 89", "GFLOP/s in fp32 at best"]
