@@ -192,3 +192,28 @@ def test_seeds_to_add_begin_after_those_that_the_table_already_has(build: Callab
     study, trials = build(shifted(0.1, 1.5, seeds=6), seeds=4)
     found = answer_of(study, trials)
     assert any("rows of trials.csv from seed 6)" in line for line in found.worth)
+
+
+def test_a_variant_that_is_lower_than_several_is_named_once(build: Callable) -> None:
+    mae = [34.0, 35.0, 36.0]
+    values = {
+        "MAE": mae,
+        "two views": [34.4, 35.1, 36.2],
+        "CMAE": [24.0, 25.1, 26.2],
+        "b": [24.1, 25.0, 26.1],
+    }
+    every = (("CMAE", "MAE"), ("CMAE", "two views"))
+    found = answer_of(*build(values, contrasts=every))
+    assert found.headline == (
+        "\u2018CMAE\u2019 is lower than \u2018MAE\u2019 and \u2018two views\u2019 "
+        "(linear probe top-1, 3 seeds)."
+    )
+    both = (*every, ("b", "MAE"), ("b", "two views"))
+    assert answer_of(*build(values, contrasts=both)).headline.startswith(
+        "\u2018CMAE\u2019 and \u2018b\u2019 are lower than \u2018MAE\u2019 and \u2018two views\u2019 ("
+    )
+    apart = (*every, ("b", "MAE"))  # b is not compared with two views, so that nothing is said of that
+    assert answer_of(*build(values, contrasts=apart)).headline.startswith(
+        "\u2018CMAE\u2019 and \u2018b\u2019 are lower than \u2018MAE\u2019; "
+        "\u2018CMAE\u2019 is lower than \u2018two views\u2019 ("
+    )
