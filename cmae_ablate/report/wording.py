@@ -124,7 +124,8 @@ def significant(value: float, digits: int = 3) -> str:
         return BLANK
     if value == 0 or math.isinf(value):
         return f"{value:g}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of what it is rounded to
+    decimals = max(0, digits - 1 - exponent)
     return f"{value:,.{min(decimals, 9)}f}".replace("-", MINUS)
 
 
