@@ -243,4 +243,4 @@ def _shown(default: object) -> str:
         return f"[{', '.join(_shown(value) for value in default)}]"
     if isinstance(default, float):
         return f"{default:.6g}"
-    return default if isinstance(default, str) else json.dumps(default)
+    return default if isinstance(default, str) and default else json.dumps(default)

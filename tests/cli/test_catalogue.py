@@ -37,3 +37,13 @@ def test_a_narrow_terminal_gets_an_option_a_paragraph() -> None:
     assert "\nratio\n  number: > 0, < 1; default 0.75\n  Part of the patches that is hidden; " in text
     assert "\u2503" in shown("contrastive", 200)
     assert "\u2503" not in shown("contrastive", 80)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_default_that_is_an_empty_text_is_seen(width: int) -> None:
+    lines = shown("training", width).splitlines()
+    if width == 80:
+        assert lines[lines.index("probe_with") + 1] == '  string: any; default ""'
+    else:
+        [row] = [line for line in lines if "probe_with " in line]
+        assert '""' in row
