@@ -33,7 +33,9 @@ def plan_records(options: Options, console: Console) -> dict[str, Any]:
         return plan_record(options, console)
     records = {str(part.dataset): plan_record(part, console) for part in options.parts}
     sums = {key: sum(each[key] for each in records.values()) for key in ("cells", "control_cells", "hours")}
-    return {**_named(options), **sums, "datasets": records}
+    tunings = [each["tuning"] for each in records.values() if each["tuning"]]
+    of_all = {key: sum(each[key] for each in tunings) for key in ("trainings", "hours")} if tunings else None
+    return {**_named(options), **sums, "tuning": of_all, "datasets": records}
 
 
 def status_records(options: Options, console: Console) -> dict[str, Any]:
