@@ -1,11 +1,11 @@
 """A study in which nothing is to be found: ten seeds of one variant, five of them called a second one.
 
-Run:   python -m analysis.null_study TRIALS.csv [--variant LABEL] [--metric NAME] [--out DIR]
+Run:   python -m analysis.null_study TRIALS.csv [--variant LABEL] [--metric NAME] [--scale NAME] [--out DIR]
 `TRIALS.csv` has at least ten complete seeds of the variant (`analysis/null/ten_seeds.yaml` trains them); a
 `controls.csv` beside it is taken in. Seeds 0 to 4 keep their label, seeds 5 to 9 become seeds 0 to 4 of
 'MAE again'. What results goes through `cmae-ablate report --trials`, and the verdict is printed. As one such
 study finds a difference with a chance of 5 %, `splits.csv` says what each of the 126 ways to halve ten seeds
-would have found. Ends with 0 where the two are not told apart.
+would have found. Ends with 0 where the two do not differ detectably.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from cmae_ablate.runner.reporting import report_csv
 
 HALF = 5
 CONTROLS = "controls.csv"
-TOLD_APART = ("higher", "lower")
+DETECTED = ("higher", "lower")
 STUDY = """\
 # Written by analysis/null_study.py: both variants are {variant}.
-question: Are five seeds of {variant} told apart from five others?
-scale: cpu
+question: Do five seeds of {variant} differ detectably from five others?
+scale: {scale}
 design: one_factor
 factors:
   seeds of {variant}:
@@ -89,7 +89,7 @@ def splits(values: Sequence[float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["first", "delta", "p", "detected"])
 
 
-def write(trials: Path, variant: str, metric: str, out: Path) -> Path:
+def write(trials: Path, variant: str, metric: str, scale: str, out: Path) -> Path:
     """Write study, trials, controls and splits of the null study into `out`; the study file's path."""
     read = pd.read_csv(trials, keep_default_na=False, na_values=[""], dtype={"variant": str})
     halves = relabelled(read, variant)
@@ -102,26 +102,29 @@ def write(trials: Path, variant: str, metric: str, out: Path) -> Path:
     splits(halves[metric].tolist()).to_csv(out / "splits.csv", index=False)
     study = out / "null.yaml"
     study.write_text(
-        STUDY.format(variant=variant, first=variant, second=again(variant), half=HALF, metric=metric)
+        STUDY.format(
+            variant=variant, first=variant, second=again(variant), half=HALF, metric=metric, scale=scale
+        )
     )
     return study
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0 where the two halves are not told apart, 1 where they are."""
+    """Returns 0 where the two halves do not differ detectably, 1 where they do."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("trials", type=Path)
     parser.add_argument("--variant", default="MAE")
     parser.add_argument("--metric", default="attentive_probe.top1")
+    parser.add_argument("--scale", default="hour", help="at which the seeds were trained")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "null")
     given = parser.parse_args(arguments)
-    study = write(given.trials, given.variant, given.metric, given.out)
+    study = write(given.trials, given.variant, given.metric, given.scale, given.out)
     report_csv(Options(study, out=given.out), given.out / "trials.csv", Console())
     (verdict,) = json.loads((given.out / "answer.json").read_text(encoding="utf-8"))["verdicts"]
     found = pd.read_csv(given.out / "splits.csv")["detected"]
     print(f"verdict: {verdict['verdict']}")
     print(f"of {len(found)} ways to halve the seeds, {found.sum()} find a difference")
-    return int(verdict["verdict"] in TOLD_APART)
+    return int(verdict["verdict"] in DETECTED)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ import codecs
 import io
 import json
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 LOG_COLUMNS = 160
+_PATH = re.compile(r"(?:^|[\s'\"\u2018(=:])[.~]*/|/.*/|/\S*\.")
+"""What begins like a path, or has two slashes or a name with a dot; a unit such as `GFLOP/s` has not."""
 _SPELLED = "cmae_ablate.spelled"
 _SPELLINGS = {  # minus, hyphens, dashes and lines; quotation marks; signs of arithmetic
     **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\u2015\u2500\u2501", "-"),
@@ -90,9 +94,19 @@ def say(text: str, console: Console, *, style: str = "", end: str = "\n") -> Non
     console.print(Text(printable(text), style=style), end=end, soft_wrap=True)
 
 
+def say_sentence(text: str, console: Console, *, style: str = "") -> None:
+    """Print a sentence: a terminal gets it in lines of whole words, a file in one.
+
+    What has a path in it is left to the terminal, as in `say`: a blank of a path is no place to fold.
+    """
+    if console.is_terminal and not _PATH.search(text):
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    say(text, console, style=style)
+
+
 def note(text: str, console: Console) -> None:
     """Say what the user should know, in one line."""
-    say(f"note: {readable(text)}", console)
+    say_sentence(f"note: {readable(text)}", console)
 
 
 def say_table(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE, TESTS = ROOT / "cmae_ablate", ROOT / "tests"
-MOST_WITHOUT = 102
+MOST_WITHOUT = 101
 """Modules without a test file of their name: may only become fewer."""
 
 # Modules without a test file of their name, by a file whose tests run through them: names and Protocols
@@ -51,7 +51,7 @@ ELSEWHERE = {
     "tests/data/test_arrays.py": "data/images.py data/writer.py",
     "tests/distributed/test_ranks.py": "distributed.py",
     "tests/cli/test_app.py": """
-        cli/about.py cli/as_json.py cli/cache.py cli/catalogue.py cli/datasets.py
+        cli/about.py cli/as_json.py cli/cache.py cli/datasets.py
         cli/shared.py cli/studies.py runner/options.py study/yaml_source.py""",
     "tests/cli/test_listing.py": "cli/plan.py cli/planning.py",
     "tests/cli/weights/test_checkpoints.py": """

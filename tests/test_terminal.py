@@ -16,7 +16,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 import cmae_ablate
-from cmae_ablate.terminal import PlainColumn, complain, open_console, say, say_exactly, say_table
+from cmae_ablate.terminal import (
+    PlainColumn,
+    complain,
+    open_console,
+    say,
+    say_exactly,
+    say_sentence,
+    say_table,
+)
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(cmae_ablate.__file__).parent
@@ -166,3 +174,31 @@ def test_json_is_printed_whatever_the_encoding(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert json.loads(done.stdout) == {"a": "\u72ac"}
+
+
+SENTENCE = "about 107 paired seeds (27 to 517, as the noise is uncertain) would detect 1.00 points"
+
+
+def printed(text: str, *, on_terminal: bool) -> str:
+    console = Console(file=io.StringIO(), width=30, force_terminal=on_terminal, color_system=None)
+    say_sentence(text, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_terminal_gets_a_sentence_in_lines_of_whole_words_and_a_file_in_one() -> None:
+    lines = printed(SENTENCE, on_terminal=True).splitlines()
+    assert max(map(len, lines)) <= 30
+    assert " ".join(lines) == SENTENCE
+    assert printed(SENTENCE, on_terminal=False) == f"{SENTENCE}\n"
+
+
+@pytest.mark.parametrize("path", ["/home/some body/a b c", "runs/a b/c", "~/some body/a", "../a b/c.csv"])
+def test_a_path_in_a_sentence_is_not_folded_at_its_blanks(path: str) -> None:
+    text = f"trials left out: {path} is of another study, or of this one at another scale"
+    assert printed(text, on_terminal=True) == f"{text}\n"
+
+
+def test_a_unit_with_a_slash_is_no_path() -> None:
+    lines = printed("timed on this processor, 89 GFLOP/s in fp32 at best", on_terminal=True).splitlines()
+    assert lines == ["timed on this processor, 89", "GFLOP/s in fp32 at best"]

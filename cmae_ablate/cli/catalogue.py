@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,12 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, option_docs, split_source
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.trial_spec import Training
-from cmae_ablate.terminal import say, say_table
+from cmae_ablate.terminal import Column, say, say_table
 
 TRAINING = "training"
 REQUIRED = "required"
+RANGE_WIDTH, MEANING_WIDTH, FRAME = 24, 40, 3
+"""Characters below which a table's ranges and meanings would be broken inside words; a column's borders."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _show_slots(console: Console) -> None:
 
 def _show_component(component: ComponentSpec[Any], console: Console) -> None:
     say(f"{component.slot}: {component.name} (version {component.version})", console, style="bold")
-    say(component.facts.doc.partition("\nArgs:")[0].strip(), console)
+    say(_folded(component.facts.doc.partition("\nArgs:")[0].strip(), console), console)
     _show_options(_rows(component), console)
 
 
@@ -109,7 +112,33 @@ def _show_options(rows: Sequence[OptionRow], console: Console) -> None:
     if not rows:
         say("No options.\n", console)
         return
-    header = ("option", "type", "range", "default", "meaning, and what the source has")
+    if _has_room(rows, console):
+        _show_table(rows, console)
+    else:
+        for row in rows:
+            _show_option(row, console)
+    say("", console)
+
+
+def _has_room(rows: Sequence[OptionRow], console: Console) -> bool:
+    """Whether a table of the options has room for whole words."""
+    columns = (
+        [row.option or "option" for row in rows],
+        ["type", *(row.type for row in rows)],
+        ["default", *(_shown(row.default) for row in rows)],
+    )
+    whole = sum(max(map(len, column)) for column in columns)
+    return whole + RANGE_WIDTH + MEANING_WIDTH + FRAME * (len(columns) + 2) + 1 <= console.width
+
+
+def _show_table(rows: Sequence[OptionRow], console: Console) -> None:
+    header = (
+        Column("option", in_one_piece=True),
+        Column("type", in_one_piece=True),
+        "range",
+        Column("default", in_one_piece=True),
+        "meaning, and what the source has",
+    )
     cells = [
         (
             row.option or "",
@@ -121,7 +150,32 @@ def _show_options(rows: Sequence[OptionRow], console: Console) -> None:
         for row in rows
     ]
     say_table(header, cells, console, ruled=True)
+
+
+def _show_option(row: OptionRow, console: Console) -> None:
+    """What the table has in a row, in lines below one another."""
     say("", console)
+    say(row.option or "", console, style="bold")
+    default = REQUIRED if row.default == REQUIRED else f"default {_shown(row.default)}"
+    lines = (
+        f"{row.type}: {row.range}; {default}",
+        row.meaning,
+        f"Source: {row.source}" if row.source else "",
+    )
+    for line in lines:
+        if line:
+            say(textwrap.indent(_folded(line, console, indent=2), "  "), console)
+
+
+def _folded(text: str, console: Console, indent: int = 0) -> str:
+    """The paragraphs that are too wide for the console, folded at words; the others as they are written."""
+    width = console.width - indent
+    return "\n\n".join(
+        paragraph
+        if max(map(len, paragraph.split("\n"))) <= width
+        else textwrap.fill(" ".join(paragraph.split()), width, break_long_words=False, break_on_hyphens=False)
+        for paragraph in text.split("\n\n")
+    )
 
 
 def _bare(component: ComponentSpec[Any]) -> OptionRow:
@@ -189,4 +243,4 @@ def _shown(default: object) -> str:
         return f"[{', '.join(_shown(value) for value in default)}]"
     if isinstance(default, float):
         return f"{default:.6g}"
-    return default if isinstance(default, str) else json.dumps(default)
+    return default if isinstance(default, str) and default else json.dumps(default)

@@ -16,7 +16,7 @@ from cmae_ablate.runner.options import Options
 from cmae_ablate.study.design import POSITIVE
 from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
-from cmae_ablate.terminal import say
+from cmae_ablate.terminal import say, say_sentence
 
 if TYPE_CHECKING:
     from cmae_ablate.cli.planning import StudyPlan, Tuning, VariantPlan
@@ -30,7 +30,7 @@ def show_plans(options: Options, console: Console) -> None:
     cells = sum(len(plan.table) * plan.study.seeds for plan in plans)
     controls = sum(each.cells(plan.control_seeds) for plan in plans for each in plan.controls)
     hours = sum(plan.hours + (plan.tuning.hours if plan.tuning else 0.0) for plan in plans)
-    say(
+    say_sentence(
         f"{plans[0].study.group}: {counted(len(plans), 'data set')}, {counted(cells, 'cell')} and "
         f"{controls} of controls, {duration(hours)} of computation in all, one data set after the other",
         console,
@@ -44,9 +44,9 @@ def show_plan(options: Options, console: Console) -> StudyPlan:
 
     plan = plan_study(options, console)
     study = plan.study
-    say(f"{study.question}  ({study.name}, scale {study.scale})", console, style="bold")
+    say_sentence(f"{study.question}  ({study.name}, scale {study.scale})", console, style="bold")
     for notice in plan.notes:
-        say(f"note: {notice}", console)
+        say_sentence(f"note: {notice}", console)
     _show_setting(plan.table, console)
     names = ShortLabels.of(describe_unread(study))
     if names.shortens:
@@ -59,7 +59,7 @@ def show_plan(options: Options, console: Console) -> StudyPlan:
     if study.rule is not None:
         _show_rule(plan, study.rule, console)
         return plan
-    say(
+    say_sentence(
         f"{counted(len(plan.table) * study.seeds, 'cell')} ({counted(len(plan.table), 'variant')} x "
         f"{counted(study.seeds, 'seed')}) and "
         f"{sum(each.cells(study.seeds) for each in plan.controls)} of controls, "
@@ -73,22 +73,22 @@ def _show_rule(plan: StudyPlan, rule: SeedRule, console: Console) -> None:
     """What the first seeds cost, what all may, and what the noise seen so far asks for."""
     variants, looks = len(plan.table), rule.looks
     controls = sum(each.cells(plan.control_seeds) for each in plan.controls)
-    say(
+    say_sentence(
         f"{variants * looks.first} cells at first ({variants} variants x {looks.first} seeds) and {controls} "
         f"of controls, {duration(plan.first_hours)} of computation; at most {variants * looks.most} cells "
         f"({looks.most} seeds), {duration(plan.hours)}; {plan.table[0].hours.basis}",
         console,
     )
     if plan.settling is None or plan.expected_cells is None:
-        say(
+        say_sentence(
             f"seeds by rule: {rule.words}; once the first have run, `plan` and `status` say what their noise "
             "asks for",
             console,
         )
         return
     for line in told_of(plan.settling, rule):
-        say(line, console)
-    say(
+        say_sentence(line, console)
+    say_sentence(
         f"{plan.expected_cells} cells are expected in all if the noise stays as it is, at most "
         f"{variants * looks.most}",
         console,
@@ -100,7 +100,7 @@ def _show_tuning(
 ) -> None:
     seeds = f"{counted(search.seeds, 'seed')} from {TUNING_SEED} on"
     seeds += f", for each of {counted(seeds_of_table, 'seed')} of the table" if search.repeat else ""
-    say(
+    say_sentence(
         f"before them {counted(tuning.trainings, 'training')} to tune "
         f"({counted(variants, 'variant')} x {counted(search.trials, 'trial')} x {seeds}) for {search.metric} "
         f"over {in_words(search)}: "
@@ -114,14 +114,14 @@ def _show_setting(plans: Sequence[VariantPlan], console: Console) -> None:
     training = spec.training
     options = spec["backbone"].options
     backbone = ", ".join(f"{name} {value}" for name, value in options.items())
-    say(
+    say_sentence(
         f"data: {spec['dataset'].name}, {size.train:,} training images, {size.classes} classes, "
         f"at {training.image_size or size.image_size} pixels ({size.basis})",
         console,
     )
-    say(f"backbone: {spec['backbone'].name} ({backbone})", console)
+    say_sentence(f"backbone: {spec['backbone'].name} ({backbone})", console)
     warmup = f"{training.warmup_epochs:g} epoch{'' if training.warmup_epochs == 1 else 's'}"
-    say(
+    say_sentence(
         f"pretraining: {counted(training.epochs, 'epoch')}, batch {training.batch_size}, base learning rate "
         f"{training.base_lr:g}, warm-up {warmup}, "
         f"{training.precision}",
@@ -149,7 +149,7 @@ def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
                 duration(plan.hours.hours),
             ]
         )
-    show_fitting(("variant", "seeds", *costs, "hours / cell"), rows, console)
+    show_fitting(("variant", "seeds", *costs, "time / cell"), rows, console)
 
 
 def _costs(plan: VariantPlan) -> list[str]:

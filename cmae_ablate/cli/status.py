@@ -28,15 +28,14 @@ from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.search import Search
-from cmae_ablate.terminal import lost_output, say, say_table
+from cmae_ablate.terminal import Column, lost_output, say, say_sentence, say_table
 
 if TYPE_CHECKING:
     from cmae_ablate.report.settling import Settling
 
 OPEN = ("RUNNING", "WAITING")
 REFRESH_SECONDS = 2.0
-PATH_WIDTH = 40
-"""Characters of a log's path or a reason that are enough to read it in a table."""
+NUMBERS = ("seed", "attempts")
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
     )
     if found.settling is not None and study.rule is not None:
         for line in told_of(found.settling, study.rule):
-            say(line, console)
+            say_sentence(line, console)
     say(cache_line(experiment.places.out, study.name), console)
     later = "" if found.settling is None or found.settling.is_over else "; more where a contrast stays open"
     say(f"{_time_left(found.cells, found.controls)}{later}", console)
@@ -193,7 +192,7 @@ def _show_search(found: Standing, search: Search, console: Console) -> None:
     if not found.has_table:
         say(f"{_time_left(trials)}; the table's cells come after the winners", console)
     for note in found.notes:
-        say(f"search: {note}", console)
+        say_sentence(f"search: {note}", console)
 
 
 def _show_cells(
@@ -201,12 +200,17 @@ def _show_cells(
 ) -> None:
     header = ("variant", "seed", "state", metric, "attempts", "worker", "last heartbeat", "log or reason")
     rows = [_status_row(each, stalled.get(each.cell.id)) for each in statuses]
-    if fits(header, rows, console, last=PATH_WIDTH):
-        say_table(header, rows, console)
+    # A path that is folded cannot be copied: it stands whole in the table, or below it.
+    columns = [*(Column(title, is_number=title in (metric, *NUMBERS)) for title in header[:-1])]
+    if fits(header, rows, console):
+        say_table([*columns, Column(header[-1], in_one_piece=True)], rows, console)
         return
     cells = [f"{variant}, seed {seed}" for variant, seed, *_ in rows]
-    told = [each for each in zip(header[2:-1], *(row[2:-1] for row in rows), strict=True) if any(each[1:])]
-    show_table(list(zip(("cell", *cells), *told, strict=True)), "", console)
+    if fits(header[:-1], [row[:-1] for row in rows], console):
+        say_table(columns, [row[:-1] for row in rows], console)
+    else:
+        told = [e for e in zip(header[2:-1], *(row[2:-1] for row in rows), strict=True) if any(e[1:])]
+        show_table(list(zip(("cell", *cells), *told, strict=True)), "", console)
     logs: dict[str, list[str]] = {}
     for cell, row in zip(cells, rows, strict=True):
         logs.setdefault(row[-1], []).append(cell)

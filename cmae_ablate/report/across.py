@@ -12,6 +12,7 @@ import pandas as pd
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.across_note import shared_place, summary_note
 from cmae_ablate.report.answer import Answer
+from cmae_ablate.report.caption import mark_words
 from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects import Effect
 from cmae_ablate.report.effects_table import effects_table
@@ -73,7 +74,13 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     except OSError as error:
         place = error.filename or out
         raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
-    return ReportFiles({path.name: path for path in paths}, sentence, (table.header, *table.lines), notes)
+    return ReportFiles(
+        {path.name: path for path in paths},
+        sentence,
+        (table.header, *table.lines),
+        notes,
+        marks=mark_words([effect for item in analysed for effect in item.comparison.effects]),
+    )
 
 
 def _titles(parts: Sequence[StudyPart]) -> list[str]:
@@ -107,7 +114,8 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
         summary_note(analysed, with_paper=shown),
         (
             ColumnGroup("", 2),
-            *(ColumnGroup(item.title, 2) for item in analysed[1:]),
+            # Behind a word that may be capitalised: a name may not.
+            *(ColumnGroup(f"study {item.title}", 2) for item in analysed[1:]),
             *([ColumnGroup("the paper's own numbers", 1)] if shown else []),
         ),
     )

@@ -9,7 +9,8 @@ from cmae_ablate.report.effects import DECLARED, EXPLORATORY
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.study_part import Analysed, StudyPart
 from cmae_ablate.report.wording import (
-    DAGGER,
+    ADDED_NOTE,
+    EXPLORATORY_NOTE,
     PLUS_MINUS,
     counted,
     is_or_are,
@@ -51,9 +52,9 @@ def summary_note(analysed: Sequence[Analysed], *, with_paper: bool) -> str:
     sentences.append(f"References: {'; '.join(references)}.")
     effects = [effect for item in analysed for effect in item.comparison.effects]
     if any(effect.family == EXPLORATORY for effect in effects):
-        sentences.append(f"{DAGGER} exploratory: not corrected for being one of many.")
+        sentences.append(f"{EXPLORATORY_NOTE}.")
     if any(effect.planned for effect in effects):
-        sentences.append("* includes seeds added later.")
+        sentences.append(f"{ADDED_NOTE}.")
     sentences += [sentence for item in analysed for sentence in _elsewhere(item)]
     sentences += [
         f"{item.title}: insensitive, so that its differences say nothing."

@@ -11,7 +11,7 @@ from cmae_ablate.report.cells import Cells, cost_ratio
 from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import Comparison, Effect
 from cmae_ablate.report.factorial import Factorial, Term
-from cmae_ablate.report.short_labels import ShortLabels
+from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.term_words import answer_by_terms
 from cmae_ablate.report.verdict import (
     Verdict,
@@ -125,7 +125,7 @@ def _headline(comparison: Comparison) -> str:
 
 
 def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> Iterator[str]:
-    """A clause for each variant that others are compared with: `‘a’ and ‘b’ are higher than ‘MAE’`.
+    """A clause for what is compared with the same variants: `‘a’ and ‘b’ are higher than ‘MAE’`.
 
     Where labels are long, `‘a + b + c’ reads higher with ‘d’`.
     """
@@ -143,13 +143,19 @@ def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison
     }
     if len(effects) <= SHOWN:  # more are counted
         words[Verdict.INCONCLUSIVE] = "not detectably different from {}", "does not differ detectably"
-    for against in dict.fromkeys(e.against for e in effects if verdict in words):
-        members = [quoted(names.beside(e.variant, against)) for e in effects if e.against == against]
-        of_these, of_that = words[verdict]
+    of_these, of_that = words.get(verdict, ("", ""))
+    compared: dict[tuple[str, ...], list[str]] = {}
+    for against, found in by_against(effects if verdict in words else ()):
+        members = tuple(quoted(names.beside(e.variant, against)) for e in found)
         if names.shortens:
             yield f"{quoted(against)} {of_that} {listing([f'with {each}' for each in members], SHOWN)}"
-        else:
+        elif verdict is Verdict.INCONCLUSIVE:  # of each by itself: 'different from a and b' says less
             yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {of_these.format(quoted(against))}"
+        else:
+            compared.setdefault(members, []).append(quoted(against))
+    for members, others in compared.items():
+        theirs = of_these.format(listing(others, SHOWN))
+        yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {theirs}"
     if effects and verdict not in words:
         if len(effects) <= SHOWN:
             yield f"{listing([_name(e, comparison) for e in effects])} {is_or_are(len(effects))} {verdict}"

@@ -10,7 +10,14 @@ from cmae_ablate.report.anova import TIMES
 from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.factorial import Term
-from cmae_ablate.report.verdict import Verdict, judge, judge_term
+from cmae_ablate.report.verdict import (
+    Verdict,
+    is_open_among_many,
+    judge,
+    judge_term,
+    seen_at_once,
+    term_open_among,
+)
 from cmae_ablate.report.wording import json_number
 
 COMPARED = ("variant", "against", "family", "verdict")
@@ -27,6 +34,8 @@ class Judged:
         family: `declared`, in Holm's family, or `exploratory`.
         resolution: Half the 95 % interval over the gain of pretraining; NaN where there is none, or unknown.
         settled: Why the rule for adding seeds stopped it, `open` where it has not; None without a rule.
+        open_among: How many comparisons or terms leave it open though it is not by itself; else 0.
+        seen: Of a term of several levels at once, which has no direction, what is detected; else empty.
     """
 
     variant: str
@@ -40,12 +49,14 @@ class Judged:
     p_holm: float
     resolution: float
     settled: str | None = None
+    open_among: int = 0
+    seen: str = ""
 
 
 def judged_all(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> tuple[Judged, ...]:
     """A grid's terms, where they are the declared family, and every comparison of two variants."""
     return (
-        *(_judged_term(term, comparison, sensitivity) for term in terms),
+        *(_judged_term(term, terms, comparison, sensitivity) for term in terms),
         *(_judged(effect, comparison, sensitivity) for effect in comparison.contrasts),
     )
 
@@ -64,10 +75,13 @@ def _judged(effect: Effect, comparison: Comparison, sensitivity: Sensitivity) ->
         effect.p_holm,
         math.nan if result.noiseless else sensitivity.resolution(result.ci_low, result.ci_high),
         None if effect.standing is None else effect.standing.settled or "open",
+        effect.among if is_open_among_many(effect) else 0,
     )
 
 
-def _judged_term(term: Term, comparison: Comparison, sensitivity: Sensitivity) -> Judged:
+def _judged_term(
+    term: Term, terms: Sequence[Term], comparison: Comparison, sensitivity: Sensitivity
+) -> Judged:
     return Judged(
         term.name,
         TIMES.join(term.base),
@@ -79,6 +93,8 @@ def _judged_term(term: Term, comparison: Comparison, sensitivity: Sensitivity) -
         term.n,
         term.p_holm,
         sensitivity.resolution(term.ci_low, term.ci_high),
+        open_among=term_open_among(term, terms, comparison.sensitive),
+        seen=seen_at_once(term, comparison.sensitive),
     )
 
 

@@ -24,7 +24,7 @@ from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effects import possible_range
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.stats import Bounds, Paired, paired
-from cmae_ablate.report.wording import Metric
+from cmae_ablate.report.wording import Metric, in_quotes
 
 Kind = Literal["path", "shapley"]
 PATH: Final = "path"
@@ -211,4 +211,4 @@ def sentence(found: Attribution, metric: Metric) -> str:
         for part in found.parts
     )
     whole = metric.signed(found.whole.delta)
-    return f"from '{found.off}' at {metric.text(found.start)}: {told}; together {whole}"
+    return f"from {in_quotes(found.off)} at {metric.text(found.start)}: {told}; together {whole}"

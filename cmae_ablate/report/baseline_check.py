@@ -9,7 +9,7 @@ import pandas as pd
 from cmae_ablate.report.controls import RANDOM_INIT, RAW_PIXELS, against_control, control_values
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.stats import ALPHA, Paired
-from cmae_ablate.report.wording import Metric, listing
+from cmae_ablate.report.wording import Metric, in_quotes, listing
 
 
 def baseline_check(comparison: Comparison, controls: pd.DataFrame | None) -> Iterator[str]:
@@ -23,7 +23,7 @@ def baseline_check(comparison: Comparison, controls: pd.DataFrame | None) -> Ite
         values = control_values(controls, RANDOM_INIT, effect.variant, metric)
         result = against_control(comparison, effect.variant, values)
         if result.n and not _is_better(result, metric):
-            below.append(f"'{effect.variant}' ({_size(result, metric)})")
+            below.append(f"{in_quotes(effect.variant)} ({_size(result, metric)})")
     if below:
         yield (
             f"{listing(below)}: no detectable gain in {metric.words} over the same encoder before any "
@@ -33,7 +33,8 @@ def baseline_check(comparison: Comparison, controls: pd.DataFrame | None) -> Ite
     result = against_control(comparison, reference, pixels)
     if result.n and not _is_better(result, metric):
         yield (
-            f"'{reference}' ({_size(result, metric)}): no detectable gain in {metric.words} over raw pixels"
+            f"{in_quotes(reference)} ({_size(result, metric)}): no detectable gain in {metric.words} over "
+            "raw pixels"
         )
 
 

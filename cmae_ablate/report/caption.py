@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from cmae_ablate.report.effects import EXPLORATORY, Comparison
+from collections.abc import Sequence
+
+from cmae_ablate.report.effects import EXPLORATORY, Comparison, Effect
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.short_labels import ShortLabels
-from cmae_ablate.report.wording import DAGGER, PLUS_MINUS, Metric, capitalised, counted, listing, one_line
+from cmae_ablate.report.wording import (
+    ADDED_NOTE,
+    DAGGER,
+    EXPLORATORY_NOTE,
+    PLUS_MINUS,
+    Metric,
+    capitalised,
+    counted,
+    listing,
+    one_line,
+)
 
 CAUTIOUS_SEEDS = 3
 CAUTIOUS = (
@@ -24,10 +36,10 @@ def caption_title(comparison: Comparison) -> str:
     )
 
 
-def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -> str:
-    """Protocol, seeds, interval, correction, plan and marks, in sentences."""
+def caption_note(comparison: Comparison, resolution: str = "", *, costs: Sequence[str] = ()) -> str:
+    """Protocol, seeds, interval, correction, plan and marks, in sentences; last, what its `costs` mean."""
     study = comparison.description
-    added = "; * includes seeds added later" if any(e.planned for e in comparison.effects) else ""
+    added = f"; {ADDED_NOTE}" if any(e.planned for e in comparison.effects) else ""
     planned = counted(study.seeds, "planned seed") if study.rule is None else "seeds by rule"
     sentences = [
         "Variants are named by what differs from the reference." if ShortLabels.of(study).shortens else "",
@@ -40,9 +52,8 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: bool) -
         _images_sentence(comparison),
         resolution,
     ]
-    if costs:
-        sentences.append("Parameters in millions; FLOPs per pretraining image; seconds of pretraining.")
-    return _sentences(*sentences)
+    meanings = "; ".join(dict.fromkeys(filter(None, costs)))
+    return _sentences(*sentences, capitalised(meanings))
 
 
 def _protocols(study: StudyDescription) -> list[str]:
@@ -92,6 +103,15 @@ def family_sentence(comparison: Comparison) -> str:
         covered = "the declared contrasts"
     exploratory = any(e.family == EXPLORATORY for e in comparison.effects)
     return f"Holm's correction covers {covered}{f'; {DAGGER} exploratory' if exploratory else ''}."
+
+
+def mark_words(effects: Sequence[Effect]) -> str:
+    """What the marks behind a table's differences mean; empty without any."""
+    marks = (
+        (any(e.planned for e in effects), ADDED_NOTE),
+        (any(e.family == EXPLORATORY for e in effects), EXPLORATORY_NOTE),
+    )
+    return "; ".join(words for is_there, words in marks if is_there)
 
 
 def plan_sentence(plan: PlanStatus | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.selection import consistent
 from cmae_ablate.report.trials import check_trials
-from cmae_ablate.report.wording import Metric, counted, listing, ratio, seed_ranges
+from cmae_ablate.report.wording import Metric, counted, in_quotes, listing, ratio, seed_ranges
 
 COMPLETE = "COMPLETE"
 MACHINE_COLUMNS = ("hardware", "device")
@@ -78,7 +78,10 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         cells = replace(cells, description=replace(description, notes=(*kept, unequal)))
     foreign = Counter(checked.loc[~checked["variant"].isin(description.variants), "variant"])
     notes = [
-        *(f"'{v}' ({counted(n, 'row')}) is no variant of this study; left out" for v, n in foreign.items()),
+        *(
+            f"{in_quotes(v)} ({counted(n, 'row')}) is no variant of this study; left out"
+            for v, n in foreign.items()
+        ),
         *_not_asked(cells.description),
         *_incomplete(cells),
         *_unpaired(cells),
@@ -111,7 +114,7 @@ def _incomplete(cells: Cells) -> Iterator[str]:
         states[variant][int(seed)] = state
     for variant, own in states.items():
         if not own:
-            yield f"'{variant}' has no row at all"
+            yield f"{in_quotes(variant)} has no row at all"
             continue
         usable = set(values.index[values[variant].notna()].tolist())
         reasons: dict[str, list[int]] = defaultdict(list)
@@ -120,7 +123,7 @@ def _incomplete(cells: Cells) -> Iterator[str]:
             reasons[f"complete but without {study.metric}" if state == COMPLETE else state].append(seed)
         if reasons:
             told = "; ".join(f"{_seeds(seeds)} {reason}" for reason, seeds in reasons.items())
-            yield f"'{variant}' is incomplete: {told}"
+            yield f"{in_quotes(variant)} is incomplete: {told}"
 
 
 def _unpaired(cells: Cells) -> Iterator[str]:
@@ -136,8 +139,8 @@ def _unpaired(cells: Cells) -> Iterator[str]:
         alone = values.index[values[variant].notna() & values[against].isna()]
         if len(alone):
             yield (
-                f"'{variant}' {_seeds(list(alone))} unpaired: '{against}' has no complete cell there; "
-                f"not used against it"
+                f"{_seeds_of(variant, alone)} unpaired: {in_quotes(against)} has no complete cell "
+                "there; not used against it"
             )
 
 
@@ -152,7 +155,7 @@ def _without_further(cells: Cells) -> Iterator[str]:
             lacking = usual.index[usual[variant].notna() & values[variant].isna()]
             if len(lacking):
                 seeds = _seeds(list(lacking))
-                yield f"'{variant}' {seeds} without {metric}: what is shown of it leaves them out"
+                yield f"{in_quotes(variant)} {seeds} without {metric}: what is shown of it leaves them out"
 
 
 def _added(cells: Cells) -> Iterator[str]:
@@ -169,7 +172,8 @@ def _unlike(cells: Cells) -> Iterator[str]:
     study = cells.description
     for variant, against in study.contrasts:
         if not {variant, against} <= set(study.variants):
-            yield f"contrast '{variant}' against '{against}' left out: not both are variants of this study"
+            pair = f"{in_quotes(variant)} against {in_quotes(against)}"
+            yield f"contrast {pair} left out: not both are variants of this study"
     for factor in study.factors:
         if factor not in cells.rows.columns:
             continue
@@ -185,7 +189,7 @@ def _unlike(cells: Cells) -> Iterator[str]:
             if study.fingerprints.get((variant, int(seed)), fingerprint) != fingerprint:
                 unlike[variant].append(int(seed))
         for variant, seeds in unlike.items():
-            yield f"'{variant}' {_seeds(seeds)}: not the study's fingerprint, trained otherwise"
+            yield f"{_seeds_of(variant, seeds)}: not the study's fingerprint, trained otherwise"
 
 
 def _unnamed(cells: Cells) -> Iterator[str]:
@@ -197,7 +201,7 @@ def _unnamed(cells: Cells) -> Iterator[str]:
         return
     empty = complete[complete["fingerprint"].fillna("").astype(str).str.strip() == ""]
     for variant, rows in empty.groupby("variant", sort=False):
-        yield f"'{variant}' {_seeds(list(rows['seed']))} without a fingerprint: nothing shows how trained"
+        yield f"{_seeds_of(variant, rows['seed'])} without a fingerprint: nothing shows how trained"
 
 
 def _trained_otherwise(cells: Cells) -> Iterator[str]:
@@ -216,8 +220,8 @@ def _trained_otherwise(cells: Cells) -> Iterator[str]:
             if len(odd):
                 found = listing([f"{value:,.0f}" for value in odd], 3)
                 yield (
-                    f"'{variant}' {_seeds(list(odd.index))}: {column} is {found} where its other seeds have "
-                    f"{usual:,.0f}; trained otherwise?"
+                    f"{_seeds_of(variant, odd.index)}: {column} is {found} where the median of its "
+                    f"seeds is {usual:,.0f}; trained otherwise?"
                 )
 
 
@@ -243,7 +247,9 @@ def _unequal_time(cells: Cells) -> str:
     others = [v for v in study.variants if v != study.reference]
     ratios = {v: cost_ratio(cells, SECONDS, v, study.reference) for v in others}
     known = {v: r for v, r in ratios.items() if not math.isnan(r)}
-    unequal = [f"'{v}' {ratio(r)}" for v, r in known.items() if not 1 / MOST_UNEQUAL < r < MOST_UNEQUAL]
+    unequal = [
+        f"{in_quotes(v)} {ratio(r)}" for v, r in known.items() if not 1 / MOST_UNEQUAL < r < MOST_UNEQUAL
+    ]
     if not unequal:
         return ""
     return (
@@ -258,7 +264,7 @@ def _machines(cells: Cells) -> Iterator[str]:
         named = complete[column].notna() & (complete[column].astype(str).str.strip() != "")
         known = complete[named]
         for variant, rows in complete[~named].groupby("variant", sort=False) if named.any() else ():
-            yield f"'{variant}' {_seeds(list(rows['seed']))}: {column} unknown, so seconds may not compare"
+            yield f"{_seeds_of(variant, rows['seed'])}: {column} unknown, so seconds may not compare"
         kinds = list(dict.fromkeys(known[column].astype(str)))
         if len(kinds) > 1:
             yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
@@ -273,7 +279,12 @@ def _mixed_pairs(study: StudyDescription, known: pd.DataFrame, column: str) -> I
             both = machines[[variant, against]].dropna()
             mixed = both.index[both[variant] != both[against]]
             if len(mixed):
-                yield f"'{variant}' against '{against}': {_seeds(list(mixed))} on different {column}s"
+                pair = f"{in_quotes(variant)} against {in_quotes(against)}"
+                yield f"{pair}: {_seeds(list(mixed))} on different {column}s"
+
+
+def _seeds_of(variant: object, seeds: Iterable[int]) -> str:
+    return f"{in_quotes(str(variant))} {_seeds(list(seeds))}"
 
 
 def _seeds(seeds: list[int]) -> str:

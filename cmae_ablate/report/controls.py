@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from cmae_ablate.report.effects import Comparison
+from cmae_ablate.report.effects import Comparison, possible_range
 from cmae_ablate.report.stats import ALPHA, Paired, holm, paired
 from cmae_ablate.report.wording import Metric
 
@@ -136,7 +136,10 @@ def against_control(comparison: Comparison, variant: str, values: pd.Series[floa
         values = pd.Series(float(values.iloc[0]), index=ours.index)
     seeds = [seed for seed in ours.index if seed in values.index]
     both = pd.DataFrame({"ours": ours[seeds], "theirs": values[seeds]}).astype("float64")
-    return paired(both["ours"].to_numpy(dtype=np.float64), both["theirs"].to_numpy(dtype=np.float64))
+    possible = possible_range(comparison.metric, both)
+    return paired(
+        both["ours"].to_numpy(dtype=np.float64), both["theirs"].to_numpy(dtype=np.float64), possible
+    )
 
 
 def _names(controls: pd.DataFrame | None) -> list[str]:

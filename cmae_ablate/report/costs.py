@@ -9,19 +9,31 @@ from cmae_ablate.report.cells import Cells, cost_of
 
 @dataclass(frozen=True)
 class Cost:
-    """A column of `trials.csv` and how it is shown: `value / scale`, under `header`."""
+    """A column of `trials.csv` and how it is shown: `value / scale`, under `header`.
+
+    Attributes:
+        axis: What an axis of it is called.
+        meaning: For a caption; empty where the header says all.
+    """
 
     column: str
     header: str
     axis: str
     scale: float
+    meaning: str = ""
 
 
 COSTS = (
-    Cost("params.encoder", "encoder (M)", "encoder parameters (M)", 1e6),
-    Cost("params.decoder", "decoder (M)", "decoder parameters (M)", 1e6),
-    Cost("flops.pretrain_image", "GFLOPs/image", "GFLOPs per pretraining image", 1e9),
-    Cost("seconds.pretrain", "seconds", "pretraining time (s)", 1.0),
+    Cost("params.encoder", "encoder (M)", "encoder parameters (M)", 1e6, "parameters in millions"),
+    Cost("params.decoder", "decoder (M)", "decoder parameters (M)", 1e6, "parameters in millions"),
+    Cost(
+        "flops.pretrain_image",
+        "GFLOPs/image",
+        "GFLOPs per pretraining image",
+        1e9,
+        "FLOPs per pretraining image",
+    ),
+    Cost("seconds.pretrain", "seconds", "pretraining time (s)", 1.0, "seconds of pretraining"),
     Cost("memory.pretrain", "memory (MiB)", "peak memory of pretraining (MiB)", 2**20),
 )
 

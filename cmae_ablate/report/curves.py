@@ -31,7 +31,7 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
         return None
     ours = logged[logged["variant"].isin(study.variants)].dropna(subset=["value"])
     names = [str(name) for name in ours["name"].drop_duplicates() if not _is_elsewhere(str(name))]
-    names = names[:MOST_PANELS]
+    more, names = len(names) - MOST_PANELS, names[:MOST_PANELS]
     if not names or ours["epoch"].nunique() < 2:
         return None
     variants = [v for v in study.variants if (ours["variant"] == v).any()]
@@ -50,9 +50,12 @@ def curves(logged: pd.DataFrame | None, study: StudyDescription) -> FigureJob | 
     shown = listing([name.replace("_", " ") for name in names])
     alt = (
         f"Learning curves of {shown} over epochs for {counted(len(variants), 'variant')} "
-        f"({listing([one_line(v) for v in variants])}); lines: means over seeds, bands: one std."
+        f"({listing([one_line(v) for v in variants])})."
     )
-    return FigureJob("curves", "Learning curves", alt, draw)
+    has_bands = bool(ours.groupby(["variant", "epoch", "name"])["seed"].nunique().gt(1).any())
+    legend = f"Lines: means over seeds.{' Bands: one standard deviation.' if has_bands else ''}"
+    legend += f" {counted(more, 'further value')} logged, not shown." if more > 0 else ""
+    return FigureJob("curves", "Learning curves", alt, draw, legend)
 
 
 def legend_of_lines(variants: Sequence[str], study: StudyDescription) -> VariantLegend:

@@ -42,12 +42,15 @@ def main_effects(result: Factorial, study: StudyDescription, metric: Metric) -> 
         )
         parts.append(f"{one_line(factor)}: {told}")
     alt = f"Mean {metric.label} of each factor's levels. {'; '.join(parts)}."
-    return FigureJob("main_effects", "Main effects; grey lines are single seeds", alt, draw)
+    over = " Both are means over the other factors." if len(result.factors) > 1 else ""
+    legend = f"Thick lines: means over seeds. Grey lines: single seeds.{over}"
+    return FigureJob("main_effects", "Main effects", alt, draw, legend)
 
 
 def interactions(result: Factorial, study: StudyDescription, metric: Metric) -> FigureJob:
     """A panel for each pair of factors: parallel lines would mean that they do not interact."""
-    pairs = list(itertools.combinations(result.factors, 2))[:MOST_PAIRS]
+    every = list(itertools.combinations(result.factors, 2))
+    pairs = every[:MOST_PAIRS]
 
     def draw(theme: Theme) -> Figure:
         tallest = max(len(study.factors[by]) for _, by in pairs)
@@ -66,7 +69,10 @@ def interactions(result: Factorial, study: StudyDescription, metric: Metric) -> 
 
     named = "; ".join(f"{one_line(a)} by {one_line(b)}" for a, b in pairs)
     alt = f"Interaction plots of mean {metric.label}: {named}. The table of variance has the tests."
-    return FigureJob("interactions", "Interactions", alt, draw)
+    over = " and over the other factors" if len(result.factors) > 2 else ""
+    legend = f"Means over seeds{over}; without an interaction the lines are parallel but for noise."
+    legend += f" The first {MOST_PAIRS} of {len(every)} pairs of factors." if len(every) > MOST_PAIRS else ""
+    return FigureJob("interactions", "Interactions", alt, draw, legend)
 
 
 def _line(axes: Axes, means: pd.Series[float], theme: Theme, index: int, label: str = "") -> None:

@@ -19,7 +19,7 @@ from cmae_ablate.report.gallery import CROP_BOXES, RECONSTRUCTIONS, Gallery, gat
 from cmae_ablate.report.importance import Importance, importance
 from cmae_ablate.report.localisation import Localisation, localisation
 from cmae_ablate.report.progress import Progress, progress
-from cmae_ablate.report.wording import counted, seed_ranges
+from cmae_ablate.report.wording import counted, in_quotes, seed_ranges
 from cmae_ablate.report.worth import resolution_sentence
 
 NO_PLAN = (
@@ -73,7 +73,7 @@ def find(
         *extras.notes,
         *cells.notes,
         *_doubts(comparison, further, controls),
-        *(f"'{variant}', seed {seed}: {warning}" for (variant, seed), warning in extras.warnings.items()),
+        *_warnings(extras),
         *(localised.notes if localised else ()),
         *(of_keys.notes if of_keys else ()),
         *(note for gallery in galleries for note in gallery.notes),
@@ -100,6 +100,11 @@ def find(
     )
 
 
+def _warnings(extras: ReportExtras) -> Iterator[str]:
+    for (variant, seed), warning in extras.warnings.items():
+        yield f"{in_quotes(variant)}, seed {seed}: {warning}"
+
+
 def _doubts(
     comparison: Comparison, further: tuple[Comparison, ...], controls: pd.DataFrame | None
 ) -> Iterator[str]:
@@ -120,7 +125,8 @@ def _beyond_looks(comparison: Comparison) -> Iterator[str]:
         unused = sorted({int(seed) for seed in both.index} - set(effect.seeds))
         if unused:
             yield (
-                f"'{effect.variant}' against '{effect.against}': {counted(len(unused), 'complete pair')} "
+                f"{in_quotes(effect.variant)} against {in_quotes(effect.against)}: "
+                f"{counted(len(unused), 'complete pair')} "
                 f"(seed{'' if len(unused) == 1 else 's'} {seed_ranges(unused)}) not used, as the rule for "
                 "adding seeds has not looked at them"
             )

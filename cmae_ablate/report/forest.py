@@ -13,18 +13,17 @@ from matplotlib.transforms import blended_transform_factory
 
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels, by_against
-from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.verdict import is_detected
-from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
+from cmae_ablate.report.wording import DAGGER, EXPLORATORY_NOTE, Metric, counted, one_line
 
 ROW_INCHES = 0.36
 HEADING_ROWS, HEADING_LINE = 0.1, 0.36
 """Height of a group's heading, and of each of its lines, in rows."""
 LABEL_WIDTH, HEADING_WIDTH = 22, 52
-LEGEND = (
-    "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s. "
-    "Circles: single seeds."
-)
+INTERVALS = "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s."
+SEEDS = "Circles: single seeds."
+CLIPPED = "Arrows: the interval goes on."
 CLIP = 4.0
 """An interval this many times wider than what the others need is drawn with an arrow at the axis' end."""
 
@@ -75,6 +74,7 @@ def forest(comparison: Comparison) -> FigureJob:
     """One row a comparison, below what it is compared with; a filled mark differs detectably after Holm."""
     layout = _Layout.of(comparison)
     effects = comparison.contrasts
+    low, high = _limits(effects)
 
     def draw(theme: Theme) -> Figure:
         size = (COLUMN_INCHES, 0.95 + ROW_INCHES * layout.height)
@@ -82,7 +82,6 @@ def forest(comparison: Comparison) -> FigureJob:
         axes = figure.add_subplot()
         figure.suptitle(wrapped(layout.title, HEADING_WIDTH, 3), fontsize=7.5, x=0.02, ha="left")
         _axes(axes, layout, comparison, theme)
-        low, high = _limits(effects)
         for place, _, effect in layout.rows:
             detected = is_detected(effect) and comparison.sensitive is not False
             _row(axes, place, effect, (low, high), theme, detected=detected)
@@ -91,8 +90,19 @@ def forest(comparison: Comparison) -> FigureJob:
         return figure
 
     title = "Paired differences" if layout.headings else "Differences from the reference"
-    legend = LEGEND.format(comparison.description.interval)
-    return FigureJob("effects", title, _alt(comparison), draw, legend)
+    legend = [
+        (_has_intervals(comparison), INTERVALS.format(comparison.description.interval)),
+        (any(e.paired.n for e in effects), SEEDS),
+        (any(e.paired.ci_low < low or e.paired.ci_high > high for e in effects), CLIPPED),
+        (any(e.family != DECLARED for e in effects), f"{EXPLORATORY_NOTE}."),
+    ]
+    told = " ".join(words for is_there, words in legend if is_there)
+    return FigureJob("effects", title, _alt(comparison), draw, told)
+
+
+def _has_intervals(comparison: Comparison) -> bool:
+    """Whether any comparison has more than a single seed."""
+    return not all(math.isnan(effect.paired.ci_low) for effect in comparison.contrasts)
 
 
 def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> None:
@@ -109,9 +119,10 @@ def _axes(axes: Axes, layout: _Layout, comparison: Comparison, theme: Theme) -> 
         axes.text(0.5, 0.5, "nothing to compare", transform=axes.transAxes, ha="center", va="center")
     for place, text in layout.headings:
         _heading(axes, place, text, theme)
-    axes.locator_params(axis="x", nbins=5)
-    unit = f"{comparison.metric.unit.strip()}, " if comparison.metric.unit else ""
-    measured = f"{comparison.metric.words} ({unit}95 % {comparison.description.interval})"
+    number_x(axes)
+    interval = f"95 % {comparison.description.interval}" if _has_intervals(comparison) else ""
+    measures = ", ".join(filter(None, [comparison.metric.unit.strip(), interval]))
+    measured = comparison.metric.words + (f" ({measures})" if measures else "")
     axes.set_xlabel(wrapped(measured, HEADING_WIDTH))
 
 

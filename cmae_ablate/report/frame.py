@@ -214,6 +214,7 @@ class ReportFiles:
         table: The rounded table for a terminal, header first.
         notes: What a reader must know about the cells: missing, unpaired, added later, unlike the study.
         naming: What the table's names are, where they are not the variants' labels; else empty.
+        marks: What the marks behind its differences mean; empty without any.
     """
 
     paths: Mapping[str, Path]
@@ -221,3 +222,4 @@ class ReportFiles:
     table: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     naming: str = ""
+    marks: str = ""

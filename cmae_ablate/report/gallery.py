@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cmae_ablate.report.theme import COLUMN_INCHES, FigureJob, Theme, wrapped
-from cmae_ablate.report.wording import counted, listing, one_line
+from cmae_ablate.report.wording import counted, in_quotes, listing, one_line
 
 RECONSTRUCTIONS, CROP_BOXES = "Reconstructions", "Crop boxes"
 LEGENDS = {
@@ -59,7 +59,8 @@ def gather(title: str, paths: Mapping[str, Path], variants: Sequence[str]) -> Ga
                 images[variant] = np.asarray(picture.convert("RGB"))
         except OSError:
             notes.append(
-                f"{title.lower()} of '{variant}' not shown: {paths[variant]} is no picture that can be read"
+                f"{title.lower()} of {in_quotes(variant)} not shown: {paths[variant]} is no picture that can "
+                "be read"
             )
     return Gallery(title, {variant: paths[variant] for variant in images}, images, tuple(notes))
 

@@ -10,8 +10,8 @@ from cmae_ablate.report.answer_record import Judged
 from cmae_ablate.report.cells import Cells, cost_ratio
 from cmae_ablate.report.effects import DECLARED, Comparison
 from cmae_ablate.report.short_labels import ShortLabels, by_against
-from cmae_ablate.report.verdict import Verdict, is_open_among_many
-from cmae_ablate.report.wording import BLANK, PLUS_MINUS, Metric, one_line, ratio, seeds_phrase
+from cmae_ablate.report.verdict import Verdict
+from cmae_ablate.report.wording import BLANK, PLUS_MINUS, Metric, capitalised, one_line, ratio, seeds_phrase
 
 COSTS = (("seconds.pretrain", "time"), ("flops.pretrain_image", "FLOPs"))
 
@@ -71,18 +71,20 @@ def glance(answer: Answer, comparison: Comparison, cells: Cells) -> Glance:
     )
     spread = "" if math.isnan(reference.paired.std) else f" {PLUS_MINUS} {metric.text(reference.paired.std)}"
     reads = f"{metric.text(reference.paired.mean)}{spread}"
-    family = max((_open_among(each, comparison) for each in judged), default=0)
+    family = max((each.open_among for each in judged), default=0)
+    has_intervals = any(each.ci_low < each.ci_high for each in judged)
+    intervals = f" with 95 % {comparison.description.interval}s" if has_intervals else ""
+    costs = capitalised(" and ".join(title for _, title in known))
     sentences = [
         f"{metric.label}; the reference \u2018{one_line(reference.variant)}\u2019 reads {reads}.",
-        f"Differences{f' in{metric.unit}' if metric.unit else ''} with "
-        f"95 % {comparison.description.interval}, paired by seed, "
+        f"Differences{f' in{metric.unit}' if metric.unit else ''}{intervals}, paired by seed, "
         f"{seeds_phrase([each.n for each in judged])}.",
         *(
             [f"Inconclusive among {family}: below 5 % by itself, not once all {family} are allowed for."]
             if family
             else []
         ),
-        *(["Time and FLOPs of pretraining, relative to what is compared with."] if known else []),
+        *([f"{costs} of pretraining, relative to what is compared with."] if known else []),
     ]
     return Glance(header, groups, " ".join(sentences))
 
@@ -113,16 +115,9 @@ def _verdict(each: Judged, comparison: Comparison) -> str:
     margin = comparison.description.equivalence_margin
     if each.verdict is Verdict.EQUAL and margin is not None:
         return f"{each.verdict} within {PLUS_MINUS}{comparison.metric.text(margin)}"
-    if each.verdict is Verdict.INCONCLUSIVE and (family := _open_among(each, comparison)):
-        return f"{each.verdict} among {family}"
-    return str(each.verdict)
-
-
-def _open_among(each: Judged, comparison: Comparison) -> int:
-    """How many comparisons leave it open though it is not by itself; else none."""
-    pair = (each.variant, each.against)
-    found = [effect for effect in comparison.contrasts if (effect.variant, effect.against) == pair]
-    return next((effect.among for effect in found if is_open_among_many(effect)), 0)
+    if each.seen:
+        return each.seen
+    return f"{each.verdict} among {each.open_among}" if each.open_among else str(each.verdict)
 
 
 def _cost(each: Judged, column: str, cells: Cells) -> str:

@@ -107,7 +107,7 @@ def _row(*cells: str) -> str:
 def _continued(part: Part, label: str) -> str:
     titles = [title for title in part.titles if title] or ["more"]
     words = " and ".join(titles)
-    return rf"{tex_text(words[:1].upper() + words[1:])} of the variants in Table~\ref{{{label}}}."
+    return rf"{tex_text(words[:1].upper() + words[1:])}, for the variants in Table~\ref{{{label}}}."
 
 
 def _heading(title: str) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def _verdicts(comparison: Comparison) -> tuple[list[str], list[Group]]:
         f"95 % CI, {comparison.variance} variance": [modelled_interval(e) for e in effects],
     }
     shown = {title: ends for title, ends in bounds.items() if not all(math.isnan(low) for low, _ in ends)}
-    header = ["variant", *([] if names.shortens else ["against"]), "declared", *shown, "conclusion"]
+    header = ["variant", *([] if names.shortens else ["against"]), "comparison", *shown, "conclusion"]
     rows = [
         (
             names.beside(effect.variant, effect.against),

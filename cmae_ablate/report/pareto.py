@@ -23,10 +23,9 @@ PREFERRED = (
     *("flops.pretrain_image", "seconds.pretrain", "params.decoder", "memory.pretrain", "params.encoder"),
 )
 """FLOPs are the same on every machine; seconds and memory are not."""
-LEGEND = (
-    "Means; error bars: one standard deviation over seeds. The line joins the variants that no other beats "
-    "on both counts. Further costs stand in the table."
-)
+MEANS, SPREAD = "Means", "; error bars: one standard deviation over seeds"
+FRONT = " The line joins the variants that no other beats on both counts."
+FURTHER = " Further costs stand in the table."
 SEE_THROUGH = 0.45
 """Opacity of a mark's inside: variants at the same place are still seen."""
 
@@ -61,7 +60,10 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
         return figure
 
     alt = _alt(comparison.metric, labels, means, [costs[v] for v in labels], [cost])
-    return FigureJob("pareto", "Accuracy against cost", alt, draw, LEGEND)
+    legend = f"{MEANS}{'' if all(map(math.isnan, spreads)) else SPREAD}."
+    legend += FRONT if len(_undominated(xs, [sign * m for m in means])) > 1 else ""
+    legend += FURTHER if len(known) > 1 else ""
+    return FigureJob("pareto", "Accuracy against cost", alt, draw, legend)
 
 
 def _mark(place: int, theme: Theme) -> dict[str, Any]:

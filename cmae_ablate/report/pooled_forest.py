@@ -12,7 +12,7 @@ from cmae_ablate.report.pooled import OverDataSets, PooledStudy
 from cmae_ablate.report.pooled_values import name, on_data_set, over_data_sets
 from cmae_ablate.report.random_effects import FEWEST
 from cmae_ablate.report.stats import Bounds
-from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import DAGGER, one_line
 
@@ -51,7 +51,7 @@ def pooled_forest(study: PooledStudy) -> FigureJob:
         axes.axvline(0, color=theme.ink, linewidth=0.8)
         axes.spines["left"].set_visible(False)
         axes.grid(visible=True, axis="x")
-        axes.locator_params(axis="x", nbins=5)
+        number_x(axes)
         axes.margins(x=0.06)
         unit = f" ({study.metric.unit.strip()})" if study.metric.unit else ""
         axes.set_xlabel(wrapped(f"difference in {study.metric.words}{unit}", HEADING_WIDTH))

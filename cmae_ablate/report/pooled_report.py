@@ -27,7 +27,7 @@ from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, markdown
 from cmae_ablate.report.theme import draw, save
 from cmae_ablate.report.trials import DATASET
-from cmae_ablate.report.wording import BLANK, DAGGER, number, one_line, p_value
+from cmae_ablate.report.wording import BLANK, DAGGER, EXPLORATORY_NOTE, number, one_line, p_value
 
 
 def write_pooled(study_name: str, parts: Mapping[str, StudyPart], out: Path) -> ReportFiles:
@@ -53,7 +53,13 @@ def write_pooled(study_name: str, parts: Mapping[str, StudyPart], out: Path) -> 
         place = error.filename or out
         raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
     notes = tuple(f"{part.title}: {note}" for part in study.parts for note in part.notes)
-    return ReportFiles({path.name: path for path in paths}, answer.text, (table.header, *table.lines), notes)
+    return ReportFiles(
+        {path.name: path for path in paths},
+        answer.text,
+        (table.header, *table.lines),
+        notes,
+        marks=EXPLORATORY_NOTE if any(each.family != "declared" for each in study.contrasts) else "",
+    )
 
 
 def _write(study: PooledStudy, answer: PooledAnswer, table: Table, out: Path) -> list[Path]:

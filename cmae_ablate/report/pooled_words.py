@@ -24,7 +24,7 @@ from cmae_ablate.report.stats import ALPHA
 from cmae_ablate.report.term_words import term_clause
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import (
-    DAGGER,
+    EXPLORATORY_NOTE,
     capitalised,
     counted,
     is_or_are,
@@ -87,7 +87,7 @@ def pooled_note(study: PooledStudy) -> str:
         sentences.append(f"Nothing is pooled: {NEEDS_THREE}.")
     sentences += not_single(study)
     if any(each.family != "declared" for each in study.contrasts):
-        sentences.append(f"{DAGGER} exploratory: not corrected for being one of many.")
+        sentences.append(f"{EXPLORATORY_NOTE}.")
     if study.insensitive:
         sentences.append(insensitive(study))
     sentences = [sentence for sentence in sentences if sentence]

@@ -34,7 +34,7 @@ def worth(study: PooledStudy) -> Iterator[str]:
             "nothing, or the study may be unable to see it."
         )
     if not study.insensitive and not unknown:
-        yield "Sensitivity: on every data set the positive control is told from the reference."
+        yield "Sensitivity: on every data set the positive control is detected."
     if study.insensitive and study.is_pooled:
         them = "it" if len(study.insensitive) == 1 else "them"
         for each in study.declared:

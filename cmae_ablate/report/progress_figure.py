@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from cmae_ablate.report.curves import add_lines, dash, legend_of_lines
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.progress import Progress
+from cmae_ablate.report.short_labels import by_against
 from cmae_ablate.report.theme import COLUMN_INCHES, SMALL, FigureJob, Theme, wrapped
 from cmae_ablate.report.wording import counted, listing, one_line
 
@@ -20,7 +21,7 @@ Line = Sequence[tuple[int, float, float, float]]
 
 
 def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJob | None:
-    """Above the accuracies, below the differences of the compared pairs; None below two epochs.
+    """Above the accuracies, below the differences by what is compared with; None below two epochs.
 
     Args:
         found: What was measured.
@@ -30,28 +31,28 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
         return None
     variants = [v for v in study.variants if any(point.variant == v for point in found.points)]
     place = {variant: index for index, variant in enumerate(study.variants)}
-    leads = [lead for lead in found.leads if lead.since is None]
-    pairs = list(dict.fromkeys((lead.variant, lead.against) for lead in leads))
-    to_reference = all(against == study.reference for _, against in pairs)
+    # A panel for each variant that others are compared with: in one, lines of one variant would look alike.
+    groups = by_against([lead for lead in found.leads if lead.since is None])
 
     def draw(theme: Theme) -> Figure:
         legend = legend_of_lines(variants, study)
-        panels = 2 if pairs else 1
+        panels = 1 + len(groups)
         figure = Figure(figsize=(COLUMN_INCHES, 1.75 * panels + legend.inches), layout="constrained")
         top = figure.add_subplot(panels, 1, 1)
         for variant in variants:
             own = [point for point in found.points if point.variant == variant]
             _line(top, [(p.epoch, p.mean, p.ci_low, p.ci_high) for p in own], place[variant], theme)
         top.set_ylabel(wrapped(found.metric.label, 24, 2))
-        if pairs:
-            below = figure.add_subplot(panels, 1, 2, sharex=top)
+        for panel, (against, leads) in enumerate(groups, start=2):
+            below = figure.add_subplot(panels, 1, panel, sharex=top)
             below.axhline(0, color=theme.ink, linewidth=0.6)
-            for variant, against in pairs:
-                of_pair = [lead for lead in leads if (lead.variant, lead.against) == (variant, against)]
-                line = [(e.epoch, e.paired.delta, e.paired.ci_low, e.paired.ci_high) for e in of_pair]
+            for variant in dict.fromkeys(lead.variant for lead in leads):
+                of_it = [lead for lead in leads if lead.variant == variant]
+                line = [(e.epoch, e.paired.delta, e.paired.ci_low, e.paired.ci_high) for e in of_it]
                 _line(below, line, place[variant], theme)
-            what = f"difference from {study.reference}" if to_reference else "difference, as compared"
-            below.set_ylabel(wrapped(one_line(what), 24, 2))
+            below.set_title(wrapped(f"from {against}", 52, 2), loc="left", fontsize=SMALL, fontweight="bold")
+            unit = found.metric.unit.strip()
+            below.set_ylabel(f"difference ({unit})" if unit else "difference")
         for axes in figure.axes:
             axes.grid()
             axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
@@ -62,10 +63,13 @@ def progress_figure(found: Progress | None, study: StudyDescription) -> FigureJo
 
     alt = (
         f"{found.metric.words} on the way, by epoch, for {counted(len(variants), 'variant')} "
-        f"({listing([one_line(v) for v in variants])}); below, paired differences; lines: means over seeds, "
-        "bands: 95 % t intervals."
+        f"({listing([one_line(v) for v in variants])}){'; below, paired differences' if groups else ''}."
     )
-    return FigureJob("progress", "Progress inside the trainings (validation images)", alt, draw)
+    below = " Below, paired differences from the variants in bold." if groups else ""
+    has_bands = any(point.n > 1 for point in found.points)
+    bands = " Bands: 95 % t intervals, each of one epoch by itself." if has_bands else ""
+    legend = f"Lines: means over seeds.{bands}{below}"
+    return FigureJob("progress", "Progress inside the trainings (validation images)", alt, draw, legend)
 
 
 def _line(axes: Axes, points: Line, index: int, theme: Theme) -> None:

@@ -25,7 +25,7 @@ def table_picture(table: Table, name: str = "table") -> FigureJob:
     """A booktabs-like table: rules above, below the header, above the controls and below."""
 
     def draw(theme: Theme) -> Figure:
-        header = [wrapped(title, HEADER_WIDTH, 5) for title in table.header]
+        header = [_folded(title) for title in table.header]
         lines = [[wrapped(line[0], LABEL_WIDTH), *line[1:]] for line in table.lines]
         widths = _widths([header, *lines])
         width = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
@@ -57,6 +57,12 @@ def table_picture(table: Table, name: str = "table") -> FigureJob:
         f"The table above as a picture: {counted(variants, 'variant')}, {counted(table.controls, 'control')}."
     )
     return FigureJob(name, "Table", alt, draw)
+
+
+def _folded(title: str) -> str:
+    """A column's title in lines of whole words, where these are of any usual length."""
+    longest = max(map(len, title.split()), default=0)
+    return wrapped(title, min(max(HEADER_WIDTH, longest), LABEL_WIDTH), 5)
 
 
 def _height(line: Sequence[str]) -> float:

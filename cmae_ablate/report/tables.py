@@ -107,7 +107,7 @@ def make_table(
         full,
         len(control_rows),
         caption_title(main),
-        caption_note(main, resolution, costs=bool(costs)),
+        caption_note(main, resolution, costs=[cost.meaning for cost in costs]),
         tuple(group for group in groups if group.size),
     )
 

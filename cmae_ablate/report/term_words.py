@@ -9,7 +9,7 @@ from cmae_ablate.report.cells import SECONDS, Cells, cost_of
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import LEVEL, Term
 from cmae_ablate.report.stats import ALPHA
-from cmae_ablate.report.verdict import Verdict, judge_term
+from cmae_ablate.report.verdict import Verdict, judge_term, seen_at_once, term_open_among
 from cmae_ablate.report.wording import (
     Metric,
     counted,
@@ -30,7 +30,7 @@ def answer_by_terms(
     if all(term.n == 0 for term in terms):
         return "Incomplete: no seed has every combination of the grid complete.", ()
     family = [term for term in terms if term.kind != LEVEL]
-    lines = tuple(_term_line(term, len(family), metric, sensitive, cells) for term in terms)
+    lines = tuple(_term_line(term, terms, metric, sensitive, cells) for term in terms)
     seeds = seeds_phrase([max(term.n for term in terms)])
     clauses = list(_term_clauses(terms, sensitive))
     if not clauses:
@@ -49,7 +49,10 @@ def _term_clauses(terms: Sequence[Term], sensitive: bool | None) -> Iterator[str
     yield from map(term_clause, found)
     for term in terms:
         if not term.levels and term.p_holm < ALPHA and term.factors not in [t.factors for t in found]:
-            yield f"{term.name}: its levels differ, though no single one from the reference's"
+            if len(term.factors) == 1:
+                yield f"{term.name}: its levels differ, though no single one from the reference's"
+            else:
+                yield f"{listing(term.factors)} interact, though no single pair of levels detectably"
 
 
 def term_clause(term: Term) -> str:
@@ -62,20 +65,21 @@ def term_clause(term: Term) -> str:
     return f"{listing(term.factors)}: {parts} together give {more} than the sum of both alone"
 
 
-def _term_line(term: Term, terms: int, metric: Metric, sensitive: bool | None, cells: Cells) -> str:
-    """One of so many terms that are corrected for together."""
+def _term_line(
+    term: Term, terms: Sequence[Term], metric: Metric, sensitive: bool | None, cells: Cells
+) -> str:
+    """One of the terms that are corrected for together."""
     verdict = judge_term(term, sensitive)
     if verdict is Verdict.INCOMPLETE:
         return f"{term.name}: incomplete, no seed has every combination complete."
     blind = verdict is Verdict.INSENSITIVE
     untested = "not tested" if term.n < 2 else "not tested, as no noise is left to test by"
     p = untested if math.isnan(term.p_holm) else f"Holm p {p_phrase(term.p_holm)}"
+    open_among = term_open_among(term, terms, sensitive)
+    among = f" among {counted(open_among, 'term')}" if open_among else ""
     if not term.levels:
-        seen = "its levels differ" if term.p_holm < ALPHA and not blind else str(verdict)
-        return f"{term.name}: {seen}{'' if blind else f', {p}'}."
-    among = ""
-    if verdict is Verdict.INCONCLUSIVE and term.kind != LEVEL and term.p < ALPHA:
-        among = f" among {counted(terms, 'term')}"
+        seen = seen_at_once(term, sensitive) or f"{verdict}{among}"
+        return f"{term.name}: {'its ' if seen == 'levels differ' else ''}{seen}{'' if blind else f', {p}'}."
     parts = [
         f"{term.name} ({term.contrast}): {verdict}{among}",
         f"{metric.signed(term.estimate)}{metric.unit}",

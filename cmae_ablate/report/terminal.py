@@ -38,9 +38,14 @@ def show_table(lines: Sequence[Sequence[str]], title: str, console: Console) -> 
 
 def _column(title: str, *cells: str) -> Column:
     """Numbers to the right and in one piece, words to the left."""
-    if all(cell[:1] in f"{BLANK}{MINUS}+<" or cell[0].isdigit() or cell in WORDS for cell in cells if cell):
-        return Column(_folded(title), is_number=True)
-    return Column(_folded(title))
+    return Column(_folded(title), is_number=is_numeric(cells))
+
+
+def is_numeric(cells: Sequence[str]) -> bool:
+    """Whether a column's cells are numbers, or stand in the place of one."""
+    return all(
+        cell[:1] in f"{BLANK}{MINUS}+<" or cell[0].isdigit() or cell in WORDS for cell in cells if cell
+    )
 
 
 def _wide(columns: Sequence[Sequence[str]]) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -208,6 +209,11 @@ def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+def number_x(axes: Axes) -> None:
+    """A few numbers along the x axis of a narrow figure: five at most, and three, as two show no scale."""
+    axes.locator_params(axis="x", nbins=5, min_n_ticks=3)
 
 
 def wrapped(label: str, width: int, lines: int = 3) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 
 from cmae_ablate.report.effects import DECLARED, EXPLORATORY, REFERENCE, Comparison, Effect
-from cmae_ablate.report.factorial import Term
+from cmae_ablate.report.factorial import LEVEL, Term
 from cmae_ablate.report.stats import ALPHA
 from cmae_ablate.report.wording import PLUS_MINUS, counted
 
@@ -64,6 +65,20 @@ def judge_term(term: Term, sensitive: bool | None) -> Verdict:
     if term.levels and term.p_holm < ALPHA:
         return Verdict.HIGHER if term.estimate > 0 else Verdict.LOWER
     return Verdict.INCONCLUSIVE
+
+
+def seen_at_once(term: Term, sensitive: bool | None) -> str:
+    """What a detected term of several levels shows, as it has no direction; empty of any other."""
+    if term.levels or sensitive is False or not term.p_holm < ALPHA:
+        return ""
+    return "levels differ" if len(term.factors) == 1 else "they interact"
+
+
+def term_open_among(term: Term, terms: Sequence[Term], sensitive: bool | None) -> int:
+    """How many terms of the family leave one open that is below 5 % by itself; else 0."""
+    family = [each for each in terms if each.kind != LEVEL]
+    is_open = judge_term(term, sensitive) is Verdict.INCONCLUSIVE and not term.p_holm < ALPHA
+    return len(family) if is_open and term.kind != LEVEL and term.p < ALPHA else 0
 
 
 def phrase(effect: Effect, comparison: Comparison) -> str:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cmae_ablate.report.attribution import PATH, SHAPLEY, Attribution, Part, sentence
-from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, wrapped
+from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.wording import Metric, capitalised, counted, one_line
 
 ROW_INCHES = 0.34
@@ -42,7 +42,7 @@ def waterfall(found: Attribution, metric: Metric) -> FigureJob:
         axes.set_yticks(range(rows), [wrapped(one_line(label), LABEL_WIDTH) for label in labels])
         axes.tick_params(axis="y", length=0, labelsize=SMALL if max(map(len, labels)) > LABEL_WIDTH else FONT)
         axes.set_ylim(rows - 0.4, -0.6)
-        axes.locator_params(axis="x", nbins=5)
+        number_x(axes)
         axes.spines["left"].set_visible(False)
         axes.use_sticky_edges = False  # a bar's own edge would end the axis
         axes.margins(x=0.06)

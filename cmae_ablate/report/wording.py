@@ -10,6 +10,8 @@ MINUS = "\N{MINUS SIGN}"
 BLANK = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
+EXPLORATORY_NOTE = f"{DAGGER} exploratory: not corrected for being one of many"
+ADDED_NOTE = "* includes seeds added later"
 QUOTED_WIDTH = 60
 LEAST_FIXED, MOST_FIXED = 1e-3, 1e7
 """Between these, numbers of a scale of their own are written with fixed decimals."""
@@ -122,7 +124,8 @@ def significant(value: float, digits: int = 3) -> str:
         return BLANK
     if value == 0 or math.isinf(value):
         return f"{value:g}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of what it is rounded to
+    decimals = max(0, digits - 1 - exponent)
     return f"{value:,.{min(decimals, 9)}f}".replace("-", MINUS)
 
 
@@ -177,6 +180,11 @@ def counted(count: int, noun: str) -> str:
 def quoted(label: str) -> str:
     """A label in typographic quotes, not too long for a sentence."""
     return f"\u2018{shortened(label, QUOTED_WIDTH)}\u2019"
+
+
+def in_quotes(label: str) -> str:
+    """A whole label in the same quotes, for where it must tell one from another; it may hold apostrophes."""
+    return f"\u2018{one_line(label)}\u2019"
 
 
 def seeds_phrase(counts: Sequence[int]) -> str:

@@ -27,9 +27,9 @@ def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term
         judge(e, comparison.sensitive) is Verdict.INCONCLUSIVE and needs_seeds(e) for e in comparison.declared
     ):
         yield (
-            "Plan such a number before a study is run. Seeds that are added because of this table and tested "
-            "together with it find differences that do not exist in about 10 % of studies instead of 5 %; "
-            f"count only the added ones (rows of trials.csv from seed {_next_seed(comparison)})."
+            "Plan the number of seeds before a study is run. Seeds that are added because of this table and "
+            "tested together with it find differences that do not exist in about 10 % of studies instead of "
+            f"5 %; count only the added ones (rows of trials.csv from seed {_next_seed(comparison)})."
         )
 
 
@@ -98,6 +98,8 @@ def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms:
     if not found:
         return f"Resolution: unknown, as no interval can be set beside {brings}."
     low, high = (_times(end(found)) for end in (min, max))
+    if len(found) == 1:
+        return f"Resolution: the 95 % interval's half-width is {low} of {brings}."
     span = low if low == high else f"{low} to {high}"
     return f"Resolution: the 95 % intervals' half-widths are {span} of {brings}."
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.answer_record import record
+from cmae_ablate.report.caption import mark_words
 from cmae_ablate.report.controls import control_table
 from cmae_ablate.report.curves import curves
 from cmae_ablate.report.effects_table import contrasts_table, effects_table
@@ -70,6 +71,7 @@ def write_report(
         (table.header, *table.lines),
         found.notes,
         ShortLabels.of(description).legend_title or "",
+        mark_words(found.comparison.effects),
     )
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.report.wording import counted, seed_ranges
+from cmae_ablate.report.wording import counted, in_quotes, seed_ranges
 from cmae_ablate.study.loading import Study
 
 NO_PREDICTIONS = (
@@ -42,8 +42,8 @@ def imported_notes(statuses: Sequence[CellStatus]) -> tuple[str, ...]:
         if status.state == "COMPLETE" and status.record.folder is None:
             seeds[status.cell.variant].append(status.cell.seed)
     notes = [
-        f"'{variant}' seed{'' if len(own) == 1 else 's'} {seed_ranges(own)} imported: trained elsewhere, so "
-        "seconds and memory may not compare, and without curves, pictures and predictions"
+        f"{in_quotes(variant)} seed{'' if len(own) == 1 else 's'} {seed_ranges(own)} imported: trained "
+        "elsewhere, so seconds and memory may not compare, and without curves, pictures and predictions"
         for variant, own in seeds.items()
     ]
     if seeds and not any(status.record.protocols for status in statuses):

@@ -34,7 +34,7 @@ from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.resolved import resolved_file
-from cmae_ablate.terminal import say
+from cmae_ablate.terminal import say, say_sentence
 
 if TYPE_CHECKING:
     from cmae_ablate.report.settling import Settling
@@ -248,12 +248,13 @@ def _say_nothing_ran(study: Study, options: Options, console: Console) -> int:
 def say_report(files: ReportFiles, question: str, folder: Path, console: Console) -> None:
     """Print the table, the answer, and what a reader must know."""
     show_table(files.table, question, console)
-    if files.naming:
-        say(f"variants are {files.naming}", console)
+    naming = f"variants are {files.naming}" if files.naming else ""
+    for text in filter(None, (naming, files.marks)):
+        say_sentence(text, console)
     verdict, *lines = files.answer.split("\n")
-    say(verdict, console, style="bold")
+    say_sentence(verdict, console, style="bold")
     for text in (*lines, *(f"note: {note}" for note in files.notes)):
-        say(text, console)
+        say_sentence(text, console)
     say(f"tables and figures: {folder / 'index.html'}", console)
 
 

@@ -59,7 +59,8 @@ def _expected(variants: Sequence[Variant]) -> Mapping[str, str]:
     sizes = [variant.spec["dataset"].build().expected_size() for variant in variants]
     if any(size is None for size in sizes):
         return {}
-    counts = (f"{s.train:,} to train, {s.held_out:,} to choose and to test" for s in sizes)
+    # What was trained on may be another part of the data than is expected without a look: say by what it is.
+    counts = (f"{s.train:,} to train, {s.held_out:,} to choose and to test ({s.basis})" for s in sizes)
     return {
         "images": _each(counts),
         "pixels": _each(f"{s.image_size} \N{MULTIPLICATION SIGN} {s.image_size}" for s in sizes),

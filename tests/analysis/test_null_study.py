@@ -45,7 +45,7 @@ def run(trials: Path, out: Path) -> tuple[int, dict[str, object]]:
     return status, json.loads((out / "answer.json").read_text(encoding="utf-8"))
 
 
-def test_ten_seeds_of_one_variant_are_not_told_apart_by_a_study_that_sees_its_positive_control(
+def test_ten_seeds_of_one_variant_do_not_differ_for_a_study_that_sees_its_positive_control(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, answer = run(ten_seeds(tmp_path), tmp_path / "out")
@@ -57,7 +57,7 @@ def test_ten_seeds_of_one_variant_are_not_told_apart_by_a_study_that_sees_its_po
     assert "verdict: inconclusive\nof 126 ways to halve the seeds" in capsys.readouterr().out
 
 
-def test_halves_that_do_differ_are_told_apart(tmp_path: Path) -> None:
+def test_halves_that_do_differ_are_detected(tmp_path: Path) -> None:
     status, answer = run(ten_seeds(tmp_path, gap=8.0), tmp_path / "out")
     assert status == 1
     assert [verdict["verdict"] for verdict in answer["verdicts"]] == ["higher"]  # type: ignore[attr-defined]
@@ -108,3 +108,15 @@ def test_the_study_of_ten_seeds_is_one_variant_with_its_positive_control() -> No
     (variant,) = design.variants(study)
     assert (variant.label, study.seeds) == ("MAE", 10)
     assert "positive control" in [control.label for control in control_variants(study, [variant]).variants]
+
+
+def test_the_committed_study_asks_at_the_scale_of_its_seeds_in_the_words_of_answers() -> None:
+    committed = TEN_SEEDS.parent
+    null, table = load(committed / "null.yaml"), (committed / "table.md").read_text(encoding="utf-8")
+    assert null.scale == load(TEN_SEEDS).scale == "hour"
+    assert "Scale: hour; 5 planned seeds." in table
+    assert null.question == "Do five seeds of MAE differ detectably from five others?"
+    assert "told apart" not in table
+    # The encoder's parameters and FLOPs an image are those of that scale, as the trials have them.
+    (spec,) = {variant.spec.training.epochs for variant in design.variants(null)}
+    assert spec == 16

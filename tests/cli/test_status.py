@@ -198,3 +198,25 @@ def test_status_on_80_columns_keeps_words_whole_and_names_each_cells_log() -> No
     assert "no room /logs/1.log\n  MAE, seed 0\n" in text
     assert "heartbeat" not in words  # nothing runs
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 120, 160, 200, 240])
+@pytest.mark.parametrize("folder", ["/runs/logs", "/home/somebody/studies/runs/cmae_vs_mae-hour/logs"])
+def test_a_log_can_be_copied_whole_at_any_width(width: int, folder: str) -> None:
+    labels = ("MAE", "small decoder + contrastive + position + ContrastiveCrop")
+    cells = [
+        replace(results.status(label, seed, {"knn.top1": 1.0}), log=f"{folder}/worker-{seed}.log", worker="a")
+        for label in labels
+        for seed in range(2)
+    ]
+    reason = "RuntimeError: the loss 'contrastive' is not finite at step 12 of epoch 3"
+    failed = replace(cells[0], state="FAILED", value=None, reason=reason)
+    for shown in (cells, [*cells, failed]):
+        console = Console(file=io.StringIO(), width=width)
+        status._show_cells(shown, "attentive_probe.top1", console, {})
+        assert isinstance(console.file, io.StringIO)
+        text = console.file.getvalue()
+        assert {f"{folder}/worker-0.log", f"{folder}/worker-1.log"} <= set(text.split())
+        assert reason in text or shown is cells
+        table = [line for line in text.splitlines() if line[:1] in "\u2503\u2502\u250f\u2521\u2514"]
+        assert len({len(line) for line in table}) <= 1

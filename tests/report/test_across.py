@@ -11,9 +11,13 @@ import pytest
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report import ReportFiles, StudyPart, combine
+from cmae_ablate.report.across import summary_table
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import compare
 from cmae_ablate.report.effects_table import effects_table
+from cmae_ablate.report.study_part import analyse
+from cmae_ablate.report.table_picture import table_picture
+from cmae_ablate.report.theme import LIGHT
 from tests.report.conftest import build_study
 
 
@@ -102,3 +106,15 @@ def test_the_same_study_twice_is_refused(tmp_path: Path) -> None:
 def test_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least one study"):
         combine([], tmp_path)
+
+
+def test_a_name_stays_as_it_is_in_headings_and_in_the_header_of_the_picture(tmp_path: Path) -> None:
+    labels = ("MAE", "CMAE", "MAE with strong augmentation")
+    parts = [part(name, "tiny_imagenet", labels, seed) for seed, name in enumerate(("a", "b", "tiny_study"))]
+    parts[0] = replace(parts[0], dataset="scenes")
+    page = combine(parts, tmp_path).paths["index.html"].read_text()
+    assert "Tiny_" not in page
+    assert "<h3>Study tiny_imagenet, scale cpu, " in page
+    figure = table_picture(summary_table([analyse(p.dataset, p) for p in parts], {})).draw(LIGHT)
+    header = "\n".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
+    assert "tiny_imagenet:" in header.split()

@@ -140,7 +140,7 @@ def test_resolution_is_the_half_width_over_the_gain_of_pretraining(tmp_path: Pat
     mean = sum(differences) / 4
     sd = math.sqrt(sum((d - mean) ** 2 for d in differences) / 3)
     assert found.judged[0].resolution == pytest.approx(3.182446 * sd / 2 / 14.05, rel=1e-5)
-    assert "half-widths are 0.08 of what pretraining brings" in found.text
+    assert "the 95 % interval's half-width is 0.08 of what pretraining brings" in found.text
 
 
 @pytest.mark.parametrize(("untrained", "where"), [(40.0, "on the wrong side of zero"), (35.0, "zero")])
@@ -185,10 +185,35 @@ def test_an_interval_of_some_width_has_no_resolution_of_zero(build: Callable) ->
         {"control": "random init", "variant": "", "seed": [0, 1, 2], METRIC: [9.0, 9.1, 9.2]}
     )
     # By hand: differences .501, .5, .499: sd .001, t(.975, 2) = 4.302653, half-width .0024842; gain 21.9.
-    assert "half-widths are 0.0001 of what" in answer_of(study, trials, controls).worth[1]
+    assert "half-width is 0.0001 of what" in answer_of(study, trials, controls).worth[1]
 
 
 def test_seeds_to_add_begin_after_those_that_the_table_already_has(build: Callable) -> None:
     study, trials = build(shifted(0.1, 1.5, seeds=6), seeds=4)
     found = answer_of(study, trials)
     assert any("rows of trials.csv from seed 6)" in line for line in found.worth)
+
+
+def test_a_variant_that_is_lower_than_several_is_named_once(build: Callable) -> None:
+    mae = [34.0, 35.0, 36.0]
+    values = {
+        "MAE": mae,
+        "two views": [34.4, 35.1, 36.2],
+        "CMAE": [24.0, 25.1, 26.2],
+        "b": [24.1, 25.0, 26.1],
+    }
+    every = (("CMAE", "MAE"), ("CMAE", "two views"))
+    found = answer_of(*build(values, contrasts=every))
+    assert found.headline == (
+        "\u2018CMAE\u2019 is lower than \u2018MAE\u2019 and \u2018two views\u2019 "
+        "(linear probe top-1, 3 seeds)."
+    )
+    both = (*every, ("b", "MAE"), ("b", "two views"))
+    assert answer_of(*build(values, contrasts=both)).headline.startswith(
+        "\u2018CMAE\u2019 and \u2018b\u2019 are lower than \u2018MAE\u2019 and \u2018two views\u2019 ("
+    )
+    apart = (*every, ("b", "MAE"))  # b is not compared with two views, so that nothing is said of that
+    assert answer_of(*build(values, contrasts=apart)).headline.startswith(
+        "\u2018CMAE\u2019 and \u2018b\u2019 are lower than \u2018MAE\u2019; "
+        "\u2018CMAE\u2019 is lower than \u2018two views\u2019 ("
+    )

@@ -26,7 +26,7 @@ def untrained(*values: float, owner: str = "") -> list[tuple[str, str, float | N
 
 def test_who_does_not_beat_the_untrained_encoder_is_named_with_what_to_do(build: Callable) -> None:
     [note] = said(build, untrained(31.0, 33.0, 32.4))
-    assert note.startswith("'MAE' (\u22121.13 points [")
+    assert note.startswith("\u2018MAE\u2019 (\u22121.13 points [")
     assert "before any training" in note
     assert "train longer" in note
     assert "CMAE" not in note
@@ -35,7 +35,7 @@ def test_who_does_not_beat_the_untrained_encoder_is_named_with_what_to_do(build:
 def test_a_larger_mean_alone_is_no_gain(build: Callable) -> None:
     # MAE is 1.00 above on average, by differences of 4, -1 and 0: p = 0.58 by hand.
     [note] = said(build, untrained(26.0, 33.0, 31.0))
-    assert note.startswith("'MAE' (+1.00 points [")
+    assert note.startswith("\u2018MAE\u2019 (+1.00 points [")
 
 
 def test_pairing_by_seed_detects_what_two_means_would_hide(build: Callable) -> None:
@@ -47,15 +47,24 @@ def test_a_control_of_its_own_encoder_counts_for_its_variant_alone(build: Callab
     [note] = said(
         build, [*untrained(40.0, 41.0, 42.0, owner="CMAE"), *untrained(20.0, 21.2, 20.5, owner="MAE")]
     )
-    assert note.startswith("'CMAE' ")
+    assert note.startswith("\u2018CMAE\u2019 ")
 
 
 def test_a_reference_level_with_raw_pixels_is_named(build: Callable) -> None:
     [note] = said(build, [("raw pixels", "", None, 31.0)])
-    assert note.startswith("'MAE' (0.00 points")
+    assert note.startswith("\u2018MAE\u2019 (0.00 points")
     assert "raw pixels" in note
 
 
 def test_without_controls_nothing_is_said(build: Callable) -> None:
     study, trials = build(VALUES)
     assert list(baseline_check(compare(sort_out(trials, study), METRIC), None)) == []
+
+
+def test_an_interval_over_a_control_stays_inside_what_an_accuracy_can_reach(build: Callable) -> None:
+    # Differences -17, 39 and -11: mean 3.67, deviation 30.7, half-width 4.303 * 30.7 / sqrt(3) = 76.2. Where
+    # the control reads 20.33, an accuracy differs from it by -20.33 at least and 79.67 at most.
+    study, trials = build({"MAE": [3.0, 60.0, 9.0]})
+    rows = pd.DataFrame(untrained(20.0, 21.0, 20.0), columns=["control", "variant", "seed", METRIC])
+    [note] = baseline_check(compare(sort_out(trials, study), METRIC), rows)
+    assert note.startswith("\u2018MAE\u2019 (+3.67 points [\u221220.33, +79.67])")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from cmae_ablate.report.caption import CAUTIOUS, caption_note, caption_title, family_sentence, plan_sentence
+from cmae_ablate.report.caption import (
+    CAUTIOUS,
+    caption_note,
+    caption_title,
+    family_sentence,
+    mark_words,
+    plan_sentence,
+)
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import Comparison, compare
 from cmae_ablate.report.frame import PlanStatus
+from cmae_ablate.report.tables import make_table
 from tests.report.conftest import METRIC, build_study
 
 VALUES = {"depth 8": [30.0, 31.0, 32.5], "depth 1": [29.0, 30.5, 31.0], "linear": [20.0, 22.0, 21.5]}
@@ -25,7 +33,9 @@ def test_the_title_asks_the_question_and_says_what_differences_are_from() -> Non
 
 
 def test_the_note_has_protocol_seeds_plan_and_what_the_caller_adds_each_as_a_sentence() -> None:
-    note = caption_note(comparison(notes=("One class is missing",)), "Resolution: 1.0", costs=True)
+    note = caption_note(
+        comparison(notes=("One class is missing",)), "Resolution: 1.0", costs=["", "seconds of pretraining"]
+    )
     for sentence in (
         "two-sided 95 % t intervals.",
         "Linear probe on the mean patch token after the final norm.",
@@ -33,10 +43,10 @@ def test_the_note_has_protocol_seeds_plan_and_what_the_caller_adds_each_as_a_sen
         "Nothing is known of an analysis plan.",
         "One class is missing.",
         "Resolution: 1.0.",
-        "seconds of pretraining.",
+        "Seconds of pretraining.",
     ):
         assert sentence in note
-    assert "FLOPs" not in caption_note(comparison(), costs=False)
+    assert "FLOPs" not in caption_note(comparison())
     assert CAUTIOUS not in note  # no predictions were kept, so no interval over images is shown
 
 
@@ -70,8 +80,24 @@ def test_metrics_of_one_evaluation_share_its_sentence_and_several_say_whose_thei
         "representation.uniformity": tokens,
     }
     alone = comparison(report=("fine_tune.top1", "fine_tune.validation_top1"), protocols=known)
-    note = caption_note(alone, costs=False)
+    note = caption_note(alone)
     assert note.count(labels) == 1 and f": {labels}" not in note
-    both = caption_note(comparison(report=tuple(known), protocols=known), costs=False)
+    both = caption_note(comparison(report=tuple(known), protocols=known))
     assert f"Fine-tuned top-1 and fine-tuned validation top-1: {labels}" in both
     assert f"Representation uniformity: {tokens}" in both
+
+
+def test_every_mark_of_a_table_is_explained_and_no_other() -> None:
+    assert mark_words(comparison().effects) == ""
+    exploratory = comparison(contrasts=(("linear", "depth 8"),))
+    assert mark_words(exploratory.effects) == "\u2020 exploratory: not corrected for being one of many"
+    added = comparison(seeds=2, contrasts=(("linear", "depth 8"),))
+    assert mark_words(added.effects) == f"* includes seeds added later; {mark_words(exploratory.effects)}"
+
+
+def test_the_caption_explains_the_costs_of_its_columns_and_no_others() -> None:
+    description, trials = build_study(VALUES)
+    cells = sort_out(trials.drop(columns=["params.encoder", "params.decoder"]), description)
+    caption = make_table(compare(cells, METRIC), (), cells, None).caption
+    assert caption.endswith(" FLOPs per pretraining image; seconds of pretraining.")
+    assert "arameters" not in caption

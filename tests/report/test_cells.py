@@ -20,7 +20,7 @@ def test_missing_and_failed_cells_are_named(build: Callable) -> None:
     study, trials = build(PAIR)
     trials.loc[(trials["variant"] == "CMAE") & (trials["seed"] == 1), "state"] = "FAILED"
     trials = trials.drop(trials.index[(trials["variant"] == "CMAE") & (trials["seed"] == 2)])
-    assert "'CMAE' is incomplete: seed 1 FAILED; seed 2 missing" in sort_out(trials, study).notes
+    assert "\u2018CMAE\u2019 is incomplete: seed 1 FAILED; seed 2 missing" in sort_out(trials, study).notes
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -28,14 +28,14 @@ def test_a_complete_cell_without_a_finite_metric_is_named(value: float, build: C
     study, trials = build(PAIR)
     trials.loc[4, "linear_probe.top1"] = value
     cells = sort_out(trials, study)
-    assert "'CMAE' is incomplete: seed 1 complete but without linear_probe.top1" in cells.notes
+    assert "\u2018CMAE\u2019 is incomplete: seed 1 complete but without linear_probe.top1" in cells.notes
     assert cells.by_seed("linear_probe.top1")["CMAE"].notna().sum() == 2
 
 
 def test_an_unpaired_cell_is_named(build: Callable) -> None:
     study, trials = build(PAIR)
     notes = sort_out(trials.drop(index=0), study).notes
-    assert any("'CMAE' seed 0 unpaired" in note for note in notes)
+    assert any("\u2018CMAE\u2019 seed 0 unpaired" in note for note in notes)
 
 
 def test_seeds_beyond_the_plan_are_called_added_later(build: Callable) -> None:
@@ -48,23 +48,29 @@ def test_seeds_beyond_the_plan_are_called_added_later(build: Callable) -> None:
 def test_a_variant_that_the_study_does_not_know_is_left_out_aloud(build: Callable) -> None:
     study, trials = build({**PAIR, "extra": [1.0, 2.0, 3.0]}, variants=("MAE", "CMAE"))
     cells = sort_out(trials, study)
-    assert "'extra' (3 rows) is no variant of this study; left out" in cells.notes
+    assert "\u2018extra\u2019 (3 rows) is no variant of this study; left out" in cells.notes
     assert set(cells.rows["variant"]) == {"MAE", "CMAE"}
 
 
 def test_a_variant_without_any_row_is_named(build: Callable) -> None:
     study, trials = build(PAIR, variants=("MAE", "CMAE", "linear"))
-    assert "'linear' has no row at all" in sort_out(trials, study).notes
+    assert "\u2018linear\u2019 has no row at all" in sort_out(trials, study).notes
 
 
 def test_a_contrast_of_an_unknown_variant_is_named(build: Callable) -> None:
     study, trials = build(PAIR, contrasts=(("CMAE", "linear"),))
-    assert any("'CMAE' against 'linear' left out" in note for note in sort_out(trials, study).notes)
+    assert any(
+        "\u2018CMAE\u2019 against \u2018linear\u2019 left out" in note
+        for note in sort_out(trials, study).notes
+    )
 
 
 def test_another_fingerprint_is_noted(build: Callable) -> None:
     study, trials = build(PAIR, fingerprints={("CMAE", 1): "expected"})
-    assert any("'CMAE' seed 1: not the study's fingerprint" in note for note in sort_out(trials, study).notes)
+    assert any(
+        "\u2018CMAE\u2019 seed 1: not the study's fingerprint" in note
+        for note in sort_out(trials, study).notes
+    )
 
 
 def test_another_level_is_noted(build: Callable) -> None:
@@ -83,7 +89,7 @@ def test_an_empty_fingerprint_is_said(build: Callable) -> None:
     study, trials = build(PAIR)
     trials.loc[4, "fingerprint"] = ""
     notes = sort_out(trials, study).notes
-    assert "'CMAE' seed 1 without a fingerprint: nothing shows how trained" in notes
+    assert "\u2018CMAE\u2019 seed 1 without a fingerprint: nothing shows how trained" in notes
     assert (
         "no column 'fingerprint': nothing shows how the cells were trained"
         in sort_out(trials.drop(columns="fingerprint"), study).notes
@@ -98,7 +104,17 @@ def test_a_seed_whose_cost_shows_another_training_is_said(column: str, value: fl
     study, trials = build(PAIR)
     trials.loc[4, column] = value
     [note] = sort_out(trials, study).notes
-    assert note.startswith(f"'CMAE' seed 1: {column} is {value:,.0f} where its other seeds have ")
+    assert note.startswith(
+        f"\u2018CMAE\u2019 seed 1: {column} is {value:,.0f} where the median of its seeds is "
+    )
+
+
+def test_what_the_odd_seeds_are_beside_is_named_as_the_median_that_it_is(build: Callable) -> None:
+    # Two of five are odd beside the third in order, 603, which the other two of these seeds do not have.
+    study, trials = build({"MAE": [34.0] * 5, "CMAE": [35.0, 36.5, 36.2, 36.0, 35.5]})
+    trials.loc[trials["variant"] == "CMAE", "seconds.pretrain"] = [609.0, 603.0, 176.0, 180.0, 970.0]
+    [note] = sort_out(trials, study).notes
+    assert "seeds 2-3: seconds.pretrain is 176 and 180 where the median of its seeds is 603" in note
 
 
 def test_of_two_seeds_the_costs_that_are_told_are_those_that_they_have(build: Callable) -> None:
@@ -133,7 +149,10 @@ def test_equal_time_is_not_claimed_beside_other_times(build: Callable) -> None:
 def test_a_device_missing_on_one_side_is_said(build: Callable) -> None:
     study, trials = build(PAIR)
     trials["device"] = ["cpu"] * 3 + [""] * 3
-    assert "'CMAE' seeds 0-2: device unknown, so seconds may not compare" in sort_out(trials, study).notes
+    assert (
+        "\u2018CMAE\u2019 seeds 0-2: device unknown, so seconds may not compare"
+        in sort_out(trials, study).notes
+    )
 
 
 def test_accuracies_that_may_all_be_fractions_are_questioned(build: Callable) -> None:
@@ -145,4 +164,10 @@ def test_a_cell_without_a_further_metric_is_named(build: Callable) -> None:
     study, trials = build(PAIR)
     trials.loc[(trials["variant"] == "CMAE") & (trials["seed"] > 0), "knn.top1"] = float("nan")
     [note] = sort_out(trials, study).notes
-    assert note == "'CMAE' seeds 1-2 without knn.top1: what is shown of it leaves them out"
+    assert note == "\u2018CMAE\u2019 seeds 1-2 without knn.top1: what is shown of it leaves them out"
+
+
+def test_a_label_with_an_apostrophe_is_quoted_so_that_its_end_is_seen(build: Callable) -> None:
+    study, trials = build({"MAE's decoder": [34.0, 35.0], "the author's": [35.0, 36.5]})
+    notes = sort_out(trials.drop(index=3), study).notes
+    assert notes == ("\u2018the author's\u2019 is incomplete: seed 1 missing",)

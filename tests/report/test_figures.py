@@ -177,6 +177,70 @@ def test_every_seed_is_a_point_of_the_forest_plot(build: Callable, noisy: Callab
         assert list(line.get_xdata()) == list(effect.differences)
 
 
+def test_the_caption_explains_the_marks_that_are_drawn_and_no_others(build: Callable) -> None:
+    usual = {"MAE": [34.0, 35.0, 36.0], "a": [34.5, 35.4, 36.6], "b": [34.2, 35.3, 36.1]}
+    wild = {**usual, "wild": {0: 34.4, 1: 38.0}}
+
+    def legend(values: dict[str, Any], **changes: Any) -> str:
+        described, trials = build(values, **changes)
+        return forest(compare(sort_out(trials, described), described.metric)).legend
+
+    assert "Arrows" not in legend(usual)
+    assert "Arrows: the interval goes on." in legend(wild)
+    assert "\u2020" not in legend(usual)
+    assert "\u2020 exploratory" in legend(usual, contrasts=(("a", "MAE"),))
+
+
+def test_captions_name_nothing_that_is_not_drawn(build: Callable) -> None:
+    def figures(values: dict[str, Any]) -> tuple[FigureJob, FigureJob | None]:
+        described, trials = build(values)
+        cells = sort_out(trials, described)
+        comparison = compare(cells, described.metric)
+        return forest(comparison), pareto(comparison, cells)
+
+    single, front = figures({"MAE": [34.0], "CMAE": [35.0]})
+    assert single.legend == "Circles: single seeds."
+    assert drawn(single).axes[0].get_xlabel() == "linear probe top-1 (points)"
+    assert front is not None
+    assert front.legend.startswith("Means. The line joins ")
+    paired, beaten = figures({"MAE": [34.0, 35.0, 36.0], "CMAE": [33.0, 34.1, 35.2]})
+    assert paired.legend.startswith("Diamonds: ")
+    assert drawn(paired).axes[0].get_xlabel() == "linear probe top-1 (points, 95 % t interval)"
+    assert beaten is not None
+    assert "line" not in beaten.legend  # CMAE costs more and reads less, so MAE alone is not beaten
+    assert figures({"MAE": [34.0, 35.0]})[0].legend == ""
+
+
+@pytest.mark.parametrize(
+    ("below", "above"), [(16.9, 7.2), (1.55, 3.25), (30.0, 15.0), (0.3, 11.0), (170, 72)]
+)
+def test_an_axis_has_at_least_three_numbers(below: float, above: float, build: Callable) -> None:
+    mae = [234.0, 235.0, 236.0]
+    noisy = {"low": [v - below for v in mae], "high": [v + above for v in mae]}
+    noisy["high"][0] += 0.01
+    described, trials = build({"MAE": mae, **noisy})
+    axes = drawn(forest(compare(sort_out(trials, described), described.metric))).axes[0]
+    low, high = axes.get_xlim()
+    assert 3 <= sum(low <= tick <= high for tick in axes.get_xticks()) <= 7
+
+
+def test_captions_of_curves_say_what_lines_and_bands_are_and_what_is_not_shown(build: Callable) -> None:
+    described, _ = build({"MAE": [34.0, 35.0], "CMAE": [34.5, 36.0]})
+    rows = [
+        (variant, seed, epoch, f"loss {name}", 1.0 / (epoch + seed + 1))
+        for variant, seed, epoch, name in itertools.product(described.variants, (0, 1), (0, 1), range(8))
+    ]
+    logged = pd.DataFrame(rows, columns=["variant", "seed", "epoch", "name", "value"])
+    job = curves(logged, described)
+    assert job is not None
+    assert job.legend == (
+        "Lines: means over seeds. Bands: one standard deviation. 2 further values logged, not shown."
+    )
+    single = curves(logged[(logged["seed"] == 0) & (logged["name"] == "loss 1")], described)
+    assert single is not None
+    assert single.legend == "Lines: means over seeds."
+
+
 def test_an_outlandish_interval_does_not_squeeze_the_others(build: Callable) -> None:
     described, trials = build(
         {
@@ -200,6 +264,8 @@ def test_grid_figures_are_complete(build: Callable) -> None:
     result = analyse(sort_out(trials, described))
     assert result is not None
     metric = Metric.named(described.metric)
+    assert "Grey lines: single seeds" in main_effects(result, described, metric).legend
+    assert interactions(result, described, metric).legend.startswith("Means over seeds; ")
     assert len(drawn(main_effects(result, described, metric)).axes) == 2
     lines = drawn(interactions(result, described, metric)).axes[0].lines
     means = trials.assign(crop=trials["variant"].map(lambda v: levels[v]["crop"]))

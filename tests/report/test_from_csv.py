@@ -160,8 +160,8 @@ def test_differences_without_noise_are_stated_and_not_tested(
 def test_what_is_missing_is_named_in_the_report(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reported(tiny_study.parent, missing(), capsys)
     page = (tiny_study.parent / "report" / "index.html").read_text()
-    assert "&#39;contrastive&#39; is incomplete: seeds 0-3 FAILED" in page
-    assert "&#39;CMAE&#39; seed 2 unpaired" in page
+    assert "\u2018contrastive\u2019 is incomplete: seeds 0-3 FAILED" in page
+    assert "\u2018CMAE\u2019 seed 2 unpaired" in page
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from cmae_ablate.report import ReportExtras
+from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.glance import Glance, glance
+from cmae_ablate.report.verdict import term_open_among
 from tests.report.conftest import build_study
 
 VALUES = {"depth 4": [34.0, 35.0, 36.0], "depth 2": [33.0, 34.2, 35.1], "linear": [20.0, 21.4, 22.1]}
@@ -70,3 +72,47 @@ def test_a_grid_is_seen_by_its_terms() -> None:
         {v: list(rng.normal(34, 1, 3)) for v in levels}, factors=factors, levels=levels
     )
     assert [line[0] for line in seen(study, trials).lines] == ["crop", "objective", "crop \u00d7 objective"]
+
+
+def test_the_caption_names_intervals_and_costs_where_there_are_any() -> None:
+    assert (
+        "Differences in points with 95 % t intervals, paired by seed, 3 seeds."
+        in seen(*build_study(VALUES)).caption
+    )
+    study, trials = build_study({"MAE": [34.0], "CMAE": [35.0]})
+    found = seen(study, trials.drop(columns="flops.pretrain_image"))
+    assert "Differences in points, paired by seed, 1 seed. Time of pretraining, relative" in found.caption
+
+
+def grid_with_three_levels(step: float, interaction: float) -> Glance:
+    """Two factors, the first with three levels `step` apart; the last of them gains more with the box."""
+    factors = {"decoder": ("deep", "flat", "linear"), "crop": ("plain", "box")}
+    noise = iter([0.1, -0.2, 0.15, -0.05, 0.2, -0.1, 0.05, -0.15, 0.12, -0.18, 0.02, 0.16] * 2)
+    levels, values = {}, {}
+    for chosen in itertools.product(*factors.values()):
+        label = " + ".join(chosen)
+        levels[label] = dict(zip(factors, chosen, strict=True))
+        gain = step * factors["decoder"].index(chosen[0]) + interaction * (chosen == ("linear", "box"))
+        values[label] = [seed + 30 + gain + next(noise) for seed in range(4)]
+    return seen(*build_study(values, factors=factors, levels=levels))
+
+
+def test_a_factor_whose_levels_differ_is_not_called_inconclusive_on_the_first_screen() -> None:
+    verdicts = {line[0]: line[1] for line in grid_with_three_levels(2.0, 3.0).lines}
+    # The levels are 2 points apart, with noise of about 0.15.
+    assert verdicts["decoder"] == "levels differ"
+    assert verdicts["decoder \u00d7 crop"] == "they interact"
+    assert verdicts["decoder: linear"] == "higher"
+    verdicts = {line[0]: line[1] for line in grid_with_three_levels(0.0, 0.0).lines}
+    assert verdicts["decoder"] == verdicts["decoder \u00d7 crop"] == "inconclusive"
+
+
+def test_a_term_below_five_percent_by_itself_alone_is_open_among_its_family() -> None:
+    terms = [
+        Term("crop", ("crop",), "main effect", ("box",), ("plain",), 0.36, 0.03, 0.68, 0.03, 0.09, 4),
+        Term("decoder", ("decoder",), "main effect", p=0.2, p_holm=0.2, n=4),
+        Term("crop \u00d7 decoder", ("crop", "decoder"), "interaction", p=0.04, p_holm=0.09, n=4),
+        Term("decoder: flat", ("decoder",), "level", ("flat",), ("deep",), 1.0, p=0.01, p_holm=0.2, n=4),
+    ]
+    assert [term_open_among(term, terms, True) for term in terms] == [3, 0, 3, 0]  # a level is no term
+    assert [term_open_among(term, terms, False) for term in terms] == [0, 0, 0, 0]

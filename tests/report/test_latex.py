@@ -117,7 +117,7 @@ def test_booktabs_rules_frame_the_rows_and_part_the_controls(build: Callable) ->
 def test_cost_has_a_table_of_its_own_without_the_controls_that_cost_nothing(build: Callable) -> None:
     first, *_, cost, _ = latex(built(build, "MAE", "CMAE"), "decoder_size").split("\\end{table}")
     assert "seconds" not in first.partition("\\bottomrule")[0]
-    assert r"\caption{Cost of the variants in Table~\ref{tab:decoder-size}.}" in cost
+    assert r"\caption{Cost, for the variants in Table~\ref{tab:decoder-size}.}" in cost
     assert "seconds" in cost
     assert "raw pixels" not in cost
 

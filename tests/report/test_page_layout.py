@@ -46,10 +46,29 @@ function measure(frame, opened) {
     each => each.offsetParent && each.getBoundingClientRect().right > frame.clientWidth + 1);
   const scrolled = [...page.querySelectorAll(".scroll")].filter(
     each => each.scrollWidth > each.clientWidth + 1);
+  // A word of a cell that fits beside or below its label stands on one line; a text of several lines stands
+  // below its label, and a caption below its rows.
+  const torn = [...page.querySelectorAll(".cards td, .stack td")].filter(cell => {
+    const text = [...cell.childNodes].find(node => node.nodeType === 3 && node.data.trim());
+    if (!text || !cell.offsetParent || getComputedStyle(cell).display !== "flex") return false;
+    const range = page.createRange();
+    for (const word of text.data.matchAll(/\\S+/g)) {
+      range.setStart(text, word.index), range.setEnd(text, word.index + word[0].length);
+      const lines = [...range.getClientRects()];
+      const width = lines.reduce((sum, line) => sum + line.width, 0);
+      if (lines.length > 1 && width < cell.clientWidth) return true;
+    }
+    range.selectNodeContents(text);
+    const lines = [...range.getClientRects()], top = cell.getBoundingClientRect().top;
+    return lines.some(line => line.top > lines[0].bottom - 2) && lines[0].top < top + lines[0].height / 2;
+  });
+  const early = [...page.querySelectorAll("caption")].filter(each => each.offsetParent &&
+    each.getBoundingClientRect().top < each.parentNode.tBodies[0].getBoundingClientRect().top);
   const folded = [...page.querySelectorAll("details > :not(summary)")].filter(each => !each.checkVisibility(
     {contentVisibilityAuto: true}));
   return {width: root.scrollWidth, wide: wide.map(each => each.textContent.slice(0, 60)),
           scrolled: scrolled.map(each => each.getAttribute("aria-label")), folded: folded.length,
+          torn: torn.map(each => each.dataset.label + " " + each.textContent), early: early.length,
           first: Math.max(...[".verdict", ".setting", ".glance tbody tr"].map(
             each => page.querySelector(each).getBoundingClientRect().bottom))};
 }
@@ -155,6 +174,10 @@ class Measured:
     wide: list[str]
     scrolled: list[str]
     folded: int
+    torn: list[str]
+    """Cells of cards whose label or text is broken inside a word."""
+    early: int
+    """Captions that stand before their rows."""
     first: float
     """Where verdict, setting and the first comparison end, in pixels from the top."""
 
@@ -191,6 +214,16 @@ def test_nothing_is_cut_with_everything_opened(
     assert found.width <= (PAPER if width == "paper" else width)
     assert found.wide == []
     assert found.scrolled == []
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("width", [*WIDTHS, "paper"])
+def test_numbers_and_labels_stay_whole_and_captions_come_last(
+    case: str, width: int | str, measured: dict[str, Measured]
+) -> None:
+    found = measured[f"{case} {width}"]
+    assert found.torn == []
+    assert found.early == 0
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])

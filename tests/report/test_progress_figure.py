@@ -42,3 +42,29 @@ def test_levels_stand_above_and_differences_below_with_a_line_and_a_band_each() 
 def test_one_epoch_is_a_point_and_no_curve() -> None:
     assert progress_figure(progress(measured(2), STUDY), STUDY) is None
     assert progress_figure(None, STUDY) is None
+
+
+def test_differences_of_one_variant_from_several_stand_in_panels_of_their_own() -> None:
+    values = {"MAE": [30.0, 31.0, 32.0], "two views": [30.5, 31.0, 32.2], "CMAE": [33.0, 34.0, 36.0]}
+    study = build_study(values, contrasts=(("CMAE", "MAE"), ("CMAE", "two views")))[0]
+    more = measured(2, 4).query("variant == 'MAE'").assign(variant="two views")
+    job = progress_figure(progress(pd.concat([measured(2, 4), more]), study), study)
+    assert job is not None
+    _, *below = job.draw(LIGHT).axes
+    assert [axes.get_title(loc="left") for axes in below] == ["from MAE", "from two views"]
+    for axes in below:  # beside the line at zero
+        looks = [(line.get_color(), str(line.get_linestyle())) for line in axes.get_lines()[1:]]
+        assert len(looks) == len(set(looks)) == 1
+        assert axes.get_ylabel() == "difference (points)"
+
+
+def test_the_caption_says_what_lines_and_bands_are() -> None:
+    job = progress_figure(progress(measured(2, 4), STUDY), STUDY)
+    assert job is not None
+    assert job.legend == (
+        "Lines: means over seeds. Bands: 95 % t intervals, each of one epoch by itself. "
+        "Below, paired differences from the variants in bold."
+    )
+    single = progress_figure(progress(measured(2, 4).query("seed == 0"), STUDY), STUDY)
+    assert single is not None
+    assert "Bands" not in single.legend

@@ -83,14 +83,14 @@ def test_a_verdict_is_the_one_that_settled_it(build: Build, tmp_path: Path) -> N
 
 
 def test_the_caption_names_the_interval_and_the_rule(build: Build) -> None:
-    text = caption_note(compared(build), costs=False)
+    text = caption_note(compared(build))
     assert "repeated confidence intervals, which hold whenever a contrast stops" in text
     assert RULE.words in text
     assert "t intervals" not in text
 
 
 def test_a_study_of_a_fixed_number_says_what_it_always_said(build: Build) -> None:
-    text = caption_note(compared(build, None), costs=False)
+    text = caption_note(compared(build, None))
     assert "two-sided 95 % t intervals." in text
     assert "8 planned seeds" in text
 
@@ -147,7 +147,11 @@ def test_complete_pairs_that_no_look_has_seen_are_named(build: Build) -> None:
     found = find(description, trials, None, ReportExtras())
     used = next(e for e in found.comparison.effects if e.variant == CLEAR).seeds
     unused = [seed for seed in range(7) if seed not in used]
-    [note] = [note for note in found.notes if note.startswith(f"'{CLEAR}' against '{REFERENCE}'")]
+    [note] = [
+        note
+        for note in found.notes
+        if note.startswith(f"\u2018{CLEAR}\u2019 against \u2018{REFERENCE}\u2019")
+    ]
     assert f": {len(unused)} complete pairs (seeds {unused[0]}-{unused[-1]}) not used" in note
 
 
@@ -155,5 +159,6 @@ def test_where_a_variant_is_missing_the_others_pairs_are_not_dropped_in_silence(
     description, trials = build({**values(), "missing": {}}, rule=RULE, seeds=8)
     notes = find(description, trials, None, ReportExtras()).notes
     assert any(
-        note.startswith(f"'{CLOSE}' against '{REFERENCE}': 6 complete pairs (seeds 2-7)") for note in notes
+        note.startswith(f"\u2018{CLOSE}\u2019 against \u2018{REFERENCE}\u2019: 6 complete pairs (seeds 2-7)")
+        for note in notes
     )

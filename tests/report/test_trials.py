@@ -182,7 +182,7 @@ def test_controls_that_cannot_be_paired_by_seed_are_refused(
 def test_before_any_cell_is_complete_no_metric_is_needed(build: Callable) -> None:
     study, trials = build({"MAE": [1.0, 2.0]})
     cells = sort_out(trials.assign(state="FAILED").drop(columns="linear_probe.top1"), study)
-    assert cells.notes == ("'MAE' is incomplete: seeds 0-1 FAILED",)
+    assert cells.notes == ("\u2018MAE\u2019 is incomplete: seeds 0-1 FAILED",)
 
 
 def test_a_frame_with_a_cell_twice_is_refused(build: Callable) -> None:

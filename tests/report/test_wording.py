@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cmae_ablate.report.wording import Metric, json_number, p_phrase, p_value
+from cmae_ablate.report.wording import Metric, json_number, p_phrase, p_value, significant
 
 LOSS = Metric.named("pretrain.loss")
 
@@ -80,3 +80,21 @@ def test_json_has_no_number_that_is_none() -> None:
 )
 def test_metrics_of_training_with_labels_read_as_adjectives(name: str, words: str) -> None:
     assert Metric.named(name).words == words
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.997, 2, "1.0"),
+        (1.016, 2, "1.0"),
+        (0.994, 2, "0.99"),
+        (9.996, 3, "10.0"),
+        (99.97, 3, "100"),
+        (999.9, 3, "1,000"),
+        (0.00999, 2, "0.010"),
+        (-0.0452, 3, "\u22120.0452"),
+        (12345.0, 3, "12,345"),
+    ],
+)
+def test_what_is_rounded_up_to_a_power_of_ten_has_no_digit_more(value: float, digits: int, text: str) -> None:
+    assert significant(value, digits) == text

@@ -29,9 +29,9 @@ def test_the_report_names_the_cells_that_were_not_trained_here(tmp_path: Path) -
     ]
     deep, flat, measured = imported_notes(cells)
     assert deep.startswith(
-        "'deep' seeds 0-1 imported: trained elsewhere, so seconds and memory may not compare"
+        "\u2018deep\u2019 seeds 0-1 imported: trained elsewhere, so seconds and memory may not compare"
     )
-    assert flat.startswith("'flat' seed 1 imported: ")
+    assert flat.startswith("\u2018flat\u2019 seed 1 imported: ")
     assert measured.startswith("how metrics were measured is not told")
     assert imported_notes([status("deep", 2, tmp_path)]) == ()
 
@@ -65,4 +65,4 @@ def test_a_cell_evaluated_here_tells_how_metrics_were_measured(tmp_path: Path) -
     here = status("deep", 0, tmp_path)
     told = replace(here, record=replace(here.record, protocols={"knn": "5-NN."}))
     (note,) = imported_notes([told, status("deep", 1, None)])
-    assert note.startswith("'deep' seed 1 imported")
+    assert note.startswith("\u2018deep\u2019 seed 1 imported")
