@@ -152,10 +152,8 @@ def test_what_is_told_of_a_gpu_is_what_was_measured_there() -> None:
     assert Comparison(**compiled).verdict == "**missed**"
     ratios = {f"{row['ratio']:.3g}" for row in (eager, compiled)}
     speeds = {row["remark"].partition(" ")[0] for row in (mae, cmae)}
-    shares = {f"{row['ratio']:.0%}".replace("%", " %") for row in (mae, cmae)}
     told = {
         "benchmarks/RESULTS.md": ratios,
-        "docs/how-to/cluster.md": ratios | speeds | shares,
         "studies/scales/gpu.yaml": speeds,
     }
     for page, numbers in told.items():
