@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cmae_ablate"
 MOST_ROOMS, MOST_FILES = 10, 12
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50
+SAME_LINES = 6
 BETTER_WHOLE: dict[str, str] = {}
 """Why a file, `room/x.py`, or a function, `room/x.py name`, is longer and would read worse in two."""
 
@@ -64,6 +66,36 @@ def test_no_file_and_no_function_is_long_but_those_that_say_why() -> None:
     assert sorted(long - set(BETTER_WHOLE)) == [], "split it by what it is for, or say why it is better whole"
     assert sorted(set(BETTER_WHOLE) - long) == [], "it is short by now: strike it out"
     assert all(BETTER_WHOLE.values())
+
+
+def statements(tree: ast.Module, lines: list[str]) -> list[tuple[int, str]]:
+    """Lines, with their numbers, that do something: no blanks, comments, docstrings, imports, signatures.
+
+    A component's signature is its options and their checks, and stays whole in its own file.
+    """
+    said: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            said.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            said.update(range(node.lineno, node.body[0].lineno))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring, or `...`
+            said.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    stripped = ((number, line.strip()) for number, line in enumerate(lines, start=1) if number not in said)
+    return [(number, line) for number, line in stripped if line and line[0] not in "#@"]
+
+
+def test_no_six_lines_stand_twice() -> None:
+    places: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text()
+        found = statements(ast.parse(text), text.splitlines())
+        for first in range(len(found) - SAME_LINES + 1):
+            window = found[first : first + SAME_LINES]
+            place = f"{path.relative_to(PACKAGE).as_posix()}:{window[0][0]}"
+            places[tuple(line for _, line in window)].add(place)
+    assert len(places) > 10_000, "nothing was read"
+    assert sorted(sorted(each) for each in places.values() if len(each) > 1) == []
 
 
 def test_modules_are_loaded_by_name_in_one_place_only() -> None:

@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ from cmae_ablate.components.registry import (
     option_fields,
     options_model,
 )
+from cmae_ablate.components.roles import Roles
 from cmae_ablate.components.signature import Find, NotPlainError, fields_as_json, fields_from_json
 from cmae_ablate.files import DamagedError, cache_root, read_record, sealed, write_atomically
 
@@ -166,15 +168,7 @@ def _as_json(component: ComponentSpec[Any], imported: Mapping[str, ModuleType]) 
         "version": component.version,
         "fields": fields,
         "facts": {**asdict(component.facts), "metrics": list(component.facts.metrics)},
-        "roles": {
-            "files": list(component.files),
-            "epochs": component.epochs,
-            "warmup": component.warmup,
-            "normalization": component.normalization,
-            "place": component.place,
-            "draw": component.draw,
-            "spans": dict(component.spans),
-        },
+        "roles": {role.name: getattr(component, role.name) for role in fields_of(Roles)},
     }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from docstring_parser import parse as parse_docstring
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from cmae_ablate.components.roles import Roles
 from cmae_ablate.components.signature import Fields
 from cmae_ablate.errors import UserError, suggest
 
@@ -76,19 +77,12 @@ class Deferred(Generic[T]):
 
 
 @dataclass(frozen=True)
-class ComponentSpec(Generic[T]):
-    """One registered component: how to build it and what may be set.
+class ComponentSpec(Roles, Generic[T]):
+    """One registered component: how to build it, what may be set, and what of that has a role.
 
     Attributes:
         factory: Its class, or a function that returns one; `Deferred` where it is not imported yet.
         options: What may be set, made from its signature.
-        files: Options that name files; a fingerprint covers what is in them, not where they lie.
-        epochs: The option that says for how many epochs an evaluation trains.
-        warmup: The option that says how many epochs pass before an evaluation's or a crop's schedule begins.
-        spans: Options of a crop in epochs, by the share of the training that each is where it is None.
-        normalization: The option that says which mean and deviation a backbone's weights expect.
-        place: The option that says what a data set's images are, where its name does not.
-        draw: The option by which a data set draws its images, or its parts, at random.
     """
 
     slot: str
@@ -96,25 +90,9 @@ class ComponentSpec(Generic[T]):
     version: int
     factory: Callable[..., T]
     options: type[BaseModel]
-    files: tuple[str, ...] = ()
-    epochs: str | None = None
-    warmup: str | None = None
-    normalization: str | None = None
-    place: str | None = None
-    draw: str | None = None
-    spans: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        roles = (
-            *self.files,
-            *self.spans,
-            self.epochs,
-            self.warmup,
-            self.normalization,
-            self.place,
-            self.draw,
-        )
-        for role in filter(None, roles):
+        for role in self.role_options:
             if role not in self.options.model_fields:
                 raise UserError(
                     f"{self.slot}: '{self.name}' is registered with the option '{role}', which its "
@@ -171,13 +149,7 @@ class Registry(Generic[T]):
         name: str,
         *,
         version: int = 1,
-        files: tuple[str, ...] = (),
-        epochs: str | None = None,
-        warmup: str | None = None,
-        normalization: str | None = None,
-        place: str | None = None,
-        draw: str | None = None,
-        spans: Mapping[str, float] | None = None,
+        **roles: Any,
     ) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
 
@@ -186,19 +158,7 @@ class Registry(Generic[T]):
         Args:
             name: What a study file writes.
             version: Part of each trial's fingerprint: raise it by hand when the component's numbers change.
-            files: Options that name files whose content decides the result. A backbone that has any is
-                taken as it is and never trained.
-            epochs: Of an evaluation: the option that is its number of epochs.
-            warmup: Of a crop or an evaluation: the option that is its warm-up in epochs. It is clipped where
-                it does not fit the training's epochs (the evaluation's own), and shared out by a budget.
-            normalization: Of a backbone: the option that says which mean and deviation its weights expect,
-                `imagenet` or `data`; without any it is the data's.
-            place: Of a data set that may hold any images: the option that is the path of their folder, whose
-                name then says what they are.
-            draw: Of a data set that draws its images, or their division into parts, at random: the option,
-                a whole number from 0, that is the seed of that draw.
-            spans: Of a crop: its options in epochs that may be None, each by its share of the training. A
-                trial fills them in, so that a short training has the whole schedule, too.
+            roles: Which options mean what to the rest of the package: see `Roles`.
 
         Raises:
             UserError: The slot already has a component of that name, or the component no such option.
@@ -209,20 +169,7 @@ class Registry(Generic[T]):
             if present is not None and present.factory is not factory:
                 self._check_same(name, present.factory, factory)
             options = options_model(name, option_fields(factory))
-            self._components[name] = ComponentSpec(
-                self.slot,
-                name,
-                version,
-                factory,
-                options,
-                files,
-                epochs,
-                warmup,
-                normalization,
-                place,
-                draw,
-                dict(spans or {}),
-            )
+            self._components[name] = ComponentSpec(self.slot, name, version, factory, options, **roles)
             return factory
 
         return add

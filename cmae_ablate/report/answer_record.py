@@ -20,6 +20,9 @@ from cmae_ablate.report.verdict import (
 )
 from cmae_ablate.report.wording import json_number
 
+COMPARED = ("variant", "against", "family", "verdict")
+"""What every `answer.json` says of a comparison first."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -107,10 +110,7 @@ def record(
         "text": text,
         "verdicts": [
             {
-                "variant": each.variant,
-                "against": each.against,
-                "family": each.family,
-                "verdict": str(each.verdict),
+                **{name: str(getattr(each, name)) for name in COMPARED},
                 "delta": json_number(each.delta),
                 "ci_low": json_number(each.ci_low),
                 "ci_high": json_number(each.ci_high),

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.report.across import section
+from cmae_ablate.report.answer_record import COMPARED
 from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.frame import ReportFiles
@@ -153,10 +154,7 @@ def _record(study: PooledStudy, answer: PooledAnswer) -> Mapping[str, object]:
         "text": answer.text,
         "verdicts": [
             {
-                "variant": each.variant,
-                "against": each.against,
-                "family": each.family,
-                "verdict": str(each.verdict),
+                **{name: str(getattr(each, name)) for name in COMPARED},
                 "delta": _known(each.found.mean),
                 "ci_low": _known(each.found.interval[0]),
                 "ci_high": _known(each.found.interval[1]),

@@ -17,7 +17,8 @@ from cmae_ablate.files import file_sha256, sealed, write_atomically
 from cmae_ablate.runner.finished import Warn, evaluation_path, whole_evaluation
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
 from cmae_ablate.runtime import Runtime, set_precision
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.study.choice import Choice
+from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.loop import Hooks
 
 

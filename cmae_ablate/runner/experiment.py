@@ -24,13 +24,14 @@ from cmae_ablate.runner.budget import (
     seconds_per_epoch,
 )
 from cmae_ablate.runtime import Runtime
+from cmae_ablate.study.choice import Choice
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import POSITIVE, Cell, Variant, cells, reference_label, variants
 from cmae_ablate.study.draws import drawn_anew
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.search_space import with_settings
 from cmae_ablate.study.settings import SpecError
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.tracking import Backend, backend_of
 
 Progress = Callable[[str, int, int], None]

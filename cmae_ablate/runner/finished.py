@@ -13,7 +13,7 @@ from PIL import Image
 from cmae_ablate.checkpoint import text_digest, weights_sha256
 from cmae_ablate.files import DamagedError, file_sha256, read_record, set_aside
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord
-from cmae_ablate.study.trial_spec import Choice
+from cmae_ablate.study.choice import Choice
 
 RESULT, WEIGHTS, CROP = "result.json", "model.safetensors", "crop.safetensors"
 Warn = Callable[[str], None]

@@ -8,8 +8,8 @@ from typing import Any
 
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.report.wording import listing
+from cmae_ablate.study.choice import Choice
 from cmae_ablate.study.design import Variant
-from cmae_ablate.study.trial_spec import Choice
 
 _HYPHEN = "\N{EN DASH}"
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cmae_ablate.report.wording import counted, is_or_are
+from cmae_ablate.study.choice import Choice
 from cmae_ablate.study.design import (
     EVALUATION,
     POSITIVE,
@@ -22,7 +23,7 @@ from cmae_ablate.study.design import (
 )
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import SpecError, apply, touches
-from cmae_ablate.study.trial_spec import EVALUATED_WITH, Choice, TrialSpec, resolve
+from cmae_ablate.study.trial_spec import EVALUATED_WITH, TrialSpec, resolve
 
 CONTROL, OWNER = "control", "owner"
 """What a control's cell has for factors; the owner is the variant whose encoder it is, where named."""

@@ -5,126 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
+from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.errors import suggest
 from cmae_ablate.report.wording import counted
+from cmae_ablate.study.choice import Choice
 from cmae_ablate.study.file_model import complaint
-from cmae_ablate.study.fingerprints import digest, file_digest
+from cmae_ablate.study.fingerprints import digest
 from cmae_ablate.study.settings import REQUIRED_SLOTS, SpecError, Tree, no_component
 from cmae_ablate.study.training_settings import EVALUATED_WITH, PROBING, Training
 from cmae_ablate.study.yaml_source import KeyPath
 
-__all__ = ["EVALUATED_WITH", "PROBING", "Choice", "Training", "TrialSpec", "resolve"]
+__all__ = ["EVALUATED_WITH", "PROBING", "Training", "TrialSpec", "resolve"]
 
-
-MOST_DRAWS = 1_000
-"""Seeds of a study at most: draws of data sets with neighbouring seeds lie so far apart."""
 _AMONG_IMAGES = {"contrastive", "uniformity"}
 """Objectives that compare the images of a batch."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A component with all of its options filled in."""
-
-    slot: str
-    name: str
-    version: int
-    options: Mapping[str, Any] = field(hash=False)
-
-    def build(self, *args: Any) -> Any:
-        """Construct it; `args` are what its slot's Protocol says."""
-        return self.component.build(self.options, *args)
-
-    @property
-    def component(self) -> ComponentSpec[Any]:
-        """The registered component."""
-        registry: Registry[Any] = SLOTS[self.slot]
-        return registry[self.name]
-
-    @property
-    def title(self) -> str:
-        """Its name; of a data set that may hold any images also their folder's: `folder flowers`."""
-        place = self._role(self.component.place)
-        return f"{self.name} {Path(place).name}" if place else self.name
-
-    @property
-    def control_of(self) -> str | None:
-        """Of an evaluation: the name of the one whose control it is; None where it measures a pretraining."""
-        return self.component.facts.control_of
-
-    @property
-    def trains_encoder(self) -> bool:
-        """Of an evaluation: whether it trains an encoder's weights."""
-        return self.component.facts.trains_encoder
-
-    @property
-    def epochs(self) -> int | None:
-        """Of an evaluation: for how many epochs it trains; None where it does not say."""
-        found: int | None = self._role(self.component.epochs)
-        return found
-
-    @property
-    def warmup(self) -> float | None:
-        """Epochs before its schedule begins; None where it has none."""
-        found: float | None = self._role(self.component.warmup)
-        return found
-
-    @property
-    def normalization(self) -> str:
-        """Of a backbone: whose mean and deviation its weights expect, `imagenet` or `data`."""
-        return str(self._role(self.component.normalization) or "data")
-
-    def with_warmup(self, epochs: float) -> Choice:
-        """The same with another warm-up, in the number type that its option has; itself without any."""
-        name = self.component.warmup
-        if name is None:
-            return self
-        kind = type(self.options[name])
-        return replace(self, options={**self.options, name: kind(epochs)})
-
-    def scheduled_for(self, epochs: int) -> Choice:
-        """The same in a training of so many epochs: each span that is left out is its share of them."""
-        shares = self.component.spans.items()
-        spans = {name: max(1, round(share * epochs)) for name, share in shares if self.options[name] is None}
-        if self.component.warmup in spans:
-            spans[self.component.warmup] = min(spans[self.component.warmup], epochs - 1)
-        return replace(self, options={**self.options, **spans})
-
-    def stretched(self, factor: float) -> Choice:
-        """The same in a training so many times as long, of which its spans keep their share."""
-        names = {*self.component.spans, *filter(None, (self.component.warmup,))}
-        spans = {name: max(1, round(self.options[name] * factor)) for name in names if self.options[name]}
-        return replace(self, options={**self.options, **spans})
-
-    @property
-    def can_redraw(self) -> bool:
-        """Of a data set: whether its images, or its parts, are drawn by a seed of its own."""
-        return self.component.draw is not None
-
-    def drawn_for(self, seed: int) -> Choice:
-        """The data set as a trial's seed draws it; no two seeds of it are any two of another's."""
-        name = self.component.draw
-        assert name is not None, "asked of what can redraw"
-        own = self.options[name] * MOST_DRAWS + seed
-        return replace(self, options={**self.options, name: own})
-
-    def _role(self, name: str | None) -> Any:
-        return None if name is None else self.options[name]
-
-    def to_tree(self) -> Tree:
-        """As a study file would write it."""
-        return {"name": self.name, **self.options}
-
-    def identity(self) -> Tree:
-        """What of it a fingerprint covers: with its version, and files by their content."""
-        files = {name: file_digest(self.options[name]) for name in self.component.files}
-        return {"name": self.name, "version": self.version, "options": {**self.options, **files}}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.runtime import Runtime, stream
-from cmae_ablate.study.trial_spec import PROBING, Choice, Training, TrialSpec
+from cmae_ablate.study.choice import Choice
+from cmae_ablate.study.trial_spec import PROBING, Training, TrialSpec
 from cmae_ablate.training.flops import Cost
 from cmae_ablate.training.model import MaskedImageModel, assemble
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cmae_ablate.components.evaluation_protocols import EncodesAgain
-from cmae_ablate.study.trial_spec import Choice, TrialSpec
+from cmae_ablate.study.choice import Choice
+from cmae_ablate.study.trial_spec import TrialSpec
 
 ATTAINED = 0.4
 """Share of a machine's matrix-multiplication speed that a training step is assumed to reach."""

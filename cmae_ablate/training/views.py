@@ -17,7 +17,7 @@ from cmae_ablate.data.resize import crop_resize
 from cmae_ablate.data.uploads import upload
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.runtime import stream
-from cmae_ablate.study.trial_spec import Choice
+from cmae_ablate.study.choice import Choice
 
 FLOAT_BYTES = 4
 

@@ -22,7 +22,7 @@ from cmae_ablate.data.arrays import SPLITS, DataArrays, Split
 from cmae_ablate.data.images import WholeImages, take
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.runtime import set_threads
-from cmae_ablate.study.trial_spec import Choice
+from cmae_ablate.study.choice import Choice
 from cmae_ablate.terminal import say
 from cmae_ablate.training.collapse import collapse_warning
 from cmae_ablate.training.pictures import reconstructions, save_reconstructions

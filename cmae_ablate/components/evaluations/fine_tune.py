@@ -12,10 +12,10 @@ from cmae_ablate.components.evaluations.supervised import (
     LayerDecay,
     LearningRate,
     Probability,
-    Recipe,
     Share,
     Warmup,
     WeightDecay,
+    recipe_of,
     train_and_test,
 )
 
@@ -66,20 +66,7 @@ class FineTune:
         cutmix: Alpha = 1.0,
         random_erasing: Probability = 0.25,
     ) -> None:
-        self.recipe = Recipe(
-            epochs=epochs,
-            batch_size=batch_size,
-            base_lr=base_lr,
-            min_lr=min_lr,
-            warmup_epochs=warmup_epochs,
-            weight_decay=weight_decay,
-            layer_decay=layer_decay,
-            drop_path=drop_path,
-            label_smoothing=label_smoothing,
-            mixup=mixup,
-            cutmix=cutmix,
-            random_erasing=random_erasing,
-        )
+        self.recipe = recipe_of(locals())
 
     def encoder_passes(self) -> int:
         """One an epoch."""

@@ -11,10 +11,10 @@ from cmae_ablate.components.evaluations.supervised import (
     Epochs,
     LearningRate,
     Probability,
-    Recipe,
     Share,
     Warmup,
     WeightDecay,
+    recipe_of,
     train_and_test,
 )
 from cmae_ablate.components.fresh_encoder import freshly_initialised
@@ -68,20 +68,7 @@ class FromScratch:
         cutmix: Alpha = 1.0,
         random_erasing: Probability = 0.25,
     ) -> None:
-        self.recipe = Recipe(
-            epochs=epochs,
-            batch_size=batch_size,
-            base_lr=base_lr,
-            min_lr=min_lr,
-            warmup_epochs=warmup_epochs,
-            weight_decay=weight_decay,
-            layer_decay=1.0,
-            drop_path=drop_path,
-            label_smoothing=label_smoothing,
-            mixup=mixup,
-            cutmix=cutmix,
-            random_erasing=random_erasing,
-        )
+        self.recipe = recipe_of(locals(), layer_decay=1.0)
 
     def encoder_passes(self) -> int:
         """One an epoch."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -62,6 +63,11 @@ class Recipe:
         """What a data set allows: an even batch no larger than it, a warm-up within the training."""
         warmup = self.warmup_epochs if self.warmup_epochs < self.epochs else self.epochs / 2
         return replace(self, batch_size=even_batch_size(self.batch_size, num_train), warmup_epochs=warmup)
+
+
+def recipe_of(arguments: Mapping[str, Any], **others: Any) -> Recipe:
+    """The recipe that an evaluation's own arguments are, as `locals()` has them when it is built."""
+    return Recipe(**{name: value for name, value in arguments.items() if name != "self"}, **others)
 
 
 def train_and_test(
