@@ -78,10 +78,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         cells = replace(cells, description=replace(description, notes=(*kept, unequal)))
     foreign = Counter(checked.loc[~checked["variant"].isin(description.variants), "variant"])
     notes = [
-        *(
-            f"{in_quotes(v)} ({counted(n, 'row')}) is no variant of this study; left out"
-            for v, n in foreign.items()
-        ),
+        *(f"{in_quotes(v)} ({counted(n, 'row')}) is no variant here; left out" for v, n in foreign.items()),
         *_not_asked(cells.description),
         *_incomplete(cells),
         *_unpaired(cells),

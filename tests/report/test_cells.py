@@ -48,7 +48,7 @@ def test_seeds_beyond_the_plan_are_called_added_later(build: Callable) -> None:
 def test_a_variant_that_the_study_does_not_know_is_left_out_aloud(build: Callable) -> None:
     study, trials = build({**PAIR, "extra": [1.0, 2.0, 3.0]}, variants=("MAE", "CMAE"))
     cells = sort_out(trials, study)
-    assert "\u2018extra\u2019 (3 rows) is no variant of this study; left out" in cells.notes
+    assert "\u2018extra\u2019 (3 rows) is no variant here; left out" in cells.notes
     assert set(cells.rows["variant"]) == {"MAE", "CMAE"}
 
 
