@@ -122,7 +122,7 @@ def test_of_two_seeds_the_costs_that_are_told_are_those_that_they_have(build: Ca
     trials.loc[trials["variant"] == "CMAE", "flops.pretrain_image"] = [2_000.0, 1_000.0]
     [note] = sort_out(trials, study).notes
     assert note == (
-        "'CMAE' seed 0: flops.pretrain_image is 2,000 where its other seeds have 1,000; trained otherwise?"
+        "\u2018CMAE\u2019 seed 0: flops.pretrain_image is 2,000 where the median of its seeds is 1,000; trained otherwise?"
     )
 
 
