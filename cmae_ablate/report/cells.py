@@ -17,7 +17,7 @@ from cmae_ablate.report.wording import Metric, counted, in_quotes, listing, rati
 
 COMPLETE = "COMPLETE"
 MACHINE_COLUMNS = ("hardware", "device")
-SECONDS = "seconds.pretrain"
+SECONDS, MEDIAN = "seconds.pretrain", "the median of its seeds is"
 SAME_FOR_ALL_SEEDS = ("params.encoder", "params.decoder", "flops.pretrain_image")
 MOST_UNEQUAL_SECONDS = 3.0
 """A loaded machine may take twice as long; three times is another training."""
@@ -78,10 +78,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         cells = replace(cells, description=replace(description, notes=(*kept, unequal)))
     foreign = Counter(checked.loc[~checked["variant"].isin(description.variants), "variant"])
     notes = [
-        *(
-            f"{in_quotes(v)} ({counted(n, 'row')}) is no variant of this study; left out"
-            for v, n in foreign.items()
-        ),
+        *(f"{in_quotes(v)} ({counted(n, 'row')}) is no variant here; left out" for v, n in foreign.items()),
         *_not_asked(cells.description),
         *_incomplete(cells),
         *_unpaired(cells),
@@ -213,16 +210,14 @@ def _trained_otherwise(cells: Cells) -> Iterator[str]:
         for variant in values.columns if len(values) else ():
             own = values[variant].dropna()
             # Of an even number, what must be the same is what a seed has, and no middle of two.
-            middle = own.quantile(0.5, "midpoint" if column == SECONDS else "lower") if len(own) else math.nan
-            usual = float(middle)
+            at, words = ("midpoint", MEDIAN) if column == SECONDS else ("lower", "its other seeds have")
+            usual = float(own.quantile(0.5, at)) if len(own) else math.nan
             most = MOST_UNEQUAL_SECONDS if column == SECONDS else 1 + 1e-6
             odd = own[(own > usual * most) | (own * most < usual)]
             if len(odd):
                 found = listing([f"{value:,.0f}" for value in odd], 3)
-                yield (
-                    f"{_seeds_of(variant, odd.index)}: {column} is {found} where the median of its "
-                    f"seeds is {usual:,.0f}; trained otherwise?"
-                )
+                told = f"{_seeds_of(variant, odd.index)}: {column} is {found} where {words} {usual:,.0f}"
+                yield f"{told}; trained otherwise?"
 
 
 def _fractions(cells: Cells) -> Iterator[str]:
