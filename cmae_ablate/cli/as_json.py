@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,8 +20,10 @@ from cmae_ablate.study.design import POSITIVE
 if TYPE_CHECKING:
     from cmae_ablate.cli.planning import VariantPlan
 
+Record = dict[str, Any]
 
-def plan_records(options: Options, console: Console) -> dict[str, Any]:
+
+def plan_records(options: Options, console: Console) -> Record:
     """What a study will cost; of one on several data sets each by its label, and all together.
 
     Args:
@@ -29,28 +33,31 @@ def plan_records(options: Options, console: Console) -> dict[str, Any]:
     Raises:
         UserError: The study is wrong.
     """
-    if len(options.parts) == 1:
-        return plan_record(options, console)
-    records = {str(part.dataset): plan_record(part, console) for part in options.parts}
-    sums = {key: sum(each[key] for each in records.values()) for key in ("cells", "control_cells", "hours")}
-    return {**_named(options), **sums, "datasets": records}
+    return _of_each(options, partial(plan_record, console=console), sum, ("cells", "control_cells", "hours"))
 
 
-def status_records(options: Options, console: Console) -> dict[str, Any]:
+def status_records(options: Options, console: Console) -> Record:
     """Where a study stands: as `plan_records`."""
+    return _of_each(options, partial(status_record, console=console), all, ("has_run", "is_over"))
+
+
+def _of_each(
+    options: Options,
+    of_one: Callable[[Options], Record],
+    summed: Callable[[Iterable[Any]], object],
+    keys: Sequence[str],
+) -> Record:
+    """A study's record; of one on several data sets theirs by label, below what holds of all."""
     if len(options.parts) == 1:
-        return status_record(options, console)
-    records = {str(part.dataset): status_record(part, console) for part in options.parts}
-    of_all = {key: all(each[key] for each in records.values()) for key in ("has_run", "is_over")}
-    return {**_named(options), **of_all, "datasets": records}
-
-
-def _named(options: Options) -> dict[str, str]:
+        return of_one(options)
+    records = {str(part.dataset): of_one(part) for part in options.parts}
     study = options.parts[0].load()
-    return {"study": study.group, "question": study.question, "metric": study.metric}
+    named = {"study": study.group, "question": study.question, "metric": study.metric}
+    of_all = {key: summed(each[key] for each in records.values()) for key in keys}
+    return {**named, **of_all, "datasets": records}
 
 
-def plan_record(options: Options, console: Console) -> dict[str, Any]:
+def plan_record(options: Options, console: Console) -> Record:
     """What a study will cost.
 
     Args:
@@ -86,7 +93,7 @@ def plan_record(options: Options, console: Console) -> dict[str, Any]:
     }
 
 
-def status_record(options: Options, console: Console) -> dict[str, Any]:
+def status_record(options: Options, console: Console) -> Record:
     """Where a study stands: as `plan_record`. Before anything has run there are no cells."""
     study, experiment = options.load(), begun(options, console)
     found = look(experiment) if experiment else None
@@ -108,7 +115,7 @@ def status_record(options: Options, console: Console) -> dict[str, Any]:
     }
 
 
-def _variant(plan: VariantPlan, seeds: int) -> dict[str, Any]:
+def _variant(plan: VariantPlan, seeds: int) -> Record:
     trained = plan.variant.control in (None, POSITIVE)
     cost = plan.cost
     return {
@@ -124,7 +131,7 @@ def _variant(plan: VariantPlan, seeds: int) -> dict[str, Any]:
     }
 
 
-def _cell(status: CellStatus, kind: str, stalled: float | None) -> dict[str, Any]:
+def _cell(status: CellStatus, kind: str, stalled: float | None) -> Record:
     value = status.value
     return {
         "kind": kind,

@@ -10,7 +10,8 @@ import pytest
 
 import cmae_ablate as ca
 from cmae_ablate.errors import UserError
-from cmae_ablate.runner.data_sets import check_images
+from cmae_ablate.runner import run
+from cmae_ablate.runner.data_sets import check_images, report_data_sets, run_data_sets
 from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.terminal import open_console
@@ -50,6 +51,19 @@ def test_a_study_runs_on_each_data_set_and_is_pooled_in_a_page_of_its_own(
     assert verdict["delta"] == pytest.approx(sum(means) / 3)
     plan = json.loads((tmp_path / f"{study.name}-far" / "analysis_plan.json").read_text())
     assert plan["study"]["datasets"] == ["here", "there", "far"]
+
+
+def test_a_study_on_one_data_set_is_run_and_reported_by_the_same_calls(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, console, asked = Options(tiny_study, out=tmp_path / "runs"), open_console(), []
+    monkeypatch.setattr(run, "run_study", lambda *given, **named: asked.append((given, named)) or 7)
+    assert run_data_sets(options, console, (tmp_path / "trials.csv",), owns_process=True) == 7
+    assert asked == [((options, console, (tmp_path / "trials.csv",)), {"owns_process": True})]
+    with console.capture() as said:
+        assert report_data_sets(options, console) == 1
+    assert said.get().startswith("tiny_study: nothing is complete yet")
+    assert "all data sets" not in said.get()  # there is no page over one
 
 
 def test_the_same_images_under_two_labels_are_refused_wherever_they_lie(
