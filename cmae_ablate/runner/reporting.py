@@ -99,7 +99,8 @@ def report_study(
     from cmae_ablate.report import write_report
     from cmae_ablate.runner.artifacts import artifacts
 
-    controls = results.controls_frame(experiment.variants, apart, trials.chosen)
+    redraws = experiment.study.redraws
+    controls = results.controls_frame(experiment.variants, apart, trials.chosen, redraws=redraws)
     experiment.folder.mkdir(parents=True, exist_ok=True)
     trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)

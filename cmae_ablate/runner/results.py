@@ -118,11 +118,13 @@ def _made_worse(study: Study) -> str:
 
 
 def controls_frame(
-    variants: Sequence[Variant], statuses: Iterable[CellStatus], chosen: Mapping[str, Chosen]
+    variants: Sequence[Variant],
+    statuses: Iterable[CellStatus],
+    chosen: Mapping[str, Chosen],
+    *,
+    redraws: bool,
 ) -> pd.DataFrame:
     """`controls.csv`: one row a complete control and seed; raw pixels, which have no seed, have one.
-
-    Where each seed draws images of its own, raw pixels have a row a seed as well.
 
     Controls are read at the settings at which the study's cells are.
 
@@ -133,18 +135,18 @@ def controls_frame(
         variants: Of the study.
         statuses: Of its controls.
         chosen: Those settings, `StudyTrials.chosen`.
+        redraws: Whether each seed draws images of its own: raw pixels then have a seed as well.
     """
     import pandas as pd
 
     controlled = _controlled(variants)
     done = [status for status in statuses if status.state == "COMPLETE"]
     rows: list[dict[str, Any]] = []
-    of_pixels = {each.cell.seed for each in done if each.cell.levels[CONTROL] == RAW_PIXELS}
     for name in dict.fromkeys(status.cell.variant for status in done):
         for status in (each for each in done if each.cell.variant == name):
             levels = status.cell.levels
             row: dict[str, Any] = {"control": levels[CONTROL], "variant": levels[OWNER]}
-            has_seed = levels[CONTROL] != RAW_PIXELS or len(of_pixels) > 1
+            has_seed = levels[CONTROL] != RAW_PIXELS or redraws
             row |= {"seed": status.cell.seed if has_seed else None}
             for metric, value in status.record.metrics.items():
                 label, _, kind = metric.rpartition(".")
