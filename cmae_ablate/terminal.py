@@ -90,11 +90,6 @@ def say(text: str, console: Console, *, style: str = "", end: str = "\n") -> Non
     console.print(Text(printable(text), style=style), end=end, soft_wrap=True)
 
 
-def note(text: str, console: Console) -> None:
-    """Say what the user should know, in one line."""
-    say(f"note: {readable(text)}", console)
-
-
 def say_table(
     header: Sequence[Column | str],
     rows: Sequence[Sequence[str] | None],

@@ -105,18 +105,18 @@ def open_data(checkpoint: Checkpoint, console: Console) -> DataArrays:
     return data
 
 
-def check_target(path: Path, option: str = "--out") -> None:
-    """Refuse a file that could not be written at the end, before any work.
+def check_target(path: Path) -> None:
+    """Refuse a file of `--out` that could not be written at the end, before any work.
 
     Raises:
         UserError: Its folder is missing or closed, or it is a folder itself.
     """
     if path.is_dir():
-        raise UserError(f"{option} {path}: this is a folder; give the name of a file in it")
+        raise UserError(f"--out {path}: this is a folder; give the name of a file in it")
     if not path.parent.is_dir():
-        raise UserError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
+        raise UserError(f"--out {path}: the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{option} {path}: {path.parent} cannot be written to; choose another folder")
+        raise UserError(f"--out {path}: {path.parent} cannot be written to; choose another folder")
 
 
 def _open_own(place: Path, folder: Path, settings: Sequence[str], allowed: Sequence[Keys]) -> Checkpoint:
