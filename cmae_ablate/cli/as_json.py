@@ -78,10 +78,10 @@ def plan_record(options: Options, console: Console) -> Record:
         "reference": design.reference_label(study),
         "seeds": study.seeds,
         "metric": study.metric,
-        "variants": [_variant(each, study.seeds) for each in plan.table],
-        "controls": [_variant(each, plan.control_seeds) for each in plan.controls],
+        "variants": [_variant(each, plan.cells(each)) for each in plan.table],
+        "controls": [_variant(each, plan.cells(each)) for each in plan.controls],
         "cells": len(plan.table) * study.seeds,
-        "control_cells": sum(each.cells(plan.control_seeds) for each in plan.controls),
+        "control_cells": plan.control_cells,
         "hours": plan.hours,
         "tuning": {"trainings": plan.tuning.trainings, "hours": plan.tuning.hours} if plan.tuning else None,
         "basis": plan.table[0].hours.basis,
@@ -115,12 +115,12 @@ def status_record(options: Options, console: Console) -> Record:
     }
 
 
-def _variant(plan: VariantPlan, seeds: int) -> Record:
+def _variant(plan: VariantPlan, cells: int) -> Record:
     trained = plan.variant.control in (None, POSITIVE)
     cost = plan.cost
     return {
         "variant": plan.variant.label,
-        "cells": plan.cells(seeds),
+        "cells": cells,
         "hours": plan.hours.hours,
         "epochs": plan.variant.spec.training.epochs if trained else None,
         "params_encoder": cost.params_encoder if trained else None,

@@ -44,18 +44,12 @@ class VariantPlan:
         size: Its data set's expected size.
         cost: Parameters, FLOPs and memory.
         hours: Of one cell, pretraining and evaluations.
-        redraws: Whether each seed has a draw of the data of its own.
     """
 
     variant: Variant
     size: ExpectedSize
     cost: Cost
     hours: Estimate
-    redraws: bool = False
-
-    def cells(self, seeds: int) -> int:
-        """How many cells it has: raw pixels have no seed, unless each seed has a draw of its own."""
-        return 1 if self.variant.control == RAW_PIXELS and not self.redraws else seeds
 
 
 @dataclass(frozen=True)
@@ -91,15 +85,26 @@ class StudyPlan:
     tuning: Tuning | None
     settling: Settling | None = None
 
+    def cells(self, plan: VariantPlan) -> int:
+        """How many cells a variant or a control has; at most, where seeds are added by a rule."""
+        control = plan.variant.control
+        seeds = self._first_seeds if control else self.study.seeds
+        return seeds if design.has_seed(control, redraws=self.study.redraws) else 1
+
     @property
-    def control_seeds(self) -> int:
-        """How many seeds the controls have."""
-        return self.study.seeds if self.study.rule is None else self.study.rule.looks.first
+    def control_cells(self) -> int:
+        """Cells of the controls."""
+        return sum(map(self.cells, self.controls))
+
+    @property
+    def _first_seeds(self) -> int:
+        """How many seeds all variants get, and the controls ever have."""
+        return self.study.rule.looks.first if self.study.rule else self.study.seeds
 
     @property
     def first_hours(self) -> float:
         """Of the first seeds and the controls, where seeds are added by a rule; else of all."""
-        return self._hours(self.control_seeds)
+        return self._hours(self._first_seeds)
 
     @property
     def expected_cells(self) -> int | None:
@@ -109,8 +114,8 @@ class StudyPlan:
         return cells_expected(self.settling, self.study.rule)
 
     def _hours(self, seeds: int) -> float:
-        table = sum(plan.hours.hours * plan.cells(seeds) for plan in self.table)
-        return table + sum(plan.hours.hours * plan.cells(self.control_seeds) for plan in self.controls)
+        table = sum(plan.hours.hours * seeds for plan in self.table)
+        return table + sum(plan.hours.hours * self.cells(plan) for plan in self.controls)
 
     @property
     def all(self) -> list[VariantPlan]:
@@ -144,7 +149,6 @@ def plan_study(options: Options, console: Console) -> StudyPlan:
     of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
     sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
     plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, device, kept)
-    plans = [replace(plan, redraws=study.redraws) for plan in plans]
     table, apart = plans[: len(shared)], plans[len(shared) :]
     notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
     tuning = _tuning(options, study.search, study.seeds, table, sizes, device, kept) if study.search else None

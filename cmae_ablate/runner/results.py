@@ -14,7 +14,7 @@ from cmae_ablate.runner.budget import Share, budget_note
 from cmae_ablate.runner.tuning_notes import tuning_note
 from cmae_ablate.study.contrasts import contrasts, contrasts_note
 from cmae_ablate.study.controls import CONTROL, OWNER
-from cmae_ablate.study.design import RAW_PIXELS, Variant, path_labels
+from cmae_ablate.study.design import Variant, has_seed, path_labels
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
 
@@ -146,8 +146,7 @@ def controls_frame(
         for status in (each for each in done if each.cell.variant == name):
             levels = status.cell.levels
             row: dict[str, Any] = {"control": levels[CONTROL], "variant": levels[OWNER]}
-            has_seed = levels[CONTROL] != RAW_PIXELS or redraws
-            row |= {"seed": status.cell.seed if has_seed else None}
+            row |= {"seed": status.cell.seed if has_seed(levels[CONTROL], redraws=redraws) else None}
             for metric, value in status.record.metrics.items():
                 label, _, kind = metric.rpartition(".")
                 row |= {metric: value}
