@@ -73,13 +73,13 @@ def reconstruct_checkpoint(
         save_with_boxes(pictures, rows, images.boxes[:count], out)
     else:
         save_reconstructions(pictures, out)
-    _say(f"drawn: {out} ({data.name}, {split}: {count} of {len(images):,} images)", console)
+    say(f"drawn: {out} ({data.name}, {split}: {count} of {len(images):,} images)", console)
     if np.array_equal(pictures[:, 1], pictures[:, 2]):
         target = checkpoint.spec["target"].name
-        _say(f"note: the target '{target}' has no picture; hidden patches stay grey", console)
+        say(f"note: the target '{target}' has no picture; hidden patches stay grey", console)
     warning = collapse_warning(checkpoint.encoder, data, images, _CPU)
     if warning:
-        _say(f"warning: {warning}", console)
+        say(f"warning: {warning}", console)
 
 
 def heat_rows(encoder: Encoder, data: DataArrays, split: Split, count: int, crop: Choice) -> list[HeatRow]:
@@ -134,7 +134,3 @@ def _scaled(maps: torch.Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
     resized = functional.interpolate(unit.unsqueeze(1), size=size, mode="bilinear")[:, 0]
     result: NDArray[np.float32] = resized.numpy()
     return result
-
-
-def _say(text: str, console: Console) -> None:
-    say(text, console)
