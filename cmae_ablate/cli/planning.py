@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from cmae_ablate.cli.seeds_told import cells_expected
 from cmae_ablate.data.arrays import ExpectedSize, prepare
 from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note
 from cmae_ablate.runner.counts import count
-from cmae_ablate.runner.experiment import Places, check_batch
+from cmae_ablate.runner.experiment import Places, check_batch, key_of
 from cmae_ablate.runner.hours import Estimate, Workload, estimate
 from cmae_ablate.runner.kept import Kept
 from cmae_ablate.runner.options import Options
@@ -146,8 +145,8 @@ def plan_study(options: Options, console: Console) -> StudyPlan:
     for control in controls.variants:
         if control.control == POSITIVE:
             check_batch(study, control, sizes[design.reference_label(study)].train)
-    of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
-    sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
+    of_data = {key_of(variant.spec["dataset"]): sizes[variant.label] for variant in variants}
+    sizes |= {control.label: of_data[key_of(control.spec["dataset"])] for control in controls.variants}
     plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, device, kept)
     table, apart = plans[: len(shared)], plans[len(shared) :]
     notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
@@ -256,7 +255,3 @@ def _workload(variant: Variant, size: ExpectedSize, kept: Kept) -> Workload:
     found = count(spec, spec.training.image_size or size.image_size, kept)
     pretrains = variant.control in (None, POSITIVE)
     return Workload(spec, size, found.cost, pretrains=pretrains, answers=found.answers)
-
-
-def _dataset(spec: TrialSpec) -> str:
-    return json.dumps(spec["dataset"].to_tree(), sort_keys=True)
