@@ -33,12 +33,12 @@ def plan_records(options: Options, console: Console) -> Record:
     Raises:
         UserError: The study is wrong.
     """
-    return _of_each(options, partial(plan_record, console=console), sum, ("cells", "control_cells", "hours"))
+    return _of_each(options, partial(_plan, console=console), sum, ("cells", "control_cells", "hours"))
 
 
 def status_records(options: Options, console: Console) -> Record:
-    """Where a study stands: as `plan_records`."""
-    return _of_each(options, partial(status_record, console=console), all, ("has_run", "is_over"))
+    """Where a study stands: as `plan_records`. Before anything has run there are no cells."""
+    return _of_each(options, partial(_status, console=console), all, ("has_run", "is_over"))
 
 
 def _of_each(
@@ -57,16 +57,7 @@ def _of_each(
     return {**named, **of_all, "datasets": records}
 
 
-def plan_record(options: Options, console: Console) -> Record:
-    """What a study will cost.
-
-    Args:
-        options: The command line's.
-        console: Gets what is said beside it.
-
-    Raises:
-        UserError: The study is wrong.
-    """
+def _plan(options: Options, console: Console) -> Record:
     from cmae_ablate.cli.planning import plan_study
 
     plan = plan_study(options, console)
@@ -93,8 +84,7 @@ def plan_record(options: Options, console: Console) -> Record:
     }
 
 
-def status_record(options: Options, console: Console) -> Record:
-    """Where a study stands: as `plan_record`. Before anything has run there are no cells."""
+def _status(options: Options, console: Console) -> Record:
     study, experiment = options.load(), begun(options, console)
     found = look(experiment) if experiment else None
     kinds = {"tuning": found.tuning, "cell": found.cells, "control": found.controls} if found else {}
