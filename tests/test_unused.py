@@ -56,6 +56,7 @@ def is_stored(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
+@cache
 def origin(module: str, name: str) -> Name:
     """Where a name of a module is defined, through all that only hand it on."""
     full = imported(module).get(name, f"{module}.{name}")
@@ -79,11 +80,14 @@ def uses() -> tuple[frozenset[Name], dict[Name, list[ast.Call]]]:
     named: set[Name] = set()
     called: dict[Name, list[ast.Call]] = {}
     for module, tree in modules().items():
+        defined: dict[ast.stmt, set[Name]] = {}
+        for name, node in definitions(module):
+            defined.setdefault(node, set()).add((module, name))
         for top in tree.body:
-            own = {(module, name) for name, node in definitions(module) if node is top}
             for node in ast.walk(top):
                 found = meant(module, node)
-                named |= {found} - own if found else set()
+                if found is not None and found not in defined.get(top, ()):
+                    named.add(found)
                 if isinstance(node, ast.Call) and (callee := meant(module, node.func)):
                     called.setdefault(callee, []).append(node)
                     if callee == ("functools", "partial") and (first := meant(module, node.args[0])):
