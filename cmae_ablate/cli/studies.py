@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +75,9 @@ def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
         return nullcontext()
     import_components()
     keep_memory()
-    backend_of(options.tracking or "sqlite:").load()
+    # Whatever is wrong with the tracker is said where runs are told to it, and keeps no cell from training.
+    with suppress(ImportError):
+        backend_of(options.tracking or "sqlite:").load()
     return ready_to_fork()
 
 
