@@ -49,6 +49,7 @@ NO_RESULTS = {
     r"over 0\.9 of the image": "setting",
     r"0\.\d+ (?:is|are) (?:wanted|aimed at)": "setting",
     r"aim of 0\.\d+|at most 0\.\d+ aimed at|where 1\.0 was asked for|plus 0\.01 times": "setting",
+    r"where 1\.5 were aimed at": "setting",
 }
 """Patterns of text whose numbers are no results, and what they are."""
 BEFORE, NEAR, AROUND = 32, 60, 160

@@ -102,13 +102,18 @@ class Intervals:
     kept: npt.NDArray[np.bool_] | None = None
 
 
-def draw(rng: np.random.Generator, setting: Setting, studies: int) -> Drawn:
-    """Studies whose reference is shared by the contrast and the positive control."""
+def draw_cells(rng: np.random.Generator, setting: Setting, studies: int) -> tuple[Array, Array, Array]:
+    """Reference, variant and positive control of every cell, each (studies, datasets, seeds)."""
     shape, sd = (studies, setting.datasets, setting.seeds), setting.deviations[:, None] / math.sqrt(2)
     reference, variant, control = (rng.normal(0, sd, shape) for _ in range(3))
     effects = rng.normal(0, setting.tau, shape[:2])
-    differences = effects[:, :, None] + variant - reference
-    worse = reference - control + CONTROL * setting.deviations[:, None]
+    return reference, effects[:, :, None] + variant, control - CONTROL * setting.deviations[:, None]
+
+
+def draw(rng: np.random.Generator, setting: Setting, studies: int) -> Drawn:
+    """Studies whose reference is shared by the contrast and the positive control."""
+    reference, variant, control = draw_cells(rng, setting, studies)
+    differences, worse = variant - reference, reference - control
     new, noise = rng.normal(0, setting.tau, studies), rng.choice(setting.deviations, studies)
     return Drawn(
         differences.mean(axis=2),

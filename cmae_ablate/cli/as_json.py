@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,19 +33,16 @@ def plan_records(options: Options, console: Console) -> Record:
     Raises:
         UserError: The study is wrong.
     """
-    return _of_each(options, partial(_plan, console=console), sum, ("cells", "control_cells", "hours"))
+    return _of_each(options, partial(_plan, console=console), _planned_in_all)
 
 
 def status_records(options: Options, console: Console) -> Record:
     """Where a study stands: as `plan_records`. Before anything has run there are no cells."""
-    return _of_each(options, partial(_status, console=console), all, ("has_run", "is_over"))
+    return _of_each(options, partial(_status, console=console), _status_of_all)
 
 
 def _of_each(
-    options: Options,
-    of_one: Callable[[Options], Record],
-    summed: Callable[[Iterable[Any]], object],
-    keys: Sequence[str],
+    options: Options, of_one: Callable[[Options], Record], of_all: Callable[[Sequence[Record]], Record]
 ) -> Record:
     """A study's record; of one on several data sets theirs by label, below what holds of all."""
     if len(options.parts) == 1:
@@ -53,8 +50,23 @@ def _of_each(
     records = {str(part.dataset): of_one(part) for part in options.parts}
     study = options.parts[0].load()
     named = {"study": study.group, "question": study.question, "metric": study.metric}
-    of_all = {key: summed(each[key] for each in records.values()) for key in keys}
-    return {**named, **of_all, "datasets": records}
+    return {**named, **of_all([*records.values()]), "datasets": records}
+
+
+def _planned_in_all(records: Sequence[Record]) -> Record:
+    tunings = [each["tuning"] for each in records if each["tuning"]]
+    return {
+        **_sums(records, "cells", "control_cells", "hours"),
+        "tuning": _sums(tunings, "trainings", "hours") if tunings else None,
+    }
+
+
+def _status_of_all(records: Sequence[Record]) -> Record:
+    return {key: all(each[key] for each in records) for key in ("has_run", "is_over")}
+
+
+def _sums(records: Sequence[Record], *keys: str) -> Record:
+    return {key: sum(each[key] for each in records) for key in keys}
 
 
 def _plan(options: Options, console: Console) -> Record:

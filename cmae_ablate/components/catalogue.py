@@ -173,6 +173,7 @@ def _as_json(component: ComponentSpec[Any], imported: Mapping[str, ModuleType]) 
             "normalization": component.normalization,
             "place": component.place,
             "draw": component.draw,
+            "spans": dict(component.spans),
         },
     }
 

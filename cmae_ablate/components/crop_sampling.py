@@ -30,6 +30,10 @@ SCALE = (0.2, 1.0)
 """MAE's range of areas."""
 RATIO = (3 / 4, 4 / 3)
 """torchvision's range of aspect ratios."""
+PUBLISHED = 100
+"""Epochs of ContrastiveCrop's warm-up, and between its refreshes, on Tiny-ImageNet; of 500."""
+SPAN = 0.2
+"""The share of a training that they are."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from docstring_parser import parse as parse_docstring
@@ -85,6 +85,7 @@ class ComponentSpec(Generic[T]):
         files: Options that name files; a fingerprint covers what is in them, not where they lie.
         epochs: The option that says for how many epochs an evaluation trains.
         warmup: The option that says how many epochs pass before an evaluation's or a crop's schedule begins.
+        spans: Options of a crop in epochs, by the share of the training that each is where it is None.
         normalization: The option that says which mean and deviation a backbone's weights expect.
         place: The option that says what a data set's images are, where its name does not.
         draw: The option by which a data set draws its images, or its parts, at random.
@@ -101,9 +102,18 @@ class ComponentSpec(Generic[T]):
     normalization: str | None = None
     place: str | None = None
     draw: str | None = None
+    spans: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        roles = (*self.files, self.epochs, self.warmup, self.normalization, self.place, self.draw)
+        roles = (
+            *self.files,
+            *self.spans,
+            self.epochs,
+            self.warmup,
+            self.normalization,
+            self.place,
+            self.draw,
+        )
         for role in filter(None, roles):
             if role not in self.options.model_fields:
                 raise UserError(
@@ -167,6 +177,7 @@ class Registry(Generic[T]):
         normalization: str | None = None,
         place: str | None = None,
         draw: str | None = None,
+        spans: Mapping[str, float] | None = None,
     ) -> Callable[[Factory], Factory]:
         """Class decorator that adds a component.
 
@@ -186,6 +197,8 @@ class Registry(Generic[T]):
                 name then says what they are.
             draw: Of a data set that draws its images, or their division into parts, at random: the option,
                 a whole number from 0, that is the seed of that draw.
+            spans: Of a crop: its options in epochs that may be None, each by its share of the training. A
+                trial fills them in, so that a short training has the whole schedule, too.
 
         Raises:
             UserError: The slot already has a component of that name, or the component no such option.
@@ -197,7 +210,18 @@ class Registry(Generic[T]):
                 self._check_same(name, present.factory, factory)
             options = options_model(name, option_fields(factory))
             self._components[name] = ComponentSpec(
-                self.slot, name, version, factory, options, files, epochs, warmup, normalization, place, draw
+                self.slot,
+                name,
+                version,
+                factory,
+                options,
+                files,
+                epochs,
+                warmup,
+                normalization,
+                place,
+                draw,
+                dict(spans or {}),
             )
             return factory
 

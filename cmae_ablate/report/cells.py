@@ -202,11 +202,15 @@ def _unnamed(cells: Cells) -> Iterator[str]:
 
 def _trained_otherwise(cells: Cells) -> Iterator[str]:
     """Seeds of one variant whose costs show that they are not of one training recipe."""
+    if cells.description.tunes_each_seed:
+        return
     for column in (*SAME_FOR_ALL_SEEDS, SECONDS):
         values = cells.by_seed(column)
         for variant in values.columns if len(values) else ():
             own = values[variant].dropna()
-            usual = float(own.median()) if len(own) else math.nan
+            # Of an even number, what must be the same is what a seed has, and no middle of two.
+            middle = own.quantile(0.5, "midpoint" if column == SECONDS else "lower") if len(own) else math.nan
+            usual = float(middle)
             most = MOST_UNEQUAL_SECONDS if column == SECONDS else 1 + 1e-6
             odd = own[(own > usual * most) | (own * most < usual)]
             if len(odd):

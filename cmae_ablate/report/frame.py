@@ -80,6 +80,7 @@ class StudyDescription:
         path: The variants from all off to all on, each with one more factor on; empty without such a design.
         rule: By which seeds are added; None where their number is fixed. `seeds` is then the largest number.
         redraws: Whether each seed has a draw of the data of its own, which intervals over seeds then cover.
+        tunes_each_seed: Whether each seed has settings of its own, so that its costs may be others, too.
     """
 
     name: str
@@ -110,6 +111,7 @@ class StudyDescription:
     path: tuple[str, ...] = ()
     rule: SeedRule | None = None
     redraws: bool = False
+    tunes_each_seed: bool = False
 
     @property
     def expected_seeds(self) -> range:

@@ -54,7 +54,8 @@ def importance(searched: Searched | None, study: StudyDescription) -> Importance
     Functional analysis of variance (Hutter, Hoos, Leyton-Brown, 2014) of a random forest that is fitted to
     the variant's tuning trials: the share of the forest's variance over the searched ranges that a key
     accounts for alone. What is missing to 1 is what keys do together. Ranges count on the scale on which
-    points were drawn: of a learning rate drawn on a logarithmic scale each decade counts alike.
+    points were drawn: of a learning rate drawn on a logarithmic scale each decade counts alike. Where each
+    seed has a tuning of its own, a trial counts by its distance from that tuning's mean: seeds differ, too.
 
     Args:
         searched: The tuning trials.
@@ -72,7 +73,7 @@ def importance(searched: Searched | None, study: StudyDescription) -> Importance
         points = [point for point in searched.points if point.variant == variant][: _most(keys)]
         if len(points) < needed:
             short[variant] = len(points)
-        elif len({point.value for point in points}) < 2:
+        elif len({(point.tuning, point.value) for point in points}) == len({p.tuning for p in points}):
             flat.append(variant)
         else:
             rows += [(variant, name, len(points), *found) for name, found in _shares(keys, points).items()]
@@ -94,13 +95,21 @@ def importance(searched: Searched | None, study: StudyDescription) -> Importance
 
 def _shares(keys: Sequence[SearchedKey], points: Sequence[TunedPoint]) -> dict[str, tuple[float, float]]:
     """By key: its share of the variance, and the highest that it has where values are shuffled."""
-    values = np.array([point.value for point in points])
+    values = _within_tunings(points)
     own = _fanova(keys, points, values, TREES)
     shuffler = np.random.default_rng(SEED)
     chance = [
         _fanova(keys, points, shuffler.permutation(values), TREES_OF_A_SHUFFLE) for _ in range(SHUFFLES)
     ]
     return {name: (share, max(each[name] for each in chance)) for name, share in own.items()}
+
+
+def _within_tunings(points: Sequence[TunedPoint]) -> np.ndarray:
+    """Each trial's value less the mean of those of its own tuning."""
+    values, tunings = np.array([p.value for p in points]), np.array([p.tuning for p in points])
+    for tuning in np.unique(tunings):
+        values[tunings == tuning] -= values[tunings == tuning].mean()
+    return values
 
 
 def _fanova(
@@ -171,6 +180,11 @@ def _most(keys: Sequence[SearchedKey]) -> int:
 def _caption(searched: Searched, keys: Sequence[SearchedKey], table: pd.DataFrame) -> str:
     shown = set(table["variant"])
     ended = Counter(point.variant for point in searched.points)
+    apart = (
+        " Each seed has a tuning of its own, and a trial counts by its distance from that tuning's mean."
+        if len({point.tuning for point in searched.points}) > 1
+        else ""
+    )
     lost = sum(max(0, searched.planned.get(variant, 0) - ended[variant]) for variant in shown)
     left_out = (
         f" {counted(lost, 'trial')} that did not come to {'its' if lost == 1 else 'their'} end (stopped "
@@ -184,5 +198,5 @@ def _caption(searched: Searched, keys: Sequence[SearchedKey], table: pd.DataFram
         f"keys do together. By chance: the most that the key got in {SHUFFLES} shuffles of the values; a "
         "share no higher says nothing. Shares hold within the searched ranges, at the points that were drawn "
         f"(at random; of a variant the first {_most(keys)} count), and for the tuning's seeds and validation "
-        f"images; few trials mean little, and no share is a cause.{left_out}"
+        f"images; few trials mean little, and no share is a cause.{apart}{left_out}"
     )

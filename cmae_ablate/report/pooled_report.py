@@ -24,10 +24,8 @@ from cmae_ablate.report.study_part import StudyPart, analyse
 from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, markdown
 from cmae_ablate.report.theme import draw, save
+from cmae_ablate.report.trials import DATASET
 from cmae_ablate.report.wording import BLANK, DAGGER, json_number, number, one_line, p_value
-
-DATASET = "dataset"
-"""The column that says which data set a row of `trials.csv`, `controls.csv` or `effects.csv` is of."""
 
 
 def write_pooled(study_name: str, parts: Mapping[str, StudyPart], out: Path) -> ReportFiles:

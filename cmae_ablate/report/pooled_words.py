@@ -64,7 +64,8 @@ def pooled_note(study: PooledStudy) -> str:
     """What the reader of the table must know: what is pooled, by which intervals, and what they promise."""
     description = study.parts[0].comparison.description
     sentences = [
-        f"Mean differences on {listing(study.datasets)}, each paired by seed; {interval_words(description)}."
+        f"Mean differences on {listing(study.datasets)}, each paired by seed; {interval_words(description)}.",
+        *_conditions(study),
     ]
     if any(each.term is not None for each in study.contrasts):
         sentences.append(
@@ -89,10 +90,29 @@ def pooled_note(study: PooledStudy) -> str:
         sentences.append(f"{DAGGER} exploratory: not corrected for being one of many.")
     if study.insensitive:
         sentences.append(insensitive(study))
+    sentences = [sentence for sentence in sentences if sentence]
     plans = {part.title: plan_sentence(part.comparison.description.plan) for part in study.parts}
     if len(set(plans.values())) == 1:
         return " ".join([*sentences, *set(plans.values())])
     return " ".join([*sentences, *(f"{label}: {sentence}" for label, sentence in plans.items())])
+
+
+def _conditions(study: PooledStudy) -> Iterator[str]:
+    """How all were measured and trained, each sentence once; what only some have, with their labels."""
+    parts = {part.title: part.comparison.description for part in study.parts}
+    protocols = {of.protocols.get(study.metric.name, "") for of in parts.values()}
+    if len(protocols) > 1:
+        yield f"How {study.metric.words} was measured differs: each data set's own report tells it."
+    yield from map(one_line, protocols if len(protocols) == 1 else ())
+    told: dict[str, list[str]] = {}
+    for label, of in parts.items():
+        # Where epochs are equal, as usual, that note is about columns that this table has not.
+        notes = [note for note in of.notes if of.budget != "epochs" or note != of.budget_note]
+        for sentence in (f"Scale: {of.scale}; {counted(of.seeds, 'planned seed')}", *map(one_line, notes)):
+            told.setdefault(sentence, []).append(label)
+    for sentence, labels in told.items():
+        ended = sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+        yield ended if len(labels) == len(parts) else f"{listing(labels)}: {ended}"
 
 
 def _headline(study: PooledStudy) -> str:

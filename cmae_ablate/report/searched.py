@@ -71,11 +71,13 @@ class TunedPoint:
         variant: Whose.
         places: Where it lies, by the name of the key, as `SearchedKey.place` says.
         value: The tuned metric's mean over its seeds.
+        tuning: The seed of the table that it tunes for, where each has a tuning of its own; else 0.
     """
 
     variant: str
     places: Mapping[str, float]
     value: float
+    tuning: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,11 @@ def read_search_beside(
         trial.append((number_field(path, line, metric, row[metric]), known))
     planned: dict[str, int] = {}
     points: list[TunedPoint] = []
-    for (variant, _, _), trained in rows.items():
+    for (variant, tuning, _), trained in rows.items():
         planned[variant] = planned.get(variant, 0) + 1
         mean = math.fsum(value for value, _ in trained) / len(trained)
         if not math.isnan(mean):
-            points.append(TunedPoint(variant, trained[0][1], mean))
+            points.append(TunedPoint(variant, trained[0][1], mean, tuning))
     return Searched(metric, tuple(keys), tuple(points), planned), ()
 
 

@@ -23,10 +23,12 @@ from cmae_ablate.report.wording import Metric, listing
 if TYPE_CHECKING:
     import pandas as pd  # a file that is no table is refused before
 
-LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device")
+LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device", "dataset")
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
 
 CONTROLS_FILE = "controls.csv"
+DATASET = "dataset"
+"""The column that says which data set a row is of, where a file has those of several."""
 SURELY_PERCENT = 10.0
 """Beside a column of such values, one that never exceeds 1 holds fractions."""
 LIKELY = (0.8, 1.25)
@@ -170,7 +172,7 @@ def _typed(
     if "control" in header:
         _refuse_mixed_seeds(path, [line for line, _ in rows], columns)
     else:
-        _refuse_twice(path, rows, columns["variant"], columns["seed"])
+        _refuse_twice(path, [line for line, _ in rows], columns)
         _refuse_fractions(path, [line for line, _ in rows], columns)
     return pd.DataFrame(columns, columns=header)
 
@@ -185,17 +187,27 @@ def _refuse_formulas(path: Path, column: str, fields: Iterable[tuple[int, str]])
             )
 
 
-def _refuse_twice(
-    path: Path, rows: list[tuple[int, list[str]]], variants: pd.Series, seeds: pd.Series
-) -> None:
+def _refuse_twice(path: Path, lines: Sequence[int], columns: Mapping[str, pd.Series]) -> None:
     seen: dict[tuple[str, int], int] = {}
-    for (line, _), variant, seed in zip(rows, variants, seeds, strict=True):
+    for line, variant, seed in zip(lines, columns["variant"], columns["seed"], strict=True):
         first = seen.setdefault((variant, seed), line)
         if first != line:
             raise UserError(
                 f"{path}:{line}: variant '{variant}' has seed {seed} already on line {first}; "
-                "keep one row for each variant and seed"
+                f"{_keep_one('variant and seed', lines, (first, line), columns.get(DATASET, []))}"
             )
+
+
+def _keep_one(of_each: str, lines: Sequence[int], twins: tuple[int, int], labels: Iterable[str]) -> str:
+    """What to do about two lines of one cell; of two data sets, each has a file of its own."""
+    by_line = dict(zip(lines, labels, strict=False))  # without labels: not of several data sets
+    first, second = (by_line.get(line) for line in twins)
+    if first == second:
+        return f"keep one row for each {of_each}"
+    return (
+        f"the first is of the data set {first}, this one of {second}: take the file of one, in the folder "
+        f"that is called as study and data set are, as STUDY-{first}"
+    )
 
 
 def _refuse_mixed_seeds(path: Path, lines: Sequence[int], columns: Mapping[str, pd.Series]) -> None:
@@ -213,7 +225,7 @@ def _refuse_mixed_seeds(path: Path, lines: Sequence[int], columns: Mapping[str, 
         if first != line:
             raise UserError(
                 f"{path}:{line}: '{control[:40]}' has seed {seed:.0f} already on line {first}; "
-                "keep one row for each control, variant and seed"
+                f"{_keep_one('control, variant and seed', lines, (first, line), columns.get(DATASET, []))}"
             )
         had, there = seeded.setdefault(control, (known, line))
         if had != known:

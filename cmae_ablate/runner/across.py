@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -47,7 +49,21 @@ def report_across(studies: Sequence[Options], console: Console) -> int:
     folder = studies[0].out / SUMMARY
     files = combine(parts, folder)
     say_report(files, "Which change earns its cost, and where?", folder, console)
-    return int(any((part.trials["state"] != "COMPLETE").any() for part in parts))
+    return int(any(has_open_cells(part) for part in parts))
+
+
+def copied_trials(options: Options) -> Path:
+    """Where a study's results lie that were copied from another machine, without its database."""
+    return options.out / options.load().name / "trials.csv"
+
+
+def has_open_cells(part: StudyPart) -> bool:
+    """Whether some cell is not complete, or has no row at all."""
+    trials, study = part.trials, part.description
+    complete = trials[trials["state"] == "COMPLETE"]
+    known = set(zip(complete["variant"], complete["seed"], strict=True))
+    expected = product(study.variants, study.expected_seeds)
+    return len(complete) < len(trials) or not known.issuperset(expected)
 
 
 def part_of(options: Options, console: Console) -> StudyPart:
@@ -71,7 +87,7 @@ def part_of(options: Options, console: Console) -> StudyPart:
         variants, notes = experiment.variants, imported_notes(found.statuses)
         apart = read_queue(controls_of(experiment))
         controls = results.controls_frame(variants, apart, found.chosen, redraws=study.redraws)
-    copied = options.out / study.name / "trials.csv"
+    copied = copied_trials(options)
     if not _any_complete(trials) and copied.is_file():
         known = replace(describe_unread(study), caveat=caveat(variants))
         description = with_plan(known, study, read_plan(copied.with_name(PLAN_FILE)))

@@ -70,16 +70,14 @@ def apply_budget(
 
 
 def with_epochs(spec: TrialSpec, epochs: int) -> TrialSpec:
-    """The same trial, longer or shorter; the warm-ups of training and crop keep their share of it."""
+    """The same trial, longer or shorter; its warm-up and the spans of its crop keep their share of it."""
     before = spec.training.epochs
     if epochs == before:
         return spec
     tree = spec.to_tree()
     training = {**tree["training"], "epochs": epochs}
     training["warmup_epochs"] = spec.training.warmup_epochs * epochs / before
-    crop = spec["crop"]
-    if crop.warmup:
-        crop = crop.with_warmup(max(1, round(crop.warmup * epochs / before)))
+    crop = spec["crop"].stretched(epochs / before)
     return resolve({**tree, "training": training, "crop": crop.to_tree()}, spec.seed)
 
 

@@ -11,12 +11,19 @@ from rich.console import Console
 from cmae_ablate.distributed import is_one_of_many
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
+from cmae_ablate.queue import PlannedCell
+from cmae_ablate.report.frame import ReportFiles
 from cmae_ablate.report.wording import counted
-from cmae_ablate.runner.across import part_of
-from cmae_ablate.runner.experiment import Experiment
+from cmae_ablate.runner.across import copied_trials, has_open_cells, part_of
+from cmae_ablate.runner.environment import describe_environment
+from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.reporting import report_again, say_report
+from cmae_ablate.runner.reporting import has_state, read_queue, report_again, say_report, settled
+from cmae_ablate.runner.run_links import say_where
+from cmae_ablate.runner.summaries import track_pooled
+from cmae_ablate.study import design
 from cmae_ablate.terminal import say
+from cmae_ablate.tracking.tracker import Status, Subject
 
 
 def run_data_sets(
@@ -52,7 +59,24 @@ def run_data_sets(
         if status in INTERRUPTED:
             return status
         worst = max(worst, status)
-    return worst if options.no_wait else max(worst, report_pooled(parts, console))
+    if options.no_wait and any(_has_work_left(part) for part in parts):
+        return worst
+    files = report_pooled(parts, console)
+    if files is None:
+        return 1
+    track_pooled_report(options, files, "FAILED" if worst else "FINISHED", console)
+    return worst
+
+
+def _has_work_left(part: Options) -> bool:
+    """Whether something of a data set's is neither complete nor failed for good."""
+    begun = part.begin(part.load(), Console(quiet=True))  # what it says was said before
+    try:
+        experiment = settled(begun)
+    except UserError:
+        return True  # its search is not over
+    statuses = [*read_queue(experiment), *read_queue(controls_of(experiment))]
+    return any(status.state in ("RUNNING", "WAITING") for status in statuses)
 
 
 def check_images(parts: Sequence[Options], console: Console, check: Callable[[Experiment], None]) -> None:
@@ -82,20 +106,25 @@ def check_images(parts: Sequence[Options], console: Console, check: Callable[[Ex
 def report_data_sets(options: Options, console: Console) -> int:
     """`report` of a study: of each of its data sets, then of several together.
 
+    Of a data set whose `trials.csv` was copied from another machine the report is what was copied with it.
+
     Returns:
-        0 when every cell and every control is complete, else 1.
+        0 when every cell and every control is complete, else 1; of what was copied, every cell.
     """
-    worst = max(report_again(part, console) for part in options.parts)
-    return max(worst, report_pooled(options.parts, console)) if len(options.parts) > 1 else worst
+    if len(options.parts) == 1:
+        return report_again(options, console)
+    worst = 0
+    for part in options.parts:
+        if has_state(part) or not copied_trials(part).is_file():
+            worst = max(worst, report_again(part, console))
+        else:
+            worst = max(worst, int(has_open_cells(part_of(part, console))))
+    return max(worst, int(report_pooled(options.parts, console) is None))
 
 
 @private_files()
-def report_pooled(parts: Sequence[Options], console: Console) -> int:
-    """Write the page over all data sets; a note where one of them has nothing complete yet.
-
-    Returns:
-        0, or 1 where there is no page.
-    """
+def report_pooled(parts: Sequence[Options], console: Console) -> ReportFiles | None:
+    """Write the page over all data sets; a note, and None, where one of them has nothing complete yet."""
     from cmae_ablate.report import write_pooled
 
     first = parts[0].load()
@@ -108,11 +137,26 @@ def report_pooled(parts: Sequence[Options], console: Console) -> int:
             say(f"note: {error}", console)
     if missing:
         say(f"{first.group}: no page over all data sets yet", console)
-        return 1
+        return None
     folder = parts[0].out.resolve() / first.group
     files = write_pooled(first.group, found, folder)
     say_report(files, f"{first.question}  ({counted(len(parts), 'data set')})", folder, console)
-    return 0
+    return files
+
+
+@private_files()
+def track_pooled_report(options: Options, files: ReportFiles, status: Status, console: Console) -> None:
+    """Give the page over all data sets a run of its own, beside the studies that it pools."""
+    parts = [part.load() for part in options.parts]
+    first, variants = parts[0], [variant.label for variant in design.variants(parts[0])]
+    places = Places.below(options.out, options.storage, options.tracking)
+    tracker = places.backend.open(places.out, first.group)
+    tags = {"command": options.command, "pools": ", ".join(study.name for study in parts)}
+    # No cell has its run here; named are the variants that the study has now.
+    cells = [PlannedCell("", variant, 0, {}, "") for variant in variants]
+    tracker.open_study(cells, Subject(first.question, first.metric, tags | describe_environment()))
+    track_pooled(variants, tracker, status, files.paths)
+    say_where(places.backend, tracker, console)
 
 
 def work_on_data_sets(options: Options, console: Console) -> int:

@@ -7,6 +7,13 @@ from collections.abc import Sequence
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.wording import counted, seed_ranges
+from cmae_ablate.study.loading import Study
+
+NO_PREDICTIONS = (
+    "a CSV holds no per-image predictions: comparisons with imported cells have no interval over seeds and "
+    "images together. To have it, copy the other machine's OUT/cache into this OUT instead, and run again: "
+    "what lies there is not trained anew"
+)
 
 
 def import_line(file: str, rows: int, matching: int, taken: int) -> str:
@@ -21,6 +28,11 @@ def import_line(file: str, rows: int, matching: int, taken: int) -> str:
     known = matching - taken
     already = f"; {known} of a cell that is complete already" if known else ""
     return f"imported {taken} of {counted(rows, 'row')} of {file}{already}"
+
+
+def lost_by_import(study: Study) -> tuple[str, ...]:
+    """What imported cells cost: nothing where the study has no interval over images to lose."""
+    return () if study.redraws or study.rule is not None else (NO_PREDICTIONS,)
 
 
 def imported_notes(statuses: Sequence[CellStatus]) -> tuple[str, ...]:

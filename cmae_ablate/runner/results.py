@@ -103,6 +103,7 @@ def describe(
         asked=study.seeds if study.seeds < study.planned_seeds else None,
         rule=study.rule,
         redraws=study.redraws,
+        tunes_each_seed=study.search is not None and study.search.repeat,
     )
 
 

@@ -23,7 +23,7 @@ from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, check_batch, controls_of
 from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
-from cmae_ablate.runner.imported import import_line
+from cmae_ablate.runner.imported import import_line, lost_by_import
 from cmae_ablate.runner.launch.local import keep_memory
 from cmae_ablate.runner.launch.network_files import check_databases
 from cmae_ablate.runner.launch.slurm import require_sbatch
@@ -36,6 +36,7 @@ from cmae_ablate.runner.reporting import (
     say_report,
 )
 from cmae_ablate.runner.results import StudyTrials
+from cmae_ablate.runner.run_links import say_where
 from cmae_ablate.runner.summaries import track_imported, track_summary
 from cmae_ablate.runner.tracked import variant_parameters
 from cmae_ablate.runner.tuning import (
@@ -57,17 +58,13 @@ from cmae_ablate.runtime import device_type
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
+from cmae_ablate.study.loading import Study
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import Subject
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
 
-NO_PREDICTIONS = (
-    "a CSV holds no per-image predictions: comparisons with imported cells have no interval over seeds and "
-    "images together. To have it, copy the other machine's OUT/cache into this OUT instead, and run again: "
-    "what lies there is not trained anew"
-)
 ALL_GONE = (
     "every worker ended before these cells were done; their logs say why. 137 is a kill, most often by "
     "a system that ran out of memory: free some or use fewer --workers. The same command goes on"
@@ -118,7 +115,7 @@ def run_study(
         experiment = found
     table, controls = open_jobs(experiment, options, console)
     if tables:
-        _import(tables, table.queue, table.tracker, study.metric, console)
+        _import(tables, table.queue, table.tracker, study, console)
     for job in (table, controls):
         _discard_damaged(job, console)
     status = work_through((table, controls), options, console, owns_process=owns_process)
@@ -169,7 +166,7 @@ def _finish(table: Job, controls: Job, options: Options, console: Console) -> in
     for job, trials in zip(jobs, found, strict=True):
         told = {**files.paths, "trials.csv": experiment.folder / "trials.csv"} if job is table else None
         track_summary(trials, job.tracker, "FAILED" if status else "FINISHED", told)
-    _say_where(experiment, table.tracker, console)
+    say_where(experiment.places.backend, table.tracker, console)
     return status
 
 
@@ -180,19 +177,6 @@ def _discard_damaged(job: Job, console: Console) -> None:
         say(f"note: {error}; its cell is made again", console)
     if damaged:
         job.queue.discard(damaged)
-
-
-def _say_where(experiment: Experiment, tracker: Tracker, console: Console) -> None:
-    """The command that shows the runs, and where a browser finds them."""
-    address, backend = tracker.address(), experiment.places.backend
-    lines = [f"runs: {backend.ui_command()}", f"      then open {address}"]
-    if not address:
-        lines = [
-            f"runs: {backend.name} is away; the same command makes up for them from queue and cache once it "
-            "answers"
-        ]
-    for line in lines:
-        say(line, console)
 
 
 def run_search(
@@ -234,9 +218,10 @@ def run_search(
 
 
 def _import(
-    files: Mapping[str, list[TrialRow]], queue: Queue, tracker: Tracker, metric: str, console: Console
+    files: Mapping[str, list[TrialRow]], queue: Queue, tracker: Tracker, study: Study, console: Console
 ) -> None:
     """Count what other machines have done; nothing is taken where two of them contradict each other."""
+    metric = study.metric
     notes = check_rows(files, queue.status(gated=False), metric)
     taken = 0
     for name, rows in files.items():
@@ -245,9 +230,7 @@ def _import(
         matching = sum(1 for _ in importable(rows, queue.cells, metric))
         say(import_line(name, len(rows), matching, count), console)
     track_imported(queue.status(), tracker)
-    if taken:
-        notes.append(NO_PREDICTIONS)
-    for note in notes:
+    for note in [*notes, *(lost_by_import(study) if taken else ())]:
         say(f"note: {note}", console)
 
 

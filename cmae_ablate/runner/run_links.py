@@ -9,11 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from rich.console import Console
+
 from cmae_ablate.files import DamagedError, read_record, sealed, write_atomically
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import Cell
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.tracking.tracker import Backend, CellId
+from cmae_ablate.terminal import say
+from cmae_ablate.tracking.tracker import Backend, CellId, Tracker
 
 KEPT = ".run_links.json"
 """In the study's folder; what begins with a dot is no part of a report."""
@@ -68,3 +71,16 @@ def _keep(experiment: Experiment, backend: Backend, runs: Mapping[str, str]) -> 
     with suppress(OSError):
         if experiment.folder.is_dir():
             write_atomically(experiment.folder / KEPT, sealed({"store": backend.shown, "runs": dict(runs)}))
+
+
+def say_where(backend: Backend, tracker: Tracker, console: Console) -> None:
+    """Print the command that shows a study's runs, and where a browser finds them."""
+    address = tracker.address()
+    lines = [f"runs: {backend.ui_command()}", f"      then open {address}"]
+    if not address:
+        lines = [
+            f"runs: {backend.name} is away; the same command makes up for them from queue and cache once it "
+            "answers"
+        ]
+    for line in lines:
+        say(line, console)

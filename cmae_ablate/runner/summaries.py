@@ -15,7 +15,8 @@ from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Findings, Status
 
-EFFECT = ("delta", "ci_low", "ci_high")
+EFFECT = ("delta", "ci_low", "ci_high", "prediction_low", "prediction_high")
+"""Of an answer; predictions are of a new data set, where several are pooled."""
 FIXED = ("params.", "flops.")
 """What a variant has, seed or not; it and the settings that are chosen for all cells have no deviation."""
 
@@ -53,18 +54,42 @@ def track_summary(
     if files is None:
         tracker.finish_study(summary, status)
         return
+    told, found = _with_effects(summary, files)
+    tracker.finish_study(told, status, found)
+
+
+def track_pooled(
+    variants: Sequence[str], tracker: Tracker, status: Status, files: Mapping[str, Path]
+) -> None:
+    """Tell the run of a study on several data sets what its pooled page says, and end it.
+
+    Its cells have their runs where each data set's own study has them; here each variant has one, with its
+    pooled difference.
+
+    Args:
+        variants: All of the study.
+        tracker: Of the pooled page's runs.
+        status: With which they end.
+        files: The pooled report, by name.
+    """
+    told, found = _with_effects({variant: {} for variant in variants}, files)
+    tracker.finish_study(told, status, found)
+
+
+def _with_effects(
+    summary: Mapping[str, Mapping[str, float]], files: Mapping[str, Path]
+) -> tuple[dict[str, dict[str, float]], Findings]:
+    """Each variant's summary with its effect in a report, and what the report says."""
     answer = json.loads(files["answer.json"].read_text())
+    metric = Metric.named(answer["metric"])
+    told = {variant: dict(own) for variant, own in summary.items()}
     verdicts = dict.fromkeys(summary, ("", ""))
     for variant, each in _deciding(answer["verdicts"], summary).items():
-        effect = {name: math.nan if each[name] is None else each[name] for name in EFFECT}
-        summary[variant] |= {
-            f"effect.{name}": value for name, value in effect.items() if not math.isnan(value)
-        }
-        metric = Metric.named(answer["metric"])
+        effect = {name: math.nan if each.get(name) is None else each[name] for name in EFFECT}
+        told[variant] |= {f"effect.{name}": value for name, value in effect.items() if not math.isnan(value)}
         text = f"{metric.signed(effect['delta'])} {metric.interval(effect['ci_low'], effect['ci_high'])}"
         verdicts[variant] = (text.strip(), _in_words(each))
-    found = Findings(f"{answer['question']} {answer['text']}", verdicts, tuple(files.values()))
-    tracker.finish_study(summary, status, found)
+    return told, Findings(f"{answer['question']} {answer['text']}", verdicts, tuple(files.values()))
 
 
 def _deciding(

@@ -150,7 +150,8 @@ def _quartered(spec: TrialSpec) -> tuple[TrialSpec | None, tuple[str, ...]]:
 
 
 def _with_epochs(spec: TrialSpec, epochs: int) -> TrialSpec:
-    return resolve(apply(spec.to_tree(), EPOCHS, epochs), spec.seed)
+    crop = spec["crop"].stretched(epochs / spec.training.epochs)
+    return resolve(apply({**spec.to_tree(), "crop": crop.to_tree()}, EPOCHS, epochs), spec.seed)
 
 
 Selection = Callable[[TrialSpec], Mapping[str, Choice]]

@@ -88,6 +88,20 @@ class Choice:
         kind = type(self.options[name])
         return replace(self, options={**self.options, name: kind(epochs)})
 
+    def scheduled_for(self, epochs: int) -> Choice:
+        """The same in a training of so many epochs: each span that is left out is its share of them."""
+        shares = self.component.spans.items()
+        spans = {name: max(1, round(share * epochs)) for name, share in shares if self.options[name] is None}
+        if self.component.warmup in spans:
+            spans[self.component.warmup] = min(spans[self.component.warmup], epochs - 1)
+        return replace(self, options={**self.options, **spans})
+
+    def stretched(self, factor: float) -> Choice:
+        """The same in a training so many times as long, of which its spans keep their share."""
+        names = {*self.component.spans, *filter(None, (self.component.warmup,))}
+        spans = {name: max(1, round(self.options[name] * factor)) for name in names if self.options[name]}
+        return replace(self, options={**self.options, **spans})
+
     @property
     def can_redraw(self) -> bool:
         """Of a data set: whether its images, or its parts, are drawn by a seed of its own."""
@@ -215,7 +229,8 @@ def resolve(tree: Tree, seed: int = 0) -> TrialSpec:
         for label, node in tree["evaluations"].items()
         if node["name"] != "none"
     }
-    components["crop"] = _clip_schedule(components["crop"], training.epochs, "crop", notices)
+    crop = components["crop"].scheduled_for(training.epochs)
+    components["crop"] = _clip_schedule(crop, training.epochs, "crop", notices)
     evaluations = {
         label: _clip_schedule(choice, choice.epochs, f"evaluations.{label}", notices)
         for label, choice in evaluations.items()

@@ -34,6 +34,18 @@ def test_plan_and_status_as_json_have_a_record_a_data_set(tiny_study: Path, tmp_
     assert found["status"]["has_run"] is False
 
 
+def test_a_plan_of_all_data_sets_for_programs_counts_what_is_tuned(tiny_study: Path, tmp_path: Path) -> None:
+    path = blocks(tiny_study)
+    text = path.read_text().replace("design: one_factor", "design: [one_factor, search]")
+    search = "trials: 2, seeds: 3, metric: knn.validation_top1, space: {training.base_lr: [1.0e-3, 2.0e-3]}"
+    path.write_text(f"{text}search: {{{search}}}\n")
+    arguments = ["plan", str(path), "--out", str(tmp_path), "--json"]
+    found = json.loads(CliRunner().invoke(app, arguments, catch_exceptions=False).stdout)
+    each = [one["tuning"]["hours"] for one in found["datasets"].values()]
+    # Two data sets, two variants, two trials, three seeds.
+    assert found["tuning"] == {"trainings": 2 * 2 * 2 * 3, "hours": pytest.approx(sum(each))}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["run", "--cell", "linear:0"], ["run", "--import", "trials.csv"], ["report", "--trials", "trials.csv"]],

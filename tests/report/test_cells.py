@@ -101,6 +101,21 @@ def test_a_seed_whose_cost_shows_another_training_is_said(column: str, value: fl
     assert note.startswith(f"'CMAE' seed 1: {column} is {value:,.0f} where its other seeds have ")
 
 
+def test_of_two_seeds_the_costs_that_are_told_are_those_that_they_have(build: Callable) -> None:
+    study, trials = build({"MAE": [30.0, 31.0], "CMAE": [32.0, 33.0]})
+    trials.loc[trials["variant"] == "CMAE", "flops.pretrain_image"] = [2_000.0, 1_000.0]
+    [note] = sort_out(trials, study).notes
+    assert note == (
+        "'CMAE' seed 0: flops.pretrain_image is 2,000 where its other seeds have 1,000; trained otherwise?"
+    )
+
+
+def test_seeds_with_settings_of_their_own_may_cost_what_they_cost(build: Callable) -> None:
+    study, trials = build(PAIR, tunes_each_seed=True)
+    trials.loc[4, ["flops.pretrain_image", "seconds.pretrain", "params.decoder"]] = [1e9, 1e4, 5e6]
+    assert sort_out(trials, study).notes == ()
+
+
 def test_equal_time_is_not_claimed_beside_other_times(build: Callable) -> None:
     study, trials = build(
         PAIR, budget="time", budget_note="Equal time for all.", notes=("Equal time for all.",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -88,6 +89,24 @@ def test_a_key_that_does_nothing_is_no_better_than_chance() -> None:
     assert table.loc["rate", "importance"] > 1.2 * table.loc["rate", "chance"]
     assert table.loc["drop", "importance"] < 1.5 * table.loc["drop", "chance"]
     assert "rate 0." in result.notes[0] and "no share is a cause" in result.notes[0]
+
+
+def test_tunings_of_their_own_seeds_are_compared_each_with_its_own_mean() -> None:
+    five = (np.arange(5) + 0.5) / 5
+    tunings = {0: 0.0, 1: 20.0, 2: -15.0}
+    points = [
+        replace(point, value=point.value + far, tuning=tuning)
+        for tuning, far in tunings.items()
+        for point in searched([RATE, DROP], lambda x, y: 3 * x + y, five, five).points
+    ]
+    several = Searched("knn.validation_top1", (RATE, DROP), tuple(points), {"a": len(points)})
+    # As in one tuning: 0.9 and 0.1; how far tunings lie apart belongs to no key.
+    assert shares(several) == {"rate": pytest.approx(0.9, abs=0.07), "drop": pytest.approx(0.1, abs=0.07)}
+    assert "distance from that tuning's mean" in found(several).caption
+    one = searched([RATE, DROP], lambda x, y: 3 * x + y, five, five)
+    assert "tuning's mean" not in found(one).caption
+    flat = [replace(point, value=float(point.tuning)) for point in points]
+    assert "all trials have one value" in found(replace(several, points=tuple(flat))).notes[-1]
 
 
 def test_it_is_the_same_each_time() -> None:

@@ -56,6 +56,34 @@ def test_the_caption_says_what_is_pooled_and_what_is_promised() -> None:
     assert answer.headline.startswith("Side by side, nothing pooled")
 
 
+def test_the_caption_says_how_all_were_trained_once_and_what_differs_with_its_data_sets() -> None:
+    equal, tuned = "Equal FLOPs: every variant gets as many.", "Tuned on validation images; lr {} won."
+    metric = "linear_probe.top1"
+
+    def note(lr: tuple[str, str, str], protocol: tuple[str, str, str], budget: str) -> str:
+        parts = {}
+        for label, won, measured in zip(BY_DATA_SET, lr, protocol, strict=True):
+            parts[label] = part(
+                label,
+                BY_DATA_SET[label],
+                budget=budget,
+                budget_note=equal,
+                notes=(equal, tuned.format(won)),
+                protocols={metric: measured},
+            )
+        return pooled_note(pooled(parts))
+
+    first, second, _ = BY_DATA_SET
+    told = note(("0.1", "0.1", "0.2"), ("Logistic regression.",) * 3, "flops")
+    assert f" Logistic regression. Scale: cpu; 3 planned seeds. {equal} " in told
+    assert f" {first} and {second}: Tuned on validation images; lr 0.1 won. own: Tuned on" in told
+    told = note(("0.1",) * 3, ("l2 1.", "l2 2.", "l2 1."), "epochs")
+    assert "How linear probe top-1 was measured differs: each data set's own report tells it." in told
+    assert " Tuned on validation images; lr 0.1 won. " in told
+    assert equal not in told
+    assert "l2" not in told
+
+
 def test_what_is_detected_on_every_data_set_may_not_be_of_their_kind_and_the_headline_says_so() -> None:
     differences = {
         "scenes": (-12.0, -13.0, -14.0),

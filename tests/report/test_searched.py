@@ -40,7 +40,7 @@ def test_a_trial_that_lost_a_seed_is_planned_and_no_point(tmp_path: Path) -> Non
 def test_tunings_of_their_own_for_each_seed_are_told_apart(tmp_path: Path) -> None:
     rows = [f"a,{tuning},0,{1000 + tuning},COMPLETE,0.01,8,{30 + tuning},False," for tuning in (0, 1)]
     found, _ = read(tmp_path, *rows, header=HEADER.replace("trial,", "table_seed,trial,"))
-    assert [point.value for point in found.points] == [30.0, 31.0]
+    assert [(point.tuning, point.value) for point in found.points] == [(0, 30.0), (1, 31.0)]
 
 
 @pytest.mark.parametrize(

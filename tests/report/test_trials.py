@@ -45,6 +45,15 @@ GOOD = "variant,seed,state,linear_probe.top1\nMAE,0,COMPLETE,34.5\n"
         (GOOD.replace(",0,", ",-1,"), ":2: seed is '-1'"),
         (GOOD.replace(",0,", ",1.5,"), ":2: seed is '1.5'"),
         (GOOD + "MAE,0,COMPLETE,34.9\n", ":3: variant 'MAE' has seed 0 already on line 2"),
+        (
+            "dataset,variant,seed,state,linear_probe.top1\nhere,MAE,0,COMPLETE,34\nfar,MAE,0,COMPLETE,35\n",
+            ":3: variant 'MAE' has seed 0 already on line 2; the first is of the data set here, this one of "
+            "far: take the file of one, in the folder that is called as study and data set are, as STUDY-h",
+        ),
+        (
+            "dataset,variant,seed,state,linear_probe.top1\nhere,MAE,0,COMPLETE,34\nhere,MAE,0,COMPLETE,35\n",
+            ":3: variant 'MAE' has seed 0 already on line 2; keep one row for each variant and seed",
+        ),
         ("variant,seed,state,state,linear_probe.top1\n", "column 'state' stands there twice"),
         ('variant,seed,state,linear_probe.top1\n"MAE,0', "is not a CSV file"),
         (GOOD.replace(",", ";"), "fields are separated by semicolons; separate them by commas"),

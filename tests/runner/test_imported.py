@@ -9,7 +9,9 @@ import pytest
 
 from cmae_ablate.queue import CellStatus, PlannedCell
 from cmae_ablate.report.cell_record import CellRecord
-from cmae_ablate.runner.imported import import_line, imported_notes
+from cmae_ablate.runner.imported import import_line, imported_notes, lost_by_import
+from cmae_ablate.study.loading import load
+from tests.tiny import TINY_STUDY
 
 
 def status(variant: str, seed: int, folder: Path | None, state: str = "COMPLETE") -> CellStatus:
@@ -32,6 +34,17 @@ def test_the_report_names_the_cells_that_were_not_trained_here(tmp_path: Path) -
     assert flat.startswith("'flat' seed 1 imported: ")
     assert measured.startswith("how metrics were measured is not told")
     assert imported_notes([status("deep", 2, tmp_path)]) == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "has_any"),
+    [("", True), ("redraw_data: true\n", False), ("precision: 1.0\nmax_seeds: 9\n", False)],
+)
+def test_a_study_without_an_interval_over_images_loses_none(
+    keys: str, has_any: bool, tiny_study: Path
+) -> None:
+    tiny_study.write_text(TINY_STUDY.replace("seeds: 2", "seeds: 3") + keys)
+    assert bool(lost_by_import(load(tiny_study))) is has_any
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ import pytest
 from cmae_ablate.errors import UserError
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import load
+from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from tests.tiny import TINY_STUDY
 
+CROPS = Path(__file__).parents[2] / "studies" / "crop.yaml"
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 
 
@@ -31,11 +33,30 @@ def test_one_epoch_runs_every_shipped_study_with_a_notice_where_schedules_are_cl
     for variant in variants_of(path, settings=["training.epochs=1"]):
         assert variant.spec.training.epochs == 1
         assert variant.spec.training.warmup_epochs < 1
-        warmup = variant.spec["crop"].options.get("warmup_epochs", 0)
-        assert warmup == 0
-        assert variant.spec["crop"].name != "contrastive" or any(
-            "crop" in text for text in variant.spec.notices
-        )
+        assert variant.spec["crop"].options.get("warmup_epochs", 0) == 0
+
+
+FIFTHS = {500: (100, 100), 60: (12, 12), 20: (4, 4), 8: (2, 2), 3: (1, 1), 1: (0, 1)}
+"""Warm-up and interval by the epochs of the training; the first as published for Tiny-ImageNet."""
+
+
+@pytest.mark.parametrize("epochs", FIFTHS)
+def test_contrastive_crop_has_its_published_schedule_in_a_training_of_any_length(epochs: int) -> None:
+    variants = variants_of(CROPS, settings=[f"training.epochs={epochs}", "training.warmup_epochs=0"])
+    crops = {variant.label: variant.spec["crop"] for variant in variants}
+    for label in ("contrastive", "contrastive, threshold 0.3", "full_box"):
+        options = crops[label].options
+        assert (options["warmup_epochs"], options.get("interval", FIFTHS[epochs][1])) == FIFTHS[epochs]
+    assert not [text for variant in variants for text in variant.spec.notices if "crop" in text]
+
+
+def test_a_schedule_that_a_study_writes_is_taken_as_it_is_and_clipped_with_a_notice(
+    tiny_spec: TrialSpec,
+) -> None:
+    written = {"name": "contrastive", "warmup_epochs": 30, "interval": 7}
+    spec = resolve({**tiny_spec.to_tree(), "crop": written, "training": {"epochs": 20}})
+    assert (spec["crop"].options["warmup_epochs"], spec["crop"].options["interval"]) == (19, 7)
+    assert any("crop.warmup_epochs 30 does not fit 20 epochs" in text for text in spec.notices)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

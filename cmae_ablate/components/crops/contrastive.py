@@ -11,7 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
-from cmae_ablate.components.crop_sampling import RATIO, SCALE, sample_crops, sample_from_the_end_of_warmup
+from cmae_ablate.components.crop_sampling import (
+    PUBLISHED,
+    RATIO,
+    SCALE,
+    SPAN,
+    sample_crops,
+    sample_from_the_end_of_warmup,
+)
 from cmae_ablate.components.crops.boxes import boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.crops.localisation import area_metrics, iou_metrics, look
@@ -21,7 +28,9 @@ from cmae_ablate.components.protocols import CROPS, ImageSource, Refresh
 __all__ = ["ContrastiveCrop", "boxes_from_heatmaps", "sample_crops"]
 
 
-@CROPS.register("contrastive", version=1, warmup="warmup_epochs")
+@CROPS.register(
+    "contrastive", version=1, warmup="warmup_epochs", spans={"warmup_epochs": SPAN, "interval": SPAN}
+)
 class ContrastiveCrop:
     """ContrastiveCrop: crops centred in a box that the encoder's own heat map draws around the object.
 
@@ -50,9 +59,10 @@ class ContrastiveCrop:
             its authors for ViTs, 0.3 to 0.5.
         alpha: Parameter of the symmetric Beta distribution of the centre inside its range; 1 is uniform.
             Source: ContrastiveCrop, 0.6; on Tiny-ImageNet 0.1.
-        warmup_epochs: Epochs before boxes are first computed. Source: ContrastiveCrop on Tiny-ImageNet, 100
-            of 500.
-        interval: Epochs from one computation to the next. Source: ContrastiveCrop on Tiny-ImageNet, 100.
+        warmup_epochs: Epochs before boxes are first computed; None is a fifth of the training's. Source:
+            ContrastiveCrop on Tiny-ImageNet, 100 of 500.
+        interval: Epochs from one computation to the next; None is a fifth of the training's. Source:
+            ContrastiveCrop on Tiny-ImageNet, 100 of 500.
         scale: Smallest and largest area of the crop as a share of the image. Source: ContrastiveCrop and MAE,
             (0.2, 1).
         ratio: Smallest and largest width of the crop over its height. Source: torchvision, (3/4, 4/3).
@@ -67,8 +77,8 @@ class ContrastiveCrop:
         norm: bool = False,
         threshold: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         alpha: Annotated[float, Field(gt=0, le=100)] = 0.6,
-        warmup_epochs: Annotated[int, Field(ge=0)] = 100,
-        interval: Annotated[int, Field(ge=1)] = 100,
+        warmup_epochs: Annotated[int, Field(ge=0)] | None = None,
+        interval: Annotated[int, Field(ge=1)] | None = None,
         scale: ScaleRange = SCALE,
         ratio: RatioRange = RATIO,
     ) -> None:
@@ -77,8 +87,8 @@ class ContrastiveCrop:
         self.heatmap_name = heatmap_words(heatmap, norm=norm)
         self._norm = norm
         self.threshold = threshold
-        self._warmup_epochs = warmup_epochs
-        self._interval = interval
+        self._warmup_epochs = PUBLISHED if warmup_epochs is None else warmup_epochs
+        self._interval = PUBLISHED if interval is None else interval
         self._crops = partial(sample_from_the_end_of_warmup, alpha=alpha, scale=scale, ratio=ratio)
         # NaN until computed.
         self._boxes = torch.full((num_images, 4), float("nan"))

@@ -11,12 +11,19 @@ from pydantic import Field
 from torch import Tensor
 
 from cmae_ablate.components.crop_ranges import RatioRange, ScaleRange
-from cmae_ablate.components.crop_sampling import FULL, RATIO, SCALE, sample_from_the_end_of_warmup
+from cmae_ablate.components.crop_sampling import (
+    FULL,
+    PUBLISHED,
+    RATIO,
+    SCALE,
+    SPAN,
+    sample_from_the_end_of_warmup,
+)
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.protocols import CROPS, ImageSource
 
 
-@CROPS.register("full_box", version=1, warmup="warmup_epochs")
+@CROPS.register("full_box", version=1, warmup="warmup_epochs", spans={"warmup_epochs": SPAN})
 class FullBoxCrop:
     """ContrastiveCrop with the whole image as every box: its sampling, nothing found.
 
@@ -33,7 +40,8 @@ class FullBoxCrop:
         true_boxes: Ignored.
         alpha: Parameter of the symmetric Beta distribution of the centre inside its range; 1 is uniform.
             Source: ContrastiveCrop, 0.6; on Tiny-ImageNet 0.1.
-        warmup_epochs: Epochs of plain crops before. Source: ContrastiveCrop on Tiny-ImageNet, 100 of 500.
+        warmup_epochs: Epochs of plain crops before; None is a fifth of the training's. Source:
+            ContrastiveCrop on Tiny-ImageNet, 100 of 500.
         scale: Smallest and largest area of the crop as a share of the image. Source: ContrastiveCrop and MAE,
             (0.2, 1).
         ratio: Smallest and largest width of the crop over its height. Source: torchvision, (3/4, 4/3).
@@ -45,11 +53,11 @@ class FullBoxCrop:
         true_boxes: Tensor,
         *,
         alpha: Annotated[float, Field(gt=0, le=100)] = 0.6,
-        warmup_epochs: Annotated[int, Field(ge=0)] = 100,
+        warmup_epochs: Annotated[int, Field(ge=0)] | None = None,
         scale: ScaleRange = SCALE,
         ratio: RatioRange = RATIO,
     ) -> None:
-        self._warmup_epochs = warmup_epochs
+        self._warmup_epochs = PUBLISHED if warmup_epochs is None else warmup_epochs
         self._crops = partial(sample_from_the_end_of_warmup, alpha=alpha, scale=scale, ratio=ratio)
         # NaN until the warm-up ends.
         self._boxes = torch.full((num_images, 4), float("nan"))
