@@ -8,7 +8,6 @@ from cmae_ablate.components.evaluation_protocols import (
     EvaluationContext,
     EvaluationResult,
     Features,
-    reads_tokens,
 )
 from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.protocols import (
@@ -76,5 +75,4 @@ __all__ = [
     "Target",
     "Term",
     "View",
-    "reads_tokens",
 ]

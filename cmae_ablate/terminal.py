@@ -104,11 +104,6 @@ def say_sentence(text: str, console: Console, *, style: str = "") -> None:
     say(text, console, style=style)
 
 
-def note(text: str, console: Console) -> None:
-    """Say what the user should know, in one line."""
-    say_sentence(f"note: {readable(text)}", console)
-
-
 def say_table(
     header: Sequence[Column | str],
     rows: Sequence[Sequence[str] | None],

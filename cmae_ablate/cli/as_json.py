@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,8 +20,10 @@ from cmae_ablate.study.design import POSITIVE
 if TYPE_CHECKING:
     from cmae_ablate.cli.planning import VariantPlan
 
+Record = dict[str, Any]
 
-def plan_records(options: Options, console: Console) -> dict[str, Any]:
+
+def plan_records(options: Options, console: Console) -> Record:
     """What a study will cost; of one on several data sets each by its label, and all together.
 
     Args:
@@ -29,39 +33,43 @@ def plan_records(options: Options, console: Console) -> dict[str, Any]:
     Raises:
         UserError: The study is wrong.
     """
+    return _of_each(options, partial(_plan, console=console), _planned_in_all)
+
+
+def status_records(options: Options, console: Console) -> Record:
+    """Where a study stands: as `plan_records`. Before anything has run there are no cells."""
+    return _of_each(options, partial(_status, console=console), _status_of_all)
+
+
+def _of_each(
+    options: Options, of_one: Callable[[Options], Record], of_all: Callable[[Sequence[Record]], Record]
+) -> Record:
+    """A study's record; of one on several data sets theirs by label, below what holds of all."""
     if len(options.parts) == 1:
-        return plan_record(options, console)
-    records = {str(part.dataset): plan_record(part, console) for part in options.parts}
-    sums = {key: sum(each[key] for each in records.values()) for key in ("cells", "control_cells", "hours")}
-    tunings = [each["tuning"] for each in records.values() if each["tuning"]]
-    of_all = {key: sum(each[key] for each in tunings) for key in ("trainings", "hours")} if tunings else None
-    return {**_named(options), **sums, "tuning": of_all, "datasets": records}
-
-
-def status_records(options: Options, console: Console) -> dict[str, Any]:
-    """Where a study stands: as `plan_records`."""
-    if len(options.parts) == 1:
-        return status_record(options, console)
-    records = {str(part.dataset): status_record(part, console) for part in options.parts}
-    of_all = {key: all(each[key] for each in records.values()) for key in ("has_run", "is_over")}
-    return {**_named(options), **of_all, "datasets": records}
-
-
-def _named(options: Options) -> dict[str, str]:
+        return of_one(options)
+    records = {str(part.dataset): of_one(part) for part in options.parts}
     study = options.parts[0].load()
-    return {"study": study.group, "question": study.question, "metric": study.metric}
+    named = {"study": study.group, "question": study.question, "metric": study.metric}
+    return {**named, **of_all([*records.values()]), "datasets": records}
 
 
-def plan_record(options: Options, console: Console) -> dict[str, Any]:
-    """What a study will cost.
+def _planned_in_all(records: Sequence[Record]) -> Record:
+    tunings = [each["tuning"] for each in records if each["tuning"]]
+    return {
+        **_sums(records, "cells", "control_cells", "hours"),
+        "tuning": _sums(tunings, "trainings", "hours") if tunings else None,
+    }
 
-    Args:
-        options: The command line's.
-        console: Gets what is said beside it.
 
-    Raises:
-        UserError: The study is wrong.
-    """
+def _status_of_all(records: Sequence[Record]) -> Record:
+    return {key: all(each[key] for each in records) for key in ("has_run", "is_over")}
+
+
+def _sums(records: Sequence[Record], *keys: str) -> Record:
+    return {key: sum(each[key] for each in records) for key in keys}
+
+
+def _plan(options: Options, console: Console) -> Record:
     from cmae_ablate.cli.planning import plan_study
 
     plan = plan_study(options, console)
@@ -73,10 +81,10 @@ def plan_record(options: Options, console: Console) -> dict[str, Any]:
         "reference": design.reference_label(study),
         "seeds": study.seeds,
         "metric": study.metric,
-        "variants": [_variant(each, study.seeds) for each in plan.table],
-        "controls": [_variant(each, plan.control_seeds) for each in plan.controls],
+        "variants": [_variant(each, plan.cells(each)) for each in plan.table],
+        "controls": [_variant(each, plan.cells(each)) for each in plan.controls],
         "cells": len(plan.table) * study.seeds,
-        "control_cells": sum(each.cells(plan.control_seeds) for each in plan.controls),
+        "control_cells": plan.control_cells,
         "hours": plan.hours,
         "tuning": {"trainings": plan.tuning.trainings, "hours": plan.tuning.hours} if plan.tuning else None,
         "basis": plan.table[0].hours.basis,
@@ -88,8 +96,7 @@ def plan_record(options: Options, console: Console) -> dict[str, Any]:
     }
 
 
-def status_record(options: Options, console: Console) -> dict[str, Any]:
-    """Where a study stands: as `plan_record`. Before anything has run there are no cells."""
+def _status(options: Options, console: Console) -> Record:
     study, experiment = options.load(), begun(options, console)
     found = look(experiment) if experiment else None
     kinds = {"tuning": found.tuning, "cell": found.cells, "control": found.controls} if found else {}
@@ -110,12 +117,12 @@ def status_record(options: Options, console: Console) -> dict[str, Any]:
     }
 
 
-def _variant(plan: VariantPlan, seeds: int) -> dict[str, Any]:
+def _variant(plan: VariantPlan, cells: int) -> Record:
     trained = plan.variant.control in (None, POSITIVE)
     cost = plan.cost
     return {
         "variant": plan.variant.label,
-        "cells": plan.cells(seeds),
+        "cells": cells,
         "hours": plan.hours.hours,
         "epochs": plan.variant.spec.training.epochs if trained else None,
         "params_encoder": cost.params_encoder if trained else None,
@@ -126,7 +133,7 @@ def _variant(plan: VariantPlan, seeds: int) -> dict[str, Any]:
     }
 
 
-def _cell(status: CellStatus, kind: str, stalled: float | None) -> dict[str, Any]:
+def _cell(status: CellStatus, kind: str, stalled: float | None) -> Record:
     value = status.value
     return {
         "kind": kind,

@@ -28,7 +28,7 @@ def show_plans(options: Options, console: Console) -> None:
     if len(plans) == 1:
         return
     cells = sum(len(plan.table) * plan.study.seeds for plan in plans)
-    controls = sum(each.cells(plan.control_seeds) for plan in plans for each in plan.controls)
+    controls = sum(plan.control_cells for plan in plans)
     hours = sum(plan.hours + (plan.tuning.hours if plan.tuning else 0.0) for plan in plans)
     say_sentence(
         f"{plans[0].study.group}: {counted(len(plans), 'data set')}, {counted(cells, 'cell')} and "
@@ -61,8 +61,7 @@ def show_plan(options: Options, console: Console) -> StudyPlan:
         return plan
     say_sentence(
         f"{counted(len(plan.table) * study.seeds, 'cell')} ({counted(len(plan.table), 'variant')} x "
-        f"{counted(study.seeds, 'seed')}) and "
-        f"{sum(each.cells(study.seeds) for each in plan.controls)} of controls, "
+        f"{counted(study.seeds, 'seed')}) and {plan.control_cells} of controls, "
         f"{duration(plan.hours)} of computation{with_tuning}; {plan.table[0].hours.basis}",
         console,
     )
@@ -72,11 +71,11 @@ def show_plan(options: Options, console: Console) -> StudyPlan:
 def _show_rule(plan: StudyPlan, rule: SeedRule, console: Console) -> None:
     """What the first seeds cost, what all may, and what the noise seen so far asks for."""
     variants, looks = len(plan.table), rule.looks
-    controls = sum(each.cells(plan.control_seeds) for each in plan.controls)
     say_sentence(
-        f"{variants * looks.first} cells at first ({variants} variants x {looks.first} seeds) and {controls} "
-        f"of controls, {duration(plan.first_hours)} of computation; at most {variants * looks.most} cells "
-        f"({looks.most} seeds), {duration(plan.hours)}; {plan.table[0].hours.basis}",
+        f"{variants * looks.first} cells at first ({variants} variants x {looks.first} seeds) and "
+        f"{plan.control_cells} of controls, {duration(plan.first_hours)} of computation; at most "
+        f"{variants * looks.most} cells ({looks.most} seeds), {duration(plan.hours)}; "
+        f"{plan.table[0].hours.basis}",
         console,
     )
     if plan.settling is None or plan.expected_cells is None:
@@ -137,14 +136,14 @@ def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
     rows = []
     for plan in found.all:
         label, is_control = plan.variant.label, plan.variant.control
-        seeds = found.control_seeds if is_control else found.study.seeds
+        cells = found.cells(plan)
         is_reference = label == names.reference and not is_control
         shown = label if is_control else names.alone(label)
         trained = is_control in (None, POSITIVE)
         rows.append(
             [
                 f"{shown} (reference)" if is_reference else shown,
-                f"0-{plan.cells(seeds) - 1}" if plan.cells(seeds) > 1 else "0",
+                f"0-{cells - 1}" if cells > 1 else "0",
                 *(_costs(plan) if trained else [BLANK] * len(costs)),
                 duration(plan.hours.hours),
             ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from cmae_ablate.cli.seeds_told import cells_expected
 from cmae_ablate.data.arrays import ExpectedSize, prepare
 from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note
 from cmae_ablate.runner.counts import count
-from cmae_ablate.runner.experiment import Places, check_batch
+from cmae_ablate.runner.experiment import Places, check_batch, key_of
 from cmae_ablate.runner.hours import Estimate, Workload, estimate
 from cmae_ablate.runner.kept import Kept
 from cmae_ablate.runner.options import Options
@@ -44,18 +43,12 @@ class VariantPlan:
         size: Its data set's expected size.
         cost: Parameters, FLOPs and memory.
         hours: Of one cell, pretraining and evaluations.
-        redraws: Whether each seed has a draw of the data of its own.
     """
 
     variant: Variant
     size: ExpectedSize
     cost: Cost
     hours: Estimate
-    redraws: bool = False
-
-    def cells(self, seeds: int) -> int:
-        """How many cells it has: raw pixels have no seed, unless each seed has a draw of its own."""
-        return 1 if self.variant.control == RAW_PIXELS and not self.redraws else seeds
 
 
 @dataclass(frozen=True)
@@ -91,15 +84,26 @@ class StudyPlan:
     tuning: Tuning | None
     settling: Settling | None = None
 
+    def cells(self, plan: VariantPlan) -> int:
+        """How many cells a variant or a control has; at most, where seeds are added by a rule."""
+        control = plan.variant.control
+        seeds = self._first_seeds if control else self.study.seeds
+        return seeds if design.has_seed(control, redraws=self.study.redraws) else 1
+
     @property
-    def control_seeds(self) -> int:
-        """How many seeds the controls have."""
-        return self.study.seeds if self.study.rule is None else self.study.rule.looks.first
+    def control_cells(self) -> int:
+        """Cells of the controls."""
+        return sum(map(self.cells, self.controls))
+
+    @property
+    def _first_seeds(self) -> int:
+        """How many seeds all variants get, and the controls ever have."""
+        return self.study.rule.looks.first if self.study.rule else self.study.seeds
 
     @property
     def first_hours(self) -> float:
         """Of the first seeds and the controls, where seeds are added by a rule; else of all."""
-        return self._hours(self.control_seeds)
+        return self._hours(self._first_seeds)
 
     @property
     def expected_cells(self) -> int | None:
@@ -109,8 +113,8 @@ class StudyPlan:
         return cells_expected(self.settling, self.study.rule)
 
     def _hours(self, seeds: int) -> float:
-        table = sum(plan.hours.hours * plan.cells(seeds) for plan in self.table)
-        return table + sum(plan.hours.hours * plan.cells(self.control_seeds) for plan in self.controls)
+        table = sum(plan.hours.hours * seeds for plan in self.table)
+        return table + sum(plan.hours.hours * self.cells(plan) for plan in self.controls)
 
     @property
     def all(self) -> list[VariantPlan]:
@@ -141,10 +145,9 @@ def plan_study(options: Options, console: Console) -> StudyPlan:
     for control in controls.variants:
         if control.control == POSITIVE:
             check_batch(study, control, sizes[design.reference_label(study)].train)
-    of_data = {_dataset(variant.spec): sizes[variant.label] for variant in variants}
-    sizes |= {control.label: of_data[_dataset(control.spec)] for control in controls.variants}
+    of_data = {key_of(variant.spec["dataset"]): sizes[variant.label] for variant in variants}
+    sizes |= {control.label: of_data[key_of(control.spec["dataset"])] for control in controls.variants}
     plans = plan_variants(options, [*shared, *controls.variants], study.seeds, sizes, device, kept)
-    plans = [replace(plan, redraws=study.redraws) for plan in plans]
     table, apart = plans[: len(shared)], plans[len(shared) :]
     notices = dict.fromkeys(text for variant in variants for text in variant.spec.notices)
     tuning = _tuning(options, study.search, study.seeds, table, sizes, device, kept) if study.search else None
@@ -252,7 +255,3 @@ def _workload(variant: Variant, size: ExpectedSize, kept: Kept) -> Workload:
     found = count(spec, spec.training.image_size or size.image_size, kept)
     pretrains = variant.control in (None, POSITIVE)
     return Workload(spec, size, found.cost, pretrains=pretrains, answers=found.answers)
-
-
-def _dataset(spec: TrialSpec) -> str:
-    return json.dumps(spec["dataset"].to_tree(), sort_keys=True)

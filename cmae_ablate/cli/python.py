@@ -171,13 +171,10 @@ def _run(options: Options) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from cmae_ablate.runner.data_sets import run_data_sets
     from cmae_ablate.runner.own_components import known_to_workers
-    from cmae_ablate.runner.run import run_study
 
     try:
         with known_to_workers():
-            if len(options.parts) > 1:
-                return run_data_sets(options, open_console())
-            return run_study(options, open_console())
+            return run_data_sets(options, open_console())
     except SystemExit as error:
         raise ended(error) from error
     except (DeviceError, DivergedError, NoRoomError, StorageError) as error:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -121,23 +121,12 @@ class StudyOptions:
             raise UserError(
                 f"--stall-minutes {self.stall_minutes:g}: a number of minutes above 0 is expected"
             )
-        options = Options(
-            find_study(study),
-            self.scale,
-            tuple(self.settings or ()),
-            self.seeds,
-            None if self.workers == "auto" else int(self.workers),
-            self.device,
-            self.out,
-            self.storage,
-            self.tracking,
-            self.launcher,
-            tuple(self.slurm or ()),
-            self.no_wait,
-            self.gpus_per_worker,
-            self.stall_minutes,
-            self.dataset,
-        )
+        read: dict[str, Any] = {
+            "settings": tuple(self.settings or ()),
+            "workers": None if self.workers == "auto" else int(self.workers),
+            "slurm": tuple(self.slurm or ()),
+        }
+        options = Options(find_study(study), **{**vars(self), **read})
         options.check()
         return options
 

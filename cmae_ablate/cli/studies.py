@@ -55,16 +55,13 @@ def run(
             options.alone(name)
     from cmae_ablate.runner.data_sets import run_data_sets
     from cmae_ablate.runner.repeat_cell import repeat_cell
-    from cmae_ablate.runner.run import run_study
     from cmae_ablate.runner.stopping import second_ends
 
     if cell:
         with second_ends():
             raise typer.Exit(repeat_cell(options, cell, open_console()))
     with _workers_at_hand(options) if fresh else nullcontext(), second_ends():
-        if len(options.parts) > 1:
-            raise typer.Exit(run_data_sets(options, open_console(), owns_process=True))
-        raise typer.Exit(run_study(options, open_console(), imported or (), owns_process=True))
+        raise typer.Exit(run_data_sets(options, open_console(), imported or (), owns_process=True))
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:
@@ -120,21 +117,9 @@ def worker(study: StudyFile, shared: StudyOptions) -> None:
     """
     require_device(shared.device)
     options = shared.of(study)
-    if len(options.parts) > 1:
-        from cmae_ablate.runner.data_sets import work_on_data_sets
+    from cmae_ablate.runner.data_sets import work_on_data_sets
 
-        raise typer.Exit(work_on_data_sets(options, open_console()))
-    from cmae_ablate.distributed import is_one_of_many
-    from cmae_ablate.runner.launch.local import follows_parent
-    from cmae_ablate.runner.launch.slurm import go_back_to_the_queue, is_task
-    from cmae_ablate.runner.stopping import StopFlag, catching_signals
-    from cmae_ablate.runner.workers import work
-
-    flag = StopFlag()
-    with catching_signals(flag, follows=follows_parent() or is_one_of_many() or is_task()):
-        status = work(options, open_console(), flag)
-        go_back_to_the_queue(status)
-    raise typer.Exit(status)
+    raise typer.Exit(work_on_data_sets(options, open_console()))
 
 
 @app.command()
@@ -191,13 +176,11 @@ def report(
     options = [shared.of(study) for study in studies]
     from cmae_ablate.runner.across import report_across
     from cmae_ablate.runner.data_sets import report_data_sets
-    from cmae_ablate.runner.reporting import report_again, report_csv
+    from cmae_ablate.runner.reporting import report_csv
 
     if trials is not None:
         raise typer.Exit(report_csv(options[0].alone("--trials"), trials, open_console()))
     if len(options) > 1:
         parts = [part for each in options for part in each.parts]
         raise typer.Exit(report_across(parts, open_console()))
-    if len(options[0].parts) > 1:
-        raise typer.Exit(report_data_sets(options[0], open_console()))
-    raise typer.Exit(report_again(options[0], open_console()))
+    raise typer.Exit(report_data_sets(options[0], open_console()))

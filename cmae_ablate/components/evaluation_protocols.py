@@ -140,10 +140,5 @@ class EncodesAgain(Protocol):
         ...
 
 
-def reads_tokens(factory: object) -> bool:
-    """Whether an evaluation's class says that it reads patch tokens; plug-ins need not say anything."""
-    return bool(getattr(factory, "reads_tokens", False))
-
-
 EVALUATIONS: Registry[Evaluation] = Registry("evaluations", optional=True)
 """Keyed by a label of the user's choice; the label is the metric's prefix, and the default of `name`."""

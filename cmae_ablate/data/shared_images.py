@@ -35,6 +35,7 @@ _MOST_RMS = 10.0  # of the cells' differences, in grey levels
 _MOST_RELATIVE = 0.3  # of the same, against the picture's own deviation: haze is not like haze
 _LEAST_DEVIATION = 4.0  # grey levels; plainer pictures are alike without being copies
 _TRIED = 4  # nearest proposals per image whose pixels are compared
+_SAMPLE = 4096  # images that the medians are taken over
 _BLOCK_BYTES = 2**24
 _BLOCK_PAIRS = 2**22
 _MOST_PAIRS = 2**27  # per group; beyond, the fullest buckets are passed over: thousands alike are no copies
@@ -84,9 +85,9 @@ def _blocks_of(images: Images) -> Iterator[Images]:
     return (images[start : start + length] for start in range(0, len(images), length))
 
 
-def _frequencies_of_some(images: Mapping[str, Images], most: int = 4096) -> Floats:
+def _frequencies_of_some(images: Mapping[str, Images]) -> Floats:
     """Of evenly spaced images of every part."""
-    step = -(-sum(len(found) for found in images.values()) // most)
+    step = -(-sum(len(found) for found in images.values()) // _SAMPLE)
     chosen = (found[::step] for found in images.values())
     return np.concatenate([_frequencies(block) for found in chosen for block in _blocks_of(found)])
 

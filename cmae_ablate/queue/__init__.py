@@ -8,8 +8,7 @@ from cmae_ablate.queue.csv_import import check_rows, importable
 from cmae_ablate.queue.lease import Claim
 from cmae_ablate.queue.proposals import Direction, Proposals
 from cmae_ablate.queue.queue import Queue
-from cmae_ablate.queue.reading import read_status
-from cmae_ablate.queue.storage import ensure_storage
+from cmae_ablate.queue.reading import passed, read_status
 from cmae_ablate.queue.waiting import wait_for_a_cell
 
 __all__ = [
@@ -22,8 +21,8 @@ __all__ = [
     "Queue",
     "StorageError",
     "check_rows",
-    "ensure_storage",
     "importable",
+    "passed",
     "read_status",
     "redact",
     "wait_for_a_cell",

@@ -52,8 +52,6 @@ class CellStatus:
         attempts: Attempts that raised an error and count.
         reason: Why the last attempt that is over did not complete; None where none failed, or all is well.
         worker: Who runs it, or ran it last; None before the first claim.
-        host: That worker's host.
-        pid: That worker's process.
         lease_age: Seconds since the worker's last heartbeat; None unless RUNNING.
         log: Path of the log of the last attempt; empty if unknown.
         trial: Number of the last attempt's Optuna trial.
@@ -68,8 +66,6 @@ class CellStatus:
     attempts: int = 0
     reason: str | None = None
     worker: str | None = None
-    host: str | None = None
-    pid: int | None = None
     lease_age: float | None = None
     log: str = ""
     trial: int | None = None
@@ -151,7 +147,6 @@ def status_of(
     done = complete_trial(trials)
     last = done or trials[-1]
     attrs = last.user_attrs
-    owner = attrs.get("owner", {})
     running = last.state == TrialState.RUNNING and stale_reason is None
     state: State = "RUNNING" if running else "FAILED" if is_hopeless else "WAITING"
     if done is not None:
@@ -162,8 +157,6 @@ def status_of(
         attempts=len(failed),
         reason=_reason(state, trials, stale_reason, is_deadly),
         worker=attrs.get("worker"),
-        host=owner.get("host"),
-        pid=owner.get("pid"),
         lease_age=max(0.0, now - attrs.get("lease", now)) if running else None,
         log=str(attrs.get("log", "")),
         trial=last.number,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
@@ -36,7 +35,6 @@ class Queue:
         storage_url: SQLite or PostgreSQL.
         study_name: Of the Optuna study.
         cells: The current design in the order of running, ids distinct.
-        lock_path: Lock file for SQLite; None puts it beside the database.
         max_attempts: Raised errors after which a cell has failed for good.
         lease_seconds: Silence after which a worker is taken for dead where its process cannot be looked at.
         outage_seconds: How long to wait for a database that is away.
@@ -55,7 +53,6 @@ class Queue:
         study_name: str,
         cells: Sequence[PlannedCell],
         *,
-        lock_path: Path | None = None,
         max_attempts: int = MAX_ATTEMPTS,
         lease_seconds: float = LEASE_SECONDS,
         outage_seconds: float = OUTAGE_SECONDS,
@@ -72,7 +69,7 @@ class Queue:
         self._gate = gate
         self._owner = Owner.current()
         self._held: set[int] = set()
-        self._storage = Storage(storage_url, lock_path)
+        self._storage = Storage(storage_url)
         self._trials = self._locked(lambda _: Trials(self._storage, study_name, direction, self.cells))
         self._patiently(self._trials.read)  # finished trials are cached from here on
 
@@ -174,7 +171,7 @@ class Queue:
             now = self._storage.now()
             grouped, forgiven = self._grouped(self._trials.read()), self._trials.forgiven_before()
             found = statuses(self.cells, grouped, self._leases, now, forgiven, self._max_attempts)
-            return list(found) if self._gate is None or not gated else passed(self._gate, list(found))
+            return passed(self._gate if gated else None, list(found))
 
         return self._patiently(read)
 

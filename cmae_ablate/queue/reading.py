@@ -41,26 +41,13 @@ Whoever asks must come to the same ids from the same results, whatever the cells
 LEASE_SECONDS, MAX_ATTEMPTS, OUTAGE_SECONDS = 60.0, 3, 600.0
 
 
-def read_status(
-    storage_url: str,
-    study_name: str,
-    cells: Sequence[PlannedCell],
-    *,
-    lease_seconds: float = LEASE_SECONDS,
-    max_attempts: int = MAX_ATTEMPTS,
-    outage_seconds: float = OUTAGE_SECONDS,
-    gate: Gate | None = None,
-) -> list[CellStatus]:
-    """As `Queue.status`, also where the database, or its folder, may not be written to.
+def read_status(storage_url: str, study_name: str, cells: Sequence[PlannedCell]) -> list[CellStatus]:
+    """As `Queue.status(gated=False)`, also where the database, or its folder, may not be written to.
 
     Args:
         storage_url: SQLite or PostgreSQL; a database or a study that is not there has no cell begun.
         study_name: Of the Optuna study.
         cells: The current design.
-        lease_seconds: As for `Queue`, as are the others.
-        max_attempts: See there.
-        outage_seconds: See there.
-        gate: See there.
 
     Raises:
         UserError: The storage cannot be used.
@@ -68,9 +55,8 @@ def read_status(
     """
     rdb = _open(storage_url)
     if rdb is None:
-        nothing = [CellStatus(cell, "WAITING") for cell in cells]
-        return nothing if gate is None else passed(gate, nothing)
-    leases = Leases(Owner.current(), lease_seconds)
+        return [CellStatus(cell, "WAITING") for cell in cells]
+    leases = Leases(Owner.current(), LEASE_SECONDS)
 
     def read() -> list[CellStatus]:
         trials, attrs = _read(rdb, study_name)
@@ -78,18 +64,19 @@ def read_status(
             now = time.time() if sqlite_path(storage_url) else database_time(connection)
         forgiven = int(attrs.get(FORGIVEN, 0))
         grouped = by_cell(trials, frozenset(attrs.get(DISCARDED, ())))
-        found = list(statuses(cells, grouped, leases, now, forgiven, max_attempts))
-        return found if gate is None else passed(gate, found)
+        return list(statuses(cells, grouped, leases, now, forgiven, MAX_ATTEMPTS))
 
     try:
-        return patiently(read, redact(storage_url), outage_seconds)
+        return patiently(read, redact(storage_url), OUTAGE_SECONDS)
     finally:
         rdb.remove_session()
         rdb.engine.dispose()
 
 
-def passed(gate: Gate, found: Sequence[CellStatus]) -> list[CellStatus]:
-    """The cells that are to be run by now, and others that are complete or running already."""
+def passed(gate: Gate | None, found: Sequence[CellStatus]) -> list[CellStatus]:
+    """The cells that are to be run by now, and others that are complete or running; without a gate, all."""
+    if gate is None:
+        return list(found)
     wanted = gate(found)
     return [each for each in found if each.cell.id in wanted or each.is_done or each.state == "RUNNING"]
 

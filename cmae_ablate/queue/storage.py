@@ -37,20 +37,19 @@ class Storage:
 
     Args:
         url: An SQLAlchemy URL of SQLite or PostgreSQL.
-        lock_path: The lock file for SQLite; by default the database file's name with `.lock`.
 
     Raises:
         UserError: The URL is malformed, of another kind of database, unreachable or no Optuna store.
     """
 
-    def __init__(self, url: str, lock_path: Path | None = None) -> None:
+    def __init__(self, url: str) -> None:
         hide_secrets_of(url)
         self._url = parse_storage(url)
         self.name = redact(url)
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         if self._is_sqlite:
             database = Path(self._url.database or "")
-            self._lock_path = lock_path or database.with_name(f"{database.name}.lock")
+            self._lock_path = database.with_name(f"{database.name}.lock")
             self._lock_engine = None
             create_private(database)
             create_private(self._lock_path)
@@ -142,17 +141,6 @@ def of_another_version(name: str, error: RuntimeError) -> UserError:
         f"--storage {name}: written by another Optuna version ({error}); "
         "upgrade it with `optuna storage upgrade` or use another --out"
     )
-
-
-def ensure_storage(url: str, lock_path: Path | None = None) -> None:
-    """Create the database, readable by its owner only, and its tables; a no-op where they exist.
-
-    Safe from any number of processes at once.
-
-    Raises:
-        UserError: As for `Storage`.
-    """
-    Storage(url, lock_path).close()
 
 
 def patiently(action: Callable[[], T], name: str, seconds: float) -> T:

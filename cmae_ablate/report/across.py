@@ -28,7 +28,7 @@ from cmae_ablate.report.theme import LIGHT, as_svg, on_dark, save
 from cmae_ablate.report.wording import BLANK, number
 
 PAPER: Mapping[str, float] = {"mae": 62.95, "cmae": 65.84}
-"""Fine-tuned top-1 of ViT-B on Tiny-ImageNet at 224, from the abstract of arXiv 2205.10546."""
+"""Fine-tuned top-1 of ViT-B on Tiny-ImageNet at 224 by lower-case row: arXiv 2205.10546, its abstract."""
 PAPER_HEADER = "the paper: fine-tuned top-1 (%), not measured here"
 
 
@@ -44,7 +44,7 @@ class Section:
     notes: tuple[str, ...]
 
 
-def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float] = PAPER) -> ReportFiles:
+def combine(parts: Sequence[StudyPart], out: Path) -> ReportFiles:
     """Write `summary.{csv,md,tex,png,pdf}` and `index.html` over several studies.
 
     Every study keeps its own reference, pairing and Holm family; nothing is averaged over studies.
@@ -52,7 +52,6 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
     Args:
         parts: The studies, in column order.
         out: The folder to write into.
-        paper: Published numbers by lower-case row, for a column of their own.
 
     Raises:
         UserError: There is no study, two columns would have one name, trials are malformed, or `out` cannot
@@ -65,7 +64,7 @@ def combine(parts: Sequence[StudyPart], out: Path, *, paper: Mapping[str, float]
         if titles.count(title) > 1:
             raise UserError(f"report: '{title}' is given twice; rename one study file, or leave one out")
     analysed = [analyse(title, part) for title, part in zip(titles, parts, strict=True)]
-    table = summary_table(analysed, paper)
+    table = summary_table(analysed)
     notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.notes)
     sentence = "\n".join(f"{item.title}: {item.answer.text}" for item in analysed)
     try:
@@ -90,10 +89,10 @@ def _titles(parts: Sequence[StudyPart]) -> list[str]:
     return [f"{part.place}, {part.description.name}" for part in parts]
 
 
-def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> Table:
+def summary_table(analysed: Sequence[Analysed]) -> Table:
     """One row a variant, two columns a study; the paper's column last, where a row is one of the paper's."""
     rows = list(dict.fromkeys(item.part.rows[v] for item in analysed for v in _reference_first(item)))
-    published = [paper.get(row.lower(), math.nan) for row in rows]
+    published = _published(rows)
     shown = not all(map(math.isnan, published))
     header = ["variant"]
     for item in analysed:
@@ -104,7 +103,7 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
         for item in analysed:
             line += _pair(row, item)
         lines.append((*line, *([number(claim, 2)] if shown else [])))
-    full = pd.concat([_long(item, paper) for item in analysed], ignore_index=True)
+    full = pd.concat([_long(item) for item in analysed], ignore_index=True)
     return Table(
         (*header, *([PAPER_HEADER] if shown else [])),
         tuple(lines),
@@ -119,6 +118,11 @@ def summary_table(analysed: Sequence[Analysed], paper: Mapping[str, float]) -> T
             *([ColumnGroup("the paper's own numbers", 1)] if shown else []),
         ),
     )
+
+
+def _published(rows: Sequence[str]) -> list[float]:
+    """The paper's own numbers; NaN where a row is none of its."""
+    return [PAPER.get(row.lower(), math.nan) for row in rows]
 
 
 def _reference_first(item: Analysed) -> list[str]:
@@ -138,7 +142,7 @@ def _level(effect: Effect, item: Analysed) -> str:
     return f"{level.text(item.comparison.metric)} ({level.n})" if level.n else BLANK
 
 
-def _long(item: Analysed, paper: Mapping[str, float]) -> pd.DataFrame:
+def _long(item: Analysed) -> pd.DataFrame:
     """The study's effects with every digit, and whose they are."""
     effects = effects_table(item.comparison)
     rows = [item.part.rows[str(variant)] for variant in effects["variant"]]
@@ -150,7 +154,7 @@ def _long(item: Analysed, paper: Mapping[str, float]) -> pd.DataFrame:
     }
     for place, (column, value) in enumerate(own.items()):
         effects.insert(place, column, value)
-    return effects.assign(paper_fine_tune_top1=[paper.get(row.lower(), math.nan) for row in rows])
+    return effects.assign(paper_fine_tune_top1=_published(rows))
 
 
 def _write(table: Table, analysed: Sequence[Analysed], out: Path) -> list[Path]:

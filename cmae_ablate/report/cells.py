@@ -210,9 +210,10 @@ def _trained_otherwise(cells: Cells) -> Iterator[str]:
         for variant in values.columns if len(values) else ():
             own = values[variant].dropna()
             # Of an even number, what must be the same is what a seed has, and no middle of two.
-            at, words = ("midpoint", MEDIAN) if column == SECONDS else ("lower", "its other seeds have")
-            usual = float(own.quantile(0.5, at)) if len(own) else math.nan
-            most = MOST_UNEQUAL_SECONDS if column == SECONDS else 1 + 1e-6
+            timed = column == SECONDS
+            middle = own.quantile(0.5, "midpoint" if timed else "lower") if len(own) else math.nan
+            usual, words = float(middle), MEDIAN if timed else "its other seeds have"
+            most = MOST_UNEQUAL_SECONDS if timed else 1 + 1e-6
             odd = own[(own > usual * most) | (own * most < usual)]
             if len(odd):
                 found = listing([f"{value:,.0f}" for value in odd], 3)

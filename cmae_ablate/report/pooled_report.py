@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from cmae_ablate.report.table_picture import table_picture
 from cmae_ablate.report.tables import Table, markdown
 from cmae_ablate.report.theme import draw, save
 from cmae_ablate.report.trials import DATASET
-from cmae_ablate.report.wording import BLANK, DAGGER, EXPLORATORY_NOTE, number, one_line, p_value
+from cmae_ablate.report.wording import BLANK, DAGGER, EXPLORATORY_NOTE, json_number, number, one_line, p_value
 
 
 def write_pooled(study_name: str, parts: Mapping[str, StudyPart], out: Path) -> ReportFiles:
@@ -155,21 +154,21 @@ def _record(study: PooledStudy, answer: PooledAnswer) -> Mapping[str, object]:
         "verdicts": [
             {
                 **{name: str(getattr(each, name)) for name in COMPARED},
-                "delta": _known(each.found.mean),
-                "ci_low": _known(each.found.interval[0]),
-                "ci_high": _known(each.found.interval[1]),
+                "delta": json_number(each.found.mean),
+                "ci_low": json_number(each.found.interval[0]),
+                "ci_high": json_number(each.found.interval[1]),
                 "n": each.found.k,
-                "p_holm": _known(each.p_holm),
-                "prediction_low": _known(each.found.prediction[0]),
-                "prediction_high": _known(each.found.prediction[1]),
-                "tau": _known(each.found.tau),
-                "i_squared": _known(each.found.i_squared),
-                "p_heterogeneity": _known(each.found.p_heterogeneity),
+                "p_holm": json_number(each.p_holm),
+                "prediction_low": json_number(each.found.prediction[0]),
+                "prediction_high": json_number(each.found.prediction[1]),
+                "tau": json_number(each.found.tau),
+                "i_squared": json_number(each.found.i_squared),
+                "p_heterogeneity": json_number(each.found.p_heterogeneity),
                 "by_dataset": {
                     on.dataset: {
-                        "delta": _known(on.paired.delta),
-                        "ci_low": _known(on.paired.ci_low),
-                        "ci_high": _known(on.paired.ci_high),
+                        "delta": json_number(on.paired.delta),
+                        "ci_low": json_number(on.paired.ci_low),
+                        "ci_high": json_number(on.paired.ci_high),
                         "n": on.paired.n,
                     }
                     for on in each.each
@@ -201,7 +200,3 @@ def _stacked(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _controls(controls: pd.DataFrame | None) -> pd.DataFrame:
     return pd.DataFrame() if controls is None else controls
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -111,7 +111,7 @@ def _unlike(controls: pd.DataFrame, trials: pd.DataFrame, study: StudyDescriptio
             yield f"no trial has seed {listing(list(map(str, other)), 3)}"
 
 
-def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str = "trials") -> pd.DataFrame:
+def check_trials(trials: pd.DataFrame, description: StudyDescription) -> pd.DataFrame:
     """The same table with `variant` and `state` as text, `seed` as int64 and the metrics as float64.
 
     Raises:
@@ -122,7 +122,7 @@ def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str
     if missing == [description.metric] and not trials["state"].eq("COMPLETE").any():
         trials, missing = trials.assign(**{description.metric: math.nan}), []
     if missing:
-        raise UserError(f"{place}: {no_column(missing[0], list(map(str, trials.columns)))}")
+        raise UserError(f"trials: {no_column(missing[0], list(map(str, trials.columns)))}")
     checked = trials.reset_index(drop=True).copy()
     checked["variant"] = checked["variant"].astype(str)
     checked["state"] = checked["state"].astype(str).str.strip().str.upper()
@@ -134,7 +134,7 @@ def check_trials(trials: pd.DataFrame, description: StudyDescription, place: str
     if len(twice):
         first = twice.iloc[0]
         raise UserError(
-            f"{place}: variant '{first['variant']}' has seed {first['seed']} twice; "
+            f"trials: variant '{first['variant']}' has seed {first['seed']} twice; "
             "keep one row for each variant and seed"
         )
     return checked

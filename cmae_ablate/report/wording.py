@@ -108,11 +108,6 @@ def number(value: float, decimals: int) -> str:
     return text.replace("-", MINUS)
 
 
-def signed(value: float, decimals: int) -> str:
-    """As `number`, with a plus sign on what is above zero after rounding."""
-    return with_plus(value, number(value, decimals))
-
-
 def with_plus(value: float, text: str) -> str:
     """The text of a value, with a plus sign on what is above zero after rounding."""
     return f"+{text}" if value > 0 and text.strip("0.") else text

@@ -85,7 +85,8 @@ def part_of(options: Options, console: Console) -> StudyPart:
         found = StudyTrials.of(read_queue(experiment))
         description, trials = describe(experiment, found), found.frame
         variants, notes = experiment.variants, imported_notes(found.statuses)
-        controls = results.controls_frame(variants, read_queue(controls_of(experiment)), found.chosen)
+        apart = read_queue(controls_of(experiment))
+        controls = results.controls_frame(variants, apart, found.chosen, redraws=study.redraws)
     copied = copied_trials(options)
     if not _any_complete(trials) and copied.is_file():
         known = replace(describe_unread(study), caveat=caveat(variants))

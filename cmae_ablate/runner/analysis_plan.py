@@ -239,10 +239,7 @@ def _resolved(study: Study) -> Tree:
         "question": study.question,
         "scale": study.scale,
         "design": list(study.designs),
-        "factors": {
-            factor.name: {"path": ".".join(factor.path) or ".", "levels": dict(factor.levels)}
-            for factor in study.factors
-        },
+        "factors": {factor.name: factor.written for factor in study.factors},
         "reference": dict(study.reference),
         "seeds": study.planned_seeds,
         "metric": study.metric,
@@ -251,7 +248,7 @@ def _resolved(study: Study) -> Tree:
         "equivalence_margin": study.equivalence_margin,
         "variance": study.variance,
         "budget": study.budget,
-        "positive_control": _positive_control(study),
+        "positive_control": study.positive_control.written,
         "search": study.search.identity if study.search is not None else None,
         "settings": study.base,
     }
@@ -264,12 +261,6 @@ def _resolved(study: Study) -> Tree:
     # Plain JSON types, as they are read back: a tuple that became a list is no change.
     plain: Tree = json.loads(json.dumps(content, default=str))
     return plain
-
-
-def _positive_control(study: Study) -> Any:
-    """As a study file says it: changes, `none`, or null for the default."""
-    control = study.positive_control
-    return control.changes if control.is_wanted else "none"
 
 
 def _sha256(content: Tree) -> str:

@@ -26,7 +26,7 @@ from cmae_ablate.runner.stopping import StopFlag
 from cmae_ablate.runner.tracked import flat_parameters, tell_picture, tell_result
 from cmae_ablate.runner.tuning import on_validation
 from cmae_ablate.runner.watchdog import STALL_MINUTES, Watchdog, stalled_words
-from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.design import Cell
 from cmae_ablate.tracking.tracker import Tracker
 from cmae_ablate.training.loop import Hooks, Metrics, image_size_of
@@ -179,11 +179,8 @@ class Attempt:
         return metric, found[metric]
 
     def _train(self) -> CellRecord:
-        cell, experiment, training = self.cell, self._job.experiment, self.cell.spec.training
-        set_threads(training.threads)
-        runtime = replace(self._tools.runtime, precision=training.precision, compile=training.compile)
-        data, keeps_all = experiment.data_of(cell.spec), experiment.study.keep == "all"
-        context = CellContext(data, runtime, experiment.places.cache, keeps_all)
+        cell, experiment = self.cell, self._job.experiment
+        context = CellContext.of(experiment, cell.spec, self._tools.runtime)
         search = experiment.study.search
         if experiment.is_tuning and search is not None and search.prune:
             report = partial(self._job.queue.report, self._claim)

@@ -19,10 +19,11 @@ from cmae_ablate.files import file_sha256, sealed, write_atomically
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cache import LOCK
 from cmae_ablate.runner.evaluating import evaluate
+from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, whole_pretraining
 from cmae_ablate.runner.hardware import MemoryWatch, device_name
 from cmae_ablate.runner.result_files import PretrainingRecord, flat
-from cmae_ablate.runtime import Runtime
+from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.collapse import collapse_warning
 from cmae_ablate.training.cost import count_parameters, measure
@@ -41,6 +42,15 @@ class CellContext:
     cache: Path
     keep_state: bool = False
     """Whether the last training state stays beside the finished weights: a study's `keep: all`."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, spec: TrialSpec, runtime: Runtime) -> CellContext:
+        """Of a cell of a study, with its own precision and compilation; this process gets its threads."""
+        training = spec.training
+        set_threads(training.threads)
+        own = replace(runtime, precision=training.precision, compile=training.compile)
+        keeps_all = experiment.study.keep == "all"
+        return cls(experiment.data_of(spec), own, experiment.places.cache, keeps_all)
 
     def normalised_for(self, spec: TrialSpec) -> CellContext:
         """The same context with images normalised as the trial's encoder expects them."""

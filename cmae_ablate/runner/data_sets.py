@@ -1,9 +1,10 @@
-"""A study on several data sets: run one after the other, then pooled in the study's own folder."""
+"""A study on its data sets: one, or several one after the other and then pooled in the study's own folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 
@@ -25,14 +26,17 @@ from cmae_ablate.terminal import say
 from cmae_ablate.tracking.tracker import Status, Subject
 
 
-def run_data_sets(options: Options, console: Console, *, owns_process: bool = False) -> int:
-    """Train what is missing on each data set, then report each, and all together.
+def run_data_sets(
+    options: Options, console: Console, imported: Sequence[Path] = (), *, owns_process: bool = False
+) -> int:
+    """Train what is missing on each data set, then report each, and several together.
 
     Everything is checked for all data sets before the first is trained on.
 
     Args:
-        options: The command line's, of a study on several data sets.
+        options: The command line's.
         console: Where to say things.
+        imported: As for `run_study`, of a study on one data set.
         owns_process: As for `run_study`.
 
     Returns:
@@ -46,6 +50,8 @@ def run_data_sets(options: Options, console: Console, *, owns_process: bool = Fa
     from cmae_ablate.runtime import device_type
 
     parts, worst = options.parts, 0
+    if len(parts) == 1:
+        return run_study(options, console, imported, owns_process=owns_process)
     check_images(parts, console, partial(check_runs, device=device_type(options.device_here)))
     for number, part in enumerate(parts, start=1):
         say(f"data set {number} of {len(parts)}: {part.dataset}", console, style="bold")
@@ -98,13 +104,15 @@ def check_images(parts: Sequence[Options], console: Console, check: Callable[[Ex
 
 
 def report_data_sets(options: Options, console: Console) -> int:
-    """`report` of a study on several data sets: of each, then of all together.
+    """`report` of a study: of each of its data sets, then of several together.
 
     Of a data set whose `trials.csv` was copied from another machine the report is what was copied with it.
 
     Returns:
         0 when every cell and every control is complete, else 1; of what was copied, every cell.
     """
+    if len(options.parts) == 1:
+        return report_again(options, console)
     worst = 0
     for part in options.parts:
         if has_state(part) or not copied_trials(part).is_file():
@@ -160,15 +168,16 @@ def work_on_data_sets(options: Options, console: Console) -> int:
     Raises:
         UserError: torchrun started several, which join one data set's cells.
     """
+    from cmae_ablate.runner.launch.local import follows_parent
+    from cmae_ablate.runner.launch.slurm import go_back_to_the_queue, is_task
     from cmae_ablate.runner.stopping import StopFlag, catching_signals
     from cmae_ablate.runner.workers import work
 
     if is_one_of_many():
         options.alone("worker")
-    flag = StopFlag()
-    with catching_signals(flag):
+    flag, status = StopFlag(), 0
+    with catching_signals(flag, follows=follows_parent() or is_one_of_many() or is_task()):
         for part in options.parts:
-            status = work(part, console, flag)
-            if status:
-                return status
-    return 0
+            status = status or work(part, console, flag)
+        go_back_to_the_queue(status)
+    return status

@@ -114,7 +114,7 @@ class Experiment:
 
     def data_of(self, spec: TrialSpec) -> DataArrays:
         """The prepared data of a trial."""
-        return self.data[_key(spec["dataset"])]
+        return self.data[key_of(spec["dataset"])]
 
     def fingerprint(self, spec: TrialSpec) -> str:
         """The trial's name, by everything that decides its result."""
@@ -202,7 +202,7 @@ def begin(study: Study, places: Places, progress: Progress, notice: Callable[[st
     if own:
         found = [replace(variant, spec=own[variant.label, study.first_seed]) for variant in found]
     specs = [*(variant.spec for variant in found), *own.values()]
-    choices = {_key(spec["dataset"]): spec["dataset"] for spec in specs}
+    choices = {key_of(spec["dataset"]): spec["dataset"] for spec in specs}
     data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
     return Experiment(study, found, data, places, own_specs=own)
 
@@ -286,5 +286,6 @@ def _epoch_costs(experiment: Experiment, runtime: Runtime | None) -> dict[str, f
     return known_seconds(trials, record) if runtime is None else seconds_per_epoch(trials, runtime, record)
 
 
-def _key(choice: Choice) -> str:
+def key_of(choice: Choice) -> str:
+    """What names a data set among a study's: its resolved options."""
     return json.dumps(choice.to_tree(), sort_keys=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from cmae_ablate.checkpoint import text_digest, weights_sha256
 from cmae_ablate.files import DamagedError, file_sha256, read_record, set_aside
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord
 from cmae_ablate.study.choice import Choice
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RESULT, WEIGHTS, CROP = "result.json", "model.safetensors", "crop.safetensors"
 Warn = Callable[[str], None]
@@ -45,13 +49,24 @@ def check_pretraining(folder: Path) -> PretrainingRecord | None:
         DamagedError: The record, the weights or the crop's state is not what was written.
     """
     try:
-        record = check_record(folder)
+        record, _ = read_pretraining(folder)
     except FileNotFoundError:
         return None
-    if _weights_of(folder / WEIGHTS) != record.weights_sha256:
-        raise DamagedError(folder / WEIGHTS, f"not the weights that {RESULT} records")
     check_files(folder, record)
     return record
+
+
+def read_pretraining(folder: Path) -> tuple[PretrainingRecord, dict[str, Tensor]]:
+    """The record of a finished pretraining, with the weights that it names.
+
+    Raises:
+        FileNotFoundError: There is no record: the pretraining is not finished.
+        DamagedError: The record or the weights are not what was written.
+    """
+    record, state = check_record(folder), _read_weights(folder / WEIGHTS)
+    if weights_sha256(state) != record.weights_sha256:
+        raise DamagedError(folder / WEIGHTS, f"not the weights that {RESULT} records")
+    return record, state
 
 
 def check_files(folder: Path, record: PretrainingRecord) -> None:
@@ -177,14 +192,14 @@ def whole_picture(path: Path, warn: Warn) -> bool:
     return True
 
 
-def _weights_of(path: Path) -> str:
+def _read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise DamagedError(path, "missing, or no file")
     try:
-        return weights_sha256(load_file(path))
+        return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no safetensors"
         raise DamagedError(path, f"cannot be read: {reason}") from error

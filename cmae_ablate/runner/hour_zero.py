@@ -85,12 +85,7 @@ def _main() -> None:
         try:
             smoke(step.spec, step.image_size, device)
         except Exception as error:
-            words = (
-                str(error)
-                if isinstance(error, UserError | DivergedError)
-                else in_one_line(error, "one step on the GPU")
-            )
-            found = {"label": step.label, "error": words}
+            found = {"label": step.label, "error": in_one_line(error, "one step on the GPU")}
             break
     say_exactly(json.dumps(found) + "\n")
 

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import DivergedError, UserError
 
 
 def answer_of(program: Sequence[str], question: object, what: str) -> Any:
@@ -35,6 +35,8 @@ def answer_of(program: Sequence[str], question: object, what: str) -> Any:
 
 
 def in_one_line(error: Exception, what: str) -> str:
-    """What to say of an error that is none of the user's: the kind, and the first line of it."""
+    """What to say of an error: of one that is none of the user's the kind, and the first line of it."""
+    if isinstance(error, UserError | DivergedError):
+        return str(error)
     said = (str(error).strip().splitlines() or [""])[0]
     return f"{what}: {type(error).__name__}: {said}; the same may run with --device cpu"

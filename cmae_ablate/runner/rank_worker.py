@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from cmae_ablate.checkpoint import text_digest
 from cmae_ablate.distributed import DISMISSED, Ranks
 from cmae_ablate.errors import DivergedError, Interrupted, UserError
 from cmae_ablate.runner.cell import CellContext, follow_cell
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runtime import Runtime, set_threads
+from cmae_ablate.runtime import Runtime
 from cmae_ablate.training.loop import Hooks
 
 
@@ -61,10 +60,7 @@ def follow(experiments: Sequence[Experiment], runtime: Runtime, stop: Callable[[
             return status
         experiment, planned = cells[task]
         spec = experiment.cell(planned).spec
-        training = spec.training
-        set_threads(training.threads)
-        own = replace(runtime, precision=training.precision, compile=training.compile)
-        cell_context = CellContext(experiment.data_of(spec), own, experiment.places.cache)
+        cell_context = CellContext.of(experiment, spec, runtime)
         try:
             follow_cell(
                 spec, cell_context, Hooks(should_stop=lambda: stop() > 0, warn=_leave_it_to_the_leader)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,7 @@ from cmae_ablate.runner.experiment import controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.reporting import read_queue, settled
 from cmae_ablate.runner.workers import make_places
-from cmae_ablate.runtime import Runtime, pick_device, set_threads
+from cmae_ablate.runtime import Runtime, pick_device
 from cmae_ablate.terminal import say
 
 
@@ -44,11 +45,9 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
     cell = experiment.cell(planned)
     make_places(table, controls)
     recorded = {status.cell.id: status.record for status in read_queue(experiment)}[planned.id]
-    training = cell.spec.training
-    set_threads(training.threads)
-    runtime = Runtime(pick_device(options.device), training.precision, training.compile)
+    context = CellContext.of(experiment, cell.spec, Runtime(pick_device(options.device)))
     with TemporaryDirectory(prefix="cmae-ablate-") as folder:
-        result = run_any(cell, CellContext(experiment.data_of(cell.spec), runtime, Path(folder)))
+        result = run_any(cell, replace(context, cache=Path(folder)))
     for metric, value in sorted(result.metrics.items()):
         say(f"{metric}: {value:.6g}", console)
     before = recorded.weights_sha256

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
-from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue, read_status
+from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue, passed, read_status
 from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.searched import SEARCH_FILE, Searched, read_search_beside
@@ -61,9 +61,9 @@ def read_queue(experiment: Experiment) -> list[CellStatus]:
 
 def read_settling(experiment: Experiment) -> tuple[list[CellStatus], Settling | None]:
     """As `read_queue`, and where the study stands by its rule; None where the number of seeds is fixed."""
-    places, gate = experiment.places, gate_of(experiment.study, experiment.variants)
-    found = read_status(places.storage, experiment.study.name, experiment.planned, gate=gate)
-    return found, None if gate is None else gate.settling(found)
+    found = read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+    gate = gate_of(experiment.study, experiment.variants)
+    return passed(gate, found), None if gate is None else gate.settling(found)
 
 
 def settled(experiment: Experiment) -> Experiment:
@@ -99,7 +99,8 @@ def report_study(
     from cmae_ablate.report import write_report
     from cmae_ablate.runner.artifacts import artifacts
 
-    controls = results.controls_frame(experiment.variants, apart, trials.chosen)
+    redraws = experiment.study.redraws
+    controls = results.controls_frame(experiment.variants, apart, trials.chosen, redraws=redraws)
     experiment.folder.mkdir(parents=True, exist_ok=True)
     trials.frame.to_csv(experiment.folder / "trials.csv", index=False)
     controls.to_csv(experiment.folder / "controls.csv", index=False)

@@ -14,7 +14,7 @@ from cmae_ablate.runner.budget import Share, budget_note
 from cmae_ablate.runner.tuning_notes import tuning_note
 from cmae_ablate.study.contrasts import contrasts, contrasts_note
 from cmae_ablate.study.controls import CONTROL, OWNER
-from cmae_ablate.study.design import RAW_PIXELS, Variant, path_labels
+from cmae_ablate.study.design import Variant, has_seed, path_labels
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import changes
 
@@ -119,11 +119,13 @@ def _made_worse(study: Study) -> str:
 
 
 def controls_frame(
-    variants: Sequence[Variant], statuses: Iterable[CellStatus], chosen: Mapping[str, Chosen]
+    variants: Sequence[Variant],
+    statuses: Iterable[CellStatus],
+    chosen: Mapping[str, Chosen],
+    *,
+    redraws: bool,
 ) -> pd.DataFrame:
     """`controls.csv`: one row a complete control and seed; raw pixels, which have no seed, have one.
-
-    Where each seed draws images of its own, raw pixels have a row a seed as well.
 
     Controls are read at the settings at which the study's cells are.
 
@@ -134,19 +136,18 @@ def controls_frame(
         variants: Of the study.
         statuses: Of its controls.
         chosen: Those settings, `StudyTrials.chosen`.
+        redraws: Whether each seed draws images of its own: raw pixels then have a seed as well.
     """
     import pandas as pd
 
     controlled = _controlled(variants)
     done = [status for status in statuses if status.state == "COMPLETE"]
     rows: list[dict[str, Any]] = []
-    of_pixels = {each.cell.seed for each in done if each.cell.levels[CONTROL] == RAW_PIXELS}
     for name in dict.fromkeys(status.cell.variant for status in done):
         for status in (each for each in done if each.cell.variant == name):
             levels = status.cell.levels
             row: dict[str, Any] = {"control": levels[CONTROL], "variant": levels[OWNER]}
-            has_seed = levels[CONTROL] != RAW_PIXELS or len(of_pixels) > 1
-            row |= {"seed": status.cell.seed if has_seed else None}
+            row |= {"seed": status.cell.seed if has_seed(levels[CONTROL], redraws=redraws) else None}
             for metric, value in status.record.metrics.items():
                 label, _, kind = metric.rpartition(".")
                 row |= {metric: value}

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.hardware import gpu_titles, processor_model
 from cmae_ablate.runner.hours import Speed, Workload, kinds_to_time, spread
 from cmae_ablate.runner.kept import Kept
@@ -60,9 +61,10 @@ def speeds(workloads: Sequence[Workload], machine: Machine, kept: Kept) -> tuple
             kept.keep("speeds", keys[kind], {"speed": asdict(speed), "when": time.time()})
         kept.keep("speeds", [where, precision], gemm)
         since = ""
-    counted = f"{machine.threads} thread{'' if machine.threads == 1 else 's'} a cell"
     told = f"{gemm['matmul'] / 1e9:,.0f} GFLOP/s in {precision} at best{since}"
-    return spread(workloads, found, chosen), f"this {machine.device} with {counted}, {told}"
+    return spread(
+        workloads, found, chosen
+    ), f"this {machine.device} with {counted(machine.threads, 'thread')} a cell, {told}"
 
 
 def _timed(

@@ -94,8 +94,7 @@ def _main() -> None:
         spec = resolve(asked["tree"], asked["seed"])
         found = {"seconds": _timed(spec, prepare(spec["dataset"].build()), runtime)}
     except Exception as error:
-        is_users = isinstance(error, UserError)
-        found = {"error": str(error) if is_users else in_one_line(error, "a step on the GPU")}
+        found = {"error": in_one_line(error, "a step on the GPU")}
     say_exactly(json.dumps(found) + "\n")
 
 

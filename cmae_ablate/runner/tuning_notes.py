@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from cmae_ablate.queue import JSON
+from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.winners import Winners
 from cmae_ablate.study.search import TUNING_SEED, Interval, Search, Values
@@ -28,8 +29,8 @@ def tuning_note(search: Search, won: Winners | None = None) -> str:
     seeds = f"{'' if search.seeds == 1 else f'each the mean of {search.seeds} seeds '}(from {TUNING_SEED} on)"
     each = " and seed" if search.repeat else ""
     note = (
-        f"Tuned on validation images before any test image was looked at: {search.trials} "
-        f"trial{'' if search.trials == 1 else 's'} a variant{each}{pruned} {seeds}, which no table "
+        f"Tuned on validation images before any test image was looked at: "
+        f"{counted(search.trials, 'trial')} a variant{each}{pruned} {seeds}, which no table "
         f"uses, the same settings for every variant, drawn at random from {in_words(search)}; the best "
         f"{search.metric} won"
     )

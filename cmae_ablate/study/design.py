@@ -111,9 +111,16 @@ def cells(study: Study, found: list[Variant]) -> list[Cell]:
         Cell(variant, seed)
         for seed in seeds
         for variant in found
-        # Pixels have no seed, unless each seed has a draw of its own.
-        if variant.control != RAW_PIXELS or seed == study.first_seed or study.redraws
+        if seed == study.first_seed or has_seed(variant.control, redraws=study.redraws)
     ]
+
+
+def has_seed(control: str | None, *, redraws: bool) -> bool:
+    """Whether a variant, or a control of this kind, differs from seed to seed.
+
+    Pixels do not, unless each seed has a draw of its own.
+    """
+    return control != RAW_PIXELS or redraws
 
 
 def reference_label(study: Study) -> str:

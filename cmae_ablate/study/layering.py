@@ -28,6 +28,11 @@ class Factor:
     levels: Mapping[str, Any]
     origin: Origin
 
+    @property
+    def written(self) -> Tree:
+        """As a study file says it."""
+        return {"path": ".".join(self.path) or ".", "levels": dict(self.levels)}
+
 
 @dataclass(frozen=True)
 class Change:

@@ -38,6 +38,11 @@ class PositiveControl:
     changes: Mapping[str, Any] | None = None
     is_wanted: bool = True
 
+    @property
+    def written(self) -> Mapping[str, Any] | str | None:
+        """As a study file says it: changes, `none`, or null for the default."""
+        return self.changes if self.is_wanted else "none"
+
 
 @dataclass(frozen=True)
 class Study:

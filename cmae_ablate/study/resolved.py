@@ -23,18 +23,11 @@ def resolved_file(study: Study) -> str:
 
 def _keys(study: Study) -> Iterator[tuple[str, Any]]:
     """Key and value in the order of a study file; what stands at its default is left out."""
-    control = study.positive_control
     yield "question", study.question
     yield "scale", study.scale
     designs = (*(["search"] if study.search is not None else []), *study.designs)
     yield "design", designs[0] if len(designs) == 1 else designs
-    yield (
-        "factors",
-        {
-            factor.name: {"path": ".".join(factor.path) or ".", "levels": factor.levels}
-            for factor in study.factors
-        },
-    )
+    yield "factors", {factor.name: factor.written for factor in study.factors}
     yield "reference", study.reference
     if study.rule is None:
         yield "seeds", study.planned_seeds
@@ -45,7 +38,7 @@ def _keys(study: Study) -> Iterator[tuple[str, Any]]:
         "report": study.report,
         "contrasts": study.contrasts,
         "equivalence_margin": study.equivalence_margin,
-        "positive_control": control.changes if control.is_wanted else "none",
+        "positive_control": study.positive_control.written,
         "search": None if study.search is None else _search(study.search),
     }
     yield from ((key, value) for key, value in optional.items() if value not in (None, ()))

@@ -29,7 +29,14 @@ _ENVIRONMENT = {
 }
 UI_PORT = 5000
 UI_ADDRESS = f"http://127.0.0.1:{UI_PORT}"
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_DATABASES = {
+    "sqlite": "sqlite:////path/mlflow.db",
+    "postgresql": "postgresql://user@host/database",
+    "mysql": "mysql+pymysql://user@host/database",
+    "mssql": "mssql+pyodbc://user@host/database",
+}
+_SERVERS = {"http": "http://host:port", "https": "https://host", "databricks": "databricks"}
+"""What MLflow opens by scheme, each with an example."""
 
 
 def check_uri(uri: str) -> None:
@@ -39,10 +46,11 @@ def check_uri(uri: str) -> None:
         UserError: A file store, or no URI at all.
     """
     hide_secrets_of(uri)
-    if not _is_database(uri) and _scheme(uri) not in ("http", "https", "databricks"):
+    if not _is_database(uri) and _scheme(uri) not in _SERVERS:
+        *known, last = (*_DATABASES.values(), *_SERVERS.values())
         raise UserError(
             f"--tracking-uri {redact(uri)}: no MLflow store (folders are refused by MLflow itself); "
-            "write sqlite:////path/mlflow.db or http://host:port"
+            f"write one like {', '.join(known)} or {last}"
         )
 
 

@@ -120,19 +120,9 @@ def to_timm(model: MaskedAutoencoder | VitEncoder) -> VisionTransformer:
         model: What `load_mae_checkpoint` returned, or an encoder of this package.
     """
     encoder = _encoder_of(model)
-    block = encoder.blocks[0]
-    assert isinstance(block, Block)
     # Without values, as everything that has any is replaced: nothing is drawn from the caller's generator.
     with torch.device("meta"):
-        vit = VisionTransformer(
-            img_size=encoder.image_size,
-            patch_size=encoder.patch_size,
-            num_classes=0,
-            embed_dim=encoder.embed_dim,
-            depth=len(encoder.blocks),
-            num_heads=cast(int, block.attn.num_heads),
-            weight_init="skip",
-        )
+        vit = VisionTransformer(**timm_sizes(encoder), weight_init="skip")
     # Copied, not loaded: blocks of timm's own models may have parts that these arguments do not build.
     vit.blocks = nn.Sequential(*copy.deepcopy(list(encoder.blocks)))
     vit.norm = copy.deepcopy(encoder.norm)
@@ -140,6 +130,28 @@ def to_timm(model: MaskedAutoencoder | VitEncoder) -> VisionTransformer:
     vit.cls_token = nn.Parameter(encoder.cls_token.detach().clone())
     vit.pos_embed = nn.Parameter(encoder.pos_embed.detach().clone())
     return vit.train(encoder.training)
+
+
+def timm_sizes(encoder: VitEncoder) -> dict[str, Any]:
+    """The arguments of timm's `VisionTransformer` that build the encoder's like."""
+    block = encoder.blocks[0]
+    assert isinstance(block, Block)
+    return {
+        "img_size": encoder.image_size,
+        "patch_size": encoder.patch_size,
+        "embed_dim": encoder.embed_dim,
+        "depth": len(encoder.blocks),
+        "num_heads": heads_in(encoder),
+        "mlp_ratio": cast("nn.Linear", block.mlp.fc1).out_features / encoder.embed_dim,
+        "num_classes": 0,
+    }
+
+
+def heads_in(part: VitEncoder | TransformerDecoder) -> int:
+    """How many heads each block attends with."""
+    block = part.blocks[0]
+    assert isinstance(block, Block)
+    return cast(int, block.attn.num_heads)
 
 
 def mae_state(model: MaskedAutoencoder | VitEncoder) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cmae_ablate.queue import CellStatus, Queue, read_status
+from cmae_ablate.queue import CellStatus, Queue, passed, read_status
 from cmae_ablate.report.cell_record import CellRecord
 from tests.queue.harness import on_both, plan
 
@@ -36,7 +36,7 @@ def test_two_launches_train_what_the_gate_lets_pass_once_each_and_nothing_else(
     assert len(taken) == len(set(taken))
     assert sorted(taken) == [("depth 0", 0), ("depth 0", 1), *(("depth 1", seed) for seed in range(4))]
     assert [s.cell.id for s in queues[0].status()] == [s.cell.id for s in queues[1].status()]
-    seen = read_status(url, "decoder_size", cells, gate=one_more)
+    seen = passed(one_more, read_status(url, "decoder_size", cells))
     assert [s.cell.id for s in seen] == [s.cell.id for s in queues[0].status()]
     assert len(queues[0].status(gated=False)) == len(cells)
 
@@ -75,7 +75,7 @@ def test_a_result_that_nobody_wanted_stays_known(open_queue: Callable[..., Queue
 
 
 def test_nothing_is_there_yet_for_who_only_looks(url: str) -> None:
-    found = read_status(url, "decoder_size", plan(2, 6), gate=one_more)
+    found = passed(one_more, read_status(url, "decoder_size", plan(2, 6)))
     assert [(s.cell.variant, s.cell.seed, s.state) for s in found] == [
         ("depth 0", 0, "WAITING"),
         ("depth 1", 0, "WAITING"),

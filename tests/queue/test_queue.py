@@ -15,8 +15,9 @@ import pytest
 from optuna.trial import TrialState
 
 from cmae_ablate.errors import UserError
-from cmae_ablate.queue import Claim, PlannedCell, Queue, ensure_storage, redact
+from cmae_ablate.queue import Claim, PlannedCell, Queue, redact
 from cmae_ablate.queue.optuna_trials import Trials
+from cmae_ablate.queue.storage import Storage
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from tests.queue.harness import on_both, plan
 
@@ -231,9 +232,9 @@ def test_a_metric_that_is_no_number_is_refused(open_queue: Open) -> None:
 
 def test_database_and_lock_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    ensure_storage(f"sqlite:///{out}/optuna.db", out / "queue.lock")
+    Storage(f"sqlite:///{out}/optuna.db").close()
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (out, *out.iterdir())}
-    assert modes == {"out": 0o700, "optuna.db": 0o600, "queue.lock": 0o600}
+    assert modes == {"out": 0o700, "optuna.db": 0o600, "optuna.db.lock": 0o600}
 
 
 def fill(database: Path, copies: int) -> None:
@@ -296,14 +297,14 @@ def test_no_password_survives_redaction(url: str) -> None:
 )
 def test_a_bad_storage_is_the_users_mistake_told_without_its_password(url: str, remedy: str) -> None:
     with pytest.raises(UserError, match=remedy) as caught:
-        ensure_storage(url)
+        Storage(url)
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_bytes(b"not a database " * 100)
     with pytest.raises(UserError, match=r"optuna\.db: cannot be opened \(file is not a database\)"):
-        ensure_storage(f"sqlite:///{tmp_path}/optuna.db")
+        Storage(f"sqlite:///{tmp_path}/optuna.db")
 
 
 def test_two_cells_of_one_id_are_a_bug_of_the_caller(tmp_path: Path) -> None:

@@ -12,15 +12,33 @@ from filelock import FileLock
 from cmae_ablate import checkpoint
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
+from cmae_ablate.runner import cell as cell_module
 from cmae_ablate.runner.cache import LOCK
 from cmae_ablate.runner.cell import CellContext, run_cell
+from cmae_ablate.runner.options import Options
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.terminal import open_console
 from cmae_ablate.training.loop import Hooks
 
 STEPS = 8
 """Of the tiny trial: 64 images at batch 16, twice."""
+
+
+def test_the_context_of_a_studys_cell_has_what_its_trial_and_its_study_ask_for(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_study.write_text(tiny_study.read_text() + "keep: all\nset: {training.precision: bf16}\n")
+    options, threads = Options(tiny_study, out=tmp_path / "runs"), []
+    monkeypatch.setattr(cell_module, "set_threads", threads.append)
+    experiment = options.begin(options.load(), open_console())
+    spec = experiment.variants[0].spec
+    found = CellContext.of(experiment, spec, Runtime(compile=True))
+    assert (found.runtime.precision, found.runtime.compile, found.keep_state) == ("bf16", False, True)
+    assert threads == [spec.training.threads]
+    assert found.data is experiment.data_of(spec)
+    assert found.cache == tmp_path / "runs" / "cache"
 
 
 def test_the_same_pretraining_asked_for_twice_at_once_is_trained_once(

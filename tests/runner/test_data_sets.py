@@ -12,6 +12,7 @@ import pytest
 import cmae_ablate as ca
 from cmae_ablate.database import sqlite_url
 from cmae_ablate.errors import UserError
+from cmae_ablate.runner import run
 from cmae_ablate.runner.data_sets import (
     check_images,
     report_data_sets,
@@ -149,6 +150,19 @@ def test_what_was_copied_is_pooled_and_a_cell_without_a_row_is_not_complete(
     trials = out / f"{name}-far" / "trials.csv"
     trials.write_text("".join(trials.read_text().splitlines(keepends=True)[:-1]))
     assert report_data_sets(options, console) == 1
+
+
+def test_a_study_on_one_data_set_is_run_and_reported_by_the_same_calls(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, console, asked = Options(tiny_study, out=tmp_path / "runs"), open_console(), []
+    monkeypatch.setattr(run, "run_study", lambda *given, **named: asked.append((given, named)) or 7)
+    assert run_data_sets(options, console, (tmp_path / "trials.csv",), owns_process=True) == 7
+    assert asked == [((options, console, (tmp_path / "trials.csv",)), {"owns_process": True})]
+    with console.capture() as said:
+        assert report_data_sets(options, console) == 1
+    assert said.get().startswith("tiny_study: nothing is complete yet")
+    assert "all data sets" not in said.get()  # there is no page over one
 
 
 def test_the_same_images_under_two_labels_are_refused_wherever_they_lie(

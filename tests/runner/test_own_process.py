@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import DivergedError, UserError
 from cmae_ablate.runner.own_process import answer_of, in_one_line
 
 
@@ -41,4 +41,11 @@ def test_an_error_of_the_gpu_is_one_line_with_a_remedy() -> None:
     error = RuntimeError("CUDA error: no kernel image\nmore")
     assert in_one_line(error, "a step") == (
         "a step: RuntimeError: CUDA error: no kernel image; the same may run with --device cpu"
+    )
+
+
+@pytest.mark.parametrize("kind", [UserError, DivergedError])
+def test_a_mistake_of_the_user_is_said_as_it_is(kind: type[Exception]) -> None:
+    assert in_one_line(kind("heads 3 does not divide dim 64; lower it"), "a step") == (
+        "heads 3 does not divide dim 64; lower it"
     )

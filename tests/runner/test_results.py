@@ -106,6 +106,7 @@ def test_raw_pixels_have_no_seed_and_what_is_not_complete_is_left_out(variants: 
             control("random init", "a", 2, {}, state="FAILED"),
         ],
         {},
+        redraws=False,
     )
     # Grouped by control, in the order in which each first came.
     assert list(frame["control"]) == ["random init", "random init", "raw pixels"]
@@ -114,10 +115,23 @@ def test_raw_pixels_have_no_seed_and_what_is_not_complete_is_left_out(variants: 
     assert list(frame)[-2:] == ["fingerprint", "weights_sha256"]
 
 
+@pytest.mark.parametrize("redraws", [False, True])
+def test_raw_pixels_have_a_seed_where_the_study_draws_images_anew_after_one_complete_cell_too(
+    variants: list[Variant], redraws: bool
+) -> None:
+    pixels = [control("raw pixels", "a", seed, {"knn.top1": 3.0 + seed}) for seed in range(2)]
+    frame = controls_frame(variants, pixels[1:], {}, redraws=redraws)
+    assert frame["seed"].tolist() == [1 if redraws else pd.NA]
+    both = controls_frame(variants, pixels, {}, redraws=True)
+    assert both["seed"].tolist() == [0, 1]
+
+
 def test_a_control_that_is_an_evaluation_stands_under_the_one_it_is_set_against(
     variants: list[Variant],
 ) -> None:
-    frame = controls_frame(variants, [control("from scratch", "a", 0, {"scratch.top1": 42.0})], {})
+    frame = controls_frame(
+        variants, [control("from scratch", "a", 0, {"scratch.top1": 42.0})], {}, redraws=False
+    )
     assert frame.loc[0, ["scratch.top1", "tuned.top1"]].tolist() == [42.0, 42.0]
 
 
@@ -129,13 +143,13 @@ def test_controls_are_read_at_the_setting_of_the_studys_cells(variants: list[Var
     own = {"probe.top1": 9.0, "probe.validation_top1": 9.0}
     cell = CellStatus(CELLS[0].cell, "COMPLETE", record=CellRecord(grid))
     chosen = StudyTrials.of([cell]).chosen
-    frame = controls_frame(variants, [control("random init", "a", 0, own | weak)], chosen)
+    frame = controls_frame(variants, [control("random init", "a", 0, own | weak)], chosen, redraws=False)
     assert frame["probe.top1"].tolist() == [4.0]  # at 0.1, though 0.01 would be this control's own choice
 
 
 def test_no_controls_are_a_table_with_its_columns(variants: list[Variant]) -> None:
     columns = ["control", "variant", "seed", "fingerprint", "weights_sha256"]
-    assert list(controls_frame(variants, [], {})) == columns
+    assert list(controls_frame(variants, [], {}, redraws=False)) == columns
 
 
 def test_a_setting_in_a_line_has_every_length_of_training(

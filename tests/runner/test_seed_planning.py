@@ -17,7 +17,7 @@ from cmae_ablate.report import settling
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from cmae_ablate.report.settling import settle
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.reporting import report_csv
+from cmae_ablate.runner.reporting import read_settling, report_csv
 from cmae_ablate.runner.run import run_study
 from cmae_ablate.runner.seed_planning import SeedGate, gate_of
 from cmae_ablate.study import design
@@ -149,6 +149,27 @@ def test_rows_of_another_machine_count_before_anything_is_decided(
     assert again.import_complete(rows, "knn.top1") == len(everything)
     assert again.pending() == 0
     assert drain(again) == []
+
+
+def test_who_only_looks_decides_once_also_where_a_cell_failed_that_nobody_wants(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(study.path, out=tmp_path / "runs")
+    experiment = options.begin(options.load(), quiet())
+    queue = Queue(experiment.places.storage, study.name, experiment.planned)
+    claims = [queue.claim("w") for _ in range(10)]
+    first, last = [each for each in claims[:9] if each is not None], claims[9]
+    assert last is not None
+    assert (last.cell.seed, len(first)) == (3, 9)
+    queue.fail(last, "broken", final=True)
+    for claim in first:
+        queue.release(claim)
+    decided: list[object] = []
+    monkeypatch.setattr(settling, "settle", lambda *given: decided.append(given) or settle(*given))
+    found, decision = read_settling(experiment)
+    assert len(decided) == 1
+    assert decision == SeedGate(study, experiment.variants).settling(found)
+    assert {each.cell.seed for each in found} == {0, 1, 2}
 
 
 def test_a_fixed_number_of_seeds_needs_no_gate(study: Study) -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal, cast
 
 from rich.console import Console
-from timm.models.vision_transformer import Block
-from torch import nn
 
 from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
@@ -16,7 +14,7 @@ from cmae_ablate.components.targets.pixels import PixelTarget
 from cmae_ablate.components.vit_encoder import VitEncoder
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.terminal import say
-from cmae_ablate.training.interop import MaskedAutoencoder, export_encoder
+from cmae_ablate.training.interop import MaskedAutoencoder, export_encoder, heads_in, timm_sizes
 
 FORMATS = ("timm", "mae", "safetensors")
 
@@ -48,8 +46,8 @@ def export_checkpoint(place: Path, settings: Sequence[str], form: str, out: Path
         what = (
             "encoder and decoder" if whole.decoder is not None else "encoder alone: the decoder is not MAE's"
         )
-        hint = f"{what}; heads: encoder {_heads(encoder)}" + (
-            f", decoder {_heads(whole.decoder)}" if whole.decoder is not None else ""
+        hint = f"{what}; heads: encoder {heads_in(encoder)}" + (
+            f", decoder {heads_in(whole.decoder)}" if whole.decoder is not None else ""
         )
     else:
         hint = f"encoder of {timm_model(encoder)}, with load_state_dict or timm.models.load_checkpoint"
@@ -58,34 +56,15 @@ def export_checkpoint(place: Path, settings: Sequence[str], form: str, out: Path
 
 def timm_model(encoder: VitEncoder) -> str:
     """The call that builds the empty timm model into which the exported weights go."""
-    block = encoder.blocks[0]
-    assert isinstance(block, Block)
-    sizes = {
-        "img_size": encoder.image_size,
-        "patch_size": encoder.patch_size,
-        "embed_dim": encoder.embed_dim,
-        "depth": len(encoder.blocks),
-        "num_heads": _heads(encoder),
-        "mlp_ratio": cast("nn.Linear", block.mlp.fc1).out_features / encoder.embed_dim,
-    }
-    return f"timm.models.VisionTransformer({', '.join(f'{k}={v}' for k, v in sizes.items())}, num_classes=0)"
+    arguments = ", ".join(f"{name}={value}" for name, value in timm_sizes(encoder).items())
+    return f"timm.models.VisionTransformer({arguments})"
 
 
 def _as_mae(checkpoint: Checkpoint, encoder: VitEncoder) -> MaskedAutoencoder:
-    model = checkpoint.model
-    # Another decoder, or another target, has no place in MAE's layout.
-    fits = (
-        model is not None
-        and type(model.decoder) is TransformerDecoder
-        and isinstance(model.target, PixelTarget)
+    decoder, target = (
+        (checkpoint.model.decoder, checkpoint.model.target) if checkpoint.model else (None, None)
     )
-    if model is None or not fits:
-        return MaskedAutoencoder(encoder, None, norm_pix=True).eval()
-    target, decoder = cast("PixelTarget", model.target), cast("TransformerDecoder", model.decoder)
-    return MaskedAutoencoder(encoder, decoder, target.normalize).eval()
-
-
-def _heads(part: VitEncoder | TransformerDecoder) -> int:
-    block = part.blocks[0]
-    assert isinstance(block, Block)
-    return cast(int, block.attn.num_heads)
+    if type(decoder) is TransformerDecoder and isinstance(target, PixelTarget):
+        return MaskedAutoencoder(encoder, decoder, target.normalize).eval()
+    # Another decoder, or another target, has no place in MAE's layout.
+    return MaskedAutoencoder(encoder, None, norm_pix=True).eval()

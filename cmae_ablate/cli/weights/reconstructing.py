@@ -15,6 +15,7 @@ from cmae_ablate.cli.weights.drawing import HeatRow, save_with_boxes
 from cmae_ablate.cli.weights.source import check_target, open_checkpoint, open_data
 from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
+from cmae_ablate.components.crops.localisation import covered
 from cmae_ablate.components.evaluations.features import split_of
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.components.protocols import Localiser
@@ -73,13 +74,13 @@ def reconstruct_checkpoint(
         save_with_boxes(pictures, rows, images.boxes[:count], out)
     else:
         save_reconstructions(pictures, out)
-    _say(f"drawn: {out} ({data.name}, {split}: {count} of {len(images):,} images)", console)
+    say(f"drawn: {out} ({data.name}, {split}: {count} of {len(images):,} images)", console)
     if np.array_equal(pictures[:, 1], pictures[:, 2]):
         target = checkpoint.spec["target"].name
-        _say(f"note: the target '{target}' has no picture; hidden patches stay grey", console)
+        say(f"note: the target '{target}' has no picture; hidden patches stay grey", console)
     warning = collapse_warning(checkpoint.encoder, data, images, _CPU)
     if warning:
-        _say(f"warning: {warning}", console)
+        say(f"warning: {warning}", console)
 
 
 def heat_rows(encoder: Encoder, data: DataArrays, split: Split, count: int, crop: Choice) -> list[HeatRow]:
@@ -109,11 +110,9 @@ def heat_rows(encoder: Encoder, data: DataArrays, split: Split, count: int, crop
             maps_by_name[own.heatmap_name] = own.heatmap(encoder, images)
     rows = []
     for name, maps in maps_by_name.items():
-        found = boxes_from_heatmaps(maps, size, own.threshold if own else THRESHOLD)
-        # The published box ends at its last pixel's near side; what it covers ends at the far one.
-        covered = (found + torch.tensor([0.0, 0.0, 1 / size[0], 1 / size[1]])).clamp(max=1.0)
+        boxes = covered(boxes_from_heatmaps(maps, size, own.threshold if own else THRESHOLD), size)
         title = f"{name}\n(the trial's)" if own and name == own.heatmap_name else name
-        rows.append(HeatRow(title, _scaled(maps, size), covered.numpy(), box_ious(known, covered).numpy()))
+        rows.append(HeatRow(title, _scaled(maps, size), boxes.numpy(), box_ious(known, boxes).numpy()))
     return rows
 
 
@@ -134,7 +133,3 @@ def _scaled(maps: torch.Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
     resized = functional.interpolate(unit.unsqueeze(1), size=size, mode="bilinear")[:, 0]
     result: NDArray[np.float32] = resized.numpy()
     return result
-
-
-def _say(text: str, console: Console) -> None:
-    say(text, console)

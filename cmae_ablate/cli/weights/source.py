@@ -7,11 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor
 
@@ -20,7 +17,8 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import DamagedError, read_record
+from cmae_ablate.files import DamagedError
+from cmae_ablate.runner.finished import RESULT, WEIGHTS, read_pretraining
 from cmae_ablate.runner.progress import preparation
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree
@@ -33,7 +31,6 @@ Keys = tuple[str, ...]
 
 OF_FILES: tuple[Keys, ...] = (("backbone", "heads"), ("decoder", "heads"), ("target", "normalize"))
 """What the weights of an MAE do not tell, so that `--set` may say it."""
-_WEIGHTS, _RECORD = "model.safetensors", "result.json"
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def open_checkpoint(place: Path, settings: Sequence[str], allowed: Sequence[Keys
             f"{place}: there is no such file or folder; give a pretraining folder "
             "(OUT/cache/pretrain/FINGERPRINT), its model.safetensors, or an MAE checkpoint"
         )
-    if place.is_dir() or (place.name == _WEIGHTS and (place.parent / _RECORD).is_file()):
+    if place.is_dir() or (place.name == WEIGHTS and (place.parent / RESULT).is_file()):
         return _open_own(place, place if place.is_dir() else place.parent, settings, allowed)
     return _open_file(place, settings, (*allowed, *OF_FILES))
 
@@ -105,46 +102,47 @@ def open_data(checkpoint: Checkpoint, console: Console) -> DataArrays:
     return data
 
 
-def check_target(path: Path, option: str = "--out") -> None:
-    """Refuse a file that could not be written at the end, before any work.
+def check_target(path: Path) -> None:
+    """Refuse a file of `--out` that could not be written at the end, before any work.
 
     Raises:
         UserError: Its folder is missing or closed, or it is a folder itself.
     """
     if path.is_dir():
-        raise UserError(f"{option} {path}: this is a folder; give the name of a file in it")
+        raise UserError(f"--out {path}: this is a folder; give the name of a file in it")
     if not path.parent.is_dir():
-        raise UserError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
+        raise UserError(f"--out {path}: the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{option} {path}: {path.parent} cannot be written to; choose another folder")
+        raise UserError(f"--out {path}: {path.parent} cannot be written to; choose another folder")
 
 
 def _open_own(place: Path, folder: Path, settings: Sequence[str], allowed: Sequence[Keys]) -> Checkpoint:
-    record = _read_record(folder)
+    if not all((folder / name).is_file() for name in (RESULT, WEIGHTS)):
+        raise UserError(
+            f"{folder}: no finished pretraining is here ({RESULT} or {WEIGHTS} is missing); let the study "
+            "finish it (cmae-ablate run), or give another folder"
+        )
     try:
-        recorded = resolve(record["spec"], record["seed"])
+        record, state = read_pretraining(folder)
+        tree = dict(record.spec)
+        recorded = resolve(tree, record.seed)
+    except DamagedError as error:
+        raise UserError(f"{error}; remove the folder and run the study again") from error
     except SpecError as error:
         raise UserError(
-            f"{folder / _RECORD}: {'.'.join(error.path)}: {error.message}; use the version of this package, "
+            f"{folder / RESULT}: {'.'.join(error.path)}: {error.message}; use the version of this package, "
             "and the plug-ins, that trained it"
         ) from error
-    state = _read_weights(folder / _WEIGHTS)
-    if weights_sha256(state) != record["weights_sha256"]:
-        raise UserError(
-            f"{folder / _WEIGHTS}: the weights are not those recorded in {_RECORD}; remove the folder and "
-            "run the study again"
-        )
     model = assemble(recorded, _image_size(recorded, state, folder))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise UserError(
-            f"{folder / _WEIGHTS}: does not fit the recorded trial ({_first_line(error)}); "
+            f"{folder / WEIGHTS}: does not fit the recorded trial ({str(error).splitlines()[0]}); "
             "use the version of this package, and of plug-ins, that trained it"
         ) from error
-    spec = _changed(record["spec"], record["seed"], settings, allowed)
-    sha256 = str(record["weights_sha256"])
-    return Checkpoint(place, spec, model.eval().encoder, model, sha256, folder.resolve().name, recorded)
+    spec, fingerprint = _changed(tree, record.seed, settings, allowed), folder.resolve().name
+    return Checkpoint(place, spec, model.eval().encoder, model, record.weights_sha256, fingerprint, recorded)
 
 
 def _open_file(place: Path, settings: Sequence[str], allowed: Sequence[Keys]) -> Checkpoint:
@@ -176,36 +174,6 @@ def _in_words_of_the_command(message: str) -> str:
     for argument, slot in (("set decoder_num_heads", "decoder"), ("set num_heads", "backbone")):
         message = message.replace(argument, f"--set {slot}.heads=N")
     return message
-
-
-def _read_record(folder: Path) -> Mapping[str, Any]:
-    path = folder / _RECORD
-    if not path.is_file() or not (folder / _WEIGHTS).is_file():
-        raise UserError(
-            f"{folder}: no finished pretraining is here ({_RECORD} or {_WEIGHTS} is missing); let the study "
-            "finish it (cmae-ablate run), or give another folder"
-        )
-    try:
-        record = read_record(path)
-        wanted = {"spec": dict, "seed": int, "weights_sha256": str}
-        damaged = [key for key, kind in wanted.items() if not isinstance(record[key], kind)]
-    except DamagedError as error:
-        damaged = [error.reason]
-    except (KeyError, TypeError):
-        damaged = [_RECORD]
-    if damaged:
-        raise UserError(f"{path}: damaged ({damaged[0]}); remove the folder and run the study again")
-    found: Mapping[str, Any] = record
-    return found
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: no readable weights ({_first_line(error)}); remove the folder and run the study again"
-        ) from error
 
 
 def _image_size(spec: TrialSpec, state: Mapping[str, Tensor], folder: Path) -> int:
@@ -240,7 +208,3 @@ def _changed(tree: Tree, seed: int, settings: Sequence[str], allowed: Sequence[K
             inside = "" if error.path == path else f"{'.'.join(error.path)}: "
             raise UserError(f"--set {text}: {inside}{error.message}") from error
     return resolve(tree, seed)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

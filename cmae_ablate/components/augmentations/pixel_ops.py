@@ -97,16 +97,22 @@ def blur(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
         largest: The largest sigma there may be; kernels reach to three times it, or as far as
             reflection can, whatever this batch's sigmas are.
     """
+    kernels = blur_kernels(sigmas, largest, *images.shape[2:])
+    return convolve(images, kernels.to(images.device, images.dtype))
+
+
+def convolve(images: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve each image with its own kernel (b, taps), rows and columns, reflecting at the border."""
     batch, channels, height, width = images.shape
-    kernels = blur_kernels(sigmas, largest, height, width)
     reach = kernels.shape[1] // 2
-    kernels = kernels.to(images.device, images.dtype).repeat_interleave(channels, dim=0)
+    # Copied as a shape, which never waits for the device.
+    each = kernels.unsqueeze(1).expand(-1, channels, -1).reshape(batch * channels, 1, -1)
     # Every channel of every image is a group with a kernel of its own; rows first, then columns.
     flat = images.reshape(1, batch * channels, height, width)
     flat = functional.pad(flat, (reach, reach, reach, reach), mode="reflect")
-    flat = functional.conv2d(flat, kernels[:, None, :, None], groups=batch * channels)
-    flat = functional.conv2d(flat, kernels[:, None, None, :], groups=batch * channels)
-    return flat.reshape(batch, channels, height, width).clamp(0, 1)
+    flat = functional.conv2d(flat, each.unsqueeze(3), groups=batch * channels)
+    flat = functional.conv2d(flat, each.unsqueeze(2), groups=batch * channels)
+    return flat.reshape(batch, channels, height, width).clamp_(0, 1)
 
 
 def blur_kernels(sigmas: Tensor, largest: float, height: int, width: int) -> Tensor:

@@ -117,7 +117,7 @@ class StandardAugmentation:
         if self._grey > 0:
             images = whole_batch.greyscale(images, changes.greyscale)
         if self._blur > 0:
-            images = whole_batch.blur(images, changes.kernels)
+            images = pixel_ops.convolve(images, changes.kernels)
         if self._solarize > 0:
             images = whole_batch.solarize(images, changes.solarize)
         return images

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cmae_ablate.components.augmentations import pixel_ops
 from cmae_ablate.data.uploads import upload_together
@@ -95,18 +94,6 @@ def hue(images: Tensor, sixths: Tensor) -> Tensor:
 def greyscale(images: Tensor, chosen: Tensor) -> Tensor:
     """Take the colour out where `chosen` (B,) is 1."""
     return torch.where(_per_image(chosen) > 0, _grey(images), images)
-
-
-def blur(images: Tensor, kernels: Tensor) -> Tensor:
-    """Convolve each image with its own kernel (B, taps), rows and columns, reflecting at the border."""
-    batch, channels, height, width = images.shape
-    reach = kernels.shape[1] // 2
-    each = kernels.unsqueeze(1).expand(-1, channels, -1).reshape(batch * channels, 1, -1)
-    flat = images.reshape(1, batch * channels, height, width)
-    flat = functional.pad(flat, (reach, reach, reach, reach), mode="reflect")
-    flat = functional.conv2d(flat, each.unsqueeze(3), groups=batch * channels)
-    flat = functional.conv2d(flat, each.unsqueeze(2), groups=batch * channels)
-    return flat.reshape(batch, channels, height, width).clamp_(0, 1)
 
 
 def solarize(images: Tensor, chosen: Tensor) -> Tensor:

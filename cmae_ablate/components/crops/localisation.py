@@ -50,7 +50,7 @@ def look(encoder: Encoder, images: ImageSource, heatmap: Heatmap, threshold: flo
         size = (batch.shape[-2], batch.shape[-1])
         boxes = boxes_from_heatmaps(encoder_heatmap(encoder, batch, heatmap, norm=norm), size, threshold)
         border = boxes_from_heatmaps(border_distance(batch), size, BORDER_THRESHOLD)
-        found.append((boxes.cpu(), _covered(boxes, size).cpu(), _covered(border, size).cpu()))
+        found.append((boxes.cpu(), covered(boxes, size).cpu(), covered(border, size).cpu()))
     return Found(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
@@ -83,6 +83,7 @@ def iou_metrics(candidates: Mapping[str, Tensor], true_boxes: Tensor) -> dict[st
     return {name: float(box_ious(true_boxes[known], regions).mean()) for name, regions in compared.items()}
 
 
-def _covered(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+def covered(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """What published boxes cover: they end at their last pixel's near side, here at its far one."""
     pixel = torch.tensor([0.0, 0.0, 1 / size[0], 1 / size[1]], device=boxes.device)
     return (boxes + pixel).clamp(max=1.0)

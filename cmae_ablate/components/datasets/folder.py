@@ -17,12 +17,9 @@ from cmae_ablate.components.datasets.image_decode import without_warnings
 from cmae_ablate.components.datasets.image_files import (
     Damage,
     LabelledFile,
-    Reading,
-    counter,
     fit,
     load_image,
-    refuse_damaged,
-    write_files,
+    write_splits,
 )
 from cmae_ablate.components.datasets.source_identity import files_identity
 from cmae_ablate.components.datasets.sources import find_source
@@ -97,15 +94,11 @@ class Folder:
         }
         splits = divide(source, files, class_names, writer)
         writer.describe("folder", class_names, self._size)
-        total, done = sum(len(found) for found in splits.values()), 0
-        reading = Reading()
-        for split, found in splits.items():
-            rows = writer.allocate(split, len(found), names=[readable(file.path) for file in found])
-            report = counter(progress, "reading images", done, total)
-            write_files(tree, found, rows, partial(fit, size=self._size), report, reading)
-            done += len(found)
-        refuse_damaged(reading.damaged, source, "repair or delete them, or set dataset.skip_damaged=true")
-        reading.tell_of_transparency(writer)
+        reading = write_splits(
+            tree, splits, writer, partial(fit, size=self._size), partial(progress, "reading images")
+        )
+        remedy = "repair or delete them, or set dataset.skip_damaged=true"
+        reading.tell(writer, source, remedy)
 
     def _found(self) -> Path:
         source = find_source("folder", self._source, REMEDY)

@@ -24,9 +24,6 @@ UNLABELLED = "image(s) in a folder of no class"
 
 _NO_CLASS = {"image", "images", "img", "imgs", "unknown", "unlabeled", "unlabelled", "all", "data"}
 
-Classes = Mapping[str, Mapping[str, list[str]]]
-"""Image paths by part (`train`, ...) and class folder."""
-
 
 @dataclass
 class Listing:

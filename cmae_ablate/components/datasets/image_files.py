@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from cmae_ablate.components.datasets.image_decode import (
     decode,
     without_warnings,
 )
-from cmae_ablate.data.arrays import ArrayWriter, Progress, Split
+from cmae_ablate.data.arrays import ArrayWriter, Split
 from cmae_ablate.errors import UserError, readable
 
 Box = tuple[float, float, float, float]
@@ -84,8 +84,18 @@ class Reading:
         if found.vanished:
             self.vanished.append(path)
 
-    def tell_of_transparency(self, writer: ArrayWriter) -> None:
-        """Say what became of transparent pixels."""
+    def tell(self, writer: ArrayWriter, source: Path, remedy: str) -> None:
+        """Say what became of transparent pixels.
+
+        Raises:
+            UserError: Files are damaged; the message lists the first ones.
+        """
+        if self.damaged:
+            listed = "; ".join(f"{readable(found.path)}: {found.reason}" for found in self.damaged[:_LISTED])
+            more = f"; ... and {len(self.damaged) - _LISTED} more" if len(self.damaged) > _LISTED else ""
+            raise UserError(
+                f"dataset.source: {source}: {len(self.damaged)} damaged image(s); {remedy}: {listed}{more}"
+            )
         if self.transparent:
             writer.notice(
                 f"{len(self.transparent):,} image(s) are transparent in places and are shown on white, "
@@ -98,26 +108,43 @@ class Reading:
             )
 
 
-def write_files(
+def write_splits(
+    tree: FileTree,
+    splits: Mapping[str, Sequence[LabelledFile]],
+    writer: ArrayWriter,
+    shape: Callable[[Image.Image], Image.Image],
+    progress: Callable[[int, int], None],
+    limit: int = MAX_IMAGE_BYTES,
+) -> Reading:
+    """Decode files into the rows of their splits, in order; the row of a damaged file holds nothing.
+
+    Args:
+        tree: Where the files are.
+        splits: One file for each row.
+        writer: Takes images, labels, boxes and the files' names.
+        shape: Brings an image to the splits' size; raises ValueError where that makes no sense.
+        progress: Told how many files are done, and of how many.
+        limit: The most bytes that one file may have.
+    """
+    reading = Reading()
+    total, done = sum(len(files) for files in splits.values()), 0
+    for name, files in splits.items():
+        split = writer.allocate(name, len(files), names=[readable(file.path) for file in files])
+        for count in _write_files(tree, files, split, shape, reading, limit):
+            progress(done + count, total)
+        done += len(files)
+    return reading
+
+
+def _write_files(
     tree: FileTree,
     files: Sequence[LabelledFile],
     split: Split,
     shape: Callable[[Image.Image], Image.Image],
-    progress: Callable[[int], None],
     reading: Reading,
-    limit: int = MAX_IMAGE_BYTES,
-) -> None:
-    """Decode files into the rows of `split`, in order, on several threads.
-
-    Args:
-        tree: Where the files are.
-        files: One for each row.
-        split: Takes images, labels and boxes; the row of a damaged file holds nothing.
-        shape: Brings an image to the split's size; raises ValueError where that makes no sense.
-        progress: Told how many files are done.
-        reading: Takes what came of it.
-        limit: The most bytes that one file may have.
-    """
+    limit: int,
+) -> Iterator[int]:
+    """Decode on several threads, and say from time to time how many files are done."""
 
     def load(row: int) -> Damage | Decoded:
         found = load_image(tree, files[row].path, shape, limit)
@@ -130,7 +157,7 @@ def write_files(
             rows = range(start, min(start + _BATCH, len(files)))
             for row, found in zip(rows, threads.map(load, rows), strict=True):
                 reading.add(files[row].path, found)
-            progress(rows.stop)
+            yield rows.stop
     for row, file in enumerate(files):
         split.labels[row] = file.label
         if file.box is not None:
@@ -149,22 +176,3 @@ def load_image(
         return Damage(path, f"no image, or of an unknown format (read are {', '.join(FORMATS)})")
     except DECODE_ERRORS as error:
         return Damage(path, " ".join(str(error).split()) or type(error).__name__)
-
-
-def refuse_damaged(damaged: Sequence[Damage], source: Path, remedy: str) -> None:
-    """Do nothing where no file is damaged.
-
-    Raises:
-        UserError: Some are; the message lists the first ones.
-    """
-    if damaged:
-        listed = "; ".join(f"{readable(damage.path)}: {damage.reason}" for damage in damaged[:_LISTED])
-        more = f"; ... and {len(damaged) - _LISTED} more" if len(damaged) > _LISTED else ""
-        raise UserError(
-            f"dataset.source: {source}: {len(damaged)} damaged image(s); {remedy}: {listed}{more}"
-        )
-
-
-def counter(progress: Progress, label: str, done_before: int, total: int) -> Callable[[int], None]:
-    """Report the files of one split as part of all."""
-    return lambda done: progress(label, done_before + done, total)

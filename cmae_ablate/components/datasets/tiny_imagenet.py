@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,14 @@ from pydantic import Field
 
 from cmae_ablate.components.datasets.file_tree import FileTree, FolderTree, open_tree
 from cmae_ablate.components.datasets.holdout import hold_out
-from cmae_ablate.components.datasets.image_files import Reading, counter, refuse_damaged, write_files
+from cmae_ablate.components.datasets.image_files import write_splits
 from cmae_ablate.components.datasets.small_arrays import official_size
 from cmae_ablate.components.datasets.source_identity import files_identity
 from cmae_ablate.components.datasets.sources import obtain, source_key
 from cmae_ablate.components.datasets.tiny_imagenet_layout import IMAGE_SIZE, ORIGIN, read_layout
 from cmae_ablate.components.protocols import DATASETS
 from cmae_ablate.data.arrays import ArrayWriter, ExpectedSize, Progress
-from cmae_ablate.errors import UserError, readable
+from cmae_ablate.errors import UserError
 
 MAX_IMAGE_BYTES = 2**20
 """Of one image: the official ones have a few thousand."""
@@ -101,15 +102,9 @@ class TinyImageNet:
             "validation": [layout.train[i] for i in np.flatnonzero(parts == 1)],
             "test": layout.test,
         }
-        total, done = sum(len(files) for files in splits.values()), 0
-        reading = Reading()
-        for split, files in splits.items():
-            report = counter(progress, "reading tiny_imagenet", done, total)
-            rows = writer.allocate(split, len(files), names=[readable(file.path) for file in files])
-            write_files(tree, files, rows, _must_be_64, report, reading, MAX_IMAGE_BYTES)
-            done += len(files)
-        refuse_damaged(reading.damaged, source, "download the archive again")
-        reading.tell_of_transparency(writer)
+        told = partial(progress, "reading tiny_imagenet")
+        reading = write_splits(tree, splits, writer, _must_be_64, told, MAX_IMAGE_BYTES)
+        reading.tell(writer, source, "download the archive again")
 
 
 def _must_be_64(image: Image.Image) -> Image.Image:

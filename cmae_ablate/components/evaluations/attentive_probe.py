@@ -23,7 +23,7 @@ from cmae_ablate.components.evaluations.augment import even_batch_size
 from cmae_ablate.components.evaluations.candidates import CHOICE_WORDS, own_best
 from cmae_ablate.components.evaluations.logistic import STD_EPS, Standardiser
 from cmae_ablate.components.evaluations.resume import Stateful, epochs_done, keep_epoch
-from cmae_ablate.components.evaluations.scoring import top1
+from cmae_ablate.components.evaluations.scoring import accuracies
 from cmae_ablate.components.evaluations.supervised import BatchSize, Epochs, LearningRate, Warmup, WeightDecay
 from cmae_ablate.components.schedule import lr_at, set_lr
 from cmae_ablate.errors import DivergedError, Interrupted
@@ -113,10 +113,7 @@ class AttentiveProbe:
         candidates = [
             Candidate(
                 settings={"lr": setting.lr, "weight_decay": setting.weight_decay},
-                metrics={
-                    "top1": top1(of_test, data.test.labels),
-                    "validation_top1": top1(of_validation, data.validation.labels),
-                },
+                metrics=accuracies({"validation": of_validation, "test": of_test}, data),
                 predictions=of_test,
             )
             for setting, of_validation, of_test in zip(

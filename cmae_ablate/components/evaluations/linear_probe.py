@@ -16,7 +16,7 @@ from cmae_ablate.components.evaluation_protocols import (
 )
 from cmae_ablate.components.evaluations.candidates import CHOICE_WORDS, own_best
 from cmae_ablate.components.evaluations.logistic import Standardiser, fit_path
-from cmae_ablate.components.evaluations.scoring import feature_words, top1
+from cmae_ablate.components.evaluations.scoring import accuracies, feature_words
 
 
 @EVALUATIONS.register("linear_probe", version=2)
@@ -72,12 +72,9 @@ class LinearProbe:
         converged = True
         fits = fit_path(train, labels, data.num_classes, self.l2, should_stop=context.should_stop)
         for penalty, fit in zip(self.l2, fits, strict=True):
-            predictions = fit.predict(test).cpu()
-            metrics = {
-                "top1": top1(predictions, data.test.labels),
-                "validation_top1": top1(fit.predict(validation), data.validation.labels),
-            }
-            candidates.append(Candidate({"l2": penalty}, metrics, predictions))
+            predictions = {"test": fit.predict(test).cpu(), "validation": fit.predict(validation)}
+            metrics = accuracies(predictions, data)
+            candidates.append(Candidate({"l2": penalty}, metrics, predictions["test"]))
             converged &= fit.converged
             context.on_step(len(candidates), len(self.l2))
         grid = ", ".join(f"{value:g}" for value in self.l2)

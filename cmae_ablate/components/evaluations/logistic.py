@@ -15,6 +15,8 @@ from cmae_ablate.errors import Interrupted
 STD_EPS = 1e-6
 _VARIANCE_FLOOR = 1e-6
 _HISTORY = 20
+_MOST_ITERATIONS = 1000  # a penalty; about 20 are usual
+_TOLERANCE = 1e-5  # of each component of the gradient, in the scaled coordinates
 _CHANGE_TOLERANCE = 1e-9
 
 
@@ -72,8 +74,6 @@ def fit_path(
     num_classes: int,
     penalties: Sequence[float],
     *,
-    max_iterations: int = 1000,
-    tolerance: float = 1e-5,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[LogisticFit]:
     """Fit once per penalty, each fit starting where the one before ended.
@@ -86,8 +86,6 @@ def fit_path(
         labels: Classes in [0, num_classes), (n,), int64.
         num_classes: K.
         penalties: Not negative; in descending order the path is short.
-        max_iterations: L-BFGS iterations per penalty; about 20 are usual.
-        tolerance: Stop where no component of the gradient in the scaled coordinates is larger.
         should_stop: Asked before each look at the data.
 
     Yields:
@@ -109,7 +107,7 @@ def fit_path(
         bias = bias.clone().requires_grad_()
         inputs, shrinkage = rotated / scale.T, penalty / scale**2
         objective = partial(_loss, inputs, labels, scaled, bias, shrinkage, should_stop)
-        loss, converged = _minimise(objective, [scaled, bias], max_iterations, tolerance)
+        loss, converged = _minimise(objective, [scaled, bias])
         weight, bias = axes @ (scaled.detach() / scale), bias.detach()
         yield LogisticFit(weight, bias, loss, converged)
 
@@ -128,15 +126,13 @@ def _loss(
     return cross_entropy + 0.5 * (penalty * weight.square()).sum()
 
 
-def _minimise(
-    objective: Callable[[], Tensor], variables: list[Tensor], max_iterations: int, tolerance: float
-) -> tuple[float, bool]:
+def _minimise(objective: Callable[[], Tensor], variables: list[Tensor]) -> tuple[float, bool]:
     """Move the variables to the minimum; the loss there, and whether it was reached."""
     optimizer = torch.optim.LBFGS(
         variables,
-        max_iter=max_iterations,
-        max_eval=10 * max_iterations,
-        tolerance_grad=tolerance,
+        max_iter=_MOST_ITERATIONS,
+        max_eval=10 * _MOST_ITERATIONS,
+        tolerance_grad=_TOLERANCE,
         tolerance_change=_CHANGE_TOLERANCE,
         history_size=_HISTORY,
         line_search_fn="strong_wolfe",
@@ -149,4 +145,4 @@ def _minimise(
         return loss
 
     optimizer.step(closure)
-    return objective().item(), optimizer.state[variables[0]]["n_iter"] < max_iterations
+    return objective().item(), optimizer.state[variables[0]]["n_iter"] < _MOST_ITERATIONS

@@ -274,7 +274,8 @@ def test_a_record_of_an_unknown_component_is_refused(copy: Path) -> None:
 def test_truncated_weights_are_refused(copy: Path) -> None:
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    assert "no readable weights" in refusal("export", copy, "--format", "timm", "--out", copy / "out.pth")
+    said = refusal("export", copy, "--format", "timm", "--out", copy / "out.pth")
+    assert "damaged (cannot be read: no safetensors); remove the folder and run the study again" in said
 
 
 def test_changed_weights_are_refused(copy: Path) -> None:
@@ -282,7 +283,8 @@ def test_changed_weights_are_refused(copy: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
-    assert "not those recorded" in refusal("evaluate", copy)
+    said = refusal("evaluate", copy)
+    assert "damaged (not the weights that result.json records); remove the folder and run the study" in said
 
 
 @pytest.mark.parametrize(
