@@ -664,5 +664,5 @@ def test_no_password_is_shown_in_the_command() -> None:
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", ""])
 def test_a_folder_is_no_store(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="write sqlite:"):
+    with pytest.raises(UserError, match="write one like sqlite:"):
         MlflowTracker(uri, tmp_path / "mlartifacts", "decoder_size")

@@ -115,6 +115,6 @@ def test_a_name_stays_as_it_is_in_headings_and_in_the_header_of_the_picture(tmp_
     page = combine(parts, tmp_path).paths["index.html"].read_text()
     assert "Tiny_" not in page
     assert "<h3>Study tiny_imagenet, scale cpu, " in page
-    figure = table_picture(summary_table([analyse(p.dataset, p) for p in parts], {})).draw(LIGHT)
+    figure = table_picture(summary_table([analyse(p.dataset, p) for p in parts])).draw(LIGHT)
     header = "\n".join(text.get_text() for text in figure.texts if text.get_fontweight() == "bold")
     assert "tiny_imagenet:" in header.split()
