@@ -19,13 +19,6 @@ from cmae_ablate.report.wording import (
     one_line,
 )
 
-CAUTIOUS_SEEDS = 3
-CAUTIOUS = (
-    "The interval over seeds and images is cautious with three seeds: in simulations it holds the true "
-    "difference in 95 to 98 % of studies (with five seeds in 95 to 97 %)"
-)
-"""From `analysis/simulation/two_way_rules.csv`; a test holds the two together."""
-
 
 def caption_title(comparison: Comparison) -> str:
     """The question, and what differences are taken from."""
@@ -49,7 +42,6 @@ def caption_note(comparison: Comparison, resolution: str = "", *, costs: Sequenc
         f"Scale: {study.scale}; {planned}{added}.",
         plan_sentence(study.plan),
         *(one_line(note) for note in study.notes),
-        _images_sentence(comparison),
         resolution,
     ]
     meanings = "; ".join(dict.fromkeys(filter(None, costs)))
@@ -84,12 +76,6 @@ def interval_words(study: StudyDescription) -> str:
 
 def _sentences(*sentences: str) -> str:
     return " ".join(s if s.endswith((".", "?", "!")) else f"{s}." for s in sentences if s)
-
-
-def _images_sentence(comparison: Comparison) -> str:
-    """How far the interval over seeds and images can be relied on, where it is shown."""
-    few = any(e.two_way and e.paired.n == CAUTIOUS_SEEDS for e in comparison.effects)
-    return CAUTIOUS if few else ""
 
 
 def family_sentence(comparison: Comparison) -> str:

@@ -2,9 +2,12 @@
 
 With few test images the t interval over seeds is too narrow as a statement about new images. Seeds and images
 are crossed (every seed's network sees every image). Their mean squares add up to the variance of the mean
-difference, `(MS_seed + MS_image - MS_residual) / (seeds x images)`, and Satterthwaite's formula gives its
-degrees of freedom (Searle, Casella and McCulloch 1992, 'Variance Components'). Images of one class or one
-place are alike, so that whole clusters of images are the sample where the clusters are known.
+difference, `(MS_seed + MS_image - MS_residual) / (seeds x images)` (Searle, Casella and McCulloch 1992,
+'Variance Components'): two independent parts, one of them with few degrees of freedom, as in the comparison
+of two means whose variances differ. Welch's series says how far such an interval reaches (Welch 1947, 'The
+generalization of "Student's" problem when several different population variances are involved', Biometrika
+34). Images of one class or one place are alike, so that whole clusters of images are the sample where the
+clusters are known.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +33,7 @@ class TwoWay:
     """Mean difference in percent over seeds and images, with its 95 % interval.
 
     Attributes:
-        df: Satterthwaite's degrees of freedom; NaN without an interval.
+        df: Degrees of freedom of a t interval as wide; NaN without an interval.
         clusters: How many clusters of images were the sample; the number of images where none are known.
     """
 
@@ -112,31 +116,47 @@ def _mean_squares(
 def _reach(
     seed: float, cluster: float, residual: float, clusters_df: float, seeds: int
 ) -> tuple[float, float]:
-    """Half the interval's width, and its degrees of freedom.
+    """Half the interval's width, and the degrees of freedom of a t interval as wide.
 
-    A mean square below the residual's shows no variance of its own and is left out, so that no variance is
-    negative. Satterthwaite's degrees of freedom are too many just when a mean square of few is small by
-    chance. So the interval is never narrower than the plain t interval over the seeds, or over the clusters,
-    where they differ at all: where their mean square exceeds the median of what the residual alone would
-    give. In simulations this keeps the coverage of three seeds from falling to 92 %.
+    The mean square with fewer degrees of freedom is taken whole, as a t interval takes it; the other adds
+    what it has beyond the residual, and nothing where chance left it below. Welch's series is too short
+    where few degrees of freedom make up nearly all of the variance, so the interval is never narrower than
+    the t interval of either part. `analysis/simulation/two_way_rules.py` sets it against other rules.
     """
-    seeds_df = float(seeds - 1)
-    residual_df = seeds_df * clusters_df
-    crossed = ((seed, seeds_df), (cluster, clusters_df))
-    terms = [(square, df) for square, df in crossed if square > residual]
-    variance = residual + sum(square - residual for square, _ in terms)
+    fewer, more = sorted(((seeds - 1.0, seed), (clusters_df, cluster)), key=itemgetter(0))
+    parts = [fewer, (more[0], max(more[1] - residual, 0.0))]
+    variance = sum(part for _, part in parts)
+    if variance == 0:  # means that chance made equal: the residual is all that was seen to vary
+        parts, variance = [((seeds - 1) * clusters_df, residual)], residual
     if variance == 0:
-        return 0.0, seeds_df
-    if len(terms) != 1:
-        terms.append((residual, residual_df))
-    df = max(variance**2 / sum(square**2 / own for square, own in terms), min(seeds_df, clusters_df))
-    plain = [
-        _half_width(square, own)
-        for square, own in crossed
-        if square > residual * special.fdtri(own, residual_df, 0.5)
-    ]
-    return max(_half_width(variance, df), *plain, 0.0), df
+        return 0.0, seeds - 1.0
+    own = [_quantile(df) * math.sqrt(part) for df, part in parts]
+    reach = max(_welch([(df, part / variance) for df, part in parts]) * math.sqrt(variance), *own)
+    return reach, float(special.stdtridf((1 + CONFIDENCE) / 2, reach / math.sqrt(variance)))
 
 
-def _half_width(variance: float, df: float) -> float:
-    return float(special.stdtrit(df, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
+def _welch(parts: Sequence[tuple[float, float]]) -> float:
+    """How many standard deviations an interval reaches whose variance is estimated in independent parts.
+
+    Args:
+        parts: Degrees of freedom and share of the variance of each; the shares add up to 1.
+
+    Returns:
+        Welch's series to the inverse square of the degrees of freedom.
+    """
+
+    def total(power: int, over: int) -> float:
+        return sum(share**power / df**over for df, share in parts)
+
+    z = float(special.ndtri((1 + CONFIDENCE) / 2))
+    first = (1 + z**2) / 4 * total(2, 1)
+    second = (
+        -(1 + z**2) / 2 * total(2, 2)
+        + (3 + 5 * z**2 + z**4) / 3 * total(3, 2)
+        - (15 + 32 * z**2 + 9 * z**4) / 32 * total(2, 1) ** 2
+    )
+    return z * (1 + first + second)
+
+
+def _quantile(df: float) -> float:
+    return float(special.stdtrit(df, (1 + CONFIDENCE) / 2))

@@ -52,7 +52,8 @@ def test_a_report_detects_in_the_null_studies_in_which_scipy_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "nominal"), [("family-wise error", 0.05), ("simultaneous intervals", 0.95)]
+    ("statement", "nominal"),
+    [("family-wise error", 0.05), ("simultaneous intervals", 0.95), ("two-way interval", 0.95)],
 )
 def test_what_is_stated_of_null_studies_holds_over_all_cells_and_nearly_in_each(
     statement: str, nominal: float
@@ -61,14 +62,9 @@ def test_what_is_stated_of_null_studies_holds_over_all_cells_and_nearly_in_each(
     # each alone has 4, which one in a thousand of such families passes by chance.
     shares = [share(cell, statement) for cell in rows_of(statement)]
     error = np.sqrt(nominal * (1 - nominal) / 2_000)
-    assert len(shares) >= 10
+    assert len(shares) >= 8
     assert abs(np.mean(shares) - nominal) <= 1.5 * error / np.sqrt(len(shares))
     assert max(abs(each - nominal) for each in shares) <= 4 * error
-
-
-@pytest.mark.parametrize("cell", rows_of("two-way interval"))
-def test_two_way_intervals_cover_at_least_95_percent(cell: str) -> None:
-    assert share(cell, "two-way interval") >= 0.95 - 1.5 * np.sqrt(0.95 * 0.05 / 2_000)
 
 
 def test_no_result_is_of_a_cell_that_is_simulated_no_more() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cmae_ablate.report.two_way import two_way
+from cmae_ablate.report.two_way import _welch, two_way
 
 
 def crossed(rng: np.random.Generator, seeds: int, images: int, gain: float) -> tuple[np.ndarray, np.ndarray]:
@@ -34,22 +34,22 @@ def mean_squares(d: np.ndarray) -> tuple[float, float, float]:
     return of_seeds, of_images, rest
 
 
-def expected_interval(d: np.ndarray) -> tuple[float, float, float]:
-    """`delta`, half-width and degrees of freedom where seeds and images both differ."""
+def expected_interval(d: np.ndarray) -> tuple[float, float]:
+    """`delta` and half-width where seeds are fewer than images and both differ: Welch's series."""
     seeds, images = d.shape
     of_seeds, of_images, rest = mean_squares(d)
-    assert of_seeds > rest
     assert of_images > rest
-    total = of_seeds + of_images - rest
-    df = total**2 / (
-        of_seeds**2 / (seeds - 1) + of_images**2 / (images - 1) + rest**2 / ((seeds - 1) * (images - 1))
-    )
-    half = stats.t.ppf(0.975, df) * math.sqrt(total / (seeds * images))
-    plain = [
-        stats.t.ppf(0.975, size - 1) * math.sqrt(square / (seeds * images))
-        for size, square in ((seeds, of_seeds), (images, of_images))
-    ]
-    return float(d.mean()), max(half, *plain), df
+    a, b = of_seeds / (seeds * images), (of_images - rest) / (seeds * images)
+    f, g = seeds - 1, images - 1
+    z = 1.959963984540054
+    one = (a**2 / f + b**2 / g) / (a + b) ** 2
+    two = (a**2 / f**2 + b**2 / g**2) / (a + b) ** 2
+    three = (a**3 / f**2 + b**3 / g**2) / (a + b) ** 3
+    series = 1 + (1 + z**2) / 4 * one - (1 + z**2) / 2 * two + (3 + 5 * z**2 + z**4) / 3 * three
+    series -= (15 + 32 * z**2 + 9 * z**4) / 32 * one**2
+    half = z * series * math.sqrt(a + b)
+    plain = [stats.t.ppf(0.975, df) * math.sqrt(part) for df, part in ((f, a), (g, b))]
+    return float(d.mean()), max(half, *plain)
 
 
 def test_the_difference_is_the_mean_over_seeds_and_images() -> None:
@@ -61,10 +61,11 @@ def test_the_difference_is_the_mean_over_seeds_and_images() -> None:
 @pytest.mark.parametrize("seeds", [3, 6])
 def test_the_interval_is_that_of_the_crossed_mean_squares(seeds: int) -> None:
     ours, theirs = crossed(np.random.default_rng(8), seeds, 60, 0.1)
-    delta, half, df = expected_interval(100.0 * (ours.astype(float) - theirs))
+    delta, half = expected_interval(100.0 * (ours.astype(float) - theirs))
     found = two_way(list(ours), list(theirs))
     assert (found.ci_low, found.ci_high) == pytest.approx((delta - half, delta + half), rel=1e-9)
-    assert (found.df, found.clusters) == (pytest.approx(df, rel=1e-9), 60)
+    assert found.clusters == 60
+    assert seeds - 1 <= found.df
 
 
 def test_equal_clusters_are_crossed_as_images_are() -> None:
@@ -75,10 +76,51 @@ def test_equal_clusters_are_crossed_as_images_are() -> None:
     theirs = rng.random((5, 120)) < 0.5
     differences = 100.0 * (ours.astype(float) - theirs)
     means = np.stack([differences[:, clusters == c].mean(axis=1) for c in range(12)], axis=1)
-    delta, half, df = expected_interval(means)
+    delta, half = expected_interval(means)
     found = two_way(list(ours), list(theirs), clusters)
     assert (found.ci_low, found.ci_high) == pytest.approx((delta - half, delta + half), rel=1e-9)
-    assert (found.df, found.clusters) == (pytest.approx(df, rel=1e-9), 12)
+    assert found.clusters == 12
+
+
+def test_it_is_never_narrower_than_the_t_interval_over_seeds() -> None:
+    # Five seeds, each right on so many of the same 60 images; every image's neighbour differs alike.
+    right = [30, 36, 33, 39, 27]
+    ours = [np.arange(60) < count for count in right]
+    theirs = [np.zeros(60, dtype=bool)] * 5
+    differences = 100 * np.array(right) / 60
+    half = stats.t.ppf(0.975, 4) * differences.std(ddof=1) / math.sqrt(5)
+    found = two_way(ours, theirs)
+    assert found.ci_high - found.ci_low >= 2 * half - 1e-9
+
+
+def test_fewer_clusters_than_seeds_are_never_taken_for_less_than_they_differ() -> None:
+    # 4 clusters, 9 seeds: the clusters' mean square, which has 3 degrees of freedom, is taken whole.
+    rng = np.random.default_rng(1)
+    clusters = np.arange(80) % 4
+    ours = rng.random((9, 80)) < np.array([0.4, 0.45, 0.5, 0.65])[clusters]
+    theirs = rng.random((9, 80)) < 0.5
+    found = two_way(list(ours), list(theirs), clusters)
+    of_clusters = [100 * (ours - theirs.astype(float))[:, clusters == c].mean() for c in range(4)]
+    half = stats.t.ppf(0.975, 3) * np.std(of_clusters, ddof=1) / 2
+    assert (found.ci_high - found.ci_low) / 2 >= half * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("df", [12.0, 40.0])
+def test_of_one_variance_it_is_the_expansion_of_students_quantile(df: float) -> None:
+    # Abramowitz and Stegun 1964, 26.7.5, to the second term.
+    z = 1.959963984540054
+    expected = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
+    assert _welch([(df, 1.0)]) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])
+def test_of_two_variances_it_holds_the_mean_in_95_percent(share: float) -> None:
+    # Over both chi-square variances by quadrature, given which the mean is normal.
+    even = (np.arange(80) + 0.5) / 80
+    first = share * stats.chi2.ppf(even, 8)[:, None] / 8
+    second = (1 - share) * stats.chi2.ppf(even, 20)[None, :] / 20
+    reach = np.vectorize(lambda a, b: _welch([(8, a / (a + b)), (20, b / (a + b))]) * math.sqrt(a + b))
+    assert (2 * stats.norm.cdf(reach(first, second)) - 1).mean() == pytest.approx(0.95, abs=0.002)
 
 
 def test_names_of_clusters_do_not_matter_and_single_images_are_clusters_too() -> None:
