@@ -1,7 +1,7 @@
 """How often the interval over seeds and images holds the truth, against other rules.
 
-Run:   python -m analysis.simulation.two_way_rules            (about a quarter of an hour of one core)
-20,000 studies a cell, drawn as in `simulate.py`, with seeds that vary not at all, as there, and much. Rules:
+Run:   python -m analysis.simulation.two_way_rules            (about five minutes of one core)
+6,000 studies a cell, drawn as in `simulate.py`, with seeds that vary not at all, as there, and much. Rules:
 
 - `report`: what reports have, by Welch's series (`cmae_ablate/report/two_way.py`).
 - `satterthwaite`: the variance without negative parts, Satterthwaite's degrees of freedom, nothing else.
@@ -27,7 +27,7 @@ from analysis.simulation.simulate import IMAGES
 from cmae_ablate.report.two_way import two_way
 
 RESULTS = Path(__file__).with_name("two_way_rules.csv")
-STUDIES = 20_000
+STUDIES = 6_000
 CLUSTERS = {"iid": None, "20 clusters": np.arange(IMAGES) % 20, "4 clusters": np.arange(IMAGES) % 4}
 SEED_SDS = {"none": 0.0, "as simulated": 0.06, "much": 0.2}
 """Of a seed's shift of all scores, where an image's own noise has 1."""
