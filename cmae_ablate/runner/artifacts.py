@@ -47,7 +47,7 @@ def artifacts(
     """
     found = _OfCells(experiment, trials.chosen)
     for status in trials.statuses:
-        folder = status.record.folder
+        folder = experiment.folder_of(status.record)
         # Of a cell imported from another machine the numbers are here, and its files are not.
         if folder is not None and (folder / "result.json").is_file():
             found.add(status, folder)

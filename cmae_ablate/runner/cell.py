@@ -181,6 +181,8 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
         image_size,
         files,
         warning,
+        cell_context.data.digest,
+        spec.versions,
     )
     write_atomically(folder / RESULT, sealed(record.to_json()))
     checkpoint.clear(folder, keep_last=cell_context.keep_state)

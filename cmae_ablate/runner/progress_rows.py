@@ -48,7 +48,8 @@ def progress_rows(experiment: Experiment, trials: StudyTrials) -> tuple[pd.DataF
             continue
         cell = {"variant": status.cell.variant, "seed": status.cell.seed}
         label = spec.training.probe_with
-        found = {} if status.record.folder is None else _recorded(spec, status.record.folder)
+        folder = experiment.folder_of(status.record)
+        found = {} if folder is None else _recorded(spec, folder)
         own = {name: value for name, value in status.record.metrics.items() if name.startswith(f"{label}.")}
         found[spec.training.epochs] = on_validation(own)
         rows += [{**cell, "epoch": epoch, "label": label, **found[epoch]} for epoch in sorted(found)]

@@ -22,7 +22,7 @@ def damaged_cells(experiment: Experiment, statuses: Sequence[CellStatus]) -> dic
     """
     found: dict[str, DamagedError] = {}
     for status in statuses:
-        folder = status.record.folder
+        folder = experiment.folder_of(status.record)
         if folder is None or not folder.is_dir():
             continue
         try:

@@ -97,7 +97,7 @@ def make_up_for(experiment: Experiment, statuses: Sequence[CellStatus], tracker:
 
 def _tell_again(experiment: Experiment, status: CellStatus, tracker: Tracker) -> None:
     cell = experiment.cell(status.cell, status.settings)
-    folder, history = status.record.folder, status.record.history
+    folder, history = experiment.folder_of(status.record), status.record.history
     assert folder is not None
     with suppress(FileNotFoundError, DamagedError):  # from another machine, or pruned: the numbers are here
         history = check_record(folder).history
