@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,15 @@ from rich.console import Console
 
 from cmae_ablate.files import DamagedError, read_record
 from cmae_ablate.queue import CellStatus, OtherCell, read_others
-from cmae_ablate.report.wording import counted, is_or_are, listing
+from cmae_ablate.report.wording import counted, is_or_are, listing, shortened
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.result_files import PretrainingRecord
-from cmae_ablate.study.settings import brief
 from cmae_ablate.study.training_settings import PROBING
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.terminal import say_sentence
 
 RESULT = "result.json"
-SHOWN_VALUES, SHOWN_CAUSES = 2, 4
+SHOWN_VALUES, SHOWN_CAUSES, VALUE_WIDTH = 2, 4, 40
 EVALUATED = "other evaluations, so that their pretraining is used again"
 IMAGES = "other images"
 UNKNOWN = "other settings, other images or another version of a component"
@@ -125,7 +125,8 @@ def _of_values(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Diff
         component = key.rpartition(".")[0]
         is_told = component in {*then, *now} and then.get(component) != now.get(component)
         if then.get(key) != now.get(key) and not is_told:
-            yield Difference(key, then.get(key, "none"), now.get(key, "none"))
+            values = [shortened(each.get(key, "none"), VALUE_WIDTH) for each in (then, now)]
+            yield Difference(key, *values)
 
 
 def _of_versions(then: Mapping[str, int], now: Mapping[str, int]) -> Iterator[Difference]:
@@ -146,7 +147,7 @@ def _flat(tree: Mapping[str, Any], path: str = "") -> dict[str, str]:
         elif key == "name" and path:
             found[path] = str(value)
         else:
-            found[place] = brief(value)
+            found[place] = json.dumps(value, default=str)
     return found
 
 

@@ -14,7 +14,9 @@ from rich.console import Console
 from cmae_ablate.cli.status import show_status
 from cmae_ablate.files import sealed, write_atomically
 from cmae_ablate.report.cell_record import CellRecord
-from cmae_ablate.runner.experiment import Experiment
+from cmae_ablate.runner import run
+from cmae_ablate.runner.attempt import Job
+from cmae_ablate.runner.experiment import Experiment, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.reporting import open_queue, read_queue
 from cmae_ablate.runner.result_files import PretrainingRecord
@@ -161,3 +163,27 @@ def test_status_says_it(tiny_study: Path, tmp_path: Path) -> None:
     show_status(options, console)
     assert isinstance(console.file, io.StringIO)
     assert "note: 3 finished cells of variants and seeds still to do are not taken" in console.file.getvalue()
+
+
+def test_run_says_it_before_it_trains(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, said = tmp_path / "runs", []
+    finish(begun(tiny_study, out=out), cells=3)
+    console = Console(file=io.StringIO(), width=300)
+
+    def open_jobs(experiment: Experiment, *_: object) -> list[Job]:
+        each = (experiment, controls_of(experiment))
+        return [Job(study, open_queue(study), None) for study in each]  # type: ignore[arg-type]
+
+    def interrupted(*_: object, **__: object) -> int:
+        said.append(console.file.getvalue())  # type: ignore[attr-defined]
+        return 130
+
+    monkeypatch.setattr(run, "open_jobs", open_jobs)
+    monkeypatch.setattr(run, "check_runs", lambda *_, **__: None)
+    monkeypatch.setattr(run, "work_through", interrupted)
+    options = Options(tiny_study, device="cpu", out=out, settings=("training.epochs=1",))
+    assert run.run_study(options, console) == 130
+    (before,) = said
+    assert before.count("3 finished cells of variants and seeds still to do are not taken (") == 1
