@@ -14,7 +14,6 @@ from cmae_ablate.data.arrays import DataArrays, prepare
 from cmae_ablate.database import sqlite_url
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import PlannedCell
-from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.budget import (
     EPOCHS,
     FLOPS,
@@ -124,18 +123,6 @@ class Experiment:
     def pretraining(self, spec: TrialSpec) -> str:
         """The name of the trial's pretraining in the cache."""
         return spec.pretrain_fingerprint(self.data_of(spec).digest)
-
-    def folder_of(self, record: CellRecord) -> Path | None:
-        """What a finished cell left in the cache: where it was made, else below this `--out`, moved since.
-
-        Returns:
-            None of a cell that was imported; a folder that is not there where it was pruned.
-        """
-        made = record.folder
-        if made is None or made.is_dir():
-            return made
-        moved = self.places.cache.joinpath(*made.parts[-2:])
-        return moved if moved.is_dir() else made
 
     @cached_property
     def cells(self) -> list[Cell]:

@@ -10,16 +10,16 @@ from typing import Any
 
 from rich.console import Console
 
-from cmae_ablate.files import DamagedError, read_record
+from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus, OtherCell, read_others
 from cmae_ablate.report.wording import counted, is_or_are, listing, shortened
 from cmae_ablate.runner.experiment import Experiment
+from cmae_ablate.runner.finished import check_record, folder_of
 from cmae_ablate.runner.result_files import PretrainingRecord
 from cmae_ablate.study.training_settings import PROBING
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.terminal import say_sentence
 
-RESULT = "result.json"
 SHOWN_VALUES, SHOWN_CAUSES, VALUE_WIDTH = 2, 4, 40
 EVALUATED = "other evaluations, so that their pretraining is used again"
 IMAGES = "other images"
@@ -88,7 +88,7 @@ def _causes(experiment: Experiment, others: Sequence[OtherCell], said: str) -> l
 
 def _differences(experiment: Experiment, spec: TrialSpec, other: OtherCell) -> Iterator[Difference | str]:
     """Setting by setting what differs, or in words where that is not known."""
-    folder = experiment.folder_of(other.record)
+    folder = folder_of(other.record, experiment.places.cache)
     if folder is not None and folder.name == experiment.pretraining(spec):
         yield EVALUATED
         return
@@ -114,8 +114,8 @@ def _differences(experiment: Experiment, spec: TrialSpec, other: OtherCell) -> I
 def _record(folder: Path) -> PretrainingRecord | None:
     """What the cell's pretraining recorded; None where that is gone, or damaged."""
     try:
-        return PretrainingRecord.from_json(read_record(folder / RESULT))
-    except (FileNotFoundError, DamagedError, ValueError):
+        return check_record(folder)
+    except (FileNotFoundError, DamagedError):
         return None
 
 
