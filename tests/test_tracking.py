@@ -395,6 +395,29 @@ def test_an_outage_is_said_once_and_names_the_cells_to_make_up_for(
     assert store.tracker().untold(done) == [("depth 8", 0, "depth 80")]
 
 
+def test_one_store_of_two_trackers_is_said_to_be_away_once_and_to_answer_again_once(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "FIRST_PAUSE", 0.0)
+    table, controls = store.tracker(), MlflowTracker(store.uri, store.out / "mlartifacts", "its/controls")
+    mend = damage(store.database)
+    with caplog.at_level(logging.WARNING):
+        for tracker in (table, controls, table):
+            assert tracker.address() == ""
+    assert caplog.text.count("is away") == 1
+    mend()
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        for tracker in (table, controls):
+            assert tracker.address() != ""
+    assert caplog.text.count("answers again") == 1
+    damage(store.database)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert store.tracker().address() == ""
+    assert caplog.text.count("is away") == 1  # another outage is news
+
+
 def test_an_outage_in_the_middle_is_made_up_for_by_the_run_itself(
     store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -643,8 +666,34 @@ for variant in ("depth 8", "depth 1"):
     assert Store(tmp_path).tree() == Counter([("decoder_size",), *variants, *seeds])
 
 
+def test_without_mlflow_there_is_one_warning_and_no_database(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [*(each for each in sys.modules if each.split(".")[0] == "mlflow"), "mlflow"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    store = Store(tmp_path / "out")
+    with caplog.at_level(logging.WARNING):
+        for study in ("decoder_size", "decoder_size/controls"):
+            tracker = MlflowTracker(store.uri, store.out / "mlartifacts", study)
+            tracker.open_study([Cell("depth 8", 0, "f")], SUBJECT)
+            train(tracker, "depth 8", 0)
+    assert caplog.text.count("is away") == 1
+    assert sorted(path.name for path in store.out.iterdir()) == ["mlartifacts", "mlflow.db.lock"]
+
+
+def test_tables_that_cannot_be_made_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(uri: str) -> None:
+        raise RuntimeError("migration 17 failed")
+
+    monkeypatch.setenv("CMAE_ABLATE_CACHE", str(tmp_path / "cache"))  # no tables of an earlier store
+    monkeypatch.setattr(connection, "connect", refuse)
+    with pytest.raises(RuntimeError):
+        connection.create_tables(tmp_path / "mlflow.db")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_stores_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
-    MlflowTracker(f"sqlite:///{tmp_path}/out/mlflow.db", tmp_path / "out" / "mlartifacts", "decoder_size")
+    Store(tmp_path / "out").tracker().address()
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()}
     assert modes == {"mlflow.db": 0o600, "mlflow.db.lock": 0o600, "mlartifacts": 0o700}
 

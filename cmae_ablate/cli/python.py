@@ -97,8 +97,8 @@ class LoadedStudy:
             workers=given.workers,
             device=given.device,
             out=given.out,
-            storage=os.environ.get("CMAE_ABLATE_STORAGE"),
-            tracking=os.environ.get("CMAE_ABLATE_TRACKING_URI"),
+            storage=os.environ.get("CMAE_ABLATE_STORAGE") or None,  # empty is unset, as for the commands
+            tracking=os.environ.get("CMAE_ABLATE_TRACKING_URI") or None,
         )
         status = _run(options)
         folder = options.out.resolve() / options.name

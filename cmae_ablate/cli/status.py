@@ -24,6 +24,7 @@ from cmae_ablate.runner.progress import NOTES, read_notes
 from cmae_ablate.runner.provenance import of_other_options
 from cmae_ablate.runner.reporting import has_state, read_queue, read_settling
 from cmae_ablate.runner.tuning import frozen, tuning_folder, tuning_of
+from cmae_ablate.runner.untaken import say_untaken
 from cmae_ablate.runner.watchdog import clock
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
@@ -160,9 +161,10 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
         say(others, console)
     study = experiment.study
     if study.search is not None:
-        _show_search(found, study.search, console)
+        _show_search(found, experiment, study.search, console)
         if not found.has_table:
             return
+    say_untaken(experiment, found.cells, console, others)
     if others and all(status.trial is None for status in found.cells):
         say("nothing has run with the options given now", console)
         return
@@ -182,9 +184,10 @@ def _show(found: Standing, experiment: Experiment, options: Options, console: Co
     say(f"{_time_left(found.cells, found.controls)}{later}", console)
 
 
-def _show_search(found: Standing, search: Search, console: Console) -> None:
+def _show_search(found: Standing, experiment: Experiment, search: Search, console: Console) -> None:
     """Print where each tuning trial stands, and what the winners are once there are any."""
     trials = found.tuning
+    say_untaken(tuning_of(experiment), trials, console)
     _show_cells(trials, search.metric, console, found.stalled)
     done = sum(status.is_done for status in trials)
     pruned = sum(status.state == "PRUNED" for status in trials)

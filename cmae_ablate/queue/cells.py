@@ -80,6 +80,41 @@ class CellStatus:
         return self.state in ("COMPLETE", "PRUNED")
 
 
+@dataclass(frozen=True)
+class OtherCell:
+    """A finished cell of a variant and a seed that the design has, made otherwise: it counts for no cell now.
+
+    Attributes:
+        variant: The variant's label.
+        seed: The cell's seed.
+        record: What `finish` was given.
+    """
+
+    variant: str
+    seed: int
+    record: CellRecord = field(default_factory=CellRecord, hash=False)
+
+
+def others_of(cells: Iterable[PlannedCell], grouped: Mapping[str, Sequence[FrozenTrial]]) -> list[OtherCell]:
+    """The complete cells of the variants and seeds of `cells` that are none of them.
+
+    Args:
+        cells: Of the current design.
+        grouped: A study's trials as `by_cell` has them.
+    """
+    known = {cell.id for cell in cells}
+    wanted = {(cell.variant, cell.seed) for cell in cells}
+    found = []
+    for id_, trials in grouped.items():
+        attrs = trials[0].user_attrs
+        variant, seed = str(attrs.get("variant")), attrs.get("seed", -1)
+        done = complete_trial(trials)
+        if id_ not in known and (variant, seed) in wanted and done and done.state == TrialState.COMPLETE:
+            record = CellRecord.from_json(done.user_attrs.get("results", {}))
+            found.append(OtherCell(variant, seed, record))
+    return found
+
+
 def by_cell(trials: Iterable[FrozenTrial], discarded: Container[int] = ()) -> dict[str, list[FrozenTrial]]:
     """A study's trials, in order, by the id of their cell.
 

@@ -7,8 +7,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import optuna
@@ -19,7 +20,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
 from cmae_ablate.database import hide_secrets_of, redact, sqlite_path
-from cmae_ablate.queue.cells import CellStatus, PlannedCell, by_cell, status_of
+from cmae_ablate.queue.cells import CellStatus, OtherCell, PlannedCell, by_cell, others_of, status_of
 from cmae_ablate.queue.leases import Leases
 from cmae_ablate.queue.optuna_trials import DISCARDED, FORGIVEN
 from cmae_ablate.queue.owner import Owner
@@ -33,6 +34,7 @@ from cmae_ablate.queue.storage import (
     patiently,
 )
 
+T = TypeVar("T")
 Gate = Callable[[Sequence[CellStatus]], Collection[str]]
 """From where all cells stand to the ids of those that are to be run by now.
 
@@ -53,12 +55,9 @@ def read_status(storage_url: str, study_name: str, cells: Sequence[PlannedCell])
         UserError: The storage cannot be used.
         StorageError: The database stays away.
     """
-    rdb = _open(storage_url)
-    if rdb is None:
-        return [CellStatus(cell, "WAITING") for cell in cells]
     leases = Leases(Owner.current(), LEASE_SECONDS)
 
-    def read() -> list[CellStatus]:
+    def read(rdb: RDBStorage) -> list[CellStatus]:
         trials, attrs = _read(rdb, study_name)
         with rdb.engine.connect() as connection:
             now = time.time() if sqlite_path(storage_url) else database_time(connection)
@@ -66,8 +65,27 @@ def read_status(storage_url: str, study_name: str, cells: Sequence[PlannedCell])
         grouped = by_cell(trials, frozenset(attrs.get(DISCARDED, ())))
         return list(statuses(cells, grouped, leases, now, forgiven, MAX_ATTEMPTS))
 
+    found = _ask(storage_url, read)
+    return [CellStatus(cell, "WAITING") for cell in cells] if found is None else found
+
+
+def read_others(storage_url: str, study_name: str, cells: Sequence[PlannedCell]) -> list[OtherCell]:
+    """The finished cells of the variants and seeds of `cells` that were made otherwise. As `read_status`."""
+
+    def read(rdb: RDBStorage) -> list[OtherCell]:
+        trials, attrs = _read(rdb, study_name)
+        return others_of(cells, by_cell(trials, frozenset(attrs.get(DISCARDED, ()))))
+
+    return _ask(storage_url, read) or []
+
+
+def _ask(storage_url: str, read: Callable[[RDBStorage], T]) -> T | None:
+    """What is read from a storage; None where there is none."""
+    rdb = _open(storage_url)
+    if rdb is None:
+        return None
     try:
-        return patiently(read, redact(storage_url), OUTAGE_SECONDS)
+        return patiently(partial(read, rdb), redact(storage_url), OUTAGE_SECONDS)
     finally:
         rdb.remove_session()
         rdb.engine.dispose()

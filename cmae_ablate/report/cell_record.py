@@ -99,7 +99,10 @@ class TrialRow:
 
     @classmethod
     def read(cls, fields: Mapping[str, object], factors: Collection[str]) -> TrialRow:
-        """A row as `read_trials` gives it: a filled number under another name than these is a metric.
+        """A row as `read_trials` gives it: a filled number is a metric where it is called as metrics are.
+
+        A column of somebody's own, as `rank`, is none: all that is recorded is `<evaluation>.<name>` or the
+        like.
 
         Args:
             fields: By column.
@@ -109,7 +112,8 @@ class TrialRow:
         metrics = {
             name: value
             for name, value in fields.items()
-            if name not in of_cell and isinstance(value, int | float) and not math.isnan(value)
+            if "." in name and name not in of_cell
+            if isinstance(value, int | float) and not math.isnan(value)
         }
         record = CellRecord(metrics, _text(fields, "weights_sha256"), _text(fields, "device"))
         levels = {factor: _text(fields, factor) for factor in factors if factor in fields}

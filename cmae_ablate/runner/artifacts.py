@@ -23,6 +23,7 @@ from cmae_ablate.runner.finished import (
     check_predictions,
     check_record,
     evaluation_path,
+    folder_of,
     read_evaluation,
 )
 from cmae_ablate.runner.imported import imported_notes
@@ -47,7 +48,7 @@ def artifacts(
     """
     found = _OfCells(experiment, trials.chosen)
     for status in trials.statuses:
-        folder = status.record.folder
+        folder = folder_of(status.record, experiment.places.cache)
         # Of a cell imported from another machine the numbers are here, and its files are not.
         if folder is not None and (folder / "result.json").is_file():
             found.add(status, folder)

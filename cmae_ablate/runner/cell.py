@@ -136,16 +136,16 @@ def alone_in(folder: Path, hooks: Hooks) -> Iterator[None]:
 
 
 def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: Hooks) -> PretrainingRecord:
-    image_size = image_size_of(spec, cell_context.data)
+    data, device = cell_context.data, cell_context.runtime.device
+    image_size = image_size_of(spec, data)
     if spec.is_pretrained:
         done = Pretrained(assemble(spec, image_size), 0.0, [])
         # What its pretraining cost, nobody said: the table leaves it open.
         metrics = {"params.encoder": float(count_parameters(done.model.encoder))}
     else:
-        memory = MemoryWatch.start(cell_context.runtime.device)
-        done = pretrain(spec, cell_context.data, cell_context.runtime, folder, hooks)
-        peak = memory.peak()
-        cost = measure(spec, image_size)
+        memory = MemoryWatch.start(device)
+        done = pretrain(spec, data, cell_context.runtime, folder, hooks)
+        peak, cost = memory.peak(), measure(spec, image_size)
         last = done.history[-1]
         metrics = {
             "pretrain.loss": last["loss"],
@@ -166,9 +166,7 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
         write_atomically(folder / CROP, save(learnt))
         files[CROP] = file_sha256(folder / CROP)
     done.model.eval()
-    warning = collapse_warning(
-        done.model.encoder, cell_context.data, cell_context.data.validation, cell_context.runtime.device
-    )
+    warning = collapse_warning(done.model.encoder, data, data.validation, device)
     if warning:
         hooks.warn(warning)
     record = PretrainingRecord(
@@ -177,10 +175,12 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
         done.history,
         spec.to_tree(),
         spec.seed,
-        device_name(cell_context.runtime.device, cell_context.runtime.ranks.count),
+        device_name(device, cell_context.runtime.ranks.count),
         image_size,
         files,
         warning,
+        data.digest,
+        spec.versions,
     )
     write_atomically(folder / RESULT, sealed(record.to_json()))
     checkpoint.clear(folder, keep_last=cell_context.keep_state)

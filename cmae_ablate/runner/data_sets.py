@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -24,6 +26,9 @@ from cmae_ablate.runner.summaries import track_pooled
 from cmae_ablate.study import design
 from cmae_ablate.terminal import say
 from cmae_ablate.tracking.tracker import Status, Subject
+
+if TYPE_CHECKING:  # imported where a page is made
+    from cmae_ablate.report import StudyPart
 
 
 def run_data_sets(
@@ -61,10 +66,10 @@ def run_data_sets(
         worst = max(worst, status)
     if options.no_wait and any(_has_work_left(part) for part in parts):
         return worst
-    files = report_pooled(parts, console)
-    if files is None:
+    pooled = report_pooled(parts, console)
+    if pooled is None:
         return 1
-    track_pooled_report(options, files, "FAILED" if worst else "FINISHED", console)
+    track_pooled_report(options, pooled.files, "FAILED" if worst else "FINISHED", console)
     return worst
 
 
@@ -117,13 +122,20 @@ def report_data_sets(options: Options, console: Console) -> int:
     for part in options.parts:
         if has_state(part) or not copied_trials(part).is_file():
             worst = max(worst, report_again(part, console))
-        else:
-            worst = max(worst, int(has_open_cells(part_of(part, console))))
-    return max(worst, int(report_pooled(options.parts, console) is None))
+    pooled = report_pooled(options.parts, console)
+    return 1 if pooled is None else max(worst, *(int(has_open_cells(each)) for each in pooled.parts))
+
+
+@dataclass(frozen=True)
+class PooledReport:
+    """The page over all data sets, with what it was made from: the study on each, as it was read."""
+
+    files: ReportFiles
+    parts: Sequence[StudyPart]
 
 
 @private_files()
-def report_pooled(parts: Sequence[Options], console: Console) -> ReportFiles | None:
+def report_pooled(parts: Sequence[Options], console: Console) -> PooledReport | None:
     """Write the page over all data sets; a note, and None, where one of them has nothing complete yet."""
     from cmae_ablate.report import write_pooled
 
@@ -141,7 +153,7 @@ def report_pooled(parts: Sequence[Options], console: Console) -> ReportFiles | N
     folder = parts[0].out.resolve() / first.group
     files = write_pooled(first.group, found, folder)
     say_report(files, f"{first.question}  ({counted(len(parts), 'data set')})", folder, console)
-    return files
+    return PooledReport(files, [*found.values()])
 
 
 @private_files()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cmae_ablate.checkpoint import text_digest, weights_sha256
 from cmae_ablate.files import DamagedError, file_sha256, read_record, set_aside
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord
 from cmae_ablate.study.choice import Choice
 
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 
 RESULT, WEIGHTS, CROP = "result.json", "model.safetensors", "crop.safetensors"
 Warn = Callable[[str], None]
+
+
+def folder_of(record: CellRecord, cache: Path) -> Path | None:
+    """What a finished cell left on disk: where it was made, else in the cache of an `--out` that was moved.
+
+    Args:
+        record: The cell's.
+        cache: Of this `--out`.
+
+    Returns:
+        None of a cell that was imported; a folder that is not there where it was pruned.
+    """
+    made = record.folder
+    if made is None or made.is_dir():
+        return made
+    moved = cache.joinpath(*made.parts[-2:])
+    return moved if moved.is_dir() else made
 
 
 def check_record(folder: Path) -> PretrainingRecord:

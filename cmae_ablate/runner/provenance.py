@@ -119,7 +119,7 @@ def settle_folder(experiment: Experiment, options: Options) -> list[str]:
         told.append(
             f"the results in {folder} were made otherwise ({now.changes_since(before)})"
             + (f"; that report is kept in {kept.name}/" if kept else "")
-            + f", repeated by: {before.command}"
+            + ("" if before.command == now.command else f", repeated by: {before.command}")
         )
     if before != now:
         write_atomically(folder / RECORD, sealed(asdict(now)))
@@ -135,11 +135,11 @@ def of_other_options(experiment: Experiment, options: Options) -> str:
     now = Provenance.of(experiment, options)
     if before is None or before.design == now.design:
         return ""
+    text = f"the results in {experiment.folder} were made otherwise ({now.changes_since(before)})"
+    if before.command == now.command:
+        return text
     same = before.command.removeprefix("cmae-ablate run ")
-    return (
-        f"the results in {experiment.folder} were made otherwise ({now.changes_since(before)}); "
-        f"to see where they stand: cmae-ablate status {same}"
-    )
+    return f"{text}; to see where they stand: cmae-ablate status {same}"
 
 
 def _keep_report(folder: Path, name: str) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.finished import check_evaluation, check_pretraining, evaluation_path
+from cmae_ablate.runner.finished import check_evaluation, check_pretraining, evaluation_path, folder_of
 
 
 def damaged_cells(experiment: Experiment, statuses: Sequence[CellStatus]) -> dict[str, DamagedError]:
@@ -22,7 +22,7 @@ def damaged_cells(experiment: Experiment, statuses: Sequence[CellStatus]) -> dic
     """
     found: dict[str, DamagedError] = {}
     for status in statuses:
-        folder = status.record.folder
+        folder = folder_of(status.record, experiment.places.cache)
         if folder is None or not folder.is_dir():
             continue
         try:

@@ -27,6 +27,8 @@ class PretrainingRecord:
         image_size: Side of the encoder's input in pixels; 0 where an earlier version did not say.
         files: SHA-256 of the files beside the weights, by name.
         warning: A sentence about its encoder, such as that its features have collapsed; None without any.
+        data: Digest of the images; empty where an earlier version did not say.
+        versions: Of the components, as `TrialSpec.versions` has them; empty likewise.
     """
 
     metrics: Mapping[str, float]
@@ -38,6 +40,8 @@ class PretrainingRecord:
     image_size: int = 0
     files: Mapping[str, str] = field(default_factory=dict)
     warning: str | None = None
+    data: str = ""
+    versions: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PretrainingRecord:
@@ -47,7 +51,10 @@ class PretrainingRecord:
             ValueError: A key is missing or of another kind; which, as the end of a sentence.
         """
         needed: Kinds = {"metrics": dict, "weights_sha256": str, "history": list, "spec": dict, "seed": int}
-        known: Kinds = {"device": str, "image_size": int, "files": dict, "warning": TEXT_OR_NONE}
+        known: Kinds = {
+            **{"device": str, "image_size": int, "files": dict, "warning": TEXT_OR_NONE},
+            **{"data": str, "versions": dict},
+        }
         found = cls(**_of_kinds(content, needed, known))
         if not is_numbers(found.metrics) or not all(is_numbers(each) for each in found.history):
             raise ValueError("a metric is no number")

@@ -46,6 +46,7 @@ from cmae_ablate.runner.tuning import (
     with_corners,
 )
 from cmae_ablate.runner.tuning_notes import few_images_note
+from cmae_ablate.runner.untaken import say_untaken
 from cmae_ablate.runner.winners import search_of, winners
 from cmae_ablate.runner.workers import (
     INTERRUPTED,
@@ -105,7 +106,8 @@ def run_study(
     if study.budget == TIME and not experiment.shares:
         raise UserError(f"{study.path}: {UNMEASURED}")
     make_places(experiment)
-    for text in settle_folder(experiment, options):
+    told = settle_folder(experiment, options)
+    for text in told:
         say(f"note: {text}", console)
     record_plan(study, described, experiment.folder)
     if study.search is not None:
@@ -118,6 +120,7 @@ def run_study(
         _import(tables, table.queue, table.tracker, study, console)
     for job in (table, controls):
         _discard_damaged(job, console)
+    say_untaken(table.experiment, table.queue.status(), console, " ".join(told))
     status = work_through((table, controls), options, console, owns_process=owns_process)
     is_over = status not in INTERRUPTED and not is_left_to_slurm((table, controls), options)
     return _finish(table, controls, options, console) if is_over else status
@@ -193,6 +196,7 @@ def run_search(
     make_places(tuning)
     job = open_job(tuning)
     job.tracker.open_study(tuning.planned, _subject(tuning, options))
+    say_untaken(tuning, job.queue.status(), console)
     status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
     search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_FILE, index=False)

@@ -11,7 +11,7 @@ from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, load_model
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.finished import check_record, whole_picture
+from cmae_ablate.runner.finished import check_record, folder_of, whole_picture
 from cmae_ablate.study.design import Cell
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.tracking.tracker import CellRun, Tracker
@@ -97,7 +97,7 @@ def make_up_for(experiment: Experiment, statuses: Sequence[CellStatus], tracker:
 
 def _tell_again(experiment: Experiment, status: CellStatus, tracker: Tracker) -> None:
     cell = experiment.cell(status.cell, status.settings)
-    folder, history = status.record.folder, status.record.history
+    folder, history = folder_of(status.record, experiment.places.cache), status.record.history
     assert folder is not None
     with suppress(FileNotFoundError, DamagedError):  # from another machine, or pruned: the numbers are here
         history = check_record(folder).history

@@ -15,7 +15,7 @@ from cmae_ablate.study.file_model import read_as
 from cmae_ablate.study.finding import find_scale
 from cmae_ablate.study.key_checks import check_data_sets, check_together
 from cmae_ablate.study.layering import Change, Factor, layered
-from cmae_ablate.study.names import check_spellings, listed, nearest
+from cmae_ablate.study.names import check_spellings, check_study_name, listed, nearest
 from cmae_ablate.study.rule_file import seed_rule
 from cmae_ablate.study.search import Search, read_search
 from cmae_ablate.study.settings import Tree, touches
@@ -133,6 +133,7 @@ def load(
         fixed.append(Change(("dataset",), file.datasets[dataset], origin.below("datasets", dataset)))
     base, made = layered(fixed, settings_for(dataset, study.datasets, settings), study.factors)
     group = path.stem if scale == own else f"{path.stem}-{Path(scale).stem}"
+    check_study_name(group, origin.file)
     if scale != own:
         check_scale(study.datasets, Path(scale).stem)
     planned = file.seeds if (rule := seed_rule(file, origin, seeds)) is None else rule.looks.most

@@ -7,11 +7,32 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cmae_ablate.errors import suggest
+from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.study.yaml_source import YamlOrigin
 
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 """The regular expression of a name that can be read and printed."""
+
+
+OUT = ("cache", "mlartifacts", "summary", "optuna.db", "mlflow.db")
+"""What lies in every `--out` beside the studies' folders."""
+
+
+def check_study_name(name: str, place: str) -> None:
+    """Refuse a study whose folder would be one that `--out` has for something else.
+
+    Args:
+        name: The study's.
+        place: What the message begins with.
+
+    Raises:
+        UserError: It would be.
+    """
+    if name.casefold() in OUT:
+        raise UserError(
+            f"{place}: --out keeps something else in {name}/, where the study's tables would go; "
+            "rename the file"
+        )
 
 
 def check_spellings(origin: YamlOrigin, names: Iterable[str], *path: str) -> None:

@@ -55,6 +55,12 @@ class TrialSpec:
         """Whether the encoder comes from a file and is evaluated as it is."""
         return bool(self["backbone"].component.files)
 
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of each component that the pretraining uses, by slot and name: `masking random`."""
+        chosen = {**self.components, **{f"objectives.{name}": c for name, c in self.objectives.items()}}
+        return {f"{slot} {each.name}": each.version for slot, each in chosen.items() if slot != "dataset"}
+
     def without_probes(self) -> TrialSpec:
         """The same trial, looked at when it is over and not before."""
         looked = {name: Training.model_fields[name].default for name in PROBING}

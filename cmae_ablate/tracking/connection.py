@@ -116,20 +116,23 @@ def _is_database(uri: str) -> bool:
 
 
 def create_tables(database: Path) -> None:
-    """Give an empty SQLite file MLflow's tables: all of them, or none where the process is killed meanwhile.
+    """Make an SQLite file with MLflow's tables: all of them, or none where the process is killed meanwhile.
 
     MLflow applies dozens of migrations one by one, and a store that has only some of them never opens again.
     Not safe from several processes at once: hold a lock.
     """
-    if database.stat().st_size:
+    if database.exists() and database.stat().st_size:
         return
     aside = database.with_name(f"{database.name}.new")
     aside.unlink(missing_ok=True)
-    os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
-    if not empty_store.restore(aside):
-        connect(sqlite_url(aside))
-        empty_store.keep(aside)
-    os.replace(aside, database)
+    try:
+        os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))
+        if not empty_store.restore(aside):
+            connect(sqlite_url(aside))
+            empty_store.keep(aside)
+        os.replace(aside, database)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def ui_command(uri: str) -> str:

@@ -12,13 +12,15 @@ from filelock import FileLock
 
 from cmae_ablate.database import cause_of, redact, sqlite_path
 from cmae_ablate.files import create_private
-from cmae_ablate.tracking.connection import check_uri, connect, create_tables
+from cmae_ablate.tracking.connection import check_uri, connect, create_tables, load_mlflow
 from cmae_ablate.tracking.run_tree import RunTree
 
 LOGGER = logging.getLogger(__name__)
 LOCK_SECONDS = 60.0
 """A store's tables take long to make on a busy machine; a process that hangs may hold the lock for ever."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
+_AWAY: set[str] = set()
+"""The stores that this process last said to be away: a study's cells and its controls have a tracker each."""
 
 
 class Store:
@@ -50,8 +52,9 @@ class Store:
             if self._database
             else artifacts.parent / "mlflow.lock"
         )
-        for file in (self._lock_path, *([self._database] if self._database else [])):
-            create_private(file)
+        create_private(self._lock_path)
+        if self._database is not None and self._database.exists():
+            create_private(self._database)  # may it be written? One that is not there is made with its tables
         artifacts.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def attempt(self, action: Callable[[RunTree], None], *, creates: bool = True) -> bool:
@@ -73,6 +76,8 @@ class Store:
         for is_last in (False, True):
             alone = creates or self._tree is None or self._database is not None
             try:
+                if self._tree is None:
+                    load_mlflow(self._uri)  # for seconds, or in vain: then nothing is created
                 with FileLock(self._lock_path, LOCK_SECONDS, mode=0o600) if alone else nullcontext():
                     self._tree = self._tree or self._open()
                     action(self._tree)
@@ -103,7 +108,7 @@ class Store:
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _warn(self, cause: str) -> None:
-        if not self.is_away:
+        if not self.is_away and _is_news(self._uri, away=True):
             LOGGER.warning(
                 "tracking: MLflow at %s is away (%s); training goes on, and what its runs lack is told "
                 "later, at the latest by the same command",
@@ -113,7 +118,14 @@ class Store:
         self.is_away = True
 
     def _welcome(self) -> None:
-        if self.is_away:
+        if _is_news(self._uri, away=False):
             LOGGER.warning("tracking: MLflow at %s answers again", redact(self._uri))
         self.is_away = self.is_stuck = False
         self._pause, self._next_try = FIRST_PAUSE, 0.0
+
+
+def _is_news(uri: str, *, away: bool) -> bool:
+    """Whether this process has not yet said so of that store; from now on it has."""
+    was_away = uri in _AWAY
+    (_AWAY.add if away else _AWAY.discard)(uri)
+    return was_away != away

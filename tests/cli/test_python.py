@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 import cmae_ablate as ca
+from cmae_ablate.cli import python
+from cmae_ablate.runner.options import Options
 from tests.whole_study import write_study
 
 # MLflow's own dependencies warn about each other.
@@ -163,6 +165,18 @@ def test_settings_arrive_as_they_are(tmp_path: Path) -> None:
     training = {name: base["training"][name] for name in ("base_lr", "precision", "epochs", "shared_mask")}
     assert training == {"base_lr": 1e-5, "precision": "bf16", "epochs": 3, "shared_mask": True}
     assert base["augmentation"]["strong_views"] == [0]
+
+
+def test_an_empty_variable_names_no_database(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Options] = []
+    monkeypatch.setattr(python, "_run", lambda options: asked.append(options) or 130)
+    for name in ("CMAE_ABLATE_STORAGE", "CMAE_ABLATE_TRACKING_URI"):
+        monkeypatch.setenv(name, "")
+    with pytest.raises(KeyboardInterrupt):
+        ca.load_study(place / "study.yaml").run(out=place / "other")
+    (options,) = asked
+    assert (options.storage, options.tracking) == (None, None)
+    assert "--storage" not in options.command
 
 
 def test_another_thread_is_told_to_call_from_the_main_one(tmp_path: Path) -> None:

@@ -59,6 +59,11 @@ def test_a_cell_that_an_earlier_version_imported_is_read_and_has_no_folder() -> 
     assert record == CellRecord({"knn.top1": 6.25}, "1234", "cpu: AMD EPYC 25/17/1 AVX512")
 
 
+def test_a_column_of_somebodys_own_is_no_metric() -> None:
+    fields = {"variant": "MAE", "seed": 0, "state": "COMPLETE", "rank": 1.0, "0": 7.0, "knn.top1": 6.25}
+    assert TrialRow.read(fields, ()).record == CellRecord({"knn.top1": 6.25})
+
+
 def test_a_record_survives_json() -> None:
     assert CellRecord.from_json(json.loads(json.dumps(RECORD.to_json()))) == RECORD
 

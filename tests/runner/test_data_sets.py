@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 import cmae_ablate as ca
 from cmae_ablate.database import sqlite_url
 from cmae_ablate.errors import UserError
+from cmae_ablate.report import csv_fields
 from cmae_ablate.runner import run
 from cmae_ablate.runner.data_sets import (
     check_images,
@@ -99,8 +101,9 @@ def test_the_page_over_all_data_sets_is_kept_in_mlflow_as_a_study_of_its_own(
         copied(out / f"{name}-{label}", differences)
     options, console = Options(tiny_study, out=out), open_console()
     for _ in range(2):  # the second time, in the very same runs
-        files = report_pooled(options.parts, console)
-        assert files is not None
+        pooled = report_pooled(options.parts, console)
+        assert pooled is not None
+        files = pooled.files
         track_pooled_report(options, files, "FINISHED", console)
     runs = runs_of(out, name)
     assert set(runs) == {name, "depth 1", "linear"}
@@ -150,6 +153,28 @@ def test_what_was_copied_is_pooled_and_a_cell_without_a_row_is_not_complete(
     trials = out / f"{name}-far" / "trials.csv"
     trials.write_text("".join(trials.read_text().splitlines(keepends=True)[:-1]))
     assert report_data_sets(options, console) == 1
+
+
+def test_each_copied_file_is_read_once_and_one_without_results_leaves_the_others_reported(
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_study.write_text(TINY_STUDY + BLOCKS + QUICK)
+    out, name = tmp_path / "out", tiny_study.stem
+    for label in ("here", "there", "far"):
+        copied(out / f"{name}-{label}", (-2.0, -1.0))
+    read: Counter[Path] = Counter()
+    reading = csv_fields.read_regular
+    monkeypatch.setattr(
+        csv_fields, "read_regular", lambda path, most: read.update([path]) or reading(path, most)
+    )
+    options, console = Options(tiny_study, out=out), open_console()
+    assert report_data_sets(options, console) == 0
+    assert read == {out / f"{name}-{label}" / "trials.csv": 1 for label in ("here", "there", "far")}
+    empty = out / f"{name}-here" / "trials.csv"
+    empty.write_text(empty.read_text().replace("COMPLETE", "FAILED"))
+    with console.capture() as said:
+        assert report_data_sets(options, console) == 1
+    assert f"nothing of {name}-here is complete" in " ".join(said.get().split())
 
 
 def test_a_study_on_one_data_set_is_run_and_reported_by_the_same_calls(

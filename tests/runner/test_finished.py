@@ -15,6 +15,7 @@ from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
+from cmae_ablate.runner.finished import folder_of
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
@@ -185,3 +186,14 @@ def test_weights_are_compared_by_content_not_by_file(
 
     found, told, _ = again(spec, tiny_data, done, tmp_path, "model.safetensors", write_otherwise)
     assert (found.reused, told) == (True, [])
+
+
+def test_what_a_cell_left_is_found_where_it_was_made_and_where_out_was_moved_to(tmp_path: Path) -> None:
+    made = tmp_path / "runs" / "cache" / "pretrain" / "abc"
+    made.mkdir(parents=True)
+    record, moved = CellRecord(folder=made), tmp_path / "moved"
+    assert folder_of(record, moved / "cache") == made  # a copy: it is where it was
+    (tmp_path / "runs").rename(moved)
+    assert folder_of(record, moved / "cache") == moved / "cache" / "pretrain" / "abc"
+    assert folder_of(CellRecord(folder=made.with_name("pruned")), moved / "cache") == made.with_name("pruned")
+    assert folder_of(CellRecord(), moved / "cache") is None

@@ -46,6 +46,22 @@ def test_the_report_shows_the_progress_and_no_control_has_any(finished: Path) ->
     assert len(list((finished / "runs" / "cache" / "pretrain").glob("*/snapshots"))) == 4  # not 6
 
 
+def test_a_report_of_a_folder_that_was_moved_has_all_that_it_had(finished: Path) -> None:
+    out, moved = finished / "runs", finished / "moved"
+    names = ("progress.csv", "effects.csv")
+    before = {name: (out / "study" / name).read_text() for name in names}
+    assert "two_way_low" in before["effects.csv"].splitlines()[0]
+    pictures = (out / "study" / "index.html").read_text().count("data:image")
+    out.rename(moved)
+    options = Options(finished / "study.yaml", device="cpu", out=moved, settings=(EPOCHS, PROBES))
+    try:
+        assert report_again(options, quiet()) == 0
+        assert {name: (moved / "study" / name).read_text() for name in names} == before
+        assert (moved / "study" / "index.html").read_text().count("data:image") == pictures
+    finally:
+        moved.rename(out)
+
+
 def test_a_report_says_which_cells_have_no_known_progress(finished: Path) -> None:
     out = finished / "runs"
     trials = (out / "study" / "trials.csv").read_bytes()

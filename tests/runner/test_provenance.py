@@ -11,9 +11,10 @@ import pytest
 from cmae_ablate.cli.status import show_status
 from cmae_ablate.files import DamagedError
 from cmae_ablate.runner.cache import entries
+from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.housekeeping import prune_cache
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.provenance import RECORD, read_provenance
+from cmae_ablate.runner.provenance import RECORD, of_other_options, read_provenance, settle_folder
 from cmae_ablate.runner.reporting import report_again
 from cmae_ablate.runner.run import run_study
 from tests.tiny import TINY_STUDY
@@ -52,6 +53,7 @@ def test_other_settings_are_said_and_the_report_before_is_kept(tmp_path: Path) -
     table = (out / "study" / "table.md").read_text()
     told = told_by(study, out, settings=SHORTER)
     assert "made otherwise (--set training.epochs=1 was not there)" in told
+    assert "note: 2 finished cells of variants and seeds still to do are not taken; they stay stored" in told
     (kept,) = previous(out)
     assert f"that report is kept in {kept.name}/" in told
     pd.testing.assert_frame_equal(trials(kept), first)
@@ -89,6 +91,20 @@ def test_more_seeds_only_add_and_fewer_keep_the_larger_report(tmp_path: Path) ->
     (kept,) = previous(out)
     assert len(trials(kept)) == 4
     assert len(trials(out / "study")) == 2
+
+
+def test_the_command_that_was_given_is_not_offered_where_components_or_data_are_what_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = Options(write_study(tmp_path), device="cpu", out=tmp_path / "runs")
+    experiment = options.begin(options.load(), quiet())
+    settle_folder(experiment, options)
+    monkeypatch.setattr(Experiment, "fingerprint", lambda self, spec: f"of a later version {spec.seed}")
+    vague = "made otherwise (the study file, the data or the version of a component was another)"
+    told = of_other_options(experiment, options)
+    assert told.endswith(vague)
+    (note,) = settle_folder(experiment, options)
+    assert note.endswith(vague)
 
 
 def test_two_studies_of_one_name_keep_their_reports_and_their_weights(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_result_json_of_an_earlier_version_is_read() -> None:
         device="cpu: AMD EPYC 25/17/1 AVX512",
         image_size=32,
     )
-    assert record.to_json() == json.loads(RESULT)
+    assert record.to_json() == {**json.loads(RESULT), "data": "", "versions": {}}
 
 
 def test_the_evaluations_of_earlier_versions_are_read() -> None:

@@ -67,6 +67,16 @@ def test_random_crops_of_a_shipped_study_draw_their_sizes_from_one_range(path: P
     assert ranges.count(ranges[0]) == len(ranges) > 0
 
 
+@pytest.mark.parametrize("name", ["cache", "Summary", "mlartifacts", "optuna.db"])
+def test_a_study_whose_folder_would_be_one_of_outs_own_is_refused(name: str, tiny_study: Path) -> None:
+    path = tiny_study.rename(tiny_study.with_name(f"{name}.yaml"))
+    with pytest.raises(
+        UserError, match=rf"{name}\.yaml: --out keeps something else in {name}/.*rename the file"
+    ):
+        load(path)
+    assert load(path, scale="cpu").name == f"{name}-cpu"
+
+
 MISTAKES = {
     "unknown key": ("seeds: 2", "seeds: 2\nsede: 3", "12:1", "did you mean 'seeds'?"),
     "misspelt component": ("name: linear", "name: liner", "9:16", "did you mean 'linear'?"),
