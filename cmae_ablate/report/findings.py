@@ -20,7 +20,7 @@ from cmae_ablate.report.importance import Importance, importance
 from cmae_ablate.report.localisation import Localisation, localisation
 from cmae_ablate.report.progress import Progress, progress
 from cmae_ablate.report.wording import counted, in_quotes, seed_ranges
-from cmae_ablate.report.worth import resolution_sentence
+from cmae_ablate.report.worth import caption_words, resolution_sentence
 
 NO_PLAN = (
     "nothing is known of an analysis plan: whether contrasts, margin and seeds were declared beforehand "
@@ -39,6 +39,7 @@ class Findings:
     sensitivity: Sensitivity
     answer: Answer
     resolution: str
+    worth: str
     factorial: Factorial | None
     attributions: tuple[Attribution, ...]
     localised: Localisation | None
@@ -90,6 +91,7 @@ def find(
         sensitivity=seen,
         answer=answer(comparison, cells, seen, factorial),
         resolution=resolution_sentence(comparison, seen, terms),
+        worth=caption_words(comparison, seen, terms),
         factorial=factorial,
         attributions=tuple(a for a in (along_path(cells), over_orders(cells)) if a is not None),
         localised=localised,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cmae_ablate.report.columns import in_parts
+from cmae_ablate.report.columns import Part, in_parts
 from cmae_ablate.report.tables import Table
 from cmae_ablate.report.wording import BLANK, capitalised
 
@@ -21,13 +21,15 @@ class Shown:
 
     Attributes:
         header: Column titles.
-        variants: Rows above the rule.
-        controls: Rows below it.
+        variants: Rows above the first rule.
+        contrasts: Rows below it: comparisons with another variant than the reference.
+        controls: Rows below the last one.
         title: What the part shows, where the table is shared out over several.
     """
 
     header: tuple[str, ...]
     variants: tuple[tuple[str, ...], ...]
+    contrasts: tuple[tuple[str, ...], ...]
     controls: tuple[tuple[str, ...], ...]
     title: str
 
@@ -38,18 +40,22 @@ def shown_in_parts(table: Table) -> tuple[Shown, ...]:
     titles = [max(map(len, title.replace("/", " ").split())) for title in table.header]
     widths = [max(pair) + GAP for pair in zip(columns, titles, strict=True)]
     widths[0] = min(widths[0], LABEL + GAP)
-    parts = in_parts(table.groups, widths, ROOM)
-    variants = len(table.lines) - table.controls
+    first, last = table.variants, len(table.lines) - table.controls
+    blocks = table.lines[:first], table.lines[first:last], table.lines[last:]
     return tuple(
         Shown(
             tuple(table.header[c] for c in (0, *part.columns)),
-            tuple(tuple(line[c] for c in (0, *part.columns)) for line in table.lines[:variants]),
-            tuple(
-                tuple(line[c] for c in (0, *part.columns))
-                for line in table.lines[variants:]
-                if any(line[c] != BLANK for c in part.columns)
-            ),
-            capitalised(" and ".join(title for title in part.titles if title)) if number else "",
+            *(_cut(block, part, is_optional=place > 0) for place, block in enumerate(blocks)),
+            title=capitalised(" and ".join(title for title in part.titles if title)) if number else "",
         )
-        for number, part in enumerate(parts)
+        for number, part in enumerate(in_parts(table.groups, widths, ROOM))
+    )
+
+
+def _cut(lines: tuple[tuple[str, ...], ...], part: Part, *, is_optional: bool) -> tuple[tuple[str, ...], ...]:
+    """Rows in a part's columns; optional ones only where they have anything there."""
+    return tuple(
+        tuple(line[c] for c in (0, *part.columns))
+        for line in lines
+        if not is_optional or any(line[c] != BLANK for c in part.columns)
     )

@@ -33,6 +33,12 @@ def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term
         )
 
 
+def caption_words(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> str:
+    """What a table's answer is worth, for its caption: a table is read, and printed, without its answer."""
+    told = insensitive if comparison.sensitive is False else sensitivity_sentence
+    return f"{told(comparison, sensitivity)} {resolution_sentence(comparison, sensitivity, terms)}"
+
+
 def _next_seed(comparison: Comparison) -> int:
     """The first that is neither planned nor in the table already."""
     return max(comparison.description.seeds, *(int(seed) + 1 for seed in comparison.values.index))
