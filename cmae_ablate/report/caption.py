@@ -101,7 +101,7 @@ def family_sentence(comparison: Comparison) -> str:
     """Which tests Holm's correction covers, and what is exploratory."""
     study = comparison.description
     if study.tests_terms:
-        covered = "the grid's main effects and two-way interactions"
+        covered = "the grid's main effects and two-way interactions (factorial.csv)"
     elif study.family == study.against_reference:
         covered = "every variant in the table"
     else:
