@@ -22,7 +22,7 @@ class Shown:
     Attributes:
         header: Column titles.
         variants: Rows above the first rule.
-        contrasts: Rows below it: comparisons with another variant than the reference.
+        contrasts: Rows below it: comparisons with a variant other than the reference.
         controls: Rows below the last one.
         title: What the part shows, where the table is shared out over several.
     """

@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in order: variants, contrasts with other variants than the reference, then controls.
+    """Rows in order: variants, contrasts with variants other than the reference, then controls.
 
     Attributes:
         header: Column titles of `lines`.
@@ -89,7 +89,7 @@ def make_table(
 ) -> Table:
     """Lay out the variants in table order and, below them, what else is compared and the controls.
 
-    Contrasts with another variant than the reference belong to the answer: no rendering may be without them.
+    Contrasts with a variant other than the reference belong to the answer: no rendering may be without them.
     `worth`, what that answer is worth, ends the caption.
     """
     comparisons = (main, *further)
