@@ -39,7 +39,6 @@ class Findings:
     sensitivity: Sensitivity
     answer: Answer
     resolution: str
-    worth: str
     factorial: Factorial | None
     attributions: tuple[Attribution, ...]
     localised: Localisation | None
@@ -47,6 +46,11 @@ class Findings:
     importance: Importance | None
     galleries: tuple[Gallery, ...]
     notes: tuple[str, ...]
+
+    @property
+    def worth(self) -> str:
+        """What the answer is worth, for the caption of a table that is printed without it."""
+        return caption_words(self.comparison, self.sensitivity, self.resolution)
 
 
 def find(
@@ -91,7 +95,6 @@ def find(
         sensitivity=seen,
         answer=answer(comparison, cells, seen, factorial),
         resolution=resolution_sentence(comparison, seen, terms),
-        worth=caption_words(comparison, seen, terms),
         factorial=factorial,
         attributions=tuple(a for a in (along_path(cells), over_orders(cells)) if a is not None),
         localised=localised,

@@ -33,10 +33,10 @@ def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term
         )
 
 
-def caption_words(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term]) -> str:
-    """What a table's answer is worth, for its caption: a table is read, and printed, without its answer."""
+def caption_words(comparison: Comparison, sensitivity: Sensitivity, resolution: str) -> str:
+    """Whether the study can see anything, and how finely: with its consequence where it cannot."""
     told = insensitive if comparison.sensitive is False else sensitivity_sentence
-    return f"{told(comparison, sensitivity)} {resolution_sentence(comparison, sensitivity, terms)}"
+    return f"{told(comparison, sensitivity)} {resolution}"
 
 
 def _next_seed(comparison: Comparison) -> int:
