@@ -19,7 +19,8 @@ def baseline_check(comparison: Comparison, controls: pd.DataFrame | None) -> Ite
     gain that is not detected from a loss that is.
     """
     metric, reference = comparison.metric, comparison.description.reference
-    level, worse = [], []
+    level: list[str] = []
+    worse: list[str] = []
     for effect in comparison.effects:
         values = control_values(controls, RANDOM_INIT, effect.variant, metric)
         result = against_control(comparison, effect.variant, values)

@@ -15,6 +15,9 @@ LABEL = 18
 """Characters that labels get at most, where columns compete for room: longer ones take several lines."""
 
 
+Lines = tuple[tuple[str, ...], ...]
+
+
 @dataclass(frozen=True)
 class Shown:
     """A table as the page shows it, or a part of one.
@@ -28,9 +31,9 @@ class Shown:
     """
 
     header: tuple[str, ...]
-    variants: tuple[tuple[str, ...], ...]
-    contrasts: tuple[tuple[str, ...], ...]
-    controls: tuple[tuple[str, ...], ...]
+    variants: Lines
+    contrasts: Lines
+    controls: Lines
     title: str
 
 
@@ -41,21 +44,23 @@ def shown_in_parts(table: Table) -> tuple[Shown, ...]:
     widths = [max(pair) + GAP for pair in zip(columns, titles, strict=True)]
     widths[0] = min(widths[0], LABEL + GAP)
     first, last = table.variants, len(table.lines) - table.controls
-    blocks = table.lines[:first], table.lines[first:last], table.lines[last:]
     return tuple(
         Shown(
             tuple(table.header[c] for c in (0, *part.columns)),
-            *(_cut(block, part, is_optional=place > 0) for place, block in enumerate(blocks)),
-            title=capitalised(" and ".join(title for title in part.titles if title)) if number else "",
+            _cut(table.lines[:first], part),
+            _with_content(_cut(table.lines[first:last], part)),
+            _with_content(_cut(table.lines[last:], part)),
+            capitalised(" and ".join(title for title in part.titles if title)) if number else "",
         )
         for number, part in enumerate(in_parts(table.groups, widths, ROOM))
     )
 
 
-def _cut(lines: tuple[tuple[str, ...], ...], part: Part, *, is_optional: bool) -> tuple[tuple[str, ...], ...]:
-    """Rows in a part's columns; optional ones only where they have anything there."""
-    return tuple(
-        tuple(line[c] for c in (0, *part.columns))
-        for line in lines
-        if not is_optional or any(line[c] != BLANK for c in part.columns)
-    )
+def _cut(lines: Lines, part: Part) -> Lines:
+    """The labels, and a part's columns."""
+    return tuple(tuple(line[c] for c in (0, *part.columns)) for line in lines)
+
+
+def _with_content(lines: Lines) -> Lines:
+    """Without rows that say nothing: contrasts and controls cost nothing."""
+    return tuple(line for line in lines if any(cell != BLANK for cell in line[1:]))
