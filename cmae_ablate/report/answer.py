@@ -170,9 +170,11 @@ def _nothing_detected(effects: Sequence[Effect], missing: Sequence[Effect], comp
         difference = f"{quoted(effect.variant)} does not differ detectably from {quoted(effect.against)}"
     else:
         all_to_reference = {e.against for e in effects} == {comparison.reference.variant}
-        what = "variants" if all_to_reference else "contrasts"
-        difference = f"none of {len(effects)} {what} differs detectably"
-        difference += f" from {quoted(comparison.reference.variant)}" if all_to_reference else ""
+        if all_to_reference:
+            reference = quoted(comparison.reference.variant)
+            difference = f"none of {len(effects)} variants differs detectably from {reference}"
+        else:
+            difference = f"none of {len(effects)} contrasts shows a detectable difference"
     rest = "".join(f"; {clause}" for clause in _clauses(Verdict.INCOMPLETE, missing, comparison))
     return f"Inconclusive ({seeds}): {difference} in {comparison.metric.words}{rest}."
 
@@ -210,6 +212,9 @@ def _size(effect: Effect, comparison: Comparison, verdict: Verdict | None = None
         return f"{text}, n = {result.n}"
     tested = not math.isnan(effect.p_holm) and verdict is not Verdict.INSENSITIVE
     p = f", Holm p {p_phrase(effect.p_holm)}" if tested else ""
+    if tested and is_equal(effect):
+        of_equivalence = p_phrase(effect.equivalence_p_holm)
+        p = f", Holm p of a difference {p_phrase(effect.p_holm)}, of equivalence {of_equivalence}"
     return f"{text}, {metric.confidence(result.ci_low, result.ci_high)}, n = {result.n}{p}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cmae_ablate.report.effects import EXPLORATORY, Comparison, Effect
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.short_labels import ShortLabels
+from cmae_ablate.report.verdict import is_equal
 from cmae_ablate.report.wording import (
     ADDED_NOTE,
     DAGGER,
@@ -23,26 +24,30 @@ from cmae_ablate.report.wording import (
 def caption_title(comparison: Comparison) -> str:
     """The question, and what differences are taken from."""
     study = comparison.description
-    return _sentences(
-        one_line(study.question),
-        f"Differences are from \u2018{one_line(study.reference)}\u2019, paired by seed",
+    reference = f"from \u2018{one_line(study.reference)}\u2019"
+    differences = (
+        f"paired by seed, and {reference} unless a row says otherwise"
+        if comparison.others
+        else f"{reference}, paired by seed"
     )
+    return _sentences(one_line(study.question), f"Differences are {differences}")
 
 
-def caption_note(comparison: Comparison, resolution: str = "", *, costs: Sequence[str] = ()) -> str:
-    """Protocol, seeds, interval, correction, plan and marks, in sentences; last, what its `costs` mean."""
+def caption_note(comparison: Comparison, worth: str = "", *, costs: Sequence[str] = ()) -> str:
+    """Protocol, seeds, interval, correction, plan and marks, in sentences; then `worth` and `costs`."""
     study = comparison.description
-    added = f"; {ADDED_NOTE}" if any(e.planned for e in comparison.effects) else ""
+    added = f"; {ADDED_NOTE}" if any(e.planned for e in comparison.contrasts) else ""
     planned = counted(study.seeds, "planned seed") if study.rule is None else "seeds by rule"
     sentences = [
         "Variants are named by what differs from the reference." if ShortLabels.of(study).shortens else "",
         f"Mean {PLUS_MINUS} standard deviation over n seeds; {interval_words(study)}.",
         family_sentence(comparison),
+        _equal_sentence(comparison),
         *_protocols(study),
         f"Scale: {study.scale}; {planned}{added}.",
         plan_sentence(study.plan),
         *(one_line(note) for note in study.notes),
-        resolution,
+        worth,
     ]
     meanings = "; ".join(dict.fromkeys(filter(None, costs)))
     return _sentences(*sentences, capitalised(meanings))
@@ -82,13 +87,32 @@ def family_sentence(comparison: Comparison) -> str:
     """Which tests Holm's correction covers, and what is exploratory."""
     study = comparison.description
     if study.tests_terms:
-        covered = "the grid's main effects and two-way interactions"
+        covered = "the grid's main effects and two-way interactions (factorial.csv)"
     elif study.family == study.against_reference:
         covered = "every variant in the table"
     else:
-        covered = "the declared contrasts"
-    exploratory = any(e.family == EXPLORATORY for e in comparison.effects)
+        covered = "the study's contrasts"  # declared, or its design's own
+    exploratory = any(e.family == EXPLORATORY for e in comparison.contrasts)
     return f"Holm's correction covers {covered}{f'; {DAGGER} exploratory' if exploratory else ''}."
+
+
+def _equal_sentence(comparison: Comparison) -> str:
+    """Which differences are within the declared margin: the table's own p is of a difference, not of this."""
+    margin = comparison.description.equivalence_margin
+    if margin is None or comparison.sensitive is False:
+        return ""
+    names = ShortLabels.of(comparison.description)
+    found = [
+        names.alone(e.variant)
+        if e.against == comparison.reference.variant
+        else f"{names.alone(e.variant)} against {names.alone(e.against)}"
+        for e in comparison.declared
+        if is_equal(e)
+    ]
+    told = ", ".join(found) or "none"
+    return (
+        f"Equal {comparison.metric.within(margin)} by two one-sided tests, after Holm's correction: {told}."
+    )
 
 
 def mark_words(effects: Sequence[Effect]) -> str:

@@ -20,7 +20,7 @@ from cmae_ablate.report.importance import Importance, importance
 from cmae_ablate.report.localisation import Localisation, localisation
 from cmae_ablate.report.progress import Progress, progress
 from cmae_ablate.report.wording import counted, in_quotes, seed_ranges
-from cmae_ablate.report.worth import resolution_sentence
+from cmae_ablate.report.worth import caption_words, resolution_sentence
 
 NO_PLAN = (
     "nothing is known of an analysis plan: whether contrasts, margin and seeds were declared beforehand "
@@ -46,6 +46,11 @@ class Findings:
     importance: Importance | None
     galleries: tuple[Gallery, ...]
     notes: tuple[str, ...]
+
+    @property
+    def worth(self) -> str:
+        """What the answer is worth, for the caption of a table that is printed without it."""
+        return caption_words(self.comparison, self.sensitivity, self.resolution)
 
 
 def find(

@@ -66,18 +66,17 @@ def _environment(
     label: str,
     note: str,
 ) -> str:
-    variants = len(table.lines) - table.controls
     # Every row begins with a brace: `\\` would take a `[` or a `*` there for an option of its own.
     rows = [
         _row(rf"{{{tex_text(line[0], room)}}}\raggedright", *(tex_text(line[c]) for c in part.columns))
         for line in table.lines
     ]
-    # Controls cost nothing: in a table of costs their rows would be empty.
-    controls = [
-        row
-        for row, line in zip(rows[variants:], table.lines[variants:], strict=True)
-        if any(line[c] != BLANK for c in part.columns)
-    ]
+    # Contrasts and controls cost nothing: in a table of costs their rows would be empty.
+    first, last = table.variants, len(rows) - table.controls
+    contrasts, controls = (
+        [rows[at] for at in places if any(table.lines[at][c] != BLANK for c in part.columns)]
+        for places in (range(first, last), range(last, len(rows)))
+    )
     below = rf"\par\medskip\parbox{{\linewidth}}{{\footnotesize\sloppy {tex_text(note, NOTE_WORD)}}}"
     return "\n".join(
         [
@@ -89,7 +88,8 @@ def _environment(
             r"\toprule",
             _row(*(_stacked(header[c], "l" if c == 0 else "r") for c in (0, *part.columns))),
             r"\midrule",
-            *rows[:variants],
+            *rows[:first],
+            *([r"\midrule", *contrasts] if contrasts else []),
             *([r"\midrule", *controls] if controls else []),
             r"\bottomrule",
             r"\end{tabular}",

@@ -22,7 +22,7 @@ HEADER_WIDTH = 13
 
 
 def table_picture(table: Table, name: str = "table") -> FigureJob:
-    """A booktabs-like table: rules above, below the header, above the controls and below."""
+    """A booktabs-like table: rules above, below the header, above contrasts and controls, and below."""
 
     def draw(theme: Theme) -> Figure:
         header = [_folded(title) for title in table.header]
@@ -38,7 +38,7 @@ def table_picture(table: Table, name: str = "table") -> FigureJob:
             lines=[header, *lines],
             widths=widths,
             heights=heights,
-            controls=table.controls,
+            below=[count for count in (table.controls, table.controls + table.contrasts) if count],
             theme=theme,
         )
         figure.text(
@@ -52,10 +52,9 @@ def table_picture(table: Table, name: str = "table") -> FigureJob:
         )
         return figure
 
-    variants = len(table.lines) - table.controls
-    alt = (
-        f"The table above as a picture: {counted(variants, 'variant')}, {counted(table.controls, 'control')}."
-    )
+    rows = {"variant": table.variants, "contrast": table.contrasts, "control": table.controls}
+    told = (counted(count, noun) for noun, count in rows.items() if count or noun != "contrast")
+    alt = f"The table above as a picture: {', '.join(told)}."
     return FigureJob(name, "Table", alt, draw)
 
 
@@ -89,14 +88,14 @@ def _write(
     lines: Sequence[Sequence[str]],
     widths: Sequence[float],
     heights: Sequence[float],
-    controls: int,
+    below: Sequence[int],
     theme: Theme,
 ) -> None:
     width, tall = figure.get_size_inches()
     top = tall - MARGIN
     rules = {0: 1.0, 1: 0.6, len(lines): 1.0}
-    if controls:
-        rules.setdefault(len(lines) - controls, 0.4)
+    for count in below:  # rows below a rule: controls, and these with the contrasts
+        rules.setdefault(len(lines) - count, 0.4)
     for row in range(len(lines) + 1):
         if row in rules:
             figure.add_artist(_rule(figure, top / tall, rules[row], theme))

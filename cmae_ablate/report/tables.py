@@ -16,7 +16,7 @@ from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value, significant
 
-VARIANT, CONTROL = "variant", "control"
+VARIANT, CONTRAST, CONTROL = "variant", "contrast", "control"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; `effect` is None for controls."""
+    """A line of the table; `effect` is None for controls, and a contrast has no level of its own."""
 
     kind: str
     label: str
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in order: variants, then controls.
+    """Rows in order: variants, contrasts with variants other than the reference, then controls.
 
     Attributes:
         header: Column titles of `lines`.
@@ -57,6 +57,7 @@ class Table:
         title: What the table is about, one sentence or two.
         note: What else the reader of any rendering must know.
         groups: The columns after the first, which stand together where there is room.
+        contrasts: How many of the rows are contrasts.
     """
 
     header: tuple[str, ...]
@@ -66,6 +67,12 @@ class Table:
     title: str
     note: str
     groups: tuple[ColumnGroup, ...]
+    contrasts: int = 0
+
+    @property
+    def variants(self) -> int:
+        """How many of the first rows are variants."""
+        return len(self.lines) - self.contrasts - self.controls
 
     @property
     def caption(self) -> str:
@@ -78,23 +85,28 @@ def make_table(
     further: Sequence[Comparison],
     cells: Cells,
     controls: pd.DataFrame | None,
-    resolution: str = "",
+    worth: str = "",
 ) -> Table:
-    """Lay out the variants in table order and, below them, the controls; `resolution` ends the caption."""
+    """Lay out the variants in table order and, below them, what else is compared and the controls.
+
+    Contrasts with a variant other than the reference belong to the answer: no rendering may be without them.
+    `worth`, what that answer is worth, ends the caption.
+    """
     comparisons = (main, *further)
     metrics = tuple(c.metric for c in comparisons)
     rows = [_variant_row(effect, comparisons, cells) for effect in main.effects]
+    between = [Row(CONTRAST, f"{e.variant} against {e.against}", e, {}, {}, {}) for e in main.others]
     control_rows = _control_rows(controls, metrics)
     costs = [
         c
         for c in known_costs(cells)
         if any(not math.isnan(row.costs.get(c.column, math.nan)) for row in rows)
     ]
-    adjusted = any(e.family == DECLARED for e in main.effects)
-    by_images = any(e.two_way for e in main.effects)
+    adjusted = bool(main.declared)
+    by_images = any(e.two_way for e in main.contrasts)
     names = ShortLabels.of(main.description)
     columns = _Columns(metrics, costs, adjusted, by_images, names)
-    everything = [*rows, *control_rows]
+    everything = [*rows, *between, *control_rows]
     full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in everything])
     groups = (
         ColumnGroup("", len(columns.header) - len(metrics) - len(costs)),
@@ -107,8 +119,9 @@ def make_table(
         full,
         len(control_rows),
         caption_title(main),
-        caption_note(main, resolution, costs=[cost.meaning for cost in costs]),
+        caption_note(main, worth, costs=[cost.meaning for cost in costs]),
         tuple(group for group in groups if group.size),
+        len(between),
     )
 
 
@@ -144,8 +157,8 @@ class _Columns:
         main, levels, effect = self.metrics[0], row.levels, row.effect
         first, *rest = (levels[m.name].text(m) if m.name in levels else BLANK for m in self.metrics)
         return (
-            self.names.alone(row.label) if row.kind == VARIANT else one_line(row.label),
-            f"{levels[main.name].n if main.name in levels else 0}",
+            self._label(row),
+            f"{_pairs(row, main)}",
             first,
             difference(effect, main),
             *([_adjusted(effect)] if self.adjusted else []),
@@ -153,6 +166,22 @@ class _Columns:
             *rest,
             *(significant(row.costs.get(c.column, math.nan) / c.scale) for c in self.costs),
         )
+
+    def _label(self, row: Row) -> str:
+        """Short where the variants' own are, so that a contrast can be looked up among the rows above it."""
+        if row.kind == VARIANT:
+            return self.names.alone(row.label)
+        if row.effect is None or not self.names.shortens:
+            return one_line(row.label)
+        own = self.names.beside(row.effect.variant, row.effect.against)
+        return f"against {self.names.alone(row.effect.against)}, with {own}"
+
+
+def _pairs(row: Row, metric: Metric) -> int:
+    """The cells of a level, the pairs of a contrast."""
+    if row.kind == CONTRAST and row.effect is not None:
+        return row.effect.paired.n
+    return row.levels[metric.name].n if metric.name in row.levels else 0
 
 
 def _variant_row(effect: Effect, comparisons: Sequence[Comparison], cells: Cells) -> Row:
@@ -222,7 +251,7 @@ def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str
     line: dict[str, object] = {
         "variant": row.label,
         "kind": row.kind,
-        "n": main.n,
+        "n": _pairs(row, metrics[0]),
         "mean": main.mean,
         "std": main.std,
     }

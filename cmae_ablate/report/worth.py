@@ -33,6 +33,12 @@ def worth(comparison: Comparison, sensitivity: Sensitivity, terms: Sequence[Term
         )
 
 
+def caption_words(comparison: Comparison, sensitivity: Sensitivity, resolution: str) -> str:
+    """Whether the study can see anything, and how finely: with its consequence where it cannot."""
+    told = insensitive if comparison.sensitive is False else sensitivity_sentence
+    return f"{told(comparison, sensitivity)} {resolution}"
+
+
 def _next_seed(comparison: Comparison) -> int:
     """The first that is neither planned nor in the table already."""
     return max(comparison.description.seeds, *(int(seed) + 1 for seed in comparison.values.index))

@@ -59,7 +59,7 @@ def write_report(
     """
     extras = artifacts or ReportExtras()
     found = find(description, trials, controls, extras)
-    table = make_table(found.comparison, found.further, found.cells, controls, found.resolution)
+    table = make_table(found.comparison, found.further, found.cells, controls, found.worth)
     try:
         paths = _write(found, table, extras, out)
     except OSError as error:
@@ -71,7 +71,7 @@ def write_report(
         (table.header, *table.lines),
         found.notes,
         ShortLabels.of(description).legend_title or "",
-        mark_words(found.comparison.effects),
+        mark_words(found.comparison.contrasts),
     )
 
 

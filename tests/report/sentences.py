@@ -135,6 +135,11 @@ CASES = {
         {"MAE": MAE, "two views": shifted("none"), "CMAE": shifted("up")},
         study={"contrasts": (("CMAE", "two views"), ("two views", "MAE"))},
     ),
+    "declared contrasts, nothing": Case(
+        "Declared contrasts, none detected",
+        {"MAE": MAE, "two views": [v + 0.1 for v in shifted("none")], "CMAE": shifted("none")},
+        study={"contrasts": (("CMAE", "two views"), ("two views", "MAE"))},
+    ),
     "identical": Case(
         "Equal weights in every seed",
         {"MAE": MAE, "same": MAE},

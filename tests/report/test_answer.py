@@ -15,6 +15,7 @@ from cmae_ablate.report import ReportExtras, write_report
 from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import StudyDescription
+from cmae_ablate.report.tables import make_table
 from tests.report.sentences import CASES, findings
 
 METRIC = "linear_probe.top1"
@@ -167,6 +168,37 @@ def test_a_null_result_counts_only_what_was_compared(build: Callable) -> None:
     found = answer_of(*build({**shifted(0.1, 1.5), **again, "linear": {}}))
     assert "none of 2 variants differs detectably" in found.headline
     assert found.headline.endswith("\u2018linear\u2019 is incomplete.")
+
+
+def test_contrasts_show_a_difference_where_variants_differ(build: Callable) -> None:
+    values = {**shifted(0.1, 1.5), "linear": [33.0, 35.0, 34.1, 33.9]}
+    found = answer_of(*build(values, contrasts=(("CMAE", "MAE"), ("linear", "CMAE"))))
+    assert found.headline == (
+        "Inconclusive (4 seeds): none of 2 contrasts shows a detectable difference in linear probe top-1."
+    )
+
+
+def test_equality_comes_with_the_p_that_supports_it(build: Callable) -> None:
+    # Differences 0.1, -0.1, 0.05, -0.05: mean 0, error 0.0456; from a margin of 1, t = 21.9 with 3 degrees of
+    # freedom, one-sided p = 0.0001; of a difference t = 0, p = 1.
+    base = shifted(0, 0)["MAE"]
+    near = [v + d for v, d in zip(base, (0.1, -0.1, 0.05, -0.05), strict=True)]
+    [line] = answer_of(*build({"MAE": base, "near": near}, equivalence_margin=1.0)).lines
+    assert "equal within \u00b11.00 points" in line
+    assert "n = 4, Holm p of a difference = 1.000, of equivalence < 0.001, at" in line
+
+
+def test_a_table_says_itself_whether_its_study_could_see_a_difference(build: Callable) -> None:
+    values = shifted(3, 0.2)
+    extras = ReportExtras()
+    blind = find(*build(values), positive_control(values, 0.2, -0.5, 0.6, -0.4), extras)
+    assert blind.worth.startswith("Insensitive (4 seeds): even the positive control")
+    sees = find(*build(values), positive_control(values, 6.0, 5.7, 6.4, 6.1), extras)
+    assert sees.worth.startswith("Sensitivity: \u2018MAE\u2019 reads 6.05 points above its positive control")
+    assert find(*build(values), None, extras).worth.startswith("Sensitivity: unknown")
+    for found in (blind, sees):
+        table = make_table(found.comparison, (), found.cells, None, found.worth)
+        assert found.worth in table.caption
 
 
 def test_what_leaves_no_noise_has_no_resolution_in_the_data_either(build: Callable) -> None:

@@ -56,6 +56,18 @@ def test_a_reference_level_with_raw_pixels_is_named(build: Callable) -> None:
     assert "raw pixels" in note
 
 
+def test_a_detected_loss_is_not_called_a_gain_that_is_missing(build: Callable) -> None:
+    # MAE is 9.0, 9.2 and 8.9 below: a deviation of 0.15, far from 0. CMAE is 5.0, 5.2 and 4.7 below.
+    rows = [*untrained(39.0, 41.2, 39.9), ("raw pixels", "", None, 50.0)]
+    told, pixels = said(build, rows)
+    assert told.startswith("\u2018MAE\u2019 (\u22129.03 points [")
+    assert "and \u2018CMAE\u2019 (\u22124.97 points [" in told
+    assert ": detectably worse in linear probe top-1 than the same encoder before any training; " in told
+    assert pixels.endswith(": detectably worse in linear probe top-1 than raw pixels")
+    level = said(build, [("raw pixels", "", None, 31.0)])
+    assert level[0].endswith(": no detectable gain in linear probe top-1 over raw pixels")
+
+
 def test_without_controls_nothing_is_said(build: Callable) -> None:
     study, trials = build(VALUES)
     assert list(baseline_check(compare(sort_out(trials, study), METRIC), None)) == []

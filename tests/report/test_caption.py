@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cmae_ablate.report.caption import (
@@ -54,12 +56,34 @@ def test_the_note_has_protocol_seeds_plan_and_what_the_caller_adds_each_as_a_sen
         ({}, "Holm's correction covers every variant in the table."),
         (
             {"contrasts": (("linear", "depth 8"),)},
-            "Holm's correction covers the declared contrasts; \u2020 exploratory.",
+            "Holm's correction covers the study's contrasts; \u2020 exploratory.",
         ),
     ],
 )
 def test_it_is_said_which_tests_are_corrected(changes: dict[str, object], sentence: str) -> None:
     assert family_sentence(comparison(**changes)) == sentence
+
+
+def test_contrasts_that_a_design_brings_along_are_not_called_declared() -> None:
+    own = "No contrasts are declared, so the design's own are compared."
+    note = caption_note(comparison(contrasts=(("linear", "depth 1"),), notes=(own,)))
+    assert own in note
+    assert "the declared contrasts" not in note
+
+
+def test_a_caption_names_what_is_equal_as_the_p_of_its_table_is_of_a_difference() -> None:
+    # Differences of 'near' are 0.1, -0.1, 0.0: mean 0, error 0.0577, so t = 17.3 from either margin of 1.
+    values = {"far": [30.0, 31.0, 32.5], "near": [30.1, 30.9, 32.5], "noisy": [31.0, 29.5, 34.0]}
+    description, trials = build_study(values, equivalence_margin=1.0)
+    found = compare(sort_out(trials, description), METRIC)
+    equal = "Equal within \u00b11.00 points by two one-sided tests, after Holm's correction"
+    assert f"{equal}: near. " in caption_note(found)
+    assert "Equal within" not in caption_note(replace(found, sensitive=False))
+    assert "Equal within" not in caption_note(comparison())
+    description, trials = build_study(values, equivalence_margin=0.01)
+    assert "0.01 points by two one-sided tests, after Holm's correction: none. " in caption_note(
+        compare(sort_out(trials, description), METRIC)
+    )
 
 
 def test_a_plan_is_said_to_be_unchanged_or_what_changed_since() -> None:

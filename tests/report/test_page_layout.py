@@ -149,7 +149,7 @@ def content(case: Case) -> PageContent:
         notes=("n" * 300,),
     )
     found = find(study, trials, controls, extras)
-    table = make_table(found.comparison, found.further, found.cells, controls, found.resolution)
+    table = make_table(found.comparison, found.further, found.cells, controls, found.worth)
     return PageContent(
         study=study,
         answer=found.answer,
