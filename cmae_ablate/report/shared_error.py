@@ -25,7 +25,7 @@ import pandas as pd
 from scipy import optimize, special
 
 from cmae_ablate.report.seed_rule import Sharing
-from cmae_ablate.report.stats import ALPHA
+from cmae_ablate.report.stats import ALPHA, Values
 
 Pair = tuple[str, str]
 CLOSEST = 0.95
@@ -108,13 +108,19 @@ def joint_p(p: float, correlation: float, comparisons: int) -> float:
     """
     if math.isnan(p):
         return p
-    nodes, weights = special.roots_legendre(NODES)
-    common = FARTHEST * nodes
-    density = FARTHEST * weights * np.exp(-np.square(common) / 2) / math.sqrt(2 * math.pi)
+    common, density = _common_part()
     limit, own = -float(special.ndtri(p / 2)), math.sqrt(1 - correlation)
     shift = math.sqrt(correlation) * common
     inside = special.ndtr((limit - shift) / own) - special.ndtr((-limit - shift) / own)
     return float(np.clip(1 - density @ inside**comparisons, p, 1.0))
+
+
+@lru_cache
+def _common_part() -> tuple[Values, Values]:
+    """Where the integral over a standard normal variable is taken, and with what weight, (NODES,) each."""
+    nodes, weights = special.roots_legendre(NODES)
+    common = FARTHEST * nodes
+    return common, FARTHEST * weights * np.exp(-np.square(common) / 2) / math.sqrt(2 * math.pi)
 
 
 @lru_cache(maxsize=1024)

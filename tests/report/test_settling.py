@@ -86,10 +86,12 @@ def test_a_precision_alone_is_a_matter_of_width_and_a_clear_difference_goes_on()
 def test_a_width_is_that_of_the_share_that_the_pairs_of_its_look_leave() -> None:
     rule = SeedRule(Looks(3, 1, 8), precision=1.3)
     clear, close = follow(rule)[-1].contrasts
+    # Clear goes on to the end, close is narrow enough before: what is known of both are close's seeds.
+    assert (len(clear.seeds), len(close.seeds)) == (8, 5)
     for contrast in (clear, close):
         n = len(contrast.seeds)
-        ours = [np.array([draws()[v, s] - draws()[REFERENCE, s] for s in range(n)]) for v in (CLEAR, CLOSE)]
-        squared = np.corrcoef(*ours)[0, 1] ** 2 - 1 / (n - 1)
+        ours = [np.array([draws()[v, s] - draws()[REFERENCE, s] for s in range(5)]) for v in (CLEAR, CLOSE)]
+        squared = np.corrcoef(*ours)[0, 1] ** 2 - 1 / 4
         rho = math.sqrt(max(squared, 0))
         # The level at which two normal variables that correlate so are both inside in 95 % of studies.
         both = stats.multivariate_normal([0, 0], [[1, rho], [rho, 1]])
@@ -113,11 +115,11 @@ def test_a_settled_contrast_keeps_its_width_while_the_others_go_on() -> None:
 def test_what_an_interval_without_zero_shows_is_settled_as_different() -> None:
     rule, rng, shown = SeedRule(Looks(3, 2, 9), smallest_effect=0.01), np.random.default_rng(4), 0
     family = (("a", "r"), ("b", "r"), ("c", "b"))
-    for _ in range(30):
+    for _ in range(12):
         loud = rng.normal(0, 2, 9)
         known = {
             (v, s): float(rng.normal(gain, 0.7))
-            for v, gain in zip("abc", (0.9, 0.0, 0.5), strict=True)
+            for v, gain in zip("abc", (5.0, 0.0, 3.0), strict=True)
             for s in range(9)
         }
         known |= {("r", s): float(loud[s]) for s in range(9)}
