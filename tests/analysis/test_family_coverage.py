@@ -84,7 +84,6 @@ def test_a_study_misses_here_where_its_reports_intervals_do(block: int, mix: np.
     looks, studies = Looks(FIRST, block, MOST), 30
     allowed, own = limits(looks, mix)["studies"], limit(looks, 0.05)
     differences = draw(np.random.default_rng(7), studies, mix, looks)
-    missed = 0
     for n, t in looked_at(differences, looks):
         squared = squared_correlation(differences[:, :n])
         size, reach = size_of(t, n, looks), allowed(squared)
@@ -99,5 +98,3 @@ def test_a_study_misses_here_where_its_reports_intervals_do(block: int, mix: np.
                 together = abs(found.delta) > half_width(looks, n, found.noise, level)
                 assert (size[study, one] > own) == alone
                 assert (size[study, one] > reach[study]) == together
-                missed += alone
-    assert missed
