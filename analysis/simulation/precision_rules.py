@@ -19,7 +19,8 @@ point, which is no equality yet. Rules:
   whose power is independent of the variance', Ann. Math. Statist. 16), one look, with the pilot's 2 degrees
   of freedom; `stein 5` begins with 5 seeds;
 - `studies`: what studies use (`cmae_ablate/report/sequential.py`): limits that fall with the fourth root of
-  the number of seeds (Wang and Tsiatis 1987);
+  the number of seeds (Wang and Tsiatis 1987), here with Bonferroni's share for each of several contrasts;
+  what correlations save of it is in `family_coverage.py`;
 - `one level`: one t level at all looks (Pocock 1977), and `late`: limits that fall with the square root
   (O'Brien and Fleming 1979), both exact by the same integral;
 - `always`: a confidence sequence without a last look, by the t statistic under a normal mixture of effect

@@ -25,7 +25,8 @@ class Effect:
         planned: The same over planned seeds alone, where seeds were added later.
         modelled: The test by the variance that the study declares, where that is not the paired one.
         p_holm: Of the declared test, adjusted over the family: Holm's, or the stepwise Dunnett's where a
-            pooled variance is declared and all contrasts share their `against`; NaN outside the family.
+            pooled variance is declared and all contrasts share their `against`; with a rule for adding seeds
+            no more than the family's correlation asks for (`shared_error.py`); NaN outside the family.
         among: How many comparisons `p_holm`, `simultaneous` and the planning allow for: the family's size, 1
             outside it.
         simultaneous: The interval that holds together with those of the whole family, by the declared test.

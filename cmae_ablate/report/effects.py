@@ -24,6 +24,7 @@ from cmae_ablate.report.resolution import one_image, same_weights
 from cmae_ablate.report.seed_rule import SeedRule
 from cmae_ablate.report.sequential import repeated, repeated_equivalence
 from cmae_ablate.report.settling import Standing, settle
+from cmae_ablate.report.shared_error import contrast_differences
 from cmae_ablate.report.stats import UNBOUNDED, Bounds, Values, bootstrap_interval, equivalence, paired
 from cmae_ablate.report.two_way import TwoWay, two_way
 from cmae_ablate.report.variance import PAIRED
@@ -115,7 +116,8 @@ def compare(
     # after looking must not make the others look better.
     gone = [pair for pair in study.planned_family or () if pair not in family]
     ghosts = [Effect(*pair, DECLARED, (), (), paired(np.empty(0), np.empty(0))) for pair in gone]
-    effects = judged([*effects, *ghosts], prior, possible, study.rule)[: len(effects)]
+    differences = contrast_differences(study.family, values) if study.rule else None
+    effects = judged([*effects, *ghosts], prior, possible, study.rule, differences)[: len(effects)]
     if thorough and study.rule is None:
         interest = study.equivalence_margin if study.equivalence_margin is not None else named.worth_telling
         effects = [e if e.family == REFERENCE else _planned(e, interest) for e in effects]

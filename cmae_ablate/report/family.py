@@ -2,9 +2,11 @@
 
 Simultaneous intervals all hold their true difference in 95 % of studies, so that they may be read together as
 the adjusted p values are. They are Bonferroni's, which hold for any family; for many variants against one
-reference under a pooled variance they are Dunnett's, which are exact there. The tests are stepwise (Holm's,
-or the stepwise Dunnett) and reject a little more than single intervals can show: a comparison may be detected
-while its simultaneous interval still reaches 0.
+reference under a pooled variance they are Dunnett's, which are exact there; where seeds are added by a rule
+they are as wide as the family's correlation asks for (`shared_error.py`). The tests are stepwise (Holm's,
+there with no p adjusted to more than the intervals' level asks for, or the stepwise Dunnett) and reject a
+little more than single intervals can show: a comparison may be detected while its simultaneous interval still
+reaches 0.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from cmae_ablate.report.dunnett import critical_value, step_down
 from cmae_ablate.report.effect import DECLARED, REFERENCE, Effect
 from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.report.sequential import look_level
-from cmae_ablate.report.stats import ALPHA, Bounds, holm, t_interval, within
+from cmae_ablate.report.shared_error import Share, share_of
+from cmae_ablate.report.stats import Bounds, holm, t_interval, within
 from cmae_ablate.report.variance import MODERATED, POOLED, Prior, modelled, moderated_prior, pooled_prior
 
 
@@ -49,7 +52,11 @@ def declared_prior(variance: str, effects: Sequence[Effect], values: pd.DataFram
 
 
 def judged(
-    effects: Sequence[Effect], prior: Prior | None, possible: Bounds, rule: SeedRule | None = None
+    effects: Sequence[Effect],
+    prior: Prior | None,
+    possible: Bounds,
+    rule: SeedRule | None = None,
+    differences: pd.DataFrame | None = None,
 ) -> list[Effect]:
     """The same effects with the declared test, adjusted over the family of declared comparisons.
 
@@ -58,6 +65,7 @@ def judged(
         prior: Of a declared variance other than `paired`.
         possible: What the metric can reach.
         rule: By which seeds are added, if they are: intervals then hold at all of its looks.
+        differences: Of the declared comparisons then, one row a seed, one column a comparison, in any order.
     """
     tested = [
         replace(e, modelled=modelled(e.paired, prior, possible)) if prior and e.family != REFERENCE else e
@@ -66,11 +74,13 @@ def judged(
     declared = [index for index, effect in enumerate(tested) if effect.family == DECLARED]
     family = [_test(tested[i]) for i in declared]
     dunnett = prior is not None and prior.kind == POOLED and _many_to_one([tested[i] for i in declared])
-    p_values = _adjusted(family, dunnett=dunnett)
-    equal = holm([e.p if (e := tested[i].equivalence) else math.nan for i in declared])
-    for index, test, p, p_equal in zip(declared, family, p_values, equal, strict=True):
+    shares = [_share(tested[i], len(declared), rule, differences) for i in declared]
+    p_values = _adjusted(family, shares, dunnett=dunnett)
+    tested_equal = [e.p if (e := tested[i].equivalence) else math.nan for i in declared]
+    equal = _holm(tested_equal, shares)
+    for index, test, share, p, p_equal in zip(declared, family, shares, p_values, equal, strict=True):
         own = tested[index].paired
-        interval = _simultaneous(test, len(family), dunnett=dunnett, looks=rule.looks if rule else None)
+        interval = _simultaneous(test, share, dunnett=dunnett, looks=rule.looks if rule else None)
         tested[index] = replace(
             tested[index],
             p_holm=p,
@@ -94,22 +104,35 @@ def _many_to_one(declared: Sequence[Effect]) -> bool:
     return len({e.against for e in declared}) == 1 and len({e.paired.n for e in declared}) == 1
 
 
-def _adjusted(family: Sequence[_Tested], *, dunnett: bool) -> list[float]:
+def _share(
+    effect: Effect, comparisons: int, rule: SeedRule | None, differences: pd.DataFrame | None
+) -> Share:
+    """What a comparison may spend of the 5 %: Bonferroni's share where the number of seeds is fixed."""
+    if rule is None or differences is None or not effect.seeds:
+        return Share(comparisons)
+    return share_of(differences, effect.seeds[-1], rule.sharing)
+
+
+def _holm(p_values: Sequence[float], shares: Sequence[Share]) -> list[float]:
+    return holm(p_values, [share.joint(p) for share, p in zip(shares, p_values, strict=True)])
+
+
+def _adjusted(family: Sequence[_Tested], shares: Sequence[Share], *, dunnett: bool) -> list[float]:
     if not dunnett or not all(test.error > 0 for test in family):
-        return holm([test.p for test in family])
+        return _holm([test.p for test in family], shares)
     return step_down([test.delta / test.error for test in family], family[0].df)
 
 
-def _simultaneous(test: _Tested, comparisons: int, *, dunnett: bool, looks: Looks | None) -> Bounds:
+def _simultaneous(test: _Tested, share: Share, *, dunnett: bool, looks: Looks | None) -> Bounds:
     if math.isnan(test.error):
         return math.nan, math.nan
     if looks is not None:
         pairs = round(test.df) + 1
         if pairs not in looks.pairs:
             return math.nan, math.nan
-        level = look_level(looks, pairs, ALPHA / comparisons)
+        level = look_level(looks, pairs, share.level)
         return t_interval(test.delta, test.error, test.df, level)
     if not dunnett:
-        return t_interval(test.delta, test.error, test.df, ALPHA / comparisons)
-    reach = critical_value(comparisons, test.df) * test.error
+        return t_interval(test.delta, test.error, test.df, share.level)
+    reach = critical_value(share.comparisons, test.df) * test.error
     return test.delta - reach, test.delta + reach

@@ -16,6 +16,10 @@ REASONS: dict[Reason, str] = {
 """In words."""
 
 
+Sharing = Literal["correlation", "bonferroni"]
+"""How contrasts share the 5 %: by how closely they are seen to correlate, or whatever that may be."""
+
+
 @dataclass(frozen=True)
 class Looks:
     """When a contrast is looked at, by its number of pairs: after `first`, each further `block`, and `most`.
@@ -50,11 +54,13 @@ class SeedRule:
             in the metric's unit; None: width settles nothing.
         smallest_effect: A contrast is settled once it differs, or is equal within plus and minus this; None:
             neither settles.
+        sharing: Bonferroni's is that of plans recorded before there was another.
     """
 
     looks: Looks
     precision: float | None = None
     smallest_effect: float | None = None
+    sharing: Sharing = "correlation"
 
     @property
     def aim(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from cmae_ablate.report.seed_rule import Reason, SeedRule
 from cmae_ablate.report.sequential import (
@@ -18,6 +19,7 @@ from cmae_ablate.report.sequential import (
     repeated,
     repeated_equivalence,
 )
+from cmae_ablate.report.shared_error import Share, contrast_differences, share_of
 from cmae_ablate.report.stats import ALPHA, Values, holm
 
 Pair = tuple[str, str]
@@ -38,6 +40,7 @@ class Standing:
         p: Over all looks, not adjusted.
         p_equal: Of equivalence, over all looks; NaN without a smallest effect.
         expected: Seeds after which it is narrow enough if its noise stays; inf: more than the rule allows.
+        share: What it may spend of the 5 % that all share; None before the first look.
     """
 
     variant: str
@@ -50,6 +53,7 @@ class Standing:
     p: float = math.nan
     p_equal: float = math.nan
     expected: float = math.nan
+    share: Share | None = None
 
     @property
     def pair(self) -> Pair:
@@ -96,6 +100,7 @@ def settle(
     """
     wanted = dict.fromkeys(variants, rule.looks.first)
     standings = [Standing(*pair) for pair in family]
+    differences = contrast_differences(family, _by_seed(values))
     for look in rule.looks.pairs:
         known = [each for each in standings if each.settled is None and set(each.pair) <= set(variants)]
         members = {variant for each in known for variant in each.pair}
@@ -104,14 +109,16 @@ def settle(
         if not members or any(cell not in values and cell not in failed for cell in needed):
             break
         looked = [
-            _looked_at(each, rule, values, look, len(family)) if each in known else each for each in standings
+            _looked_at(each, rule, values, look, differences) if each in known else each for each in standings
         ]
         ends = members if look == rule.looks.most else frozenset[str]()
         standings = _settled(looked, rule, ends)
     return Settling(tuple(standings), wanted)
 
 
-def _looked_at(before: Standing, rule: SeedRule, values: ByCell, look: int, among: int) -> Standing:
+def _looked_at(
+    before: Standing, rule: SeedRule, values: ByCell, look: int, differences: pd.DataFrame
+) -> Standing:
     """The contrast with its numbers at a look; as before where too few cells are complete."""
     seeds = [s for s in range(look) if all((variant, s) in values for variant in before.pair)]
     seeds = seeds[: rule.looks.last(len(seeds))]
@@ -119,6 +126,7 @@ def _looked_at(before: Standing, rule: SeedRule, values: ByCell, look: int, amon
         return before
     ours, theirs = (_array([values[variant, s] for s in seeds]) for variant in before.pair)
     found = repeated(ours, theirs, rule.looks)
+    share = share_of(differences, seeds[-1], rule.sharing)
     p_equal = math.nan
     if rule.smallest_effect is not None:
         p_equal = repeated_equivalence(ours, theirs, rule.smallest_effect, rule.looks).p
@@ -129,27 +137,35 @@ def _looked_at(before: Standing, rule: SeedRule, values: ByCell, look: int, amon
         seeds=tuple(seeds),
         delta=found.delta,
         noise=found.noise,
-        half_width=half_width(rule.looks, len(seeds), found.noise, ALPHA / among) if is_known else math.nan,
+        half_width=half_width(rule.looks, len(seeds), found.noise, share.level) if is_known else math.nan,
         p=found.p if is_known else math.nan,
         p_equal=p_equal if is_known else math.nan,
-        expected=expected_seeds(rule, found.noise, among) if is_known else math.nan,
+        expected=expected_seeds(rule, found.noise, share.level) if is_known else math.nan,
+        share=share,
     )
 
 
-def expected_seeds(rule: SeedRule, noise: float, among: int) -> float:
+def expected_seeds(rule: SeedRule, noise: float, level: float) -> float:
     """Seeds after which a contrast of this noise is settled at the latest; inf: not within the budget.
 
     By its width: what a precision asks for, and half of a smallest effect, within which an interval that
     reaches 0 lies inside the margin.
+
+    Args:
+        rule: The study's.
+        noise: Standard deviation of its differences.
+        level: Its share of the 5 %.
     """
     widths = [rule.precision or 0.0, (rule.smallest_effect or 0.0) / 2]
-    return expected_pairs(rule.looks, noise, max(widths), ALPHA / among)
+    return expected_pairs(rule.looks, noise, max(widths), level)
 
 
 def _settled(standings: Sequence[Standing], rule: SeedRule, ends: Collection[str]) -> list[Standing]:
     """What a look has settled; `ends` are the variants that have all the seeds they can get."""
-    differs = [p < ALPHA for p in holm([each.p for each in standings])]
-    equal = [p < ALPHA for p in holm([each.p_equal for each in standings])]
+    differs, equal = (
+        [p < ALPHA for p in holm(p_values, [_joint(*each) for each in zip(standings, p_values, strict=True)])]
+        for p_values in ([each.p for each in standings], [each.p_equal for each in standings])
+    )
     found = []
     for each, is_different, is_equal in zip(standings, differs, equal, strict=True):
         reasons: dict[Reason, bool] = {
@@ -161,6 +177,18 @@ def _settled(standings: Sequence[Standing], rule: SeedRule, ends: Collection[str
         reason = next((name for name, holds in reasons.items() if holds), None)
         found.append(replace(each, settled=each.settled or reason))
     return found
+
+
+def _joint(standing: Standing, p: float) -> float:
+    return math.nan if standing.share is None else standing.share.joint(p)
+
+
+def _by_seed(values: ByCell) -> pd.DataFrame:
+    """One row a seed, one column a variant."""
+    found: dict[str, dict[int, float]] = {}
+    for (variant, seed), value in values.items():
+        found.setdefault(variant, {})[seed] = value
+    return pd.DataFrame(found).sort_index()
 
 
 def _array(numbers: Sequence[float]) -> Values:

@@ -120,15 +120,22 @@ def _ratio(delta: float, spread: float) -> np.float64:
         return np.float64(delta) / np.float64(spread)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], joint: Sequence[float] | None = None) -> list[float]:
     """Holm-adjusted p values of one family.
 
     A comparison without a p stays in the family, so that a missing cell never makes the others look better.
+
+    Args:
+        p_values: Unadjusted, of all of them.
+        joint: Each one's p adjusted over the whole family in one step, by what is known of it beyond its
+            size. None is adjusted to more than that: an error still needs a true null hypothesis, of m of
+            them, with a p below 5 % over m or a joint one below 5 %.
     """
     known = [1.0 if math.isnan(p) else p for p in p_values]
+    most = [1.0] * len(known) if joint is None else [1.0 if math.isnan(p) else p for p in joint]
     adjusted, largest = [math.nan] * len(known), 0.0
-    for rank, index in enumerate(sorted(range(len(known)), key=known.__getitem__)):
-        largest = max(largest, min(1.0, (len(known) - rank) * known[index]))
+    for rank, index in enumerate(sorted(range(len(known)), key=lambda i: (most[i], known[i]))):
+        largest = max(largest, min(most[index], (len(known) - rank) * known[index]))
         adjusted[index] = math.nan if math.isnan(p_values[index]) else largest
     return adjusted
 

@@ -54,8 +54,12 @@ def seeds_sentence(comparison: Comparison, rule: SeedRule) -> str:
     return (
         f"Seeds: added by the rule declared beforehand ({rule.words}). "
         f"{counted(len(standings), 'contrast')}: {', '.join(told)}. "
-        "Intervals and p values allow for all looks."
+        f"Intervals and p values allow for all looks{_correlating(rule) if len(standings) > 1 else ''}."
     )
+
+
+def _correlating(rule: SeedRule) -> str:
+    return ", and for how closely contrasts correlate" if rule.sharing == "correlation" else ""
 
 
 def sensitivity_sentence(comparison: Comparison, sensitivity: Sensitivity) -> str:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import read_regular, write_atomically
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
-from cmae_ablate.report.seed_rule import Looks, SeedRule
+from cmae_ablate.report.seed_rule import Looks, SeedRule, Sharing
 from cmae_ablate.report.wording import counted, listing
 from cmae_ablate.study.loading import Study
 from cmae_ablate.study.settings import Tree
@@ -32,7 +32,11 @@ SHOWN = 4
 
 
 class RuleRecord(BaseModel):
-    """By which rule seeds are added, as a study file says it; see `SeedRule`."""
+    """By which rule seeds are added, as a study file says it, and how contrasts share the 5 %.
+
+    Attributes:
+        sharing: Plans that were recorded before correlations counted do not say it, and keep to Bonferroni's.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
@@ -41,12 +45,18 @@ class RuleRecord(BaseModel):
     max_seeds: int = Field(ge=3, le=MAX_LOOKED_AT)
     precision: float | None
     smallest_effect: float | None
+    sharing: Sharing = "bonferroni"
+
+    @classmethod
+    def of(cls, rule: SeedRule) -> RuleRecord:
+        """As it is recorded."""
+        return cls.model_validate(rule.to_json() | {"sharing": rule.sharing})
 
     @property
     def rule(self) -> SeedRule:
         """The same as the report has it."""
         looks = Looks(self.seeds, self.block, self.max_seeds)
-        return SeedRule(looks, self.precision, self.smallest_effect)
+        return SeedRule(looks, self.precision, self.smallest_effect, self.sharing)
 
 
 class AnalysisPlan(BaseModel):
@@ -98,7 +108,7 @@ def plan_of(study: Study, description: StudyDescription) -> AnalysisPlan:
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         study_sha256=_sha256(content),
         study=content,
-        rule=None if study.rule is None else RuleRecord.model_validate(study.rule.to_json()),
+        rule=None if study.rule is None else RuleRecord.of(study.rule),
     )
 
 
@@ -149,7 +159,7 @@ def with_plan(description: StudyDescription, study: Study, plan: AnalysisPlan | 
     """
     if plan is None:
         return description
-    now = plan_of(study, description)
+    now = plan_of(as_begun(study, plan), description)
     family = tuple((pair[0], pair[1]) for pair in plan.contrasts if len(pair) == 2)
     changed_family = set(family) != set(description.family)
     return replace(
@@ -160,6 +170,13 @@ def with_plan(description: StudyDescription, study: Study, plan: AnalysisPlan | 
         asked=study.seeds if study.seeds < plan.seeds else None,
         rule=None if plan.rule is None else plan.rule.rule,
     )
+
+
+def as_begun(study: Study, plan: AnalysisPlan | None) -> Study:
+    """The study with its contrasts' shares as its first run had them, which a study file does not say."""
+    if study.rule is None or plan is None or plan.rule is None:
+        return study
+    return replace(study, rule=replace(study.rule, sharing=plan.rule.sharing))
 
 
 def _changes(then: AnalysisPlan, now: AnalysisPlan, asked: int) -> Iterator[str]:

@@ -21,13 +21,13 @@ from cmae_ablate.report.searched import SEARCH_FILE, Searched, read_search_besid
 from cmae_ablate.report.terminal import show_table
 from cmae_ablate.report.wording import Metric
 from cmae_ablate.runner import results
-from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, with_plan
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, as_begun, read_plan, with_plan
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.provenance import of_other_options, settle_folder
 from cmae_ablate.runner.results import StudyTrials
-from cmae_ablate.runner.seed_planning import gate_of
+from cmae_ablate.runner.seed_planning import SeedGate, gate_of
 from cmae_ablate.runner.setting import caveat, setting
 from cmae_ablate.runner.tuning import frozen, searched_keys, tuning_of
 from cmae_ablate.runner.winners import winners
@@ -50,7 +50,7 @@ def open_queue(experiment: Experiment) -> Queue:
         experiment.planned,
         direction=direction,
         proposals=Proposals(search) if search else None,
-        gate=gate_of(experiment.study, experiment.variants),
+        gate=_gate(experiment),
     )
 
 
@@ -62,8 +62,16 @@ def read_queue(experiment: Experiment) -> list[CellStatus]:
 def read_settling(experiment: Experiment) -> tuple[list[CellStatus], Settling | None]:
     """As `read_queue`, and where the study stands by its rule; None where the number of seeds is fixed."""
     found = read_status(experiment.places.storage, experiment.study.name, experiment.planned)
-    gate = gate_of(experiment.study, experiment.variants)
+    gate = _gate(experiment)
     return passed(gate, found), None if gate is None else gate.settling(found)
+
+
+def _gate(experiment: Experiment) -> SeedGate | None:
+    """By the rule as the study's first run recorded it in what a study file does not say."""
+    if experiment.study.rule is None:
+        return None
+    recorded = read_plan(experiment.folder / PLAN_FILE)
+    return gate_of(as_begun(experiment.study, recorded), experiment.variants)
 
 
 def settled(experiment: Experiment) -> Experiment:

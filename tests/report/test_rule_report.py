@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def compared(build: Build, rule: SeedRule | None = RULE, **changes: object) -> C
 
 
 def test_intervals_are_those_of_the_look_that_settled_a_contrast(build: Build) -> None:
-    found = compared(build)
+    found = compared(build, replace(RULE, sharing="bonferroni"))
     clear = next(e for e in found.effects if e.variant == CLEAR)
     assert clear.standing is not None
     assert clear.standing.settled == "different"
@@ -56,6 +57,21 @@ def test_intervals_are_those_of_the_look_that_settled_a_contrast(build: Build) -
         assert (low, high) == pytest.approx(
             (differences.mean() - quantile * error, differences.mean() + quantile * error)
         )
+
+
+def test_simultaneous_intervals_are_those_that_settled_it_and_the_verdict_agrees_with_them(
+    build: Build,
+) -> None:
+    found, by_bonferroni = compared(build), compared(build, replace(RULE, sharing="bonferroni"))
+    for ours, wider in zip(found.declared, by_bonferroni.declared, strict=True):
+        low, high = ours.simultaneous
+        assert ours.standing is not None
+        assert (low, high) == pytest.approx(
+            (ours.paired.delta - ours.standing.half_width, ours.paired.delta + ours.standing.half_width)
+        )
+        assert low > wider.simultaneous[0] or ours.paired.n < wider.paired.n
+        if low > 0 or high < 0:
+            assert ours.p_holm < 0.05
 
 
 def test_every_number_allows_for_the_looks_and_what_cannot_is_left_out(build: Build) -> None:

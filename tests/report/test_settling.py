@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.report.sequential import look_level
@@ -74,13 +74,60 @@ def test_the_most_seeds_end_it_where_nothing_is_settled() -> None:
 
 
 def test_a_precision_alone_is_a_matter_of_width_and_a_clear_difference_goes_on() -> None:
-    found = follow(SeedRule(Looks(3, 1, 8), precision=1.3))[-1]
+    found = follow(SeedRule(Looks(3, 1, 8), precision=1.3, sharing="bonferroni"))[-1]
     for contrast in found.contrasts:
         assert contrast.settled == "narrow"
         before = len(contrast.seeds) - 1
         assert contrast.half_width <= 1.3
         quantile = stats.t.ppf(1 - look_level(Looks(3, 1, 8), before + 1, 0.025) / 2, before)
         assert contrast.half_width == pytest.approx(quantile * contrast.noise / math.sqrt(before + 1))
+
+
+def test_a_width_is_that_of_the_share_that_the_pairs_of_its_look_leave() -> None:
+    rule = SeedRule(Looks(3, 1, 8), precision=1.3)
+    clear, close = follow(rule)[-1].contrasts
+    # Clear goes on to the end, close is narrow enough before: what is known of both are close's seeds.
+    assert (len(clear.seeds), len(close.seeds)) == (8, 5)
+    for contrast in (clear, close):
+        n = len(contrast.seeds)
+        ours = [np.array([draws()[v, s] - draws()[REFERENCE, s] for s in range(5)]) for v in (CLEAR, CLOSE)]
+        squared = np.corrcoef(*ours)[0, 1] ** 2 - 1 / 4
+        rho = math.sqrt(max(squared, 0))
+        # The level at which two normal variables that correlate so are both inside in 95 % of studies.
+        both = stats.multivariate_normal([0, 0], [[1, rho], [rho, 1]])
+
+        def missed(z: float, both: stats.rv_continuous = both) -> float:
+            outer = both.cdf([z, z], lower_limit=[-z, -z])
+            return 1 - float(outer) - 0.05
+
+        level = 2 * stats.norm.sf(optimize.brentq(missed, 1.9, 2.3))
+        quantile = stats.t.ppf(1 - look_level(Looks(3, 1, 8), n, level) / 2, n - 1)
+        assert contrast.half_width == pytest.approx(quantile * contrast.noise / math.sqrt(n), rel=1e-4)
+
+
+def test_a_settled_contrast_keeps_its_width_while_the_others_go_on() -> None:
+    found = follow(RULE)
+    first = next(each for each in found if each.contrasts[0].settled)
+    assert not first.is_over
+    assert found[-1].contrasts[0] == first.contrasts[0]
+
+
+def test_what_an_interval_without_zero_shows_is_settled_as_different() -> None:
+    rule, rng, shown = SeedRule(Looks(3, 2, 9), smallest_effect=0.01), np.random.default_rng(4), 0
+    family = (("a", "r"), ("b", "r"), ("c", "b"))
+    for _ in range(12):
+        loud = rng.normal(0, 2, 9)
+        known = {
+            (v, s): float(rng.normal(gain, 0.7))
+            for v, gain in zip("abc", (5.0, 0.0, 3.0), strict=True)
+            for s in range(9)
+        }
+        known |= {("r", s): float(loud[s]) for s in range(9)}
+        for each in settle(rule, ("r", "a", "b", "c"), family, known).contrasts:
+            if abs(each.delta) > each.half_width:
+                assert each.settled == "different"
+                shown += 1
+    assert shown > 5
 
 
 def test_a_cell_that_failed_for_good_holds_nothing_up() -> None:
@@ -114,8 +161,8 @@ def test_a_planned_contrast_of_a_variant_that_is_gone_stays_in_the_family_and_as
 
 def test_a_smallest_effect_is_settled_at_the_latest_when_the_interval_is_half_as_wide() -> None:
     looks = Looks(3, 1, 20)
-    by_width = expected_seeds(SeedRule(looks, precision=0.5), 0.5, 2)
-    assert expected_seeds(SeedRule(looks, smallest_effect=1.0), 0.5, 2) == by_width
+    by_width = expected_seeds(SeedRule(looks, precision=0.5), 0.5, 0.025)
+    assert expected_seeds(SeedRule(looks, smallest_effect=1.0), 0.5, 0.025) == by_width
 
 
 @pytest.mark.slow

@@ -53,6 +53,17 @@ def test_holm_multiplies_by_how_many_are_left() -> None:
     assert holm([]) == []
 
 
+def test_holm_adjusts_no_p_to_more_than_its_joint_one() -> None:
+    # 4 * 0.005 is more than 0.015, 3 * 0.01 less than 0.035; 2 * 0.03 is more than 0.055; 0.04 then may not
+    # fall below the one before.
+    assert holm([0.01, 0.04, 0.03, 0.005], [0.035, 0.07, 0.055, 0.015]) == pytest.approx(
+        [0.03, 0.055, 0.055, 0.015], rel=1e-12
+    )
+    # A p whose joint one is small comes first, however small another is: what alone is below 5 % stays so.
+    assert holm([0.02, 0.019], [0.03, 0.06]) == pytest.approx([0.03, 0.03], rel=1e-12)
+    assert math.isnan(holm([math.nan, 0.01], [math.nan, 0.015])[0])
+
+
 def test_equivalence_by_hand() -> None:
     # Differences 1, 2, 3 and a margin of 4: t = (2 + 4) sqrt(3) and (2 - 4) sqrt(3), two degrees of freedom,
     # one-sided P(T > t) = (1 - t / sqrt(t^2 + 2)) / 2.

@@ -13,7 +13,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.runner import results
-from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, record_plan, with_plan
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, as_begun, read_plan, record_plan, with_plan
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study, load
 
@@ -181,10 +181,28 @@ def test_the_rule_for_adding_seeds_is_recorded_before_the_first_cell(study: Stud
         "max_seeds": 9,
         "precision": 1.0,
         "smallest_effect": None,
+        "sharing": "correlation",
     }
     found = with_plan(described(ruled), ruled, read_plan(tmp_path / PLAN_FILE))
     assert found.plan is not None
     assert (found.rule, found.plan.changes) == (RULE, ())
+
+
+def test_a_rule_recorded_before_correlations_counted_keeps_to_bonferronis_shares_and_is_no_change(
+    study: Study, tmp_path: Path
+) -> None:
+    ruled = replace(study, rule=RULE, seeds=9, planned_seeds=9)
+    record_plan(ruled, described(ruled), tmp_path)
+    path = tmp_path / PLAN_FILE
+    content = json.loads(path.read_text())
+    del content["rule"]["sharing"]
+    path.write_text(json.dumps(content))
+    plan = read_plan(path)
+    found = with_plan(described(ruled), ruled, plan)
+    assert found.plan is not None
+    assert (found.rule, found.plan.changes) == (replace(RULE, sharing="bonferroni"), ())
+    assert as_begun(ruled, plan).rule == found.rule
+    assert as_begun(ruled, None) is ruled
 
 
 def test_a_rule_that_is_changed_after_looking_is_said_and_the_recorded_one_counts(

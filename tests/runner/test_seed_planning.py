@@ -16,8 +16,11 @@ from cmae_ablate.queue import PlannedCell, Queue
 from cmae_ablate.report import settling
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from cmae_ablate.report.settling import settle
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, record_plan
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.reporting import open_queue as open_study_queue
 from cmae_ablate.runner.reporting import read_settling, report_csv
+from cmae_ablate.runner.results import describe
 from cmae_ablate.runner.run import run_study
 from cmae_ablate.runner.seed_planning import SeedGate, gate_of
 from cmae_ablate.study import design
@@ -172,6 +175,35 @@ def test_who_only_looks_decides_once_also_where_a_cell_failed_that_nobody_wants(
     assert {each.cell.seed for each in found} == {0, 1, 2}
 
 
+def test_a_study_whose_plan_was_recorded_before_correlations_counted_goes_on_by_bonferronis_shares(
+    study: Study, tmp_path: Path
+) -> None:
+    options = Options(study.path, out=tmp_path / "runs")
+    experiment = options.begin(options.load(), quiet())
+    queue = open_study_queue(experiment)
+    while any(each.cell.seed < 3 and each.state != "COMPLETE" for each in queue.status()):
+        claim = queue.claim("w")
+        assert claim is not None
+        finish(queue, claim, value_of(claim.cell))
+
+    def correlations() -> list[float | None]:
+        settling = read_settling(experiment)[1]
+        assert settling is not None
+        return [each.share.correlation for each in settling.contrasts if each.share is not None]
+
+    known = correlations()
+    assert len(known) == 2
+    assert None not in known
+    levels = {each.label: each.levels for each in design.variants(study)}
+    record_plan(study, describe(study, levels, design.reference_label(study)), experiment.folder)
+    assert correlations() == known
+    path = experiment.folder / PLAN_FILE
+    content = json.loads(path.read_text())
+    assert content["rule"].pop("sharing") == "correlation"
+    path.write_text(json.dumps(content))
+    assert correlations() == [None, None]
+
+
 def test_a_fixed_number_of_seeds_needs_no_gate(study: Study) -> None:
     assert gate_of(replace(study, rule=None), design.variants(study)) is None
 
@@ -195,7 +227,7 @@ def test_a_study_ends_by_its_rule_and_its_files_say_so(finished: tuple[Path, Pat
     folder = finished[1] / "study"
     rule = {"seeds": 2, "block": 1, "max_seeds": 4, "precision": 60.0, "smallest_effect": None}
     plan = json.loads((folder / "analysis_plan.json").read_text())
-    assert (plan["seeds"], plan["rule"]) == (4, rule)
+    assert (plan["seeds"], plan["rule"]) == (4, rule | {"sharing": "correlation"})
     trials, effects = (pd.read_csv(folder / f"{name}.csv") for name in ("trials", "effects"))
     row = effects.set_index("variant").loc["linear"]
     assert row["settled"] in ("narrow", "budget")
