@@ -25,7 +25,7 @@ def of_study(folder: Path) -> pd.DataFrame:
     Args:
         folder: Holds `table.csv` and `effects.csv`, and `contrasts.csv` where contrasts were declared.
     """
-    table = pd.read_csv(folder / "table.csv").set_index("variant")
+    table = pd.read_csv(folder / "table.csv").query("kind != 'contrast'").set_index("variant")
     pairs = pd.concat(
         [pd.read_csv(path) for name in ("effects.csv", "contrasts.csv") if (path := folder / name).is_file()]
     ).drop_duplicates(["variant", "against"])

@@ -121,7 +121,8 @@ def _reach(
     The mean square with fewer degrees of freedom is taken whole, as a t interval takes it; the other adds
     what it has beyond the residual, and nothing where chance left it below. Welch's series is too short
     where few degrees of freedom make up nearly all of the variance, so the interval is never narrower than
-    the t interval of either part. `analysis/simulation/two_way_rules.py` sets it against other rules.
+    the t interval of either part, nor than that over the seeds. `analysis/simulation/two_way_rules.py` sets
+    it against other rules.
     """
     fewer, more = sorted(((seeds - 1.0, seed), (clusters_df, cluster)), key=itemgetter(0))
     parts = [fewer, (more[0], max(more[1] - residual, 0.0))]
@@ -130,7 +131,7 @@ def _reach(
         parts, variance = [((seeds - 1) * clusters_df, residual)], residual
     if variance == 0:
         return 0.0, seeds - 1.0
-    own = [_quantile(df) * math.sqrt(part) for df, part in parts]
+    own = [_quantile(df) * math.sqrt(part) for df, part in (*parts, (seeds - 1.0, seed))]
     reach = max(_welch([(df, part / variance) for df, part in parts]) * math.sqrt(variance), *own)
     return reach, float(special.stdtridf((1 + CONFIDENCE) / 2, reach / math.sqrt(variance)))
 

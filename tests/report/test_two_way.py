@@ -89,8 +89,9 @@ def test_it_is_never_narrower_than_the_t_interval_over_seeds() -> None:
     theirs = [np.zeros(60, dtype=bool)] * 5
     differences = 100 * np.array(right) / 60
     half = stats.t.ppf(0.975, 4) * differences.std(ddof=1) / math.sqrt(5)
-    found = two_way(ours, theirs)
-    assert found.ci_high - found.ci_low >= 2 * half - 1e-9
+    for clusters in (None, np.arange(60) // 15):
+        found = two_way(ours, theirs, clusters)
+        assert found.ci_high - found.ci_low >= 2 * half - 1e-9
 
 
 def test_fewer_clusters_than_seeds_are_never_taken_for_less_than_they_differ() -> None:
