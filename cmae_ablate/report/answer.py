@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cmae_ablate.report.answer_record import Judged, judged_all
@@ -120,16 +120,18 @@ def _headline(comparison: Comparison) -> str:
     unresolved, missing = groups[Verdict.INCONCLUSIVE], groups[Verdict.INCOMPLETE]
     if len(unresolved) + len(missing) == len(comparison.declared):
         return _nothing_detected(unresolved, missing, comparison)
-    clauses = [clause for verdict, found in groups.items() for clause in _clauses(verdict, found, comparison)]
+    names = ShortLabels.of(comparison.description)
+    if names.shortens:
+        clauses = _clauses_by_reference(groups, comparison, names)
+    else:
+        clauses = [c for verdict, found in groups.items() for c in _clauses(verdict, found, comparison)]
     return f"{capitalised('; '.join(clauses))} ({what})."
 
 
-def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> Iterator[str]:
-    """A clause for what is compared with the same variants: `‘a’ and ‘b’ are higher than ‘MAE’`.
-
-    Where labels are long, `‘a + b + c’ reads higher with ‘d’`.
-    """
-    names = ShortLabels.of(comparison.description)
+def _told_of_many(
+    effects: Sequence[Effect], verdict: Verdict, comparison: Comparison
+) -> tuple[str, str] | None:
+    """A verdict of variants, and of what they are compared with; None where it is counted or told alone."""
     metric, margin = comparison.metric, comparison.description.equivalence_margin
     within = f" {metric.within(margin)}" if margin is not None else ""
     words = {
@@ -143,24 +145,51 @@ def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison
     }
     if len(effects) <= SHOWN:  # more are counted
         words[Verdict.INCONCLUSIVE] = "not detectably different from {}", "does not differ detectably"
-    of_these, of_that = words.get(verdict, ("", ""))
+    return words.get(verdict)
+
+
+def _clauses_by_reference(
+    groups: Mapping[Verdict, Sequence[Effect]], comparison: Comparison, names: ShortLabels
+) -> list[str]:
+    """Where labels are long, a clause for each reference: `‘a + b + c’ reads higher with ‘d’`."""
+    told: dict[str, list[str]] = {}
+    alone: list[str] = []
+    for verdict, effects in groups.items():
+        if words := _told_of_many(effects, verdict, comparison):
+            for against, found in by_against(effects):
+                members = [f"with {quoted(names.beside(e.variant, against))}" for e in found]
+                told.setdefault(against, []).append(f"{words[1]} {listing(members, SHOWN)}")
+        elif effects:
+            alone.append(_told_alone(verdict, effects, comparison))
+    joined = [
+        f"{', '.join(parts[:-1])}, and {parts[-1]}" if parts[1:] else parts[0] for parts in told.values()
+    ]
+    return [*(f"{quoted(against)} {each}" for against, each in zip(told, joined, strict=True)), *alone]
+
+
+def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> Iterator[str]:
+    """A clause for what is compared with the same variants: `‘a’ and ‘b’ are higher than ‘MAE’`."""
+    words = _told_of_many(effects, verdict, comparison)
+    if words is None:
+        if effects:
+            yield _told_alone(verdict, effects, comparison)
+        return
     compared: dict[tuple[str, ...], list[str]] = {}
-    for against, found in by_against(effects if verdict in words else ()):
-        members = tuple(quoted(names.beside(e.variant, against)) for e in found)
-        if names.shortens:
-            yield f"{quoted(against)} {of_that} {listing([f'with {each}' for each in members], SHOWN)}"
-        elif verdict is Verdict.INCONCLUSIVE:  # of each by itself: 'different from a and b' says less
-            yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {of_these.format(quoted(against))}"
+    for against, found in by_against(effects):
+        members = tuple(quoted(e.variant) for e in found)
+        if verdict is Verdict.INCONCLUSIVE:  # of each by itself: 'different from a and b' says less
+            yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[0].format(quoted(against))}"
         else:
             compared.setdefault(members, []).append(quoted(against))
     for members, others in compared.items():
-        theirs = of_these.format(listing(others, SHOWN))
+        theirs = words[0].format(listing(others, SHOWN))
         yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {theirs}"
-    if effects and verdict not in words:
-        if len(effects) <= SHOWN:
-            yield f"{listing([_name(e, comparison) for e in effects])} {is_or_are(len(effects))} {verdict}"
-        else:
-            yield f"{len(effects)} comparisons are {verdict}"
+
+
+def _told_alone(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> str:
+    if len(effects) <= SHOWN:
+        return f"{listing([_name(e, comparison) for e in effects])} {is_or_are(len(effects))} {verdict}"
+    return f"{len(effects)} comparisons are {verdict}"
 
 
 def _nothing_detected(effects: Sequence[Effect], missing: Sequence[Effect], comparison: Comparison) -> str:

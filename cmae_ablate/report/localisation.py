@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.report.wording import in_quotes, number, one_line
+from cmae_ablate.report.wording import in_quotes, listing, number, one_line
 
 PREFIX = "crop."
 COVERS = 0.9
@@ -67,21 +67,27 @@ def localisation(logged: pd.DataFrame | None, study: StudyDescription) -> Locali
     return Localisation(full, tuple(lines), tuple(_notes(rows)))
 
 
-def _notes(rows: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def _notes(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What boxes do not do, each time for all variants of which it is true alike."""
+    found: dict[str, list[str]] = {}
     for variant, row in rows.items():
-        if row["box_area_p50"] > COVERS:
-            yield (
-                f"the boxes of {in_quotes(variant)} cover the image (median area "
-                f"{row['box_area_p50']:.2f} of it): they localise nothing, and its crops are all but random "
-                "ones"
-            )
-        without = {name: row[name] for name in IOU[1:] if not math.isnan(row[name])}
-        best = max(without, key=without.__getitem__, default="")
-        if best and row["iou"] <= without[best]:
-            yield (
-                f"the boxes of {in_quotes(variant)} find the objects no better (IoU {row['iou']:.3f}) than "
-                f"{_WITHOUT[best]} ({without[best]:.3f})"
-            )
+        for fault in _faults(row):
+            found.setdefault(fault, []).append(in_quotes(variant))
+    return [f"the boxes of {listing(variants)} {fault}" for fault, variants in found.items()]
+
+
+def _faults(row: Mapping[str, float]) -> Iterator[str]:
+    if row["box_area_p50"] > COVERS:
+        yield (
+            f"cover the image (median area {row['box_area_p50']:.2f} of it): they localise nothing, and "
+            "their crops are all but random ones"
+        )
+    without = {name: row[name] for name in IOU[1:] if not math.isnan(row[name])}
+    best = max(without, key=without.__getitem__, default="")
+    if best and row["iou"] <= without[best]:
+        yield (
+            f"find the objects no better (IoU {row['iou']:.3f}) than {_WITHOUT[best]} ({without[best]:.3f})"
+        )
 
 
 _WITHOUT = dict(

@@ -95,3 +95,13 @@ def test_the_page_shows_the_numbers_beside_all_baselines_with_the_warning(tmp_pa
     assert "cover the image" in page
     assert sum("cover the image" in note for note in files.notes) == 1
     assert pd.read_csv(tmp_path / "localisation.csv")["iou"].tolist() == [0.2]
+
+
+def test_variants_whose_boxes_are_alike_share_a_note() -> None:
+    both = pd.concat([logged(variant, 0, 8, box_area_p50=1.0) for variant in ("boxes", "plain")])
+    found = localisation(both, STUDY)
+    assert found is not None
+    assert [note for note in found.notes if "cover the image" in note] == [
+        "the boxes of \u2018plain\u2019 and \u2018boxes\u2019 cover the image (median area 1.00 of it): "
+        "they localise nothing, and their crops are all but random ones"
+    ]

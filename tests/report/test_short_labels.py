@@ -141,3 +141,21 @@ def test_the_headline_says_with_what_a_variant_reads_otherwise() -> None:
         f"\u2018{ON}\u2019 reads higher with \u2018plain crop\u2019; "
         f"\u2018{OFF}\u2019 reads lower with \u2018small decoder\u2019 ("
     )
+
+
+def test_a_long_reference_is_named_once_in_the_headline() -> None:
+    without_task = "small decoder + no contrastive + ContrastiveCrop"
+    study = study_of(FACTORS, ((WITHOUT_CROP, ON), (without_task, ON), (SMALL, OFF)))
+    base = {OFF: 30.0, SMALL: 30.0, ON: 20.0, WITHOUT_CROP: 40.0, without_task: 10.0}
+    noise = {OFF: [0.0, 0.0, 0.0], SMALL: [0.9, -1.0, 0.1]}
+    values = {
+        v: [base.get(v, 25.0) + x for x in noise.get(v, [0.0, 0.3 * (number % 3), 0.5])]
+        for number, v in enumerate(study.variants)
+    }
+    _, trials = build_study(values)
+    findings = find(study, pd.DataFrame(trials).drop(columns="fingerprint"), None, ReportExtras())
+    assert findings.answer.headline.startswith(
+        f"\u2018{ON}\u2019 reads higher with \u2018plain crop\u2019, "
+        "and reads lower with \u2018no contrastive\u2019; "
+        f"\u2018{OFF}\u2019 does not differ detectably with \u2018small decoder\u2019 ("
+    )
