@@ -52,8 +52,12 @@ class PretrainingRecord:
         """
         needed: Kinds = {"metrics": dict, "weights_sha256": str, "history": list, "spec": dict, "seed": int}
         known: Kinds = {
-            **{"device": str, "image_size": int, "files": dict, "warning": TEXT_OR_NONE},
-            **{"data": str, "versions": dict},
+            "device": str,
+            "image_size": int,
+            "files": dict,
+            "warning": TEXT_OR_NONE,
+            "data": str,
+            "versions": dict,
         }
         found = cls(**_of_kinds(content, needed, known))
         if not is_numbers(found.metrics) or not all(is_numbers(each) for each in found.history):

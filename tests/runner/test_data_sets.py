@@ -61,6 +61,13 @@ def runs_of(out: Path, study: str) -> dict[str, Run]:
     return {str(run.info.run_name): run for run in client.search_runs([experiment.experiment_id])}
 
 
+def all_copied(study: Path, out: Path) -> None:
+    """Make it a study on three data sets, each with a copied `trials.csv`."""
+    study.write_text(TINY_STUDY + BLOCKS + QUICK)
+    for label in ("here", "there", "far"):
+        copied(out / f"{study.stem}-{label}", (-2.0, -1.0))
+
+
 def report_in_mlflow(out: Path, study: str) -> Path:
     return Path(runs_of(out, study)[study].info.artifact_uri.removeprefix("file://")) / "report"
 
@@ -126,10 +133,8 @@ def test_the_page_over_all_data_sets_is_kept_in_mlflow_as_a_study_of_its_own(
 def test_workers_that_nobody_waits_for_leave_the_page_to_the_command_that_finds_nothing_left(
     tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny_study.write_text(TINY_STUDY + BLOCKS + QUICK)
     out, name = tmp_path / "out", tiny_study.stem
-    for label in ("here", "there", "far"):
-        copied(out / f"{name}-{label}", (-2.0, -1.0))
+    all_copied(tiny_study, out)
     monkeypatch.setattr("cmae_ablate.runner.run.run_study", lambda *_, **__: 0)
     monkeypatch.setattr("cmae_ablate.runner.data_sets.check_images", lambda *_: None)
     options = Options(tiny_study, out=out, launcher="slurm", no_wait=True)
@@ -143,10 +148,8 @@ def test_workers_that_nobody_waits_for_leave_the_page_to_the_command_that_finds_
 def test_what_was_copied_is_pooled_and_a_cell_without_a_row_is_not_complete(
     tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny_study.write_text(TINY_STUDY + BLOCKS + QUICK)
     out, name = tmp_path / "out", tiny_study.stem
-    for label in ("here", "there", "far"):
-        copied(out / f"{name}-{label}", (-2.0, -1.0))
+    all_copied(tiny_study, out)
     options, console = Options(tiny_study, out=out), open_console()
     assert report_data_sets(options, console) == 0
     assert "run it first" not in capsys.readouterr().out
@@ -158,10 +161,8 @@ def test_what_was_copied_is_pooled_and_a_cell_without_a_row_is_not_complete(
 def test_each_copied_file_is_read_once_and_one_without_results_leaves_the_others_reported(
     tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny_study.write_text(TINY_STUDY + BLOCKS + QUICK)
     out, name = tmp_path / "out", tiny_study.stem
-    for label in ("here", "there", "far"):
-        copied(out / f"{name}-{label}", (-2.0, -1.0))
+    all_copied(tiny_study, out)
     read: Counter[Path] = Counter()
     reading = csv_fields.read_regular
     monkeypatch.setattr(
