@@ -26,7 +26,7 @@ def table_picture(table: Table, name: str = "table") -> FigureJob:
 
     def draw(theme: Theme) -> Figure:
         header = [_folded(title) for title in table.header]
-        lines = [[wrapped(line[0], LABEL_WIDTH), *line[1:]] for line in table.lines]
+        lines = [[wrapped(line[0], LABEL_WIDTH, 5), *line[1:]] for line in table.lines]
         widths = _widths([header, *lines])
         width = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
         heights = [_height(line) for line in (header, *lines)]

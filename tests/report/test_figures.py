@@ -26,7 +26,7 @@ from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.table_picture import table_picture
-from cmae_ablate.report.tables import make_table
+from cmae_ablate.report.tables import Table, make_table
 from cmae_ablate.report.theme import (
     DARK,
     LIGHT,
@@ -338,3 +338,12 @@ def test_wrapped_labels_keep_their_width_and_lines(width: int) -> None:
     lines = wrapped(LONG * 3, width, 3).split("\n")
     assert len(lines) <= 3
     assert max(map(len, lines)) <= width
+
+
+def test_a_table_shows_a_name_of_four_changes_whole() -> None:
+    """As a row of `components` against CMAE has it: the table makes room where a figure's axis cannot."""
+    name = "against small decoder + contrastive + position + ContrastiveCrop, with no contrastive"
+    table = Table(("variant", "n"), ((name, "3"),), pd.DataFrame(), 0, "A title.", "", ())
+    with styled(LIGHT):
+        texts = [text.get_text() for text in table_picture(table).draw(LIGHT).texts]
+    assert name in [" ".join(text.split()) for text in texts]
