@@ -338,3 +338,17 @@ def test_wrapped_labels_keep_their_width_and_lines(width: int) -> None:
     lines = wrapped(LONG * 3, width, 3).split("\n")
     assert len(lines) <= 3
     assert max(map(len, lines)) <= width
+
+
+def test_seconds_of_several_machines_are_no_axis(build: Callable, noisy: Callable) -> None:
+    described, trials = build(noisy(2, 3))
+    trials = trials.drop(columns="flops.pretrain_image")
+
+    def axis(trials: pd.DataFrame) -> str:
+        cells = sort_out(trials, described)
+        job = pareto(compare(cells, described.metric), cells)
+        assert job is not None
+        return drawn(job).axes[0].get_xlabel()
+
+    assert axis(trials) == "pretraining time (s)"
+    assert axis(trials.assign(device=["gpu"] * 3 + ["cpu"] * 3)) == "decoder parameters (M)"
