@@ -170,3 +170,26 @@ def test_a_label_with_an_apostrophe_is_quoted_so_that_its_end_is_seen(build: Cal
     study, trials = build({"MAE's decoder": [34.0, 35.0], "the author's": [35.0, 36.5]})
     notes = sort_out(trials.drop(index=3), study).notes
     assert notes == ("\u2018the author's\u2019 is incomplete: seed 1 missing",)
+
+
+def test_equal_time_of_cells_trained_elsewhere_is_neither_claimed_nor_denied(build: Callable) -> None:
+    study, trials = build(
+        PAIR,
+        budget="time",
+        budget_note="Equal time for all.",
+        notes=("Equal time for all.",),
+        trained_elsewhere=frozenset({("MAE", seed) for seed in range(3)}),
+    )
+    trials.loc[trials["variant"] == "CMAE", "seconds.pretrain"] *= 9
+    cells = sort_out(trials, study)
+    assert cells.notes == (
+        "the study asks for equal time, yet \u2018CMAE\u2019 and the reference were not trained on the same "
+        "machine; whether they had equal time cannot be said",
+    )
+    assert "Equal time for all." not in cells.description.notes
+
+
+def test_seconds_of_a_seed_trained_elsewhere_show_no_other_training(build: Callable) -> None:
+    study, trials = build(PAIR, trained_elsewhere=frozenset({("CMAE", 1)}))
+    trials.loc[4, "seconds.pretrain"] = 20.0
+    assert sort_out(trials, study).notes == ()
