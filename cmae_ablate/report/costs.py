@@ -45,7 +45,7 @@ COSTS = (
 
 
 def costs_of(cells: Cells, variant: str) -> dict[str, float]:
-    """Median cost of the variant's complete cells by column, unscaled; without columns that the trials lack."""
+    """Median cost of the variant's complete cells by column, unscaled; without columns that are not there."""
     return {
         cost.column: cost_of(cells, cost.column, variant)
         for cost in COSTS

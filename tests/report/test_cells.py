@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cmae_ablate.report.cells import sort_out
+from cmae_ablate.report.cells import cost_of, cost_ratio, sort_out
 
 PAIR = {"MAE": [34.0, 35.0, 36.0], "CMAE": [35.0, 36.5, 36.2]}
 
@@ -193,3 +193,11 @@ def test_seconds_of_a_seed_trained_elsewhere_show_no_other_training(build: Calla
     study, trials = build(PAIR, trained_elsewhere=frozenset({("CMAE", 1)}))
     trials.loc[4, "seconds.pretrain"] = 20.0
     assert sort_out(trials, study).notes == ()
+
+
+def test_one_cell_that_waited_for_others_makes_no_variant_slow(build: Callable) -> None:
+    study, trials = build({"MAE": [34.0, 35, 36, 37, 38], "CMAE": [35.0, 36, 37, 38, 39]})
+    trials["seconds.pretrain"] = [10.0, 11, 12, 13, 80, 20, 22, 24, 26, 28]
+    cells = sort_out(trials, study)
+    assert cost_of(cells, "seconds.pretrain", "MAE") == 12
+    assert cost_ratio(cells, "seconds.pretrain", "CMAE", "MAE") == 2
