@@ -247,10 +247,17 @@ def _time_left(*groups: Sequence[CellStatus]) -> str:
 
 
 def hours_left(*groups: Sequence[CellStatus]) -> float | None:
-    """What is left of each group, each cell as long as the complete ones of its kind; None if none is."""
+    """What is left of each group, each cell as long as the complete ones of its kind; None if none is.
+
+    An imported cell tells nothing: it took its time on another machine.
+    """
     lefts = [sum(each.state in OPEN for each in group) for group in groups]
     known = [
-        [each.record.metrics.get("seconds.pretrain", 0.0) for each in group if each.state == "COMPLETE"]
+        [
+            each.record.metrics.get("seconds.pretrain", 0.0)
+            for each in group
+            if each.state == "COMPLETE" and each.record.folder is not None
+        ]
         for group in groups
     ]
     all_known = [seconds for found in known for seconds in found]

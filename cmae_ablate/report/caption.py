@@ -33,8 +33,10 @@ def caption_title(comparison: Comparison) -> str:
     return _sentences(one_line(study.question), f"Differences are {differences}")
 
 
-def caption_note(comparison: Comparison, worth: str = "", *, costs: Sequence[str] = ()) -> str:
-    """Protocol, seeds, interval, correction, plan and marks, in sentences; then `worth` and `costs`."""
+def caption_note(
+    comparison: Comparison, worth: str = "", *, costs: Sequence[str] = (), cost_marks: str = ""
+) -> str:
+    """Protocol, seeds, interval, correction, plan, marks, in sentences; then `worth`, costs, their marks."""
     study = comparison.description
     added = f"; {ADDED_NOTE}" if any(e.planned for e in comparison.contrasts) else ""
     planned = counted(study.seeds, "planned seed") if study.rule is None else "seeds by rule"
@@ -50,7 +52,7 @@ def caption_note(comparison: Comparison, worth: str = "", *, costs: Sequence[str
         worth,
     ]
     meanings = "; ".join(dict.fromkeys(filter(None, costs)))
-    return _sentences(*sentences, capitalised(meanings))
+    return _sentences(*sentences, capitalised(meanings), cost_marks)
 
 
 def _protocols(study: StudyDescription) -> list[str]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from cmae_ablate.report.conditions import MACHINE_COSTS, Conditions, machine_notes
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.selection import consistent
 from cmae_ablate.report.trials import check_trials
-from cmae_ablate.report.wording import Metric, counted, in_quotes, listing, ratio, seed_ranges
+from cmae_ablate.report.wording import Metric, counted, in_quotes, listing, ratio, seeds_of, seeds_words
 
 COMPLETE = "COMPLETE"
-MACHINE_COLUMNS = ("hardware", "device")
 SECONDS, MEDIAN = "seconds.pretrain", "the median of its seeds is"
 SAME_FOR_ALL_SEEDS = ("params.encoder", "params.decoder", "flops.pretrain_image")
 MOST_UNEQUAL_SECONDS = 3.0
@@ -49,16 +50,23 @@ class Cells:
         variants = list(self.description.variants)
         if column not in self.rows.columns or not pd.api.types.is_numeric_dtype(self.rows[column]):
             return pd.DataFrame(columns=variants, dtype="float64")
-        complete = self.rows[
-            (self.rows["state"] == COMPLETE) & np.isfinite(self.rows[column].astype("float64"))
-        ]
-        return complete.pivot(index="seed", columns="variant", values=column).reindex(columns=variants)
+        finite = self.complete[np.isfinite(self.complete[column].astype("float64"))]
+        return finite.pivot(index="seed", columns="variant", values=column).reindex(columns=variants)
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The rows of complete cells."""
+        return self.rows[self.rows["state"] == COMPLETE]
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """On what each complete cell was trained."""
+        return Conditions.of(self.complete, self.description.trained_elsewhere)
 
     @property
     def added_seeds(self) -> frozenset[int]:
         """Seeds with a complete cell that the study did not plan."""
-        complete = self.rows.loc[self.rows["state"] == COMPLETE, "seed"]
-        return frozenset(int(s) for s in complete if s >= self.description.seeds)
+        return frozenset(int(s) for s in self.complete["seed"] if s >= self.description.seeds)
 
 
 def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
@@ -89,7 +97,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         *_trained_otherwise(cells),
         *_fractions(cells),
         *([unequal] if unequal else []),
-        *_machines(cells),
+        *machine_notes(cells.complete, cells.description.pairs),
         *read_at,
     ]
     return Cells(cells.description, cells.rows, tuple(notes))
@@ -119,7 +127,7 @@ def _incomplete(cells: Cells) -> Iterator[str]:
             state = own.get(seed, "missing")
             reasons[f"complete but without {study.metric}" if state == COMPLETE else state].append(seed)
         if reasons:
-            told = "; ".join(f"{_seeds(seeds)} {reason}" for reason, seeds in reasons.items())
+            told = "; ".join(f"{seeds_words(seeds)} {reason}" for reason, seeds in reasons.items())
             yield f"{in_quotes(variant)} is incomplete: {told}"
 
 
@@ -128,15 +136,13 @@ def _unpaired(cells: Cells) -> Iterator[str]:
     values = cells.by_seed(cells.description.metric)
     if cells.description.rule is not None:  # some variants have more seeds than others, as planned
         values = values[values.index < cells.description.rule.looks.first]
-    for variant, against in dict.fromkeys(
-        [*cells.description.against_reference, *cells.description.contrasts]
-    ):
+    for variant, against in cells.description.pairs:
         if variant not in values or against not in values:
             continue
         alone = values.index[values[variant].notna() & values[against].isna()]
         if len(alone):
             yield (
-                f"{_seeds_of(variant, alone)} unpaired: {in_quotes(against)} has no complete cell "
+                f"{seeds_of(variant, alone)} unpaired: {in_quotes(against)} has no complete cell "
                 "there; not used against it"
             )
 
@@ -151,14 +157,14 @@ def _without_further(cells: Cells) -> Iterator[str]:
         for variant in study.variants:
             lacking = usual.index[usual[variant].notna() & values[variant].isna()]
             if len(lacking):
-                seeds = _seeds(list(lacking))
+                seeds = seeds_words(lacking)
                 yield f"{in_quotes(variant)} {seeds} without {metric}: what is shown of it leaves them out"
 
 
 def _added(cells: Cells) -> Iterator[str]:
     if cells.added_seeds:
         yield (
-            f"{_seeds(sorted(cells.added_seeds))} added later, beyond the "
+            f"{seeds_words(sorted(cells.added_seeds))} added later, beyond the "
             f"{counted(cells.description.seeds, 'planned seed')}; "
             "adding seeds after looking makes p values too small"
         )
@@ -186,19 +192,19 @@ def _unlike(cells: Cells) -> Iterator[str]:
             if study.fingerprints.get((variant, int(seed)), fingerprint) != fingerprint:
                 unlike[variant].append(int(seed))
         for variant, seeds in unlike.items():
-            yield f"{_seeds_of(variant, seeds)}: not the study's fingerprint, trained otherwise"
+            yield f"{seeds_of(variant, seeds)}: not the study's fingerprint, trained otherwise"
 
 
 def _unnamed(cells: Cells) -> Iterator[str]:
     """Complete cells without a fingerprint: nothing shows which training they are of."""
-    complete = cells.rows[cells.rows["state"] == COMPLETE]
+    complete = cells.complete
     if "fingerprint" not in complete.columns:
         if len(complete):
             yield "no column 'fingerprint': nothing shows how the cells were trained"
         return
     empty = complete[complete["fingerprint"].fillna("").astype(str).str.strip() == ""]
     for variant, rows in empty.groupby("variant", sort=False):
-        yield f"{_seeds_of(variant, rows['seed'])} without a fingerprint: nothing shows how trained"
+        yield f"{seeds_of(variant, rows['seed'])} without a fingerprint: nothing shows how trained"
 
 
 def _trained_otherwise(cells: Cells) -> Iterator[str]:
@@ -211,13 +217,15 @@ def _trained_otherwise(cells: Cells) -> Iterator[str]:
             own = values[variant].dropna()
             # Of an even number, what must be the same is what a seed has, and no middle of two.
             timed = column == SECONDS
+            if timed and not cells.conditions.one_machine(variant):
+                continue
             middle = own.quantile(0.5, "midpoint" if timed else "lower") if len(own) else math.nan
             usual, words = float(middle), MEDIAN if timed else "its other seeds have"
             most = MOST_UNEQUAL_SECONDS if timed else 1 + 1e-6
             odd = own[(own > usual * most) | (own * most < usual)]
             if len(odd):
                 found = listing([f"{value:,.0f}" for value in odd], 3)
-                told = f"{_seeds_of(variant, odd.index)}: {column} is {found} where {words} {usual:,.0f}"
+                told = f"{seeds_of(variant, odd.index)}: {column} is {found} where {words} {usual:,.0f}"
                 yield f"{told}; trained otherwise?"
 
 
@@ -236,64 +244,43 @@ def _fractions(cells: Cells) -> Iterator[str]:
 
 
 def _unequal_time(cells: Cells) -> str:
-    """Why a study of equal time is none after all, or nothing."""
+    """Why a study of equal time is none after all, or cannot be known to be one; or nothing."""
     study = cells.description
     if study.budget != "time":
         return ""
     others = [v for v in study.variants if v != study.reference]
+    apart = [in_quotes(v) for v in others if not cells.conditions.alike(v, study.reference)]
     ratios = {v: cost_ratio(cells, SECONDS, v, study.reference) for v in others}
-    known = {v: r for v, r in ratios.items() if not math.isnan(r)}
     unequal = [
-        f"{in_quotes(v)} {ratio(r)}" for v, r in known.items() if not 1 / MOST_UNEQUAL < r < MOST_UNEQUAL
+        f"{in_quotes(v)} {ratio(r)}"
+        for v, r in ratios.items()
+        if not (math.isnan(r) or 1 / MOST_UNEQUAL < r < MOST_UNEQUAL)
     ]
-    if not unequal:
-        return ""
-    return (
-        f"the study asks for equal time, yet the cells took otherwise: {listing(unequal)} the reference's "
-        "pretraining time; this is no comparison at equal time"
-    )
-
-
-def _machines(cells: Cells) -> Iterator[str]:
-    complete = cells.rows[cells.rows["state"] == COMPLETE]
-    for column in (name for name in MACHINE_COLUMNS if name in complete.columns):
-        named = complete[column].notna() & (complete[column].astype(str).str.strip() != "")
-        known = complete[named]
-        for variant, rows in complete[~named].groupby("variant", sort=False) if named.any() else ():
-            yield f"{_seeds_of(variant, rows['seed'])}: {column} unknown, so seconds may not compare"
-        kinds = list(dict.fromkeys(known[column].astype(str)))
-        if len(kinds) > 1:
-            yield f"mixed {column}: {listing(kinds)}; seconds do not compare, and numerics may differ"
-            yield from _mixed_pairs(cells.description, known, column)
-
-
-def _mixed_pairs(study: StudyDescription, known: pd.DataFrame, column: str) -> Iterator[str]:
-    """The comparisons whose two sides were trained on different machines under the same seed."""
-    machines = known.pivot(index="seed", columns="variant", values=column)
-    for variant, against in dict.fromkeys([*study.against_reference, *study.contrasts]):
-        if {variant, against} <= set(machines.columns):
-            both = machines[[variant, against]].dropna()
-            mixed = both.index[both[variant] != both[against]]
-            if len(mixed):
-                pair = f"{in_quotes(variant)} against {in_quotes(against)}"
-                yield f"{pair}: {_seeds(list(mixed))} on different {column}s"
-
-
-def _seeds_of(variant: object, seeds: Iterable[int]) -> str:
-    return f"{in_quotes(str(variant))} {_seeds(list(seeds))}"
-
-
-def _seeds(seeds: list[int]) -> str:
-    return f"seed{'' if len(seeds) == 1 else 's'} {seed_ranges(int(s) for s in seeds)}"
+    if unequal:
+        return (
+            f"the study asks for equal time, yet the cells took otherwise: {listing(unequal)} the "
+            "reference's pretraining time; this is no comparison at equal time"
+        )
+    if apart:
+        return (
+            f"the study asks for equal time, yet {listing(apart)} and the reference were not trained on the "
+            "same machine; whether they had equal time cannot be said"
+        )
+    return ""
 
 
 def cost_ratio(cells: Cells, column: str, variant: str, against: str) -> float:
-    """How many times the cost of another variant one has; NaN where either is unknown."""
+    """How many times the cost of another variant one has; NaN where unknown, or of different machines."""
+    if column in MACHINE_COSTS and not cells.conditions.alike(variant, against):
+        return math.nan
     ours, theirs = (cost_of(cells, column, each) for each in (variant, against))
     return ours / theirs if theirs > 0 else math.nan
 
 
 def cost_of(cells: Cells, column: str, variant: str) -> float:
-    """Mean of a cost over the variant's complete cells; NaN without any."""
+    """Median of a cost over the variant's complete cells; NaN without any.
+
+    A cell that waited for others makes a mean of five seeds twice as long, and changes their median little.
+    """
     values = cells.by_seed(column)
-    return float(values[variant].mean()) if len(values) and values[variant].notna().any() else math.nan
+    return float(values[variant].median()) if len(values) and values[variant].notna().any() else math.nan

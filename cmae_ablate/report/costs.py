@@ -33,13 +33,19 @@ COSTS = (
         1e9,
         "FLOPs per pretraining image",
     ),
-    Cost("seconds.pretrain", "seconds", "pretraining time (s)", 1.0, "seconds of pretraining"),
-    Cost("memory.pretrain", "memory (MiB)", "peak memory of pretraining (MiB)", 2**20),
+    Cost(
+        "seconds.pretrain",
+        "seconds",
+        "pretraining time (s)",
+        1.0,
+        "seconds of pretraining, the median over seeds",
+    ),
+    Cost("memory.pretrain", "memory (MiB)", "peak memory of pretraining (MiB)", 2**20, "memory likewise"),
 )
 
 
 def costs_of(cells: Cells, variant: str) -> dict[str, float]:
-    """Mean cost of the variant's complete cells by column, unscaled; without columns that the trials lack."""
+    """Median cost of the variant's complete cells by column, unscaled; without columns that are not there."""
     return {
         cost.column: cost_of(cells, cost.column, variant)
         for cost in COSTS

@@ -81,6 +81,8 @@ class StudyDescription:
         rule: By which seeds are added; None where their number is fixed. `seeds` is then the largest number.
         redraws: Whether each seed has a draw of the data of its own, which intervals over seeds then cover.
         tunes_each_seed: Whether each seed has settings of its own, so that its costs may be others, too.
+        trained_elsewhere: The cells whose numbers were imported, so that their seconds and memory are of
+            another machine.
     """
 
     name: str
@@ -112,6 +114,7 @@ class StudyDescription:
     rule: SeedRule | None = None
     redraws: bool = False
     tunes_each_seed: bool = False
+    trained_elsewhere: frozenset[Cell] = frozenset()
 
     @property
     def expected_seeds(self) -> range:
@@ -141,6 +144,11 @@ class StudyDescription:
     def against_reference(self) -> tuple[Pair, ...]:
         """Every other variant with the reference."""
         return tuple((v, self.reference) for v in self.variants if v != self.reference)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Every comparison: with the reference, and the declared contrasts."""
+        return tuple(dict.fromkeys((*self.against_reference, *self.contrasts)))
 
     @property
     def crossed_factors(self) -> tuple[str, ...]:

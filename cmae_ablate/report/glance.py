@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.answer_record import Judged
-from cmae_ablate.report.cells import Cells, cost_ratio
+from cmae_ablate.report.cells import SECONDS, Cells, cost_of, cost_ratio
 from cmae_ablate.report.effects import DECLARED, Comparison
 from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.verdict import Verdict
 from cmae_ablate.report.wording import BLANK, PLUS_MINUS, Metric, capitalised, one_line, ratio, seeds_phrase
 
 COSTS = (("seconds.pretrain", "time"), ("flops.pretrain_image", "FLOPs"))
+NO_TIME = "No time is compared where one side was trained elsewhere or on another device."
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def glance(answer: Answer, comparison: Comparison, cells: Cells) -> Glance:
             else []
         ),
         *([f"{costs} of pretraining, relative to what is compared with."] if known else []),
+        *([NO_TIME] if any(_is_apart(each, cells) for each in judged) else []),
     ]
     return Glance(header, groups, " ".join(sentences))
 
@@ -118,6 +120,14 @@ def _verdict(each: Judged, comparison: Comparison) -> str:
     if each.seen:
         return each.seen
     return f"{each.verdict} among {each.open_among}" if each.open_among else str(each.verdict)
+
+
+def _is_apart(each: Judged, cells: Cells) -> bool:
+    """Whether two variants have times that do not compare."""
+    pair = {each.variant, each.against}
+    if not pair <= set(cells.description.variants) or cells.conditions.alike(*pair):
+        return False
+    return not any(math.isnan(cost_of(cells, SECONDS, variant)) for variant in pair)
 
 
 def _cost(each: Judged, column: str, cells: Cells) -> str:

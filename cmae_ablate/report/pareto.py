@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.conditions import MACHINE_COSTS
 from cmae_ablate.report.costs import Cost, costs_of, known_costs
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.theme import COLUMN_INCHES, MARKERS, SMALL, FigureJob, Theme, wrapped
@@ -22,7 +23,7 @@ PANEL_INCHES = 1.75
 PREFERRED = (
     *("flops.pretrain_image", "seconds.pretrain", "params.decoder", "memory.pretrain", "params.encoder"),
 )
-"""FLOPs are the same on every machine; seconds and memory are not."""
+"""FLOPs are the same on every machine; seconds and memory are not, and no axis where machines were mixed."""
 MEANS, SPREAD = "Means", "; error bars: one standard deviation over seeds"
 FRONT = " The line joins the variants that no other beats on both counts."
 FURTHER = " Further costs stand in the table."
@@ -38,7 +39,11 @@ def pareto(comparison: Comparison, cells: Cells) -> FigureJob | None:
     shown = [e for e in comparison.effects if e.paired.n > 0]
     costs = {e.variant: costs_of(cells, e.variant) for e in shown}
     known = sorted(known_costs(cells), key=lambda cost: PREFERRED.index(cost.column))
-    cost = next((c for c in known if len({v.get(c.column) for v in costs.values()} - {math.nan}) > 1), None)
+    one_scale = cells.conditions.alike(*costs) if costs else True
+    comparable = [cost for cost in known if one_scale or cost.column not in MACHINE_COSTS]
+    cost = next(
+        (c for c in comparable if len({v.get(c.column) for v in costs.values()} - {math.nan}) > 1), None
+    )
     if cost is None:
         return None
     labels, study = [e.variant for e in shown], comparison.description

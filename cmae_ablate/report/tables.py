@@ -11,10 +11,21 @@ import pandas as pd
 from cmae_ablate.report.caption import caption_note, caption_title
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
+from cmae_ablate.report.conditions import MACHINE_COSTS
 from cmae_ablate.report.costs import Cost, costs_of, known_costs
 from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels
-from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value, significant
+from cmae_ablate.report.wording import (
+    BLANK,
+    DAGGER,
+    OTHER_MACHINE,
+    OTHER_MACHINE_NOTE,
+    PLUS_MINUS,
+    Metric,
+    one_line,
+    p_value,
+    significant,
+)
 
 VARIANT, CONTRAST, CONTROL = "variant", "contrast", "control"
 
@@ -35,7 +46,10 @@ class Level:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table; `effect` is None for controls, and a contrast has no level of its own."""
+    """A line of the table; `effect` is None for controls, and a contrast has no level of its own.
+
+    `is_apart`: the costs of its machine do not compare with the reference's.
+    """
 
     kind: str
     label: str
@@ -43,6 +57,7 @@ class Row:
     levels: dict[str, Level]
     further: dict[str, Effect]
     costs: dict[str, float]
+    is_apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,7 @@ class Table:
         note: What else the reader of any rendering must know.
         groups: The columns after the first, which stand together where there is room.
         contrasts: How many of the rows are contrasts.
+        cost_marks: What the marks behind its costs mean; empty without any.
     """
 
     header: tuple[str, ...]
@@ -68,6 +84,7 @@ class Table:
     note: str
     groups: tuple[ColumnGroup, ...]
     contrasts: int = 0
+    cost_marks: str = ""
 
     @property
     def variants(self) -> int:
@@ -108,6 +125,7 @@ def make_table(
     columns = _Columns(metrics, costs, adjusted, by_images, names)
     everything = [*rows, *between, *control_rows]
     full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in everything])
+    cost_marks = OTHER_MACHINE_NOTE if any(_cost_mark(row, c) for row in rows for c in costs) else ""
     groups = (
         ColumnGroup("", len(columns.header) - len(metrics) - len(costs)),
         ColumnGroup("further metrics", len(metrics) - 1),
@@ -119,9 +137,10 @@ def make_table(
         full,
         len(control_rows),
         caption_title(main),
-        caption_note(main, worth, costs=[cost.meaning for cost in costs]),
+        caption_note(main, worth, costs=[cost.meaning for cost in costs], cost_marks=cost_marks),
         tuple(group for group in groups if group.size),
         len(between),
+        cost_marks,
     )
 
 
@@ -164,7 +183,10 @@ class _Columns:
             *([_adjusted(effect)] if self.adjusted else []),
             *([_by_images(effect, main)] if self.by_images else []),
             *rest,
-            *(significant(row.costs.get(c.column, math.nan) / c.scale) for c in self.costs),
+            *(
+                f"{significant(row.costs.get(c.column, math.nan) / c.scale)}{_cost_mark(row, c)}"
+                for c in self.costs
+            ),
         )
 
     def _label(self, row: Row) -> str:
@@ -175,6 +197,12 @@ class _Columns:
             return one_line(row.label)
         own = self.names.beside(row.effect.variant, row.effect.against)
         return f"against {self.names.alone(row.effect.against)}, with {own}"
+
+
+def _cost_mark(row: Row, cost: Cost) -> str:
+    """Behind what a machine took that does not compare with the reference's."""
+    is_known = not math.isnan(row.costs.get(cost.column, math.nan))
+    return OTHER_MACHINE if row.is_apart and is_known and cost.column in MACHINE_COSTS else ""
 
 
 def _pairs(row: Row, metric: Metric) -> int:
@@ -189,7 +217,9 @@ def _variant_row(effect: Effect, comparisons: Sequence[Comparison], cells: Cells
         c.metric.name: next(e for e in c.effects if e.variant == effect.variant) for c in comparisons
     }
     levels = {name: Level(e.paired.mean, e.paired.std, e.paired.n) for name, e in by_metric.items()}
-    return Row(VARIANT, effect.variant, effect, levels, by_metric, costs_of(cells, effect.variant))
+    costs = costs_of(cells, effect.variant)
+    is_apart = not cells.conditions.alike(effect.variant, cells.description.reference)
+    return Row(VARIANT, effect.variant, effect, levels, by_metric, costs, is_apart)
 
 
 def _control_rows(controls: pd.DataFrame | None, metrics: Sequence[Metric]) -> list[Row]:

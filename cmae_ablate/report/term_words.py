@@ -95,9 +95,12 @@ def _cost(term: Term, cells: Cells) -> str:
     if len(term.factors) > 1:
         return ""
     levels = cells.description.levels
-    ours, theirs = (
-        [cost_of(cells, SECONDS, v) for v in levels if levels[v].get(term.factors[0]) == level]
+    of_level = [
+        [v for v in levels if levels[v].get(term.factors[0]) == level]
         for level in (term.levels[0], term.base[0])
-    )
+    ]
+    if not cells.conditions.alike(*of_level[0], *of_level[1]):
+        return ""
+    ours, theirs = ([cost_of(cells, SECONDS, v) for v in variants] for variants in of_level)
     quotient = sum(ours) / sum(theirs) if theirs and sum(theirs) > 0 else math.nan
     return "" if math.isnan(quotient) else f", at {ratio(quotient)} the pretraining time"

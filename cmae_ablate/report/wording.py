@@ -11,6 +11,11 @@ BLANK = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
 EXPLORATORY_NOTE = f"{DAGGER} exploratory: not corrected for being one of many"
+OTHER_MACHINE = "\N{DOUBLE DAGGER}"
+OTHER_MACHINE_NOTE = (
+    f"{OTHER_MACHINE} trained elsewhere or on another device than the reference: seconds and memory do not "
+    "compare with its"
+)
 ADDED_NOTE = "* includes seeds added later"
 QUOTED_WIDTH = 60
 LEAST_FIXED, MOST_FIXED = 1e-3, 1e7
@@ -157,6 +162,17 @@ def seed_ranges(seeds: Iterable[int]) -> str:
         else:
             runs.append([seed, seed])
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def seeds_words(seeds: Iterable[int]) -> str:
+    """`seed 1`, `seeds 0-2, 5`."""
+    own = [int(seed) for seed in seeds]
+    return f"seed{'' if len(own) == 1 else 's'} {seed_ranges(own)}"
+
+
+def seeds_of(variant: object, seeds: Iterable[int]) -> str:
+    """A variant with some of its seeds."""
+    return f"{in_quotes(str(variant))} {seeds_words(seeds)}"
 
 
 def listing(items: Sequence[str], most: int = 6) -> str:

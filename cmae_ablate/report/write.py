@@ -71,7 +71,7 @@ def write_report(
         (table.header, *table.lines),
         found.notes,
         ShortLabels.of(description).legend_title or "",
-        mark_words(found.comparison.contrasts),
+        "; ".join(filter(None, (mark_words(found.comparison.contrasts), table.cost_marks))),
     )
 
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cmae_ablate.queue import CellStatus
-from cmae_ablate.report.wording import counted, in_quotes, seed_ranges
+from cmae_ablate.report.frame import Cell
+from cmae_ablate.report.wording import counted, seeds_of
 from cmae_ablate.study.loading import Study
 
 NO_PREDICTIONS = (
@@ -35,15 +36,23 @@ def lost_by_import(study: Study) -> tuple[str, ...]:
     return () if study.redraws or study.rule is not None else (NO_PREDICTIONS,)
 
 
+def imported_cells(statuses: Sequence[CellStatus]) -> tuple[Cell, ...]:
+    """The complete cells that were not trained here, in the order of the study."""
+    return tuple(
+        (status.cell.variant, status.cell.seed)
+        for status in statuses
+        if status.state == "COMPLETE" and status.record.folder is None
+    )
+
+
 def imported_notes(statuses: Sequence[CellStatus]) -> tuple[str, ...]:
     """For a report: which complete cells were not trained here, a sentence a variant."""
     seeds: dict[str, list[int]] = defaultdict(list)
-    for status in statuses:
-        if status.state == "COMPLETE" and status.record.folder is None:
-            seeds[status.cell.variant].append(status.cell.seed)
+    for variant, seed in imported_cells(statuses):
+        seeds[variant].append(seed)
     notes = [
-        f"{in_quotes(variant)} seed{'' if len(own) == 1 else 's'} {seed_ranges(own)} imported: trained "
-        "elsewhere, so seconds and memory may not compare, and without curves, pictures and predictions"
+        f"{seeds_of(variant, own)} imported: trained elsewhere, so seconds and memory may not compare, and "
+        "without curves, pictures and predictions"
         for variant, own in seeds.items()
     ]
     if seeds and not any(status.record.protocols for status in statuses):

@@ -11,6 +11,7 @@ from cmae_ablate.report.cell_record import CellRecord, TrialRow, frame_of, with_
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.selection import Chosen, choose, is_candidate, settle
 from cmae_ablate.runner.budget import Share, budget_note
+from cmae_ablate.runner.imported import imported_cells
 from cmae_ablate.runner.tuning_notes import tuning_note
 from cmae_ablate.study.contrasts import contrasts, contrasts_note
 from cmae_ablate.study.controls import CONTROL, OWNER
@@ -104,6 +105,7 @@ def describe(
         rule=study.rule,
         redraws=study.redraws,
         tunes_each_seed=study.search is not None and study.search.repeat,
+        trained_elsewhere=frozenset(imported_cells(statuses)),
     )
 
 

@@ -220,3 +220,11 @@ def test_a_log_can_be_copied_whole_at_any_width(width: int, folder: str) -> None
         assert reason in text or shown is cells
         table = [line for line in text.splitlines() if line[:1] in "\u2503\u2502\u250f\u2521\u2514"]
         assert len({len(line) for line in table}) <= 1
+
+
+def test_what_is_left_is_not_told_by_cells_that_were_trained_on_another_machine(tmp_path: Path) -> None:
+    imported = results.status("a", 0, {"seconds.pretrain": 36_000.0})
+    here = results.status("b", 0, {"seconds.pretrain": 3600.0}, folder=tmp_path)
+    waiting = results.status("a", 1, None)
+    assert status.hours_left([imported, waiting]) is None
+    assert status.hours_left([imported, here, waiting]) == 1.0

@@ -179,6 +179,11 @@ CASES = {
         {"MAE": MAE, "CMAE": shifted("none")},
         control("positive control", 0, 0, 0, 0),
     ),
+    "trained elsewhere": Case(
+        "The reference was imported from another machine",
+        {"MAE": MAE, "CMAE": shifted("up")},
+        study={"trained_elsewhere": frozenset(("MAE", seed) for seed in range(4))},
+    ),
     "no controls": Case("Without controls", {"MAE": MAE, "CMAE": shifted("up")}, controls=()),
     "no reference": Case("The reference has no complete cell", {"MAE": {}, "CMAE": MAE}, controls=()),
     "no pair": Case("No seed in common", {"MAE": {0: 34.0}, "CMAE": {1: 35.0}}, controls=()),

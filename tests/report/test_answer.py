@@ -249,3 +249,25 @@ def test_a_variant_that_is_lower_than_several_is_named_once(build: Callable) -> 
         "\u2018CMAE\u2019 and \u2018b\u2019 are lower than \u2018MAE\u2019; "
         "\u2018CMAE\u2019 is lower than \u2018two views\u2019 ("
     )
+
+
+IMPORTED = frozenset({("MAE", seed) for seed in range(4)})
+
+
+@pytest.mark.parametrize("devices", [("", ""), ("gpu", "gpu")])
+def test_beside_imported_cells_flops_are_compared_and_seconds_are_not(
+    devices: tuple[str, str], build: Callable
+) -> None:
+    study, trials = build(shifted(3, 0.2), trained_elsewhere=IMPORTED)
+    trials["device"] = trials["variant"].map(dict(zip(("MAE", "CMAE"), devices, strict=True)))
+    text = answer_of(study, trials).text
+    assert ", at 1.2\u00d7 the FLOPs." in text
+    assert "pretraining time" not in text
+
+
+def test_where_the_csv_tells_different_devices_no_seconds_are_compared(build: Callable) -> None:
+    study, trials = build(shifted(3, 0.2))
+    trials["device"] = ["gpu"] * 4 + ["cpu"] * 4
+    assert ", at 1.2\u00d7 the FLOPs." in answer_of(study, trials).text
+    both = study, trials.assign(device="gpu")
+    assert "1.1\u00d7 the pretraining time and 1.2\u00d7 the FLOPs" in answer_of(*both).text

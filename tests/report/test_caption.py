@@ -121,5 +121,5 @@ def test_the_caption_explains_the_costs_of_its_columns_and_no_others() -> None:
     description, trials = build_study(VALUES)
     cells = sort_out(trials.drop(columns=["params.encoder", "params.decoder"]), description)
     caption = make_table(compare(cells, METRIC), (), cells, None).caption
-    assert caption.endswith(" FLOPs per pretraining image; seconds of pretraining.")
+    assert caption.endswith(" FLOPs per pretraining image; seconds of pretraining, the median over seeds.")
     assert "arameters" not in caption

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cmae_ablate.report.cells import sort_out
+from cmae_ablate.report.cells import cost_of, cost_ratio, sort_out
 
 PAIR = {"MAE": [34.0, 35.0, 36.0], "CMAE": [35.0, 36.5, 36.2]}
 
@@ -170,3 +170,34 @@ def test_a_label_with_an_apostrophe_is_quoted_so_that_its_end_is_seen(build: Cal
     study, trials = build({"MAE's decoder": [34.0, 35.0], "the author's": [35.0, 36.5]})
     notes = sort_out(trials.drop(index=3), study).notes
     assert notes == ("\u2018the author's\u2019 is incomplete: seed 1 missing",)
+
+
+def test_equal_time_of_cells_trained_elsewhere_is_neither_claimed_nor_denied(build: Callable) -> None:
+    study, trials = build(
+        PAIR,
+        budget="time",
+        budget_note="Equal time for all.",
+        notes=("Equal time for all.",),
+        trained_elsewhere=frozenset({("MAE", seed) for seed in range(3)}),
+    )
+    trials.loc[trials["variant"] == "CMAE", "seconds.pretrain"] *= 9
+    cells = sort_out(trials, study)
+    assert cells.notes == (
+        "the study asks for equal time, yet \u2018CMAE\u2019 and the reference were not trained on the same "
+        "machine; whether they had equal time cannot be said",
+    )
+    assert "Equal time for all." not in cells.description.notes
+
+
+def test_seconds_of_a_seed_trained_elsewhere_show_no_other_training(build: Callable) -> None:
+    study, trials = build(PAIR, trained_elsewhere=frozenset({("CMAE", 1)}))
+    trials.loc[4, "seconds.pretrain"] = 20.0
+    assert sort_out(trials, study).notes == ()
+
+
+def test_one_cell_that_waited_for_others_makes_no_variant_slow(build: Callable) -> None:
+    study, trials = build({"MAE": [34.0, 35, 36, 37, 38], "CMAE": [35.0, 36, 37, 38, 39]})
+    trials["seconds.pretrain"] = [10.0, 11, 12, 13, 80, 20, 22, 24, 26, 28]
+    cells = sort_out(trials, study)
+    assert cost_of(cells, "seconds.pretrain", "MAE") == 12
+    assert cost_ratio(cells, "seconds.pretrain", "CMAE", "MAE") == 2

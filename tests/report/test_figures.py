@@ -347,3 +347,17 @@ def test_a_table_shows_a_name_of_four_changes_whole() -> None:
     with styled(LIGHT):
         texts = [text.get_text() for text in table_picture(table).draw(LIGHT).texts]
     assert name in [" ".join(text.split()) for text in texts]
+
+
+def test_seconds_of_several_machines_are_no_axis(build: Callable, noisy: Callable) -> None:
+    described, trials = build(noisy(2, 3))
+    trials = trials.drop(columns="flops.pretrain_image")
+
+    def axis(trials: pd.DataFrame) -> str:
+        cells = sort_out(trials, described)
+        job = pareto(compare(cells, described.metric), cells)
+        assert job is not None
+        return drawn(job).axes[0].get_xlabel()
+
+    assert axis(trials) == "pretraining time (s)"
+    assert axis(trials.assign(device=["gpu"] * 3 + ["cpu"] * 3)) == "decoder parameters (M)"

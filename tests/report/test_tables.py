@@ -98,3 +98,23 @@ def test_short_names_say_what_is_compared_by_names_of_the_same_table() -> None:
         "a small decoder + contrastive objective",
         "against a small decoder, with contrastive objective",
     ]
+
+
+def test_seconds_and_memory_of_another_machine_than_the_references_are_shown_and_marked() -> None:
+    study, trials = build_study(VALUES, trained_elsewhere=frozenset({("MAE", s) for s in range(4)}))
+    trials["memory.pretrain"] = 2.0**30
+    cells = sort_out(trials, study)
+    found = make_table(compare(cells, METRIC), (), cells, CONTROLS)
+    assert found.header[-2:] == ("seconds", "memory (MiB)")
+    # Seconds 200 to 203; 230 to 233; 260, 261 and 263.
+    of_variants = [line[-2:] for line in found.lines[:3]]
+    assert of_variants == [("202", "1,024"), ("232\u2021", "1,024\u2021"), ("261\u2021", "1,024\u2021")]
+    words = (
+        "\u2021 trained elsewhere or on another device than the reference: seconds and memory do not compare "
+        "with its"
+    )
+    assert found.cost_marks == words
+    assert found.caption.endswith(f" {words}.")
+    assert found.full["seconds.pretrain"].tolist()[:2] == [201.5, 231.5]
+    assert r"232$\ddagger$" in latex(found, "s")
+    assert "\u2021" not in markdown(table())

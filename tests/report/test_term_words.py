@@ -32,3 +32,14 @@ def line_of(term: Term, build: Build) -> str:
 def test_a_term_below_five_percent_alone_is_inconclusive_among_so_many(build: Build) -> None:
     assert "inconclusive among 3 terms, +0.29 points, 95 % CI +0.03 to +0.55" in line_of(TERM, build)
     assert ": inconclusive, +0.29" in line_of(replace(TERM, p=0.06, ci_low=-0.01), build)
+
+
+def test_a_level_whose_cells_were_trained_elsewhere_has_no_ratio_of_time(build: Build) -> None:
+    study, trials = build(grid(0.0), **grid_study())
+    told = []
+    for elsewhere in (frozenset(), frozenset({("on + box", 0)})):
+        cells = sort_out(trials, replace(study, trained_elsewhere=elsewhere))
+        told.append(answer_by_terms([TERM], compare(cells, METRIC), cells)[1][0])
+    # Seconds 200, 230, 260 and 290, each plus the seed's number: (260 + 290 + 3) / (200 + 230 + 3).
+    assert told[0].endswith(", at 1.3\u00d7 the pretraining time.")
+    assert told[1] == told[0].replace(", at 1.3\u00d7 the pretraining time", "")

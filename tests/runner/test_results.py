@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cmae_ablate.queue import CellStatus, PlannedCell
 from cmae_ablate.report.cell_record import CellRecord
-from cmae_ablate.runner.results import StudyTrials, controls_frame, protocols, setting_of
+from cmae_ablate.runner.results import StudyTrials, controls_frame, describe, protocols, setting_of
 from cmae_ablate.study.controls import CONTROL, OWNER
 from cmae_ablate.study.design import Variant
+from cmae_ablate.study.loading import load
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 
@@ -159,3 +161,17 @@ def test_a_setting_in_a_line_has_every_length_of_training(
     said = setting_of([*variants, Variant("b", {"f": "b"}, longer)])
     assert said.startswith("backbone vit (dim 32, depth 1, heads 2, patch 8")
     assert said.endswith("; 2, 3 epochs at batch 16")
+
+
+def test_the_report_knows_which_complete_cells_were_trained_elsewhere(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    cells = [
+        status("a", 0, {"knn.top1": 1.0}),
+        status("b", 0, {"knn.top1": 2.0}, folder=tmp_path),
+        status("a", 1, None),
+    ]
+    levels = {"a": {"f": "a"}, "b": {"f": "b"}}
+    assert describe(load(tiny_study), levels, "a").trained_elsewhere == frozenset()
+    found = describe(load(tiny_study), levels, "a", StudyTrials.of(cells))
+    assert found.trained_elsewhere == {("a", 0)}
