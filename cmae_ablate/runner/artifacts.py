@@ -28,7 +28,7 @@ from cmae_ablate.runner.finished import (
     folder_of,
     read_evaluation,
 )
-from cmae_ablate.runner.imported import imported_notes
+from cmae_ablate.runner.imported import copied_folder, imported_notes
 from cmae_ablate.runner.progress_rows import progress_rows
 from cmae_ablate.runner.result_files import PretrainingRecord
 from cmae_ablate.runner.results import StudyTrials
@@ -50,18 +50,22 @@ def artifacts(
         command: The command line that repeats the study.
     """
     found = _OfCells(experiment, trials.chosen)
+    copied = set()
     for status in trials.statuses:
         folder = folder_of(status.record, experiment.places.cache)
-        # Of a cell imported from another machine the numbers are here, and its files are not.
         if folder is not None:
             found.add(status, folder)
+        # Of a cell imported from another machine the numbers are here, and of its files what was copied.
+        elif (elsewhere := copied_folder(experiment, status)) is not None:
+            copied.add((status.cell.variant, status.cell.seed))
+            found.add(status, elsewhere)
     # Seeds with images of their own are not crossed with images: their interval covers both already.
     correct, clusters = ({}, None) if experiment.study.redraws else (found.correct, found.clusters)
     links = run_links(experiment, trials.statuses)
     progress, notes = progress_rows(experiment, trials)
     return ReportExtras(
         progress=progress,
-        notes=(*imported_notes(trials.statuses), *found.notes(), *notes),
+        notes=(*imported_notes(trials.statuses, copied), *found.notes(), *notes),
         curves=pd.DataFrame(found.curves, columns=list(CURVES)) if found.curves else None,
         reconstructions=found.reconstructions,
         crop_boxes=found.crops,
@@ -101,7 +105,7 @@ class _OfCells:
             self._faults.add_gone(cell, folder)
             return
         except DamagedError as error:
-            self._faults.add(cell, error)
+            self._faults.add(cell, error, is_copied=status.record.folder is None)
             return
         self.curves += _curves(record.history, *cell)
         if record.warning:
@@ -110,7 +114,7 @@ class _OfCells:
         try:
             hits = _correct(self._experiment, status, folder, self._chosen)
         except DamagedError as error:
-            self._faults.add(cell, error)
+            self._faults.add(cell, error, is_copied=status.record.folder is None)
             return
         if hits is not None:
             data = self._experiment.data_of(self._experiment.cell(status.cell).spec)
@@ -121,7 +125,7 @@ class _OfCells:
         try:
             check_files(folder, record)
         except DamagedError as error:
-            self._faults.add((variant, status.cell.seed), error)
+            self._faults.add((variant, status.cell.seed), error, is_copied=status.record.folder is None)
             is_whole = False
         if (folder / RECONSTRUCTIONS).is_file():
             self.reconstructions.setdefault(variant, folder / RECONSTRUCTIONS)
@@ -175,6 +179,8 @@ def _correct(
     if not path.is_file():
         return None
     record = read_evaluation(path)
+    if record.weights_sha256 not in (None, status.record.weights_sha256):
+        return None  # of a training since, or of another machine's
     # The predictions behind the table's number: those at the setting that the study chose.
     read_at = record.at(chosen[label].key) if label in chosen and record.candidates else record
     predicted = None if read_at is None else check_predictions(folder, read_at)

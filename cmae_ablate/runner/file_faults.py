@@ -20,12 +20,15 @@ class FileFaults:
     """What a report could not read, gathered cell by cell."""
 
     def __init__(self) -> None:
-        self._faults: dict[tuple[str, str], list[tuple[Cell, DamagedError]]] = defaultdict(list)
+        self._faults: dict[tuple[str, str, bool], list[tuple[Cell, DamagedError]]] = defaultdict(list)
         self._gone: list[tuple[Cell, Path]] = []
 
-    def add(self, cell: Cell, error: DamagedError) -> None:
-        """A file of a cell; files of one kind with one fault are told together."""
-        self._faults[_kind(error.path), error.reason].append((cell, error))
+    def add(self, cell: Cell, error: DamagedError, *, is_copied: bool = False) -> None:
+        """A file of a cell; files of one kind with one fault are told together.
+
+        `is_copied`: the cell was imported, and its files are copies: a run does not make them again.
+        """
+        self._faults[_kind(error.path), error.reason, is_copied].append((cell, error))
 
     def add_gone(self, cell: Cell, folder: Path) -> None:
         """A cell of which nothing is left but its numbers."""
@@ -35,15 +38,15 @@ class FileFaults:
         """For a report: whose files, the first of them, and the remedy."""
         if self._gone:
             yield f"{_whose(self._gone)}: {_and_more(self._gone[0][1], len(self._gone))}: {GONE}"
-        for found in self._faults.values():
-            error, count = found[0][1], len(found)
-            it, is_made = ("it", "it is made") if count == 1 else ("them", "they are made")
-            remedy = f"run the study again, and {is_made} again"
-            if isinstance(error, MissingError):
-                told = f"{error.reason}; copy {it} there, or {remedy}"
-            else:
-                told = f"damaged ({error.reason}); {remedy}"
-            yield f"{_whose(found)}: {_and_more(error.path, count)}: {told}"
+        for (_, _, is_copied), found in self._faults.items():
+            error = found[0][1]
+            is_missing, is_one = isinstance(error, MissingError), len(found) == 1
+            it, is_made = ("it", "it is made") if is_one else ("them", "they are made")
+            copy = f"copy {it} {'there' if is_missing else 'again'}"
+            again = f"run the study again, and {is_made} again"
+            remedies = [*([copy] if is_missing or is_copied else []), *([] if is_copied else [again])]
+            fault = error.reason if is_missing else f"damaged ({error.reason})"
+            yield f"{_whose(found)}: {_and_more(error.path, len(found))}: {fault}; {', or '.join(remedies)}"
 
 
 def _kind(path: Path) -> str:

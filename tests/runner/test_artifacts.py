@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.files import file_sha256, sealed
+from cmae_ablate.files import file_sha256, read_record, sealed
+from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from cmae_ablate.report.frame import ReportExtras
 from cmae_ablate.runner.artifacts import artifacts, image_clusters
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import evaluation_path
-from cmae_ablate.runner.reporting import read_queue
+from cmae_ablate.runner.imported import lacks_predictions
+from cmae_ablate.runner.recheck import damaged_cells
+from cmae_ablate.runner.reporting import describe, open_queue, read_queue
 from cmae_ablate.runner.result_files import EvaluationRecord, PretrainingRecord
 from cmae_ablate.runner.results import StudyTrials
 from tests.runner.test_untaken import begun, finish
@@ -82,6 +85,19 @@ def found(experiment: Experiment) -> ReportExtras:
     return artifacts(experiment, StudyTrials.of(read_queue(experiment)), {}, "")
 
 
+def imported(study: Path, out: Path, weights: str = "w") -> Experiment:
+    """The cells of the study as another machine's CSV tells of them."""
+    experiment = begun(study, out=out)
+    rows = [
+        TrialRow(c.variant, c.seed, "COMPLETE", {}, c.fingerprint, CellRecord({"knn.top1": 1.0}, weights))
+        for c in experiment.planned
+    ]
+    queue = open_queue(experiment)
+    assert queue.import_complete(rows, "knn.top1") == 4
+    queue.close()
+    return experiment
+
+
 def cells_of(curves: object) -> set[tuple[str, int]]:
     return set(zip(curves["variant"], curves["seed"], strict=True))  # type: ignore[index]
 
@@ -126,3 +142,42 @@ def test_cells_that_are_no_longer_in_the_cache_are_said(finished: Experiment) ->
     [note] = extras.notes
     assert note.startswith("4 cells (\u2018plain\u2019 and \u2018box\u2019): ")
     assert " and 3 more: not in the cache, so without curves, pictures and predictions; " in note
+
+
+def test_imported_cells_have_the_predictions_and_curves_that_were_copied_without_weights(
+    finished: Experiment, tmp_path: Path
+) -> None:
+    here = imported(tmp_path / "tiny_study.yaml", tmp_path / "here")
+    bare = found(here)
+    assert not bare.correct
+    assert [note for note in bare.notes if note.startswith("\u2018box\u2019")] == [
+        "\u2018box\u2019 seeds 0-1 imported: trained elsewhere, so seconds and memory may not compare, and "
+        "without curves, pictures and predictions"
+    ]
+    assert lacks_predictions(here, read_queue(here))
+    shutil.copytree(finished.places.cache, here.places.cache)
+    extras = found(here)
+    assert cells_of(extras.curves) == set(extras.correct) == EVERY
+    assert extras.clusters is not None
+    assert list(extras.crop_boxes) == ["plain"]
+    notes = [note for note in extras.notes if "box\u2019" in note]
+    assert notes[0].endswith("and with the curves, pictures and predictions that were copied into this cache")
+    assert notes[1].endswith("/crop.safetensors and 1 more: missing; copy them there")
+    assert not lacks_predictions(here, read_queue(here))
+    assert not damaged_cells(here, read_queue(here))  # a run does not train them again
+    assert describe(here, StudyTrials.of(read_queue(here))).trained_elsewhere == EVERY
+
+
+def test_a_copy_of_other_weights_than_the_rows_is_not_used(finished: Experiment, tmp_path: Path) -> None:
+    here = imported(tmp_path / "tiny_study.yaml", tmp_path / "here", weights="another")
+    shutil.copytree(finished.places.cache, here.places.cache)
+    extras = found(here)
+    assert extras.curves is None
+    assert not extras.correct
+
+
+def test_predictions_of_other_weights_than_the_cells_are_not_used(finished: Experiment) -> None:
+    path, *_ = sorted(finished.places.cache.glob("pretrain/*/knn-*.json"))
+    record = EvaluationRecord.from_json(read_record(path))
+    path.write_bytes(sealed(replace(record, weights_sha256="another").to_json()))
+    assert len(found(finished).correct) == 3

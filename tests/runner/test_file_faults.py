@@ -55,3 +55,13 @@ def test_cells_of_which_only_numbers_are_left_share_a_note() -> None:
         "2 cells (\u2018a\u2019): /runs/cache/pretrain/gone0 and 1 more: not in the cache, so without "
         "curves, pictures and predictions; "
     )
+
+
+def test_files_of_an_imported_cell_are_copied_and_not_made_again() -> None:
+    faults = FileFaults()
+    faults.add(("a", 0), MissingError(CACHE / "a" / "knn-1.npy"), is_copied=True)
+    faults.add(("a", 0), DamagedError(CACHE / "a" / "crop.safetensors", "short"), is_copied=True)
+    assert [note.rpartition(": ")[2] for note in faults.notes()] == [
+        "missing; copy it there",
+        "damaged (short); copy it again",
+    ]
