@@ -21,13 +21,14 @@ from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.gallery import gallery_figure
 from cmae_ablate.report.latex import latex
 from cmae_ablate.report.left_over import left_over
+from cmae_ablate.report.markdown import markdown
 from cmae_ablate.report.markup import picture
 from cmae_ablate.report.page import PageContent, render
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.progress_figure import progress_figure
 from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.table_picture import table_picture
-from cmae_ablate.report.tables import Table, make_table, markdown
+from cmae_ablate.report.tables import Table, make_table
 from cmae_ablate.report.theme import FigureJob, draw, save
 from cmae_ablate.report.waterfall import waterfall
 
