@@ -193,6 +193,17 @@ class DamagedError(Exception):
         self.reason = reason
 
 
+class MissingError(DamagedError):
+    """A file that was written is not there: lost, pruned, or not copied with the others."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "missing")
+
+    def __str__(self) -> str:
+        """Nothing is known to be damaged."""
+        return f"{self.path}: {self.reason}"
+
+
 def sealed(content: Mapping[str, Any]) -> bytes:
     """The record as JSON, with the digest by which `read_record` knows it again."""
     return json.dumps({**content, SEAL: _digest(content)}, indent=1).encode()
@@ -268,7 +279,7 @@ def file_sha256(path: Path) -> str:
         with open_to_read(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
-        raise DamagedError(path, "missing") from error
+        raise MissingError(path) from error
     except OSError as error:
         raise DamagedError(path, f"cannot be read: {error.strerror}") from error
 

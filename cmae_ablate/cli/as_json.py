@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cmae_ablate.cli.seeds_told import record_of
-from cmae_ablate.cli.status import begun, hours_left, look
+from cmae_ablate.cli.status import Standing, begun, hours_left, look
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.wording import json_number
+from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.tuning import tuning_of
+from cmae_ablate.runner.untaken import untaken_cells
 from cmae_ablate.study import design
 from cmae_ablate.study.design import POSITIVE
 
@@ -107,6 +110,7 @@ def _status(options: Options, console: Console) -> Record:
         "has_run": found is not None and any(each.trial is not None for each in found.all),
         "is_over": found is not None and found.is_over,
         "left": found.left if found else None,
+        "untaken": _untaken(experiment, found) if experiment and found else None,
         "seeds": record_of(found.settling, study.rule) if found and found.settling and study.rule else None,
         "hours_left": hours_left(*kinds.values()) if found else None,
         "cells": [
@@ -115,6 +119,12 @@ def _status(options: Options, console: Console) -> Record:
             for each in group
         ],
     }
+
+
+def _untaken(experiment: Experiment, found: Standing) -> int:
+    """How many finished cells of variants and seeds still to do were made otherwise: `status` says how."""
+    tuned = untaken_cells(tuning_of(experiment), found.tuning) if found.tuning else []
+    return len(tuned) + len(untaken_cells(experiment, found.cells))
 
 
 def _variant(plan: VariantPlan, cells: int) -> Record:

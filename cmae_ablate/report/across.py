@@ -19,11 +19,12 @@ from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportFiles
 from cmae_ablate.report.latex import latex
+from cmae_ablate.report.markdown import markdown
 from cmae_ablate.report.markup import Picture, page_from, picture
 from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.study_part import Analysed, StudyPart, analyse
 from cmae_ablate.report.table_picture import table_picture
-from cmae_ablate.report.tables import Level, Table, difference, markdown
+from cmae_ablate.report.tables import Level, Table, difference
 from cmae_ablate.report.theme import LIGHT, as_svg, on_dark, save
 from cmae_ablate.report.wording import BLANK, number
 

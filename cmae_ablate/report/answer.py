@@ -260,16 +260,11 @@ def _added(comparison: Comparison) -> tuple[tuple[str, str], ...]:
 
 def _added_line(effect: Effect, comparison: Comparison) -> str:
     """A contrast that the plan does not have: shown, and never a conclusion."""
-    own = ShortLabels.of(comparison.description).beside(effect.variant, effect.against)
-    name = f"{quoted(own)} against {quoted(effect.against)}"
+    name = _name(effect, comparison)
     if effect.paired.n == 0:
         return f"{name}: exploratory, not in the analysis plan; no paired seed."
     return f"{name}: exploratory, not in the analysis plan; {_size(effect, comparison)}."
 
 
 def _name(effect: Effect, comparison: Comparison) -> str:
-    names, against = ShortLabels.of(comparison.description), quoted(effect.against)
-    own = quoted(names.beside(effect.variant, effect.against))
-    if effect.against == comparison.reference.variant:
-        return own
-    return f"{against} with {own}" if names.shortens else f"{own} against {against}"
+    return ShortLabels.of(comparison.description).compared(effect.variant, effect.against)

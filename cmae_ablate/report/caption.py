@@ -104,14 +104,8 @@ def _equal_sentence(comparison: Comparison) -> str:
     if margin is None or comparison.sensitive is False:
         return ""
     names = ShortLabels.of(comparison.description)
-    found = [
-        names.alone(e.variant)
-        if e.against == comparison.reference.variant
-        else f"{names.alone(e.variant)} against {names.alone(e.against)}"
-        for e in comparison.declared
-        if is_equal(e)
-    ]
-    told = ", ".join(found) or "none"
+    found = [names.compared(e.variant, e.against) for e in comparison.declared if is_equal(e)]
+    told = listing(found, len(found)) or "none"
     return (
         f"Equal {comparison.metric.within(margin)} by two one-sided tests, after Holm's correction: {told}."
     )

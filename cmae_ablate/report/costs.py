@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from cmae_ablate.report.cells import Cells, cost_of
+from cmae_ablate.report.conditions import MACHINE_COSTS
+from cmae_ablate.report.wording import significant
+
+OTHER_MACHINE = "\N{DOUBLE DAGGER}"
+OTHER_MACHINE_NOTE = (
+    f"{OTHER_MACHINE} trained elsewhere or on another device than the reference: seconds and memory do not "
+    "compare with its"
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,11 @@ class Cost:
     axis: str
     scale: float
     meaning: str = ""
+
+    def text(self, value: float, *, is_apart: bool) -> str:
+        """Rounded; marked where machines differ in it and it `is_apart`, of another than the reference's."""
+        is_marked = is_apart and self.column in MACHINE_COSTS and not math.isnan(value)
+        return f"{significant(value / self.scale)}{OTHER_MACHINE if is_marked else ''}"
 
 
 COSTS = (

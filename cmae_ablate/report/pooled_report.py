@@ -15,6 +15,7 @@ from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.effects_table import effects_table
 from cmae_ablate.report.frame import ReportFiles
 from cmae_ablate.report.latex import latex
+from cmae_ablate.report.markdown import markdown
 from cmae_ablate.report.markup import page_from, picture
 from cmae_ablate.report.pooled import OverDataSets, PooledStudy, pooled_study, pooled_table
 from cmae_ablate.report.pooled_forest import pooled_forest
@@ -23,7 +24,7 @@ from cmae_ablate.report.pooled_words import PooledAnswer, pooled_answer, pooled_
 from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.study_part import StudyPart, analyse
 from cmae_ablate.report.table_picture import table_picture
-from cmae_ablate.report.tables import Table, markdown
+from cmae_ablate.report.tables import Table
 from cmae_ablate.report.theme import draw, save
 from cmae_ablate.report.trials import DATASET
 from cmae_ablate.report.wording import BLANK, DAGGER, EXPLORATORY_NOTE, json_number, number, one_line, p_value

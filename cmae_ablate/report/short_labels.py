@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.report.wording import one_line
+from cmae_ablate.report.wording import one_line, quoted
 
 JOIN = " + "
 LONG = 30
@@ -63,6 +63,13 @@ class ShortLabels:
     def alone(self, variant: str) -> str:
         """Beside the reference, which has its own label."""
         return self.beside(variant, self.reference)
+
+    def compared(self, variant: str, against: str) -> str:
+        """A comparison as sentences name it: `‘a’` with the reference, else with what it is compared with."""
+        own, other = quoted(self.beside(variant, against)), quoted(against)
+        if against == self.reference:
+            return own
+        return f"{other} with {own}" if self.shortens else f"{own} against {other}"
 
 
 class Compared(Protocol):

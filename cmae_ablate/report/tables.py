@@ -1,4 +1,4 @@
-"""The study's table, once with every digit and once as a reader sees it; CSV, Markdown and LaTeX of it."""
+"""The study's table, once with every digit and once as a reader sees it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,10 @@ import pandas as pd
 from cmae_ablate.report.caption import caption_note, caption_title
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.columns import ColumnGroup
-from cmae_ablate.report.conditions import MACHINE_COSTS
-from cmae_ablate.report.costs import Cost, costs_of, known_costs
+from cmae_ablate.report.costs import OTHER_MACHINE, OTHER_MACHINE_NOTE, Cost, costs_of, known_costs
 from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels
-from cmae_ablate.report.wording import (
-    BLANK,
-    DAGGER,
-    OTHER_MACHINE,
-    OTHER_MACHINE_NOTE,
-    PLUS_MINUS,
-    Metric,
-    one_line,
-    p_value,
-    significant,
-)
+from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value
 
 VARIANT, CONTRAST, CONTROL = "variant", "contrast", "control"
 
@@ -58,6 +47,10 @@ class Row:
     further: dict[str, Effect]
     costs: dict[str, float]
     is_apart: bool = False
+
+    def cost(self, cost: Cost) -> str:
+        """As a reader sees it."""
+        return cost.text(self.costs.get(cost.column, math.nan), is_apart=self.is_apart)
 
 
 @dataclass(frozen=True)
@@ -125,7 +118,9 @@ def make_table(
     columns = _Columns(metrics, costs, adjusted, by_images, names)
     everything = [*rows, *between, *control_rows]
     full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in everything])
-    cost_marks = OTHER_MACHINE_NOTE if any(_cost_mark(row, c) for row in rows for c in costs) else ""
+    cost_marks = (
+        OTHER_MACHINE_NOTE if any(OTHER_MACHINE in row.cost(c) for row in rows for c in costs) else ""
+    )
     groups = (
         ColumnGroup("", len(columns.header) - len(metrics) - len(costs)),
         ColumnGroup("further metrics", len(metrics) - 1),
@@ -183,10 +178,7 @@ class _Columns:
             *([_adjusted(effect)] if self.adjusted else []),
             *([_by_images(effect, main)] if self.by_images else []),
             *rest,
-            *(
-                f"{significant(row.costs.get(c.column, math.nan) / c.scale)}{_cost_mark(row, c)}"
-                for c in self.costs
-            ),
+            *(row.cost(cost) for cost in self.costs),
         )
 
     def _label(self, row: Row) -> str:
@@ -197,12 +189,6 @@ class _Columns:
             return one_line(row.label)
         own = self.names.beside(row.effect.variant, row.effect.against)
         return f"against {self.names.alone(row.effect.against)}, with {own}"
-
-
-def _cost_mark(row: Row, cost: Cost) -> str:
-    """Behind what a machine took that does not compare with the reference's."""
-    is_known = not math.isnan(row.costs.get(cost.column, math.nan))
-    return OTHER_MACHINE if row.is_apart and is_known and cost.column in MACHINE_COSTS else ""
 
 
 def _pairs(row: Row, metric: Metric) -> int:
@@ -306,18 +292,3 @@ def _full(row: Row, metrics: Sequence[Metric], costs: Sequence[str]) -> dict[str
             f"{metric.name}.ci_high": other.paired.ci_high if other else math.nan,
         }
     return line | {column: row.costs.get(column, math.nan) for column in costs}
-
-
-def markdown(table: Table) -> str:
-    """The rounded table and its caption; pipes and backslashes in labels are escaped."""
-    lines = [[_markdown_text(cell) for cell in line] for line in table.lines]
-    frame = pd.DataFrame(lines, columns=[_markdown_text(title) for title in table.header])
-    align = ("left", *("right" for _ in table.header[1:]))
-    body = frame.to_markdown(index=False, colalign=align, disable_numparse=True)
-    return f"{body}\n\n{_markdown_text(table.caption)}\n"
-
-
-def _markdown_text(text: str) -> str:
-    for character in "\\|*_`<[":
-        text = text.replace(character, f"\\{character}") if character != "<" else text.replace("<", "&lt;")
-    return text

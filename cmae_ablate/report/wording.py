@@ -11,11 +11,6 @@ BLANK = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
 EXPLORATORY_NOTE = f"{DAGGER} exploratory: not corrected for being one of many"
-OTHER_MACHINE = "\N{DOUBLE DAGGER}"
-OTHER_MACHINE_NOTE = (
-    f"{OTHER_MACHINE} trained elsewhere or on another device than the reference: seconds and memory do not "
-    "compare with its"
-)
 ADDED_NOTE = "* includes seeds added later"
 QUOTED_WIDTH = 60
 LEAST_FIXED, MOST_FIXED = 1e-3, 1e7

@@ -20,13 +20,15 @@ from cmae_ablate.report.forest import forest
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
 from cmae_ablate.report.gallery import gallery_figure
 from cmae_ablate.report.latex import latex
+from cmae_ablate.report.left_over import left_over
+from cmae_ablate.report.markdown import markdown
 from cmae_ablate.report.markup import picture
 from cmae_ablate.report.page import PageContent, render
 from cmae_ablate.report.pareto import pareto
 from cmae_ablate.report.progress_figure import progress_figure
 from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.table_picture import table_picture
-from cmae_ablate.report.tables import Table, make_table, markdown
+from cmae_ablate.report.tables import Table, make_table
 from cmae_ablate.report.theme import FigureJob, draw, save
 from cmae_ablate.report.waterfall import waterfall
 
@@ -61,7 +63,7 @@ def write_report(
     found = find(description, trials, controls, extras)
     table = make_table(found.comparison, found.further, found.cells, controls, found.worth)
     try:
-        paths = _write(found, table, extras, out)
+        paths, notes = _write(found, table, extras, out)
     except OSError as error:
         place = error.filename or out
         raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
@@ -69,13 +71,16 @@ def write_report(
         {p.name: p for p in paths},
         found.answer.text,
         (table.header, *table.lines),
-        found.notes,
+        notes,
         ShortLabels.of(description).legend_title or "",
         "; ".join(filter(None, (mark_words(found.comparison.contrasts), table.cost_marks))),
     )
 
 
-def _write(found: Findings, table: Table, extras: ReportExtras, out: Path) -> list[Path]:
+def _write(
+    found: Findings, table: Table, extras: ReportExtras, out: Path
+) -> tuple[list[Path], tuple[str, ...]]:
+    """Every file, and the notes that stand on the page."""
     out.mkdir(parents=True, exist_ok=True)
     study = found.comparison.description
     drawn = [(job, draw(job, out)) for job in _figures(found, extras)]
@@ -90,13 +95,14 @@ def _write(found: Findings, table: Table, extras: ReportExtras, out: Path) -> li
         *(path for _, files in drawn for path in files.paths),
         *(path for gallery in found.galleries if (job := gallery_figure(gallery)) for path in save(job, out)),
     ]
+    notes = (*found.notes, *left_over(out, {path.name for path in paths}))
     page = PageContent(
         study=study,
         answer=found.answer,
         table=table,
         comparison=found.comparison,
         cells=found.cells,
-        notes=found.notes,
+        notes=notes,
         figures=tuple(picture(job, files.light, files.dark) for job, files in drawn),
         galleries=found.galleries,
         factorial=found.factorial,
@@ -105,7 +111,7 @@ def _write(found: Findings, table: Table, extras: ReportExtras, out: Path) -> li
         extras=extras,
         files=(*(name for name in INPUTS if (out / name).is_file()), *(path.name for path in paths)),
     )
-    return [*paths, _text(out / "index.html", render(page))]
+    return [*paths, _text(out / "index.html", render(page))], notes
 
 
 def _figures(found: Findings, extras: ReportExtras) -> tuple[FigureJob, ...]:

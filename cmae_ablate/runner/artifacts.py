@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import Cell, ReportExtras
 from cmae_ablate.report.selection import Chosen
+from cmae_ablate.report.wording import in_quotes, listing
 from cmae_ablate.runner.experiment import Experiment
+from cmae_ablate.runner.file_faults import FileFaults
 from cmae_ablate.runner.finished import (
     check_files,
     check_predictions,
@@ -26,8 +28,9 @@ from cmae_ablate.runner.finished import (
     folder_of,
     read_evaluation,
 )
-from cmae_ablate.runner.imported import imported_notes
+from cmae_ablate.runner.imported import copied_folder, imported_notes
 from cmae_ablate.runner.progress_rows import progress_rows
+from cmae_ablate.runner.result_files import PretrainingRecord
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.run_links import run_links
 
@@ -47,18 +50,22 @@ def artifacts(
         command: The command line that repeats the study.
     """
     found = _OfCells(experiment, trials.chosen)
+    copied = set()
     for status in trials.statuses:
         folder = folder_of(status.record, experiment.places.cache)
-        # Of a cell imported from another machine the numbers are here, and its files are not.
-        if folder is not None and (folder / "result.json").is_file():
+        if folder is not None:
             found.add(status, folder)
+        # Of a cell imported from another machine the numbers are here, and of its files what was copied.
+        elif (elsewhere := copied_folder(experiment, status)) is not None:
+            copied.add((status.cell.variant, status.cell.seed))
+            found.add(status, elsewhere)
     # Seeds with images of their own are not crossed with images: their interval covers both already.
     correct, clusters = ({}, None) if experiment.study.redraws else (found.correct, found.clusters)
     links = run_links(experiment, trials.statuses)
     progress, notes = progress_rows(experiment, trials)
     return ReportExtras(
         progress=progress,
-        notes=(*imported_notes(trials.statuses), *notes),
+        notes=(*imported_notes(trials.statuses, copied), *found.notes(), *notes),
         curves=pd.DataFrame(found.curves, columns=list(CURVES)) if found.curves else None,
         reconstructions=found.reconstructions,
         crop_boxes=found.crops,
@@ -75,11 +82,13 @@ def artifacts(
 
 
 class _OfCells:
-    """What the files of finished cells hold for a report, and which of them are damaged."""
+    """What the files of finished cells hold for a report, each by itself: one that is lost costs no other."""
 
     def __init__(self, experiment: Experiment, chosen: Mapping[str, Chosen]) -> None:
         self._experiment, self._chosen = experiment, chosen
         self._compares_crops = len({json.dumps(v.spec["crop"].to_tree()) for v in experiment.variants}) > 1
+        self._faults = FileFaults()
+        self._without_crops: dict[str, None] = {}
         self.curves: list[dict[str, Any]] = []
         self.reconstructions: dict[str, Path] = {}
         self.crops: dict[str, Path] = {}
@@ -89,33 +98,56 @@ class _OfCells:
 
     def add(self, status: CellStatus, folder: Path) -> None:
         """Take what the folder of a cell holds."""
-        experiment, variant = self._experiment, status.cell.variant
-        cell = (variant, status.cell.seed)
+        cell = (status.cell.variant, status.cell.seed)
         try:
             record = check_record(folder)
-            check_files(folder, record)
-            hits = _correct(experiment, status, folder, self._chosen)
-        except (DamagedError, FileNotFoundError) as error:
-            self.warnings[cell] = f"{error}; run the study again, and it is made again"
+        except FileNotFoundError:
+            self._faults.add_gone(cell, folder)
+            return
+        except DamagedError as error:
+            self._faults.add(cell, error, is_copied=status.record.folder is None)
             return
         self.curves += _curves(record.history, *cell)
         if record.warning:
             self.warnings[cell] = record.warning
+        self._add_pictures(status, folder, record)
+        try:
+            hits = _correct(self._experiment, status, folder, self._chosen)
+        except DamagedError as error:
+            self._faults.add(cell, error, is_copied=status.record.folder is None)
+            return
+        if hits is not None:
+            data = self._experiment.data_of(self._experiment.cell(status.cell).spec)
+            self.correct[cell], self.clusters = hits, image_clusters(data.test)
+
+    def _add_pictures(self, status: CellStatus, folder: Path, record: PretrainingRecord) -> None:
+        variant, is_whole = status.cell.variant, True
+        try:
+            check_files(folder, record)
+        except DamagedError as error:
+            self._faults.add((variant, status.cell.seed), error, is_copied=status.record.folder is None)
+            is_whole = False
         if (folder / RECONSTRUCTIONS).is_file():
             self.reconstructions.setdefault(variant, folder / RECONSTRUCTIONS)
         if self._compares_crops and variant not in self.crops:
-            drawn = _crops(experiment, status, folder)
+            drawn = _crops(self._experiment, status, folder, may_draw=is_whole)
             if drawn is not None:
                 self.crops[variant] = drawn
-        if hits is not None:
-            self.correct[cell] = hits
-            self.clusters = image_clusters(experiment.data_of(experiment.cell(status.cell).spec).test)
+            elif not is_whole:
+                self._without_crops[variant] = None
+
+    def notes(self) -> Iterator[str]:
+        """What could not be read, and what is not shown for it."""
+        yield from self._faults.notes()
+        without = [in_quotes(variant) for variant in self._without_crops if variant not in self.crops]
+        if without:
+            yield f"crop boxes of {listing(without)} not shown: what their crops learnt cannot be read"
 
 
-def _crops(experiment: Experiment, status: CellStatus, folder: Path) -> Path | None:
+def _crops(experiment: Experiment, status: CellStatus, folder: Path, *, may_draw: bool) -> Path | None:
     """A picture of the cell's crops, drawn once; None where what its crop learnt was not kept."""
     path = folder / CROPS
-    if not path.is_file() and os.access(folder, os.W_OK):
+    if not path.is_file() and may_draw and os.access(folder, os.W_OK):
         from cmae_ablate.training.pictures import save_crops
 
         spec = experiment.cell(status.cell).spec
@@ -147,6 +179,8 @@ def _correct(
     if not path.is_file():
         return None
     record = read_evaluation(path)
+    if record.weights_sha256 not in (None, status.record.weights_sha256):
+        return None  # of a training since, or of another machine's
     # The predictions behind the table's number: those at the setting that the study chose.
     read_at = record.at(chosen[label].key) if label in chosen and record.candidates else record
     predicted = None if read_at is None else check_predictions(folder, read_at)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cmae_ablate.checkpoint import text_digest, weights_sha256
-from cmae_ablate.files import DamagedError, file_sha256, read_record, set_aside
+from cmae_ablate.files import DamagedError, MissingError, file_sha256, read_record, set_aside
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord, PretrainingRecord
 from cmae_ablate.study.choice import Choice
@@ -214,8 +214,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if not path.exists():
+        raise MissingError(path)
     if not path.is_file():
-        raise DamagedError(path, "missing, or no file")
+        raise DamagedError(path, "no file")
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:

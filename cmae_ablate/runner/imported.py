@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
 
+from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import Cell
 from cmae_ablate.report.wording import counted, seeds_of
+from cmae_ablate.runner.experiment import Experiment
+from cmae_ablate.runner.finished import check_record
 from cmae_ablate.study.loading import Study
 
 NO_PREDICTIONS = (
     "a CSV holds no per-image predictions: comparisons with imported cells have no interval over seeds and "
-    "images together. To have it, copy the other machine's OUT/cache into this OUT instead, and run again: "
-    "what lies there is not trained anew"
+    "images together. To have it, copy the other machine's OUT/cache into this OUT, without its "
+    "*.safetensors if they are too large, and report again"
 )
+COPIED = "with the curves, pictures and predictions that were copied into this cache"
+NOT_COPIED = "without curves, pictures and predictions"
 
 
 def import_line(file: str, rows: int, matching: int, taken: int) -> str:
@@ -36,24 +43,55 @@ def lost_by_import(study: Study) -> tuple[str, ...]:
     return () if study.redraws or study.rule is not None else (NO_PREDICTIONS,)
 
 
+def copied_folder(experiment: Experiment, status: CellStatus) -> Path | None:
+    """What a copy of the other machine's cache holds of an imported cell: record, predictions, pictures.
+
+    Args:
+        experiment: The study.
+        status: Of a complete cell.
+
+    Returns:
+        None where the cell was trained here, where nothing of it was copied, and where the copy is of other
+        weights than the row's.
+    """
+    weights = status.record.weights_sha256
+    if not _is_imported(status) or not weights:
+        return None
+    folder = experiment.places.cache / "pretrain" / experiment.pretraining(experiment.cell(status.cell).spec)
+    with suppress(FileNotFoundError, DamagedError):
+        if check_record(folder).weights_sha256 == weights:
+            return folder
+    return None
+
+
+def lacks_predictions(experiment: Experiment, statuses: Sequence[CellStatus]) -> bool:
+    """Whether nothing but a row is here of some imported cell."""
+    return any(_is_imported(each) and copied_folder(experiment, each) is None for each in statuses)
+
+
+def _is_imported(status: CellStatus) -> bool:
+    return status.state == "COMPLETE" and status.record.folder is None
+
+
 def imported_cells(statuses: Sequence[CellStatus]) -> tuple[Cell, ...]:
     """The complete cells that were not trained here, in the order of the study."""
-    return tuple(
-        (status.cell.variant, status.cell.seed)
-        for status in statuses
-        if status.state == "COMPLETE" and status.record.folder is None
-    )
+    return tuple((status.cell.variant, status.cell.seed) for status in statuses if _is_imported(status))
 
 
-def imported_notes(statuses: Sequence[CellStatus]) -> tuple[str, ...]:
-    """For a report: which complete cells were not trained here, a sentence a variant."""
-    seeds: dict[str, list[int]] = defaultdict(list)
+def imported_notes(statuses: Sequence[CellStatus], copied: Collection[Cell] = ()) -> tuple[str, ...]:
+    """For a report: which complete cells were not trained here, a sentence a variant.
+
+    Args:
+        statuses: Of the study.
+        copied: The imported cells of which more than a row is here: see `copied_folder`.
+    """
+    seeds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for variant, seed in imported_cells(statuses):
-        seeds[variant].append(seed)
+        seeds[variant, COPIED if (variant, seed) in copied else NOT_COPIED].append(seed)
     notes = [
         f"{seeds_of(variant, own)} imported: trained elsewhere, so seconds and memory may not compare, and "
-        "without curves, pictures and predictions"
-        for variant, own in seeds.items()
+        f"{rest}"
+        for (variant, rest), own in seeds.items()
     ]
     if seeds and not any(status.record.protocols for status in statuses):
         notes.append(

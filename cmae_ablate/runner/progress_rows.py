@@ -14,6 +14,7 @@ from cmae_ablate.report.selection import CRITERION, MARK, settle
 from cmae_ablate.report.wording import listing
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_evaluation, evaluation_path, folder_of, read_evaluation
+from cmae_ablate.runner.imported import copied_folder
 from cmae_ablate.runner.result_files import flat
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.study.trial_spec import TrialSpec
@@ -48,7 +49,7 @@ def progress_rows(experiment: Experiment, trials: StudyTrials) -> tuple[pd.DataF
             continue
         cell = {"variant": status.cell.variant, "seed": status.cell.seed}
         label = spec.training.probe_with
-        folder = folder_of(status.record, experiment.places.cache)
+        folder = folder_of(status.record, experiment.places.cache) or copied_folder(experiment, status)
         found = {} if folder is None else _recorded(spec, folder)
         own = {name: value for name, value in status.record.metrics.items() if name.startswith(f"{label}.")}
         found[spec.training.epochs] = on_validation(own)

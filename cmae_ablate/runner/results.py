@@ -98,9 +98,7 @@ def describe(
         budget_note=note,
         positive_control=_made_worse(study),
         protocols=protocols(trials) if trials else {},
-        fingerprints={
-            (status.cell.variant, status.cell.seed): status.cell.fingerprint for status in statuses
-        },
+        fingerprints={(each.cell.variant, each.cell.seed): each.cell.fingerprint for each in statuses},
         asked=study.seeds if study.seeds < study.planned_seeds else None,
         rule=study.rule,
         redraws=study.redraws,

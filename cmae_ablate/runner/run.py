@@ -12,7 +12,7 @@ from rich.console import Console
 from cmae_ablate.distributed import is_one_of_many
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
-from cmae_ablate.queue import Queue, check_rows, importable
+from cmae_ablate.queue import check_rows, importable
 from cmae_ablate.report import read_trials
 from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.report.searched import SEARCH_FILE
@@ -23,7 +23,7 @@ from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, check_batch, controls_of
 from cmae_ablate.runner.hour_zero import Rehearsal, rehearse
-from cmae_ablate.runner.imported import import_line, lost_by_import
+from cmae_ablate.runner.imported import import_line, lacks_predictions, lost_by_import
 from cmae_ablate.runner.launch.local import keep_memory
 from cmae_ablate.runner.launch.network_files import check_databases
 from cmae_ablate.runner.launch.slurm import require_sbatch
@@ -59,9 +59,7 @@ from cmae_ablate.runtime import device_type
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
-from cmae_ablate.study.loading import Study
 from cmae_ablate.terminal import say
-from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import Subject
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
@@ -117,7 +115,7 @@ def run_study(
         experiment = found
     table, controls = open_jobs(experiment, options, console)
     if tables:
-        _import(tables, table.queue, table.tracker, study, console)
+        _import(tables, table, console)
     for job in (table, controls):
         _discard_damaged(job, console)
     say_untaken(table.experiment, table.queue.status(), console, " ".join(told))
@@ -221,20 +219,21 @@ def run_search(
     return found, 0
 
 
-def _import(
-    files: Mapping[str, list[TrialRow]], queue: Queue, tracker: Tracker, study: Study, console: Console
-) -> None:
+def _import(files: Mapping[str, list[TrialRow]], job: Job, console: Console) -> None:
     """Count what other machines have done; nothing is taken where two of them contradict each other."""
-    metric = study.metric
-    notes = check_rows(files, queue.status(gated=False), metric)
+    study, queue = job.experiment.study, job.queue
+    notes = check_rows(files, queue.status(gated=False), study.metric)
     taken = 0
     for name, rows in files.items():
-        count = queue.import_complete(rows, metric)
+        count = queue.import_complete(rows, study.metric)
         taken += count
-        matching = sum(1 for _ in importable(rows, queue.cells, metric))
+        matching = sum(1 for _ in importable(rows, queue.cells, study.metric))
         say(import_line(name, len(rows), matching, count), console)
-    track_imported(queue.status(), tracker)
-    for note in [*notes, *(lost_by_import(study) if taken else ())]:
+    statuses = queue.status()
+    track_imported(statuses, job.tracker)
+    if taken and lacks_predictions(job.experiment, statuses):
+        notes += lost_by_import(study)
+    for note in notes:
         say(f"note: {note}", console)
 
 

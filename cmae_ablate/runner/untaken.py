@@ -54,9 +54,7 @@ def untaken(experiment: Experiment, statuses: Sequence[CellStatus], said: str = 
         statuses: Of its cells.
         said: What the user was told before: what it names as different is not named again.
     """
-    to_do = [status.cell for status in statuses if not status.is_done]
-    storage, name = experiment.places.storage, experiment.study.name
-    others = read_others(storage, name, to_do) if to_do else []
+    others = untaken_cells(experiment, statuses)
     if not others:
         return ""
     causes = listing(_causes(experiment, others, said), SHOWN_CAUSES)
@@ -65,6 +63,12 @@ def untaken(experiment: Experiment, statuses: Sequence[CellStatus], said: str = 
     stays, counts = ("it stays stored", "counts") if is_one else ("they stay stored", "count")
     because, again = (f" ({causes})", f" and {counts} again once that is as it was") if causes else ("", "")
     return f"{begin} {is_or_are(len(others))} not taken{because}; {stays}{again}"
+
+
+def untaken_cells(experiment: Experiment, statuses: Sequence[CellStatus]) -> list[OtherCell]:
+    """The finished cells of variants and seeds still to do that were made otherwise; see `untaken`."""
+    to_do = [status.cell for status in statuses if not status.is_done]
+    return read_others(experiment.places.storage, experiment.study.name, to_do) if to_do else []
 
 
 def _causes(experiment: Experiment, others: Sequence[OtherCell], said: str) -> list[str]:

@@ -20,8 +20,11 @@ from cmae_ablate.cli import status
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, CellNote, NoteWriter
 from cmae_ablate.runner.reporting import open_queue
+from cmae_ablate.runner.tuning import tuning_of
 from tests.cli.test_app import call
 from tests.runner import test_results as results
+from tests.runner.test_search import search_study
+from tests.runner.test_untaken import begun, finish
 from tests.whole_study import run, write_study
 
 # MLflow's own dependencies warn about each other.
@@ -73,6 +76,7 @@ def test_status_as_json_holds_cells_and_controls(
     study, out = finished
     found = record(capsys, "status", study, "--out", out, "--set", SHORT[0], "--seeds", 1)
     assert (found["has_run"], found["is_over"], found["left"], found["hours_left"]) == (True, True, 0, 0.0)
+    assert found["untaken"] == 0
     cells = [each for each in found["cells"] if each["kind"] == "cell"]
     assert [(each["variant"], each["seed"], each["state"]) for each in cells] == [
         ("depth 1", 0, "complete"),
@@ -228,3 +232,26 @@ def test_what_is_left_is_not_told_by_cells_that_were_trained_on_another_machine(
     waiting = results.status("a", 1, None)
     assert status.hours_left([imported, waiting]) is None
     assert status.hours_left([imported, here, waiting]) == 1.0
+
+
+def test_status_as_json_counts_finished_cells_that_are_not_taken(
+    tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tiny_study.parent / "runs"
+    assert record(capsys, "status", tiny_study, "--out", out)["untaken"] is None
+    finish(begun(tiny_study, out=out), cells=3)
+    assert record(capsys, "status", tiny_study, "--out", out)["untaken"] == 0
+    assert record(capsys, "status", tiny_study, "--out", out, "--set", SHORT[0])["untaken"] == 3
+    # As on the screen: of variants and seeds that are still to do, alone.
+    code, text, _ = call(capsys, "status", tiny_study, "--out", out, "--set", SHORT[0])
+    assert code == 0
+    assert "3 finished cells of variants and seeds still to do are not taken" in " ".join(text.split())
+
+
+def test_status_as_json_counts_tuning_trials_that_are_not_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, out = search_study(tmp_path), tmp_path / "runs"
+    finish(tuning_of(begun(study, out=out)), cells=1)
+    assert record(capsys, "status", study, "--out", out)["untaken"] == 0
+    assert record(capsys, "status", study, "--out", out, "--set", "training.batch_size=8")["untaken"] == 1

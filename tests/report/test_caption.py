@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cmae_ablate.report import ReportExtras
 from cmae_ablate.report.caption import (
     caption_note,
     caption_title,
@@ -15,6 +16,7 @@ from cmae_ablate.report.caption import (
 )
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import Comparison, compare
+from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import PlanStatus
 from cmae_ablate.report.tables import make_table
 from tests.report.conftest import METRIC, build_study
@@ -77,13 +79,37 @@ def test_a_caption_names_what_is_equal_as_the_p_of_its_table_is_of_a_difference(
     description, trials = build_study(values, equivalence_margin=1.0)
     found = compare(sort_out(trials, description), METRIC)
     equal = "Equal within \u00b11.00 points by two one-sided tests, after Holm's correction"
-    assert f"{equal}: near. " in caption_note(found)
+    assert f"{equal}: \u2018near\u2019. " in caption_note(found)
     assert "Equal within" not in caption_note(replace(found, sensitive=False))
     assert "Equal within" not in caption_note(comparison())
     description, trials = build_study(values, equivalence_margin=0.01)
     assert "0.01 points by two one-sided tests, after Holm's correction: none. " in caption_note(
         compare(sort_out(trials, description), METRIC)
     )
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_the_caption_names_what_is_equal_by_the_very_words_of_the_answer(long: bool) -> None:
+    at = ("first decoder of the two", "second decoder of the two") if long else ("a", "b")
+    factors = {"decoder": at, "crop": ("plain", "boxes")}
+    levels = {f"{one} + {two}": {"decoder": one, "crop": two} for one in at for two in factors["crop"]}
+    near = [[30.0, 31.0, 32.5], [30.1, 30.9, 32.5], [30.0, 31.1, 32.4], [30.1, 31.0, 32.4]]
+    variants = [*levels]
+    description, trials = build_study(
+        dict(zip(variants, near, strict=True)),
+        factors=factors,
+        levels=levels,
+        equivalence_margin=1.0,
+        contrasts=((variants[1], variants[0]), (variants[3], variants[2])),
+    )
+    found = find(description, trials, None, ReportExtras())
+    first, second = (line.partition(": ")[0] for line in found.answer.lines)
+    assert second == (
+        "\u2018second decoder of the two + plain\u2019 with \u2018boxes\u2019"
+        if long
+        else "\u2018b + boxes\u2019 against \u2018b + plain\u2019"
+    )
+    assert f"after Holm's correction: {first} and {second}. " in caption_note(found.comparison)
 
 
 def test_a_plan_is_said_to_be_unchanged_or_what_changed_since() -> None:

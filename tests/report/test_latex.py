@@ -15,7 +15,7 @@ import pytest
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import compare
 from cmae_ablate.report.latex import latex
-from cmae_ablate.report.tables import Table, make_table, markdown
+from cmae_ablate.report.tables import Table, make_table
 
 needs_pdflatex = pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="needs Debian's texlive-latex-recommended"
@@ -173,10 +173,3 @@ def test_wide_numbers_many_metrics_and_long_headers_fit_too(build: Callable, tmp
     cells = sort_out(trials, study)
     table = make_table(compare(cells, study.metric), [compare(cells, name) for name in names], cells, None)
     assert re.findall(r"Overfull \\hbox.*", compiled(tmp_path, latex(table, "wide"))) == []
-
-
-def test_markdown_has_one_line_a_row_and_the_same_columns_in_each(build: Callable) -> None:
-    lines = [line for line in markdown(built(build, "MAE", NASTY)).splitlines() if line.startswith("|")]
-    unescaped = [line.replace("\\|", "") for line in lines]
-    assert len(lines) == 6
-    assert len({line.count("|") for line in unescaped}) == 1

@@ -10,9 +10,10 @@ import pytest
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.effects import compare
 from cmae_ablate.report.latex import latex
+from cmae_ablate.report.markdown import markdown
 from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.table_picture import table_picture
-from cmae_ablate.report.tables import Table, make_table, markdown
+from cmae_ablate.report.tables import Table, make_table
 from tests.report.conftest import METRIC, build_study
 
 VALUES = {
