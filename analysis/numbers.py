@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -191,23 +191,33 @@ def problems(document: Path, text: str, ledger: list[Source]) -> list[str]:
 
 def update(ledger: list[Source]) -> tuple[list[Source], list[str]]:
     """The ledger for the documents as they are, and what has no cell."""
-    rows, missing = [], []
+    rows, missing, left = [], [], list(ledger)
     for document in documents():
         for number in numbers(document.read_text(encoding="utf-8")):
-            kept = [
-                source
-                for source in ledger
-                if (source.document, source.before) == (_name(document), number.before)
-                and _holds(source, number)
-            ]
-            source = kept[0] if kept else looked_up(document, number)
+            source = _kept(left, document, number) or looked_up(document, number)
+            if source in left:
+                left.remove(source)
             if source is None:
                 missing.append(
                     f"{_name(document)}:{number.line}: ...{number.before} {number.text}: in no CSV"
                 )
             else:
-                rows.append(source)
+                rows.append(replace(source, what=_labels(source)))
     return rows, missing
+
+
+def _kept(left: list[Source], document: Path, number: Number) -> Source | None:
+    """The ledger's row for a number; where sections share words, one of what the section speaks of."""
+    held = [
+        source
+        for source in left
+        if (source.document, source.before) == (_name(document), number.before) and _holds(source, number)
+    ]
+    own = {path.relative_to(HERE).as_posix() for path in _files(document, number.section)}
+    of_section = [source for source in held if not source.csv or source.csv in own]
+    if len(held) > 1 and not of_section:
+        return None
+    return next(iter(of_section or held), None)
 
 
 def read_ledger() -> list[Source]:
@@ -251,13 +261,21 @@ def _best(name: str, number: Number, files: list[Path]) -> Source | None:
                 for scale in (*number.scales, *_units(column)):
                     if not number.is_rounded(scale * value):
                         continue
-                    what = ", ".join(str(v) for v in frame.iloc[row] if isinstance(v, str) and len(v) < 60)
+                    what = _row_labels(frame, row)
                     labels, kind = _words(what), _words(f"{column} {path.stem}")
                     score = 2 * len(near & labels) + len(around & labels) + len(around & kind)
                     if best is None or score > best[0]:
                         cell = path.relative_to(HERE).as_posix(), row, column, scale, what
                         best = score, Source(name, number.before, number.text, *cell)
     return None if best is None else best[1]
+
+
+def _labels(source: Source) -> str:
+    return _row_labels(_frame(HERE / source.csv), source.row) if source.csv else source.what
+
+
+def _row_labels(frame: pd.DataFrame, row: int) -> str:
+    return ", ".join(str(v) for v in frame.iloc[row] if isinstance(v, str) and len(v) < 60)
 
 
 def _files(document: Path, section: str) -> list[Path]:

@@ -141,3 +141,18 @@ def test_a_section_that_names_a_folder_in_code_or_in_a_link_is_looked_up_there_f
         source = looked_up(HERE / "README.md", number)
         assert source is not None
         assert source.csv.startswith("cmae_vs_mae-tiny/")
+
+
+def test_sections_in_the_same_words_keep_a_cell_each() -> None:
+    rows, missing = update(read_ledger())
+    assert (rows, missing) == (read_ledger(), [])
+    of_the_control = [row for row in rows if row.before.endswith("the positive control is")]
+    folders = [row.csv.partition("/")[0] for row in of_the_control if row.number == "7.63"]
+    assert folders[:2] == ["components-hour", "crop-hour"]
+
+
+def test_the_words_of_a_row_are_those_of_the_cell_that_it_points_to() -> None:
+    for source in read_ledger():
+        if source.csv:
+            cells = pd.read_csv(HERE / source.csv).iloc[source.row]
+            assert source.what == ", ".join(v for v in cells if isinstance(v, str) and len(v) < 60), source
