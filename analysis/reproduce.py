@@ -73,13 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0 when all agrees, else 1, or what `cmae-ablate run` ended with."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["decoder_size"]
     path, scale = find_study(given[0]), given[1] if len(given) > 1 else None
-    name = load(path, scale=scale).name
+    study = load(path, scale=scale)
+    name = study.name
     here = next((HERE / each for each in (name, given[0]) if (HERE / each / NEEDED[0]).is_file()), None)
     if here is None:
         print(f"analysis/{name}: no committed trials.csv; nothing to compare with", file=sys.stderr)
         return 1
     command = [sys.executable, "-m", "cmae_ablate", "run", str(path), "--out", str(OUT)]
-    status = subprocess.run([*command, *(["--scale", scale] if scale else [])], check=False).returncode
+    seeds = _read(here / NEEDED[0])["seed"].nunique()
+    options = [
+        *(["--scale", scale] if scale else []),
+        *(["--seeds", str(seeds)] if seeds != study.seeds else []),
+    ]
+    status = subprocess.run([*command, *options], check=False).returncode
     return status or compare(here, OUT / name)
 
 

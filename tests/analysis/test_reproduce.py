@@ -115,16 +115,20 @@ def test_a_missing_cell_column_or_file_is_no_reproduction(
     assert "controls.csv: missing there" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("scale", [None, "hour"])
+@pytest.mark.parametrize(("scale", "seeds"), [(None, None), ("hour", "5")])
 def test_the_command_runs_the_study_and_looks_where_it_writes(
-    scale: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    scale: str | None,
+    seeds: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[list[str]] = []
     name = f"decoder_size-{scale}" if scale else "decoder_size"
 
     def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
         asked.append(command)
-        shutil.copytree(COMMITTED, Path(command[command.index("--out") + 1]) / name)
+        shutil.copytree(COMMITTED.parent / name, Path(command[command.index("--out") + 1]) / name)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(reproduce, "OUT", tmp_path)
@@ -132,7 +136,8 @@ def test_the_command_runs_the_study_and_looks_where_it_writes(
     assert reproduce.main(["decoder_size", *([scale] if scale else [])]) == 0
     assert asked[0][3] == "run"
     assert Path(asked[0][4]).name == "decoder_size.yaml"
-    assert ("--scale" in asked[0]) is (scale is not None)
+    asked_for = dict(zip(asked[0][5::2], asked[0][6::2], strict=True))
+    assert (asked_for.get("--scale"), asked_for.get("--seeds")) == (scale, seeds)
     assert capsys.readouterr().out.endswith("reproduced, bit for bit\n")
 
 
