@@ -213,11 +213,10 @@ def _kept(left: list[Source], document: Path, number: Number) -> Source | None:
         for source in left
         if (source.document, source.before) == (_name(document), number.before) and _holds(source, number)
     ]
+    if len(held) < 2:
+        return next(iter(held), None)
     own = {path.relative_to(HERE).as_posix() for path in _files(document, number.section)}
-    of_section = [source for source in held if not source.csv or source.csv in own]
-    if len(held) > 1 and not of_section:
-        return None
-    return next(iter(of_section or held), None)
+    return next((source for source in held if not source.csv or source.csv in own), None)
 
 
 def read_ledger() -> list[Source]:

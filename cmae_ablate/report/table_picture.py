@@ -19,6 +19,8 @@ PAD = 0.07
 MARGIN = 0.08
 LABEL_WIDTH = 34
 HEADER_WIDTH = 13
+MOST_LINES = 5
+"""Of a title or a label, whose row makes room for them."""
 
 
 def table_picture(table: Table, name: str = "table") -> FigureJob:
@@ -26,7 +28,7 @@ def table_picture(table: Table, name: str = "table") -> FigureJob:
 
     def draw(theme: Theme) -> Figure:
         header = [_folded(title) for title in table.header]
-        lines = [[wrapped(line[0], LABEL_WIDTH, 5), *line[1:]] for line in table.lines]
+        lines = [[wrapped(line[0], LABEL_WIDTH, MOST_LINES), *line[1:]] for line in table.lines]
         widths = _widths([header, *lines])
         width = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
         heights = [_height(line) for line in (header, *lines)]
@@ -61,7 +63,7 @@ def table_picture(table: Table, name: str = "table") -> FigureJob:
 def _folded(title: str) -> str:
     """A column's title in lines of whole words, where these are of any usual length."""
     longest = max(map(len, title.split()), default=0)
-    return wrapped(title, min(max(HEADER_WIDTH, longest), LABEL_WIDTH), 5)
+    return wrapped(title, min(max(HEADER_WIDTH, longest), LABEL_WIDTH), MOST_LINES)
 
 
 def _height(line: Sequence[str]) -> float:

@@ -28,7 +28,7 @@ from cmae_ablate.runner.finished import (
     folder_of,
     read_evaluation,
 )
-from cmae_ablate.runner.imported import copied_folder, imported_notes
+from cmae_ablate.runner.imported import copied_folder, imported_notes, is_imported
 from cmae_ablate.runner.progress_rows import progress_rows
 from cmae_ablate.runner.result_files import PretrainingRecord
 from cmae_ablate.runner.results import StudyTrials
@@ -105,7 +105,7 @@ class _OfCells:
             self._faults.add_gone(cell, folder)
             return
         except DamagedError as error:
-            self._faults.add(cell, error, is_copied=status.record.folder is None)
+            self._add_fault(status, error)
             return
         self.curves += _curves(record.history, *cell)
         if record.warning:
@@ -114,7 +114,7 @@ class _OfCells:
         try:
             hits = _correct(self._experiment, status, folder, self._chosen)
         except DamagedError as error:
-            self._faults.add(cell, error, is_copied=status.record.folder is None)
+            self._add_fault(status, error)
             return
         if hits is not None:
             data = self._experiment.data_of(self._experiment.cell(status.cell).spec)
@@ -125,7 +125,7 @@ class _OfCells:
         try:
             check_files(folder, record)
         except DamagedError as error:
-            self._faults.add((variant, status.cell.seed), error, is_copied=status.record.folder is None)
+            self._add_fault(status, error)
             is_whole = False
         if (folder / RECONSTRUCTIONS).is_file():
             self.reconstructions.setdefault(variant, folder / RECONSTRUCTIONS)
@@ -135,6 +135,9 @@ class _OfCells:
                 self.crops[variant] = drawn
             elif not is_whole:
                 self._without_crops[variant] = None
+
+    def _add_fault(self, status: CellStatus, error: DamagedError) -> None:
+        self._faults.add((status.cell.variant, status.cell.seed), error, is_copied=is_imported(status))
 
     def notes(self) -> Iterator[str]:
         """What could not be read, and what is not shown for it."""

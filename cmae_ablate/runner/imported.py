@@ -55,7 +55,7 @@ def copied_folder(experiment: Experiment, status: CellStatus) -> Path | None:
         weights than the row's.
     """
     weights = status.record.weights_sha256
-    if not _is_imported(status) or not weights:
+    if not is_imported(status) or not weights:
         return None
     folder = experiment.places.cache / "pretrain" / experiment.pretraining(experiment.cell(status.cell).spec)
     with suppress(FileNotFoundError, DamagedError):
@@ -66,16 +66,17 @@ def copied_folder(experiment: Experiment, status: CellStatus) -> Path | None:
 
 def lacks_predictions(experiment: Experiment, statuses: Sequence[CellStatus]) -> bool:
     """Whether nothing but a row is here of some imported cell."""
-    return any(_is_imported(each) and copied_folder(experiment, each) is None for each in statuses)
+    return any(is_imported(each) and copied_folder(experiment, each) is None for each in statuses)
 
 
-def _is_imported(status: CellStatus) -> bool:
+def is_imported(status: CellStatus) -> bool:
+    """Whether a complete cell was trained elsewhere: its numbers are here, and no folder of its own."""
     return status.state == "COMPLETE" and status.record.folder is None
 
 
 def imported_cells(statuses: Sequence[CellStatus]) -> tuple[Cell, ...]:
     """The complete cells that were not trained here, in the order of the study."""
-    return tuple((status.cell.variant, status.cell.seed) for status in statuses if _is_imported(status))
+    return tuple((status.cell.variant, status.cell.seed) for status in statuses if is_imported(status))
 
 
 def imported_notes(statuses: Sequence[CellStatus], copied: Collection[Cell] = ()) -> tuple[str, ...]:

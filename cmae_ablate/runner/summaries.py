@@ -11,6 +11,7 @@ from typing import Any
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.selection import is_candidate
 from cmae_ablate.report.wording import Metric
+from cmae_ablate.runner.imported import is_imported
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Findings, Status
@@ -130,7 +131,7 @@ def settled_numbers(trials: StudyTrials) -> dict[CellId, dict[str, float]]:
 def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:
     """Give each imported cell a run of its own, as a cell that was trained here has."""
     for status in statuses:
-        if status.state != "COMPLETE" or status.record.folder is not None:
+        if not is_imported(status):
             continue
         cell = status.cell
         tags = {"fingerprint": cell.fingerprint, "imported": "true"}
