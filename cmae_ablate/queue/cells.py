@@ -59,6 +59,7 @@ class CellStatus:
         value: The study's metric; None unless COMPLETE.
         record: What `finish` was given; empty unless COMPLETE.
         settings: What a tuning trial tries, by key of the trial; empty until it is claimed.
+        origin: The file that its result was imported from; empty if trained here, or in older state.
     """
 
     cell: PlannedCell
@@ -73,6 +74,7 @@ class CellStatus:
     value: float | None = None
     record: CellRecord = field(default_factory=CellRecord, hash=False)
     settings: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    origin: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -199,6 +201,7 @@ def status_of(
         value=last.value if state == "COMPLETE" else None,
         record=CellRecord.from_json(attrs.get("results", {}) if state == "COMPLETE" else {}),
         settings=attrs.get("settings", {}),
+        origin=str(attrs.get("origin", "")),
     )
 
 

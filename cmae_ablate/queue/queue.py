@@ -175,19 +175,20 @@ class Queue:
 
         return self._patiently(read)
 
-    def import_complete(self, rows: Iterable[TrialRow], metric: str) -> int:
+    def import_complete(self, rows: Iterable[TrialRow], metric: str, origin: str = "") -> int:
         """Count rows of a `trials.csv` as done where fingerprint and seed are those of a cell still open.
 
         Args:
             rows: Of the file, read.
             metric: The column with the study's metric.
+            origin: The file; each is taken for a machine of its own.
 
         Returns:
             How many cells were completed.
         """
         count = 0
         for cell, value, record in importable(rows, self.cells, metric):
-            count += self._locked(self._importing(cell, value, record))
+            count += self._locked(self._importing(cell, value, record, origin))
         return count
 
     def close(self) -> None:
@@ -251,12 +252,14 @@ class Queue:
         # A repeated call finds its own result of the time before.
         return done is None or owner_of(done).session == self._owner.session
 
-    def _importing(self, cell: PlannedCell, value: float, record: CellRecord) -> Callable[[float], bool]:
+    def _importing(
+        self, cell: PlannedCell, value: float, record: CellRecord, origin: str
+    ) -> Callable[[float], bool]:
         def write(_: float) -> bool:
             known = self._trials.read()
             if complete_trial(self._grouped(known).get(cell.id, [])):
                 return False
-            attrs: dict[str, JSON] = {"worker": "import", "results": record.to_json()}
+            attrs: dict[str, JSON] = {"worker": "import", "origin": origin, "results": record.to_json()}
             self._trials.add(known, cell, TrialState.COMPLETE, attrs, value)
             return True
 

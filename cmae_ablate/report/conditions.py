@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,7 +16,7 @@ MACHINE_COSTS = ("seconds.pretrain", "memory.pretrain")
 """What differs between machines without any difference of the training."""
 
 Condition = tuple[str, ...]
-"""Whether trained elsewhere, and what the CSV says of the machine; empty where it says nothing."""
+"""The file it was imported from, if any, and what the CSV says of the machine."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,13 @@ class Conditions:
     known: Mapping[str, Mapping[int, Condition]]
 
     @classmethod
-    def of(cls, complete: pd.DataFrame, elsewhere: Collection[Cell]) -> Conditions:
-        """Of complete cells, of which `elsewhere` were trained on another machine and imported."""
+    def of(cls, complete: pd.DataFrame, elsewhere: Mapping[Cell, str]) -> Conditions:
+        """Of complete cells; those of `elsewhere` were imported, each file being a machine of its own."""
         found: dict[str, dict[int, Condition]] = defaultdict(dict)
         told = [complete[name].fillna("").astype(str) for name in MACHINE_COLUMNS if name in complete.columns]
         for variant, seed, *machine in zip(complete["variant"], complete["seed"], *told, strict=True):
-            whose = "elsewhere" if (variant, int(seed)) in elsewhere else ""
+            file = elsewhere.get((variant, int(seed)))
+            whose = "" if file is None else f"elsewhere {file}"
             found[variant][int(seed)] = (whose, *(text.strip() for text in machine))
         return cls(found)
 

@@ -74,9 +74,9 @@ def is_imported(status: CellStatus) -> bool:
     return status.state == "COMPLETE" and status.record.folder is None
 
 
-def imported_cells(statuses: Sequence[CellStatus]) -> tuple[Cell, ...]:
-    """The complete cells that were not trained here, in the order of the study."""
-    return tuple((status.cell.variant, status.cell.seed) for status in statuses if is_imported(status))
+def imported_cells(statuses: Sequence[CellStatus]) -> dict[Cell, str]:
+    """The complete cells that were not trained here, in the order of the study, and the file of each."""
+    return {(each.cell.variant, each.cell.seed): each.origin for each in statuses if is_imported(each)}
 
 
 def imported_notes(statuses: Sequence[CellStatus], copied: Collection[Cell] = ()) -> tuple[str, ...]:

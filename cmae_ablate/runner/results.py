@@ -103,7 +103,7 @@ def describe(
         rule=study.rule,
         redraws=study.redraws,
         tunes_each_seed=study.search is not None and study.search.repeat,
-        trained_elsewhere=frozenset(imported_cells(statuses)),
+        trained_elsewhere=imported_cells(statuses),
     )
 
 

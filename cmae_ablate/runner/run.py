@@ -225,7 +225,7 @@ def _import(files: Mapping[str, list[TrialRow]], job: Job, console: Console) -> 
     notes = check_rows(files, queue.status(gated=False), study.metric)
     taken = 0
     for name, rows in files.items():
-        count = queue.import_complete(rows, study.metric)
+        count = queue.import_complete(rows, study.metric, str(Path(name).resolve()))
         taken += count
         matching = sum(1 for _ in importable(rows, queue.cells, study.metric))
         say(import_line(name, len(rows), matching, count), console)

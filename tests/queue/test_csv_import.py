@@ -31,8 +31,11 @@ def queue(open_queue: Callable[..., Queue]) -> Queue:
 def test_machines_that_shared_the_cells_are_merged(queue: Queue) -> None:
     files = {"a.csv": [row(0, 0), row(1, 0)], "b.csv": [row(0, 1), row(1, 1)]}
     assert check_rows(files, queue.status(), METRIC) == []
-    assert [queue.import_complete(rows, METRIC) for rows in files.values()] == [2, 2]
+    assert [queue.import_complete(rows, METRIC, file) for file, rows in files.items()] == [2, 2]
     assert queue.pending() == 0
+    assert [(status.cell.seed, status.origin) for status in queue.status()] == [
+        (seed, "a.csv" if seed == 0 else "b.csv") for seed in (0, 0, 1, 1)
+    ]
 
 
 def test_the_same_result_from_two_machines_is_no_contradiction(queue: Queue) -> None:

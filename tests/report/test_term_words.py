@@ -37,7 +37,7 @@ def test_a_term_below_five_percent_alone_is_inconclusive_among_so_many(build: Bu
 def test_a_level_whose_cells_were_trained_elsewhere_has_no_ratio_of_time(build: Build) -> None:
     study, trials = build(grid(0.0), **grid_study())
     told = []
-    for elsewhere in (frozenset(), frozenset({("on + box", 0)})):
+    for elsewhere in ({}, {("on + box", 0): "a.csv"}):
         cells = sort_out(trials, replace(study, trained_elsewhere=elsewhere))
         told.append(answer_by_terms([TERM], compare(cells, METRIC), cells)[1][0])
     # Seconds 200, 230, 260 and 290, each plus the seed's number: (260 + 290 + 3) / (200 + 230 + 3).

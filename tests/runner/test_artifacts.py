@@ -93,7 +93,7 @@ def imported(study: Path, out: Path, weights: str = "w") -> Experiment:
         for c in experiment.planned
     ]
     queue = open_queue(experiment)
-    assert queue.import_complete(rows, "knn.top1") == 4
+    assert queue.import_complete(rows, "knn.top1", "a.csv") == 4
     queue.close()
     return experiment
 
@@ -165,7 +165,7 @@ def test_imported_cells_have_the_predictions_and_curves_that_were_copied_without
     assert notes[1].endswith("/crop.safetensors and 1 more: missing; copy them there")
     assert not lacks_predictions(here, read_queue(here))
     assert not damaged_cells(here, read_queue(here))  # a run does not train them again
-    assert describe(here, StudyTrials.of(read_queue(here))).trained_elsewhere == EVERY
+    assert describe(here, StudyTrials.of(read_queue(here))).trained_elsewhere == dict.fromkeys(EVERY, "a.csv")
 
 
 def test_a_copy_of_other_weights_than_the_rows_is_not_used(finished: Experiment, tmp_path: Path) -> None:

@@ -172,6 +172,6 @@ def test_the_report_knows_which_complete_cells_were_trained_elsewhere(
         status("a", 1, None),
     ]
     levels = {"a": {"f": "a"}, "b": {"f": "b"}}
-    assert describe(load(tiny_study), levels, "a").trained_elsewhere == frozenset()
+    assert describe(load(tiny_study), levels, "a").trained_elsewhere == {}
     found = describe(load(tiny_study), levels, "a", StudyTrials.of(cells))
-    assert found.trained_elsewhere == {("a", 0)}
+    assert found.trained_elsewhere == {("a", 0): ""}
