@@ -2,10 +2,10 @@
 
 Run:   make reproduce STUDY=decoder_size [SCALE=hour]    (or: python -m analysis.reproduce decoder_size hour)
 Each column is said to be equal (bit for bit, as written), different (by how much, in how many rows), or
-measured (seconds and memory, which no two runs share). On the processor of the committed result all columns
-must be equal. Another processor adds up in another order: then weights differ, and accuracies must agree
-to half a point. Goes on where it was stopped; delete `runs/reproduce` to begin anew. Ends with 0 when all
-agrees.
+measured (seconds, memory, and which file a row was imported from, which no two runs share). On the processor
+of the committed result all columns must be equal. Another processor adds up in another order: then weights
+differ, and accuracies must agree to half a point. Goes on where it was stopped; delete `runs/reproduce` to
+begin anew. Ends with 0 when all agrees.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FILES = {
 }
 """What is compared, row by row, and what names a row."""
 NEEDED = ("trials.csv", "effects.csv")
-MEASURED = ("seconds.", "memory.")
+MEASURED = ("seconds.", "memory.", "imported")
 """How the columns begin that no two runs share."""
 CLOSE = 0.5
 """The largest difference of accuracies on another processor, in percentage points."""

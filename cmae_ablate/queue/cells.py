@@ -59,7 +59,8 @@ class CellStatus:
         value: The study's metric; None unless COMPLETE.
         record: What `finish` was given; empty unless COMPLETE.
         settings: What a tuning trial tries, by key of the trial; empty until it is claimed.
-        origin: The file that its result was imported from; empty if trained here, or in older state.
+        origin: The file that its result was imported from, and `#` with a number where that one had imported
+            it in its turn; empty if trained here, or in older state.
     """
 
     cell: PlannedCell

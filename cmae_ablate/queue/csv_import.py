@@ -23,8 +23,8 @@ _OTHER_SETTINGS = (
 
 def importable(
     rows: Iterable[TrialRow], cells: Iterable[PlannedCell], metric: str
-) -> Iterator[tuple[PlannedCell, float, CellRecord]]:
-    """The complete rows that stand for one of `cells`: the cell, its value of `metric`, its record."""
+) -> Iterator[tuple[PlannedCell, float, TrialRow]]:
+    """The complete rows that stand for one of `cells`: the cell, its value of `metric`, the row."""
     by_key = {(cell.fingerprint, cell.seed): cell for cell in cells}
     for row in rows:
         cell = by_key.get((row.fingerprint, row.seed))
@@ -32,7 +32,7 @@ def importable(
             # As a cell that was trained here is recorded: what a file's study chose is chosen anew among all.
             metrics = own_best(row.record.metrics)
             if metric in metrics:
-                yield cell, metrics[metric], replace(row.record, metrics=metrics)
+                yield cell, metrics[metric], replace(row, record=replace(row.record, metrics=metrics))
 
 
 def check_rows(
@@ -65,10 +65,11 @@ def check_rows(
             if row.state != "COMPLETE":
                 reasons["not complete"] += 1
                 continue
-            record = next((found for _, _, found in importable([row], [cell], metric)), None)
-            if record is None:
+            counting = next((found for _, _, found in importable([row], [cell], metric)), None)
+            if counting is None:
                 reasons[f"without a value of {metric}"] += 1
                 continue
+            record = counting.record
             place, title = f"{file}:{line}", f"{cell.variant}, seed {cell.seed}"
             earlier_place, earlier = first.setdefault(cell.id, (place, record))
             if contradiction := _contradiction(earlier, record):

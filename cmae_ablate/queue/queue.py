@@ -181,14 +181,15 @@ class Queue:
         Args:
             rows: Of the file, read.
             metric: The column with the study's metric.
-            origin: The file; each is taken for a machine of its own.
+            origin: The file; each is taken for a machine of its own, and so is each that it imported itself.
 
         Returns:
             How many cells were completed.
         """
         count = 0
-        for cell, value, record in importable(rows, self.cells, metric):
-            count += self._locked(self._importing(cell, value, record, origin))
+        for cell, value, row in importable(rows, self.cells, metric):
+            machine = f"{origin}#{row.imported}" if row.imported else origin
+            count += self._locked(self._importing(cell, value, row.record, machine))
         return count
 
     def close(self) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd  # half a second: the queue knows these records, too
 
 _FIRST, _LAST = ("variant", "seed", "state"), ("device", "fingerprint", "weights_sha256")
+IMPORTED = "imported"
+"""The column, there where any cell was imported, that says of which file: see `TrialRow`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class TrialRow:
         levels: Level label by factor.
         fingerprint: Of the resolved trial; empty where a file names none.
         record: Empty unless the cell is complete.
+        imported: Of which file, counted from 1, it was imported by whoever wrote this one: two files may be
+            of two machines. Empty where it was trained there.
     """
 
     variant: str
@@ -96,6 +100,7 @@ class TrialRow:
     levels: Mapping[str, str]
     fingerprint: str
     record: CellRecord = field(default_factory=CellRecord)
+    imported: str = ""
 
     @classmethod
     def read(cls, fields: Mapping[str, object], factors: Collection[str]) -> TrialRow:
@@ -108,7 +113,7 @@ class TrialRow:
             fields: By column.
             factors: Columns that hold level labels.
         """
-        of_cell = {*_FIRST, *_LAST, *factors}
+        of_cell = {*_FIRST, IMPORTED, *_LAST, *factors}
         metrics = {
             name: value
             for name, value in fields.items()
@@ -119,8 +124,9 @@ class TrialRow:
         levels = {factor: _text(fields, factor) for factor in factors if factor in fields}
         seed = fields["seed"]
         assert isinstance(seed, int), "read_trials makes seeds whole numbers"
-        fingerprint = _text(fields, "fingerprint")
-        return cls(_text(fields, "variant"), seed, _text(fields, "state"), levels, fingerprint, record)
+        fingerprint, imported = _text(fields, "fingerprint"), _text(fields, IMPORTED)
+        variant, state = _text(fields, "variant"), _text(fields, "state")
+        return cls(variant, seed, state, levels, fingerprint, record, imported)
 
     def fields(self) -> dict[str, str | float]:
         """By column, in their order; the inverse of `read`."""
@@ -128,13 +134,14 @@ class TrialRow:
             **{"variant": self.variant, "seed": self.seed, "state": self.state},
             **self.levels,
             **self.record.metrics,
+            **({IMPORTED: self.imported} if self.imported else {}),
             **{"device": self.record.device, "fingerprint": self.fingerprint},
             "weights_sha256": self.record.weights_sha256,
         }
 
 
 def frame_of(rows: Iterable[TrialRow]) -> pd.DataFrame:
-    """`trials.csv`; the columns of any row, device, fingerprint and weights last."""
+    """`trials.csv`; the columns of any row, where it is from, device, fingerprint and weights last."""
     import pandas as pd
 
     fields = [row.fields() for row in rows]
@@ -151,7 +158,7 @@ def rows_of(trials: pd.DataFrame, factors: Collection[str]) -> list[TrialRow]:
 
 def with_identity_last(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the columns that say what was trained, and on what, after all others."""
-    last = [name for name in _LAST if name in frame]
+    last = [name for name in (IMPORTED, *_LAST) if name in frame]
     return frame[[name for name in frame if name not in last] + last]
 
 

@@ -61,7 +61,7 @@ class Cells:
     @cached_property
     def conditions(self) -> Conditions:
         """On what each complete cell was trained."""
-        return Conditions.of(self.complete, self.description.trained_elsewhere)
+        return Conditions.of(self.complete)
 
     @property
     def added_seeds(self) -> frozenset[int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cmae_ablate.report.frame import Cell, Pair
+from cmae_ablate.report.cell_record import IMPORTED
+from cmae_ablate.report.frame import Pair
 from cmae_ablate.report.wording import in_quotes, listing, seeds_of, seeds_words
 
 MACHINE_COLUMNS = ("hardware", "device")
@@ -16,27 +17,23 @@ MACHINE_COSTS = ("seconds.pretrain", "memory.pretrain")
 """What differs between machines without any difference of the training."""
 
 Condition = tuple[str, ...]
-"""The file it was imported from, if any, and what the CSV says of the machine."""
+"""Which imported file it is of, if any, and what the CSV says of the machine."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """On what each complete cell was trained, by variant and seed.
-
-    A CSV does not say which of its rows were imported: of a report from one alone, its columns decide.
-    """
+    """On what each complete cell was trained, by variant and seed; each imported file is a machine."""
 
     known: Mapping[str, Mapping[int, Condition]]
 
     @classmethod
-    def of(cls, complete: pd.DataFrame, elsewhere: Mapping[Cell, str]) -> Conditions:
-        """Of complete cells; those of `elsewhere` were imported, each file being a machine of its own."""
+    def of(cls, complete: pd.DataFrame) -> Conditions:
+        """Of complete cells, by what their columns say."""
         found: dict[str, dict[int, Condition]] = defaultdict(dict)
-        told = [complete[name].fillna("").astype(str) for name in MACHINE_COLUMNS if name in complete.columns]
+        names = [name for name in (IMPORTED, *MACHINE_COLUMNS) if name in complete.columns]
+        told = [complete[name].fillna("").astype(str) for name in names]
         for variant, seed, *machine in zip(complete["variant"], complete["seed"], *told, strict=True):
-            file = elsewhere.get((variant, int(seed)))
-            whose = "" if file is None else f"elsewhere {file}"
-            found[variant][int(seed)] = (whose, *(text.strip() for text in machine))
+            found[variant][int(seed)] = tuple(text.strip() for text in machine)
         return cls(found)
 
     def alike(self, *variants: str) -> bool:
@@ -64,12 +61,21 @@ def machine_notes(complete: pd.DataFrame, pairs: Sequence[Pair]) -> Iterator[str
 
 
 def _mixed_pairs(pairs: Sequence[Pair], known: pd.DataFrame, column: str) -> Iterator[str]:
-    """The comparisons whose two sides were trained on different machines under the same seed."""
+    """The comparisons whose two sides were trained on different machines under the same seed.
+
+    One note for all that are parted in the same seeds, each variant with what it is compared with.
+    """
     machines = known.pivot(index="seed", columns="variant", values=column)
+    parted: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for variant, against in pairs:
         if {variant, against} <= set(machines.columns):
             both = machines[[variant, against]].dropna()
             mixed = both.index[both[variant] != both[against]]
             if len(mixed):
-                pair = f"{in_quotes(variant)} against {in_quotes(against)}"
-                yield f"{pair}: {seeds_words(mixed)} on different {column}s"
+                parted[seeds_words(mixed)][variant].append(in_quotes(against))
+    for seeds, compared in parted.items():
+        told = (
+            f"{in_quotes(variant)} against {listing(others, len(others))}"
+            for variant, others in compared.items()
+        )
+        yield f"{'; '.join(told)}: {seeds} on different {column}s"

@@ -81,8 +81,6 @@ class StudyDescription:
         rule: By which seeds are added; None where their number is fixed. `seeds` is then the largest number.
         redraws: Whether each seed has a draw of the data of its own, which intervals over seeds then cover.
         tunes_each_seed: Whether each seed has settings of its own, so that its costs may be others, too.
-        trained_elsewhere: The cells whose numbers were imported, so that their seconds and memory are of
-            another machine, and the file of each: two files may be of two machines.
     """
 
     name: str
@@ -114,7 +112,6 @@ class StudyDescription:
     rule: SeedRule | None = None
     redraws: bool = False
     tunes_each_seed: bool = False
-    trained_elsewhere: Mapping[Cell, str] = field(default_factory=dict)
 
     @property
     def expected_seeds(self) -> range:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.report.cell_record import IMPORTED
 from cmae_ablate.report.csv_fields import (
     csv_fields,
     finite_number,
@@ -23,7 +24,10 @@ from cmae_ablate.report.wording import Metric, listing
 if TYPE_CHECKING:
     import pandas as pd  # a file that is no table is refused before
 
-LABELS = ("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device", "dataset")
+LABELS = (
+    *("variant", "state", "fingerprint", "weights_sha256", "control", "hardware", "device", "dataset"),
+    IMPORTED,
+)
 """Columns that stay text whatever they look like: a level may well be called `none`, `NA` or `1e-3`."""
 
 CONTROLS_FILE = "controls.csv"

@@ -75,8 +75,10 @@ def is_imported(status: CellStatus) -> bool:
 
 
 def imported_cells(statuses: Sequence[CellStatus]) -> dict[Cell, str]:
-    """The complete cells that were not trained here, in the order of the study, and the file of each."""
-    return {(each.cell.variant, each.cell.seed): each.origin for each in statuses if is_imported(each)}
+    """The complete cells that were not trained here, and the number of each one's file, in their order."""
+    cells = {(each.cell.variant, each.cell.seed): each.origin for each in statuses if is_imported(each)}
+    numbers = {origin: str(place) for place, origin in enumerate(dict.fromkeys(cells.values()), start=1)}
+    return {cell: numbers[origin] for cell, origin in cells.items()}
 
 
 def imported_notes(statuses: Sequence[CellStatus], copied: Collection[Cell] = ()) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class StudyTrials:
     @classmethod
     def of(cls, statuses: Sequence[CellStatus]) -> StudyTrials:
         """Of the cells as the queue knows them."""
+        imported = imported_cells(statuses)
         rows = [
             TrialRow(
                 status.cell.variant,
@@ -48,6 +49,7 @@ class StudyTrials:
                 status.cell.levels,
                 status.cell.fingerprint,
                 status.record,
+                imported.get((status.cell.variant, status.cell.seed), ""),
             )
             for status in statuses
         ]
@@ -103,7 +105,6 @@ def describe(
         rule=study.rule,
         redraws=study.redraws,
         tunes_each_seed=study.search is not None and study.search.repeat,
-        trained_elsewhere=imported_cells(statuses),
     )
 
 

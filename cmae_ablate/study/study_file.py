@@ -46,7 +46,7 @@ MAX_LOOKED_AT = 100
 LOOKED_AT_EXPECTED = f"a number of seeds from 3 to {MAX_LOOKED_AT} is expected"
 POINTS_EXPECTED = "a positive number of points is expected"
 SEEDS_EXPECTED = f"a number of seeds from 1 to {MAX_SEEDS} is expected"
-RESERVED = ("variant", "seed", "state", "fingerprint", "weights_sha256", "device")
+RESERVED = ("variant", "seed", "state", "imported", "fingerprint", "weights_sha256", "device")
 """Columns of trials.csv, whose names no factor can have."""
 Design = Literal["grid", "one_factor", "add_one", "leave_one_out", "path", "search"]
 Budget = Literal["epochs", "flops", "time"]

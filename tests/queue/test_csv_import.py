@@ -38,6 +38,13 @@ def test_machines_that_shared_the_cells_are_merged(queue: Queue) -> None:
     ]
 
 
+def test_what_a_file_imported_itself_is_of_another_machine_than_its_own_rows(queue: Queue) -> None:
+    rows = [row(0, 0), replace(row(0, 1), imported="1"), replace(row(1, 0), imported="2")]
+    assert queue.import_complete(rows, METRIC, "a.csv") == 3
+    origins = [status.origin for status in queue.status() if status.state == "COMPLETE"]
+    assert sorted(origins) == ["a.csv", "a.csv#1", "a.csv#2"]
+
+
 def test_the_same_result_from_two_machines_is_no_contradiction(queue: Queue) -> None:
     again = row(0, 0, **{"seconds.pretrain": 9.0, METRIC: 10.5 + 1e-12, "memory.pretrain": 5.0})
     assert check_rows({"a.csv": [row(0, 0)], "b.csv": [again]}, queue.status(), METRIC) == []

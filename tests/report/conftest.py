@@ -17,11 +17,16 @@ Study = tuple[StudyDescription, pd.DataFrame]
 Build = Callable[..., Study]
 
 
-def build_study(values: Mapping[str, Mapping[int, float] | Sequence[float]], **changes: Any) -> Study:
+def build_study(
+    values: Mapping[str, Mapping[int, float] | Sequence[float]],
+    imported: Mapping[tuple[str, int], str] | None = None,
+    **changes: Any,
+) -> Study:
     """A one-factor study whose first variant is the reference.
 
     Args:
         values: Per variant its metric by seed, or one number for each of the seeds 0, 1, ...
+        imported: Of which file each cell was imported; the others were trained here.
         changes: Fields of the description to set otherwise.
     """
     rows = []
@@ -57,7 +62,11 @@ def build_study(values: Mapping[str, Mapping[int, float] | Sequence[float]], **c
         "report": ("knn.top1",),
         "protocols": {METRIC: "Linear probe on the mean patch token after the final norm."},
     }
-    return StudyDescription(**{**fields, **changes}), pd.DataFrame(rows)
+    trials = pd.DataFrame(rows)
+    if imported is not None:
+        cells = zip(trials["variant"], trials["seed"], strict=True)
+        trials["imported"] = [imported.get((variant, int(seed)), "") for variant, seed in cells]
+    return StudyDescription(**{**fields, **changes}), trials
 
 
 @pytest.fixture(scope="session", autouse=True)

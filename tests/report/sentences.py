@@ -182,7 +182,7 @@ CASES = {
     "trained elsewhere": Case(
         "The reference was imported from another machine",
         {"MAE": MAE, "CMAE": shifted("up")},
-        study={"trained_elsewhere": {("MAE", seed): "a.csv" for seed in range(4)}},
+        study={"imported": {("MAE", seed): "1" for seed in range(4)}},
     ),
     "no controls": Case("Without controls", {"MAE": MAE, "CMAE": shifted("up")}, controls=()),
     "no reference": Case("The reference has no complete cell", {"MAE": {}, "CMAE": MAE}, controls=()),

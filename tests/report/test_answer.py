@@ -251,14 +251,14 @@ def test_a_variant_that_is_lower_than_several_is_named_once(build: Callable) -> 
     )
 
 
-IMPORTED = {("MAE", seed): "a.csv" for seed in range(4)}
+IMPORTED = {("MAE", seed): "1" for seed in range(4)}
 
 
 @pytest.mark.parametrize("devices", [("", ""), ("gpu", "gpu")])
 def test_beside_imported_cells_flops_are_compared_and_seconds_are_not(
     devices: tuple[str, str], build: Callable
 ) -> None:
-    study, trials = build(shifted(3, 0.2), trained_elsewhere=IMPORTED)
+    study, trials = build(shifted(3, 0.2), imported=IMPORTED)
     trials["device"] = trials["variant"].map(dict(zip(("MAE", "CMAE"), devices, strict=True)))
     text = answer_of(study, trials).text
     assert ", at 1.2\u00d7 the FLOPs." in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -104,6 +105,7 @@ def test_rows_are_read_from_a_file_as_they_were_written(tmp_path: Path) -> None:
     rows = [
         TrialRow("depth 1", 0, "COMPLETE", {"decoder": "depth 1"}, "aa", record),
         TrialRow("1e-3", 0, "FAILED", {"decoder": "1e-3"}, "bb"),
+        TrialRow("1e-3", 1, "COMPLETE", {"decoder": "1e-3"}, "cc", record, imported="1"),
     ]
     frame_of(rows).to_csv(tmp_path / "trials.csv", index=False)
     assert rows_of(read_trials(tmp_path / "trials.csv", study()), ["decoder"]) == rows
@@ -113,10 +115,10 @@ def test_columns_begin_with_the_cell_and_end_with_what_was_trained() -> None:
     full = TrialRow("a", 0, "COMPLETE", {"f": "x"}, "aa", CellRecord({"knn.top1": 1.0}, "00", "cpu"))
     later = TrialRow("b", 0, "COMPLETE", {"f": "y"}, "bb", CellRecord({"fine_tune.top1": 2.0}))
     frame = frame_of([full, later])
-    assert list(frame) == [
-        *("variant", "seed", "state", "f", "knn.top1", "fine_tune.top1"),
-        *("device", "fingerprint", "weights_sha256"),
-    ]
+    first = ["variant", "seed", "state", "f", "knn.top1", "fine_tune.top1"]
+    last = ["device", "fingerprint", "weights_sha256"]
+    assert list(frame) == [*first, *last]
+    assert list(frame_of([full, replace(later, imported="1")])) == [*first, "imported", *last]
     assert math.isnan(frame["fine_tune.top1"][0])
 
 

@@ -178,7 +178,7 @@ def test_equal_time_of_cells_trained_elsewhere_is_neither_claimed_nor_denied(bui
         budget="time",
         budget_note="Equal time for all.",
         notes=("Equal time for all.",),
-        trained_elsewhere={("MAE", seed): "a.csv" for seed in range(3)},
+        imported={("MAE", seed): "1" for seed in range(3)},
     )
     trials.loc[trials["variant"] == "CMAE", "seconds.pretrain"] *= 9
     cells = sort_out(trials, study)
@@ -190,7 +190,7 @@ def test_equal_time_of_cells_trained_elsewhere_is_neither_claimed_nor_denied(bui
 
 
 def test_seconds_of_a_seed_trained_elsewhere_show_no_other_training(build: Callable) -> None:
-    study, trials = build(PAIR, trained_elsewhere={("CMAE", 1): "a.csv"})
+    study, trials = build(PAIR, imported={("CMAE", 1): "1"})
     trials.loc[4, "seconds.pretrain"] = 20.0
     assert sort_out(trials, study).notes == ()
 

@@ -119,12 +119,12 @@ def test_a_term_below_five_percent_by_itself_alone_is_open_among_its_family() ->
 
 
 def test_no_time_is_shown_beside_what_was_trained_elsewhere_and_that_is_said() -> None:
-    imported = {("linear", seed): "a.csv" for seed in range(3)}
-    found = seen(*build_study(VALUES, trained_elsewhere=imported))
+    imported = {("linear", seed): "1" for seed in range(3)}
+    found = seen(*build_study(VALUES, imported=imported))
     assert [line[-2:] for line in found.lines] == [("1.1\u00d7", "1.2\u00d7"), ("\u2013", "1.4\u00d7")]
     said = "No time is compared where one side was trained elsewhere or on another device."
     assert found.caption.endswith(said)
-    none = seen(*build_study(VALUES, trained_elsewhere={("depth 4", s): "a.csv" for s in range(3)}))
+    none = seen(*build_study(VALUES, imported={("depth 4", s): "1" for s in range(3)}))
     assert none.header[-2:] == ("95 % CI", "FLOPs")
     assert none.caption.endswith(said)
     assert said not in seen(*build_study(VALUES)).caption

@@ -102,7 +102,7 @@ def test_short_names_say_what_is_compared_by_names_of_the_same_table() -> None:
 
 
 def test_seconds_and_memory_of_another_machine_than_the_references_are_shown_and_marked() -> None:
-    study, trials = build_study(VALUES, trained_elsewhere={("MAE", s): "a.csv" for s in range(4)})
+    study, trials = build_study(VALUES, imported={("MAE", s): "1" for s in range(4)})
     trials["memory.pretrain"] = 2.0**30
     cells = sort_out(trials, study)
     found = make_table(compare(cells, METRIC), (), cells, CONTROLS)

@@ -35,10 +35,10 @@ def test_a_term_below_five_percent_alone_is_inconclusive_among_so_many(build: Bu
 
 
 def test_a_level_whose_cells_were_trained_elsewhere_has_no_ratio_of_time(build: Build) -> None:
-    study, trials = build(grid(0.0), **grid_study())
     told = []
-    for elsewhere in ({}, {("on + box", 0): "a.csv"}):
-        cells = sort_out(trials, replace(study, trained_elsewhere=elsewhere))
+    for imported in ({}, {("on + box", 0): "1"}):
+        study, trials = build(grid(0.0), imported, **grid_study())
+        cells = sort_out(trials, study)
         told.append(answer_by_terms([TERM], compare(cells, METRIC), cells)[1][0])
     # Seconds 200, 230, 260 and 290, each plus the seed's number: (260 + 290 + 3) / (200 + 230 + 3).
     assert told[0].endswith(", at 1.3\u00d7 the pretraining time.")

@@ -18,7 +18,7 @@ from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import evaluation_path
 from cmae_ablate.runner.imported import lacks_predictions
 from cmae_ablate.runner.recheck import damaged_cells
-from cmae_ablate.runner.reporting import describe, open_queue, read_queue
+from cmae_ablate.runner.reporting import open_queue, read_queue
 from cmae_ablate.runner.result_files import EvaluationRecord, PretrainingRecord
 from cmae_ablate.runner.results import StudyTrials
 from tests.runner.test_untaken import begun, finish
@@ -165,7 +165,7 @@ def test_imported_cells_have_the_predictions_and_curves_that_were_copied_without
     assert notes[1].endswith("/crop.safetensors and 1 more: missing; copy them there")
     assert not lacks_predictions(here, read_queue(here))
     assert not damaged_cells(here, read_queue(here))  # a run does not train them again
-    assert describe(here, StudyTrials.of(read_queue(here))).trained_elsewhere == dict.fromkeys(EVERY, "a.csv")
+    assert StudyTrials.of(read_queue(here)).frame["imported"].tolist() == ["1"] * len(EVERY)
 
 
 def test_a_copy_of_other_weights_than_the_rows_is_not_used(finished: Experiment, tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ import pytest
 
 from cmae_ablate.queue import CellStatus, PlannedCell
 from cmae_ablate.report.cell_record import CellRecord
-from cmae_ablate.runner.results import StudyTrials, controls_frame, describe, protocols, setting_of
+from cmae_ablate.runner.results import StudyTrials, controls_frame, protocols, setting_of
 from cmae_ablate.study.controls import CONTROL, OWNER
 from cmae_ablate.study.design import Variant
-from cmae_ablate.study.loading import load
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 
@@ -163,15 +162,11 @@ def test_a_setting_in_a_line_has_every_length_of_training(
     assert said.endswith("; 2, 3 epochs at batch 16")
 
 
-def test_the_report_knows_which_complete_cells_were_trained_elsewhere(
-    tiny_study: Path, tmp_path: Path
-) -> None:
-    cells = [
-        status("a", 0, {"knn.top1": 1.0}),
-        status("b", 0, {"knn.top1": 2.0}, folder=tmp_path),
-        status("a", 1, None),
-    ]
-    levels = {"a": {"f": "a"}, "b": {"f": "b"}}
-    assert describe(load(tiny_study), levels, "a").trained_elsewhere == {}
-    found = describe(load(tiny_study), levels, "a", StudyTrials.of(cells))
-    assert found.trained_elsewhere == {("a", 0): ""}
+def test_the_table_of_cells_says_of_which_file_each_was_imported(tmp_path: Path) -> None:
+    here = [status("b", 0, {"knn.top1": 2.0}, folder=tmp_path), status("a", 1, None)]
+    assert "imported" not in StudyTrials.of(here).frame
+    # The last is of state that did not keep the file's name.
+    files = {0: "/m/x.csv", 2: "/n/x.csv", 3: "/n/x.csv#1", 4: "/m/x.csv", 5: ""}
+    there = [replace(status("a", seed, {"knn.top1": 1.0}), origin=file) for seed, file in files.items()]
+    frame = StudyTrials.of([*there, *here]).frame
+    assert frame["imported"].fillna("").tolist() == ["1", "2", "3", "1", "4", "", ""]

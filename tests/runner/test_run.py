@@ -205,7 +205,11 @@ def test_complete_rows_can_be_imported_elsewhere(finished: tuple[Path, Path], tm
     study, out = finished
     elsewhere = tmp_path / "elsewhere"
     options = Options(study, workers=1, device="cpu", out=elsewhere)
-    assert run_study(options, quiet(), [out / "study" / "trials.csv"]) == 0
+    table = out / "study" / "trials.csv"
+    assert run_study(options, quiet(), [Path(os.path.relpath(table))]) == 0
+    # One file is one machine, by whatever path it was given.
+    cells = [trial for trial in optuna_trials(elsewhere) if trial.state.name == "COMPLETE"]
+    assert [trial.user_attrs["origin"] for trial in cells] == [str(table.resolve())] * 4
     mine, theirs = (pd.read_csv(place / "study" / "trials.csv") for place in (elsewhere, out))
     pd.testing.assert_frame_equal(mine[theirs.columns], theirs, check_dtype=False)
     trained = [json.loads(path.read_text()) for path in elsewhere.glob("cache/pretrain/*/result.json")]
