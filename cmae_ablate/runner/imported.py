@@ -10,7 +10,7 @@ from pathlib import Path
 from cmae_ablate.files import DamagedError
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.frame import Cell
-from cmae_ablate.report.wording import counted, seeds_of
+from cmae_ablate.report.wording import counted, in_quotes, listing, seeds_words
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import check_record
 from cmae_ablate.study.loading import Study
@@ -82,7 +82,7 @@ def imported_cells(statuses: Sequence[CellStatus]) -> dict[Cell, str]:
 
 
 def imported_notes(statuses: Sequence[CellStatus], copied: Collection[Cell] = ()) -> tuple[str, ...]:
-    """For a report: which complete cells were not trained here, a sentence a variant.
+    """For a report: which complete cells were not trained here, a sentence for all variants that are alike.
 
     Args:
         statuses: Of the study.
@@ -91,10 +91,13 @@ def imported_notes(statuses: Sequence[CellStatus], copied: Collection[Cell] = ()
     seeds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for variant, seed in imported_cells(statuses):
         seeds[variant, COPIED if (variant, seed) in copied else NOT_COPIED].append(seed)
+    alike: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (variant, rest), own in seeds.items():
+        alike[seeds_words(own), rest].append(in_quotes(variant))
     notes = [
-        f"{seeds_of(variant, own)} imported: trained elsewhere, so seconds and memory may not compare, and "
-        f"{rest}"
-        for (variant, rest), own in seeds.items()
+        f"{listing(variants, len(variants))} {own} imported: trained elsewhere, so seconds and memory may "
+        f"not compare, and {rest}"
+        for (own, rest), variants in alike.items()
     ]
     if seeds and not any(status.record.protocols for status in statuses):
         notes.append(

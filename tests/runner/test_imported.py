@@ -26,10 +26,13 @@ def test_the_report_names_the_cells_that_were_not_trained_here(tmp_path: Path) -
         status("deep", 2, tmp_path),
         status("flat", 1, None),
         status("flat", 2, None, "WAITING"),
+        status("wide", 0, None),
+        status("wide", 1, None),
     ]
     deep, flat, measured = imported_notes(cells)
     assert deep.startswith(
-        "\u2018deep\u2019 seeds 0-1 imported: trained elsewhere, so seconds and memory may not compare"
+        "\u2018deep\u2019 and \u2018wide\u2019 seeds 0-1 imported: "
+        "trained elsewhere, so seconds and memory may not compare"
     )
     assert flat.startswith("\u2018flat\u2019 seed 1 imported: ")
     assert measured.startswith("how metrics were measured is not told")
