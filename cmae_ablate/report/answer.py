@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from cmae_ablate.report.answer_record import Judged, judged_all
 from cmae_ablate.report.cells import Cells, cost_ratio
 from cmae_ablate.report.controls import Sensitivity
-from cmae_ablate.report.effects import Comparison, Effect
-from cmae_ablate.report.factorial import Factorial, Term
-from cmae_ablate.report.short_labels import ShortLabels, by_against
+from cmae_ablate.report.effects import Comparison, Effect, compare
+from cmae_ablate.report.factorial import Factorial, Term, analyse, tested_terms
+from cmae_ablate.report.headline import headline, name_of
 from cmae_ablate.report.term_words import answer_by_terms
 from cmae_ablate.report.verdict import (
     Verdict,
@@ -24,16 +24,13 @@ from cmae_ablate.report.verdict import (
 from cmae_ablate.report.wording import (
     capitalised,
     counted,
-    is_or_are,
-    listing,
     p_phrase,
     quoted,
     ratio,
-    seeds_phrase,
+    seeds_words,
 )
 from cmae_ablate.report.worth import insensitive, plan_changes, worth
 
-SHOWN = 3
 COSTS = (("seconds.pretrain", "the pretraining time"), ("flops.pretrain_image", "the FLOPs"))
 
 
@@ -74,21 +71,51 @@ def answer(
         sensitivity: From its controls.
         factorial: The analysis of a full grid; it leads where the study declares no contrasts.
     """
-    terms = factorial.terms if factorial is not None and comparison.description.tests_terms else ()
-    if terms:
-        headline, lines = answer_by_terms(terms, comparison, cells)
-    else:
-        headline, lines = _of_variants(comparison, sensitivity, cells)
-    if any(verdict is Verdict.INSENSITIVE for verdict in _verdicts(terms, comparison)):
-        headline = insensitive(comparison, sensitivity)
+    terms = tested_terms(factorial, comparison.description)
+    first, lines = _told(comparison, sensitivity, cells, terms)
     added = [e for e in comparison.contrasts if (e.variant, e.against) in _added(comparison)]
     return Answer(
-        headline,
+        first,
         (*lines, *(_added_line(effect, comparison) for effect in added)),
-        tuple(worth(comparison, sensitivity, terms)),
+        (*_by_planned_seeds(comparison, sensitivity, cells), *worth(comparison, sensitivity, terms)),
         plan_changes(comparison),
         judged_all(comparison, sensitivity, terms),
         sensitivity,
+    )
+
+
+def _told(
+    comparison: Comparison, sensitivity: Sensitivity, cells: Cells, terms: Sequence[Term]
+) -> tuple[str, tuple[str, ...]]:
+    """The headline, and a line for each declared comparison or term."""
+    first, lines = (
+        answer_by_terms(terms, comparison, cells) if terms else _of_variants(comparison, sensitivity, cells)
+    )
+    if any(verdict is Verdict.INSENSITIVE for verdict in _verdicts(terms, comparison)):
+        first = insensitive(comparison, sensitivity)
+    return first, lines
+
+
+def _by_planned_seeds(comparison: Comparison, sensitivity: Sensitivity, cells: Cells) -> Iterator[str]:
+    """What the planned seeds say alone, where others were added: with those, more is found than there is."""
+    added, study = sorted(cells.added_seeds), comparison.description
+    compared = [effect.paired.n for effect in comparison.declared]  # none where a grid's terms are judged
+    if (
+        not added
+        or (compared and not any(compared))
+        or study.rule is not None
+        or comparison.sensitive is False
+    ):
+        return
+    alone = cells.of_planned_seeds()
+    planned = compare(alone, study.metric, thorough=study.equivalence_margin is not None)
+    planned = replace(planned, sensitive=comparison.sensitive)
+    first, _ = _told(planned, sensitivity, alone, tested_terms(analyse(alone), study))
+    planned_seeds = "planned seed" if study.seeds == 1 else f"{study.seeds} planned seeds"
+    yield (
+        f"{capitalised(seeds_words(added))} {'was' if len(added) == 1 else 'were'} added later; "
+        "adding seeds after looking makes p values too small. "
+        f"By the {planned_seeds} alone: {first}"
     )
 
 
@@ -109,109 +136,13 @@ def _of_variants(
     if all(effect.paired.n == 0 for effect in declared):
         return "Incomplete: no compared pair has a complete seed in common.", ()
     lines = tuple(_line(effect, comparison, cells) for effect in declared)
-    return _headline(comparison), lines
-
-
-def _headline(comparison: Comparison) -> str:
-    groups: dict[Verdict, list[Effect]] = {verdict: [] for verdict in Verdict}
-    for effect in comparison.declared:
-        groups[judge(effect, comparison.sensitive)].append(effect)
-    what = f"{comparison.metric.words}, {seeds_phrase([e.paired.n for e in comparison.declared])}"
-    unresolved, missing = groups[Verdict.INCONCLUSIVE], groups[Verdict.INCOMPLETE]
-    if len(unresolved) + len(missing) == len(comparison.declared):
-        return _nothing_detected(unresolved, missing, comparison)
-    names = ShortLabels.of(comparison.description)
-    if names.shortens:
-        clauses = _clauses_by_reference(groups, comparison, names)
-    else:
-        clauses = [c for verdict, found in groups.items() for c in _clauses(verdict, found, comparison)]
-    return f"{capitalised('; '.join(clauses))} ({what})."
-
-
-def _told_of_many(
-    effects: Sequence[Effect], verdict: Verdict, comparison: Comparison
-) -> tuple[str, str] | None:
-    """A verdict of variants, and of what they are compared with; None where it is counted or told alone."""
-    metric, margin = comparison.metric, comparison.description.equivalence_margin
-    within = f" {metric.within(margin)}" if margin is not None else ""
-    words = {
-        Verdict.HIGHER: ("higher than {}", "reads higher"),
-        Verdict.LOWER: ("lower than {}", "reads lower"),
-        Verdict.EQUAL: (f"equal to {{}}{within}", f"reads equal{within}"),
-        Verdict.IDENTICAL: (
-            "identical to {}, with the same weights in every seed",
-            "has the same weights in every seed",
-        ),
-    }
-    if len(effects) <= SHOWN:  # more are counted
-        words[Verdict.INCONCLUSIVE] = "not detectably different from {}", "does not differ detectably"
-    return words.get(verdict)
-
-
-def _clauses_by_reference(
-    groups: Mapping[Verdict, Sequence[Effect]], comparison: Comparison, names: ShortLabels
-) -> list[str]:
-    """Where labels are long, a clause for each reference: `‘a + b + c’ reads higher with ‘d’`."""
-    told: dict[str, list[str]] = {}
-    alone: list[str] = []
-    for verdict, effects in groups.items():
-        if words := _told_of_many(effects, verdict, comparison):
-            for against, found in by_against(effects):
-                members = [f"with {quoted(names.beside(e.variant, against))}" for e in found]
-                told.setdefault(against, []).append(f"{words[1]} {listing(members, SHOWN)}")
-        elif effects:
-            alone.append(_told_alone(verdict, effects, comparison))
-    joined = [
-        f"{', '.join(parts[:-1])}, and {parts[-1]}" if parts[1:] else parts[0] for parts in told.values()
-    ]
-    return [*(f"{quoted(against)} {each}" for against, each in zip(told, joined, strict=True)), *alone]
-
-
-def _clauses(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> Iterator[str]:
-    """A clause for what is compared with the same variants: `‘a’ and ‘b’ are higher than ‘MAE’`."""
-    words = _told_of_many(effects, verdict, comparison)
-    if words is None:
-        if effects:
-            yield _told_alone(verdict, effects, comparison)
-        return
-    compared: dict[tuple[str, ...], list[str]] = {}
-    for against, found in by_against(effects):
-        members = tuple(quoted(e.variant) for e in found)
-        if verdict is Verdict.INCONCLUSIVE:  # of each by itself: 'different from a and b' says less
-            yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {words[0].format(quoted(against))}"
-        else:
-            compared.setdefault(members, []).append(quoted(against))
-    for members, others in compared.items():
-        theirs = words[0].format(listing(others, SHOWN))
-        yield f"{listing(members, SHOWN)} {is_or_are(len(members))} {theirs}"
-
-
-def _told_alone(verdict: Verdict, effects: Sequence[Effect], comparison: Comparison) -> str:
-    if len(effects) <= SHOWN:
-        return f"{listing([_name(e, comparison) for e in effects])} {is_or_are(len(effects))} {verdict}"
-    return f"{len(effects)} comparisons are {verdict}"
-
-
-def _nothing_detected(effects: Sequence[Effect], missing: Sequence[Effect], comparison: Comparison) -> str:
-    seeds = seeds_phrase([e.paired.n for e in effects])
-    if len(effects) == 1:
-        (effect,) = effects
-        difference = f"{quoted(effect.variant)} does not differ detectably from {quoted(effect.against)}"
-    else:
-        all_to_reference = {e.against for e in effects} == {comparison.reference.variant}
-        if all_to_reference:
-            reference = quoted(comparison.reference.variant)
-            difference = f"none of {len(effects)} variants differs detectably from {reference}"
-        else:
-            difference = f"none of {len(effects)} contrasts shows a detectable difference"
-    rest = "".join(f"; {clause}" for clause in _clauses(Verdict.INCOMPLETE, missing, comparison))
-    return f"Inconclusive ({seeds}): {difference} in {comparison.metric.words}{rest}."
+    return headline(comparison), lines
 
 
 def _line(effect: Effect, comparison: Comparison, cells: Cells) -> str:
     """Verdict, difference, interval, p, cost and seeds needed of one comparison."""
     verdict, result = judge(effect, comparison.sensitive), effect.paired
-    name = _name(effect, comparison)
+    name = name_of(effect, comparison)
     if verdict is Verdict.INCOMPLETE:
         return f"{name}: incomplete, no paired seed."
     if verdict is Verdict.IDENTICAL:
@@ -260,11 +191,7 @@ def _added(comparison: Comparison) -> tuple[tuple[str, str], ...]:
 
 def _added_line(effect: Effect, comparison: Comparison) -> str:
     """A contrast that the plan does not have: shown, and never a conclusion."""
-    name = _name(effect, comparison)
+    name = name_of(effect, comparison)
     if effect.paired.n == 0:
         return f"{name}: exploratory, not in the analysis plan; no paired seed."
     return f"{name}: exploratory, not in the analysis plan; {_size(effect, comparison)}."
-
-
-def _name(effect: Effect, comparison: Comparison) -> str:
-    return ShortLabels.of(comparison.description).compared(effect.variant, effect.against)

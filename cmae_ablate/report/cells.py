@@ -68,6 +68,10 @@ class Cells:
         """Seeds with a complete cell that the study did not plan."""
         return frozenset(int(s) for s in self.complete["seed"] if s >= self.description.seeds)
 
+    def of_planned_seeds(self) -> Cells:
+        """The same without seeds that were added later."""
+        return Cells(self.description, self.rows[self.rows["seed"] < self.description.seeds], ())
+
 
 def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
     """Check the table, keep the study's variants, and note everything a reader must know.

@@ -20,6 +20,7 @@ import pandas as pd
 
 from cmae_ablate.report.anova import TIMES, anova_of
 from cmae_ablate.report.cells import Cells
+from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.stats import Paired, holm, paired, quietly
 from cmae_ablate.report.wording import MINUS, counted
 
@@ -156,6 +157,11 @@ def analyse(cells: Cells) -> Factorial | None:
     elif len(anova):
         notes = (*notes, f"not tested: {counted(len(complete), 'seed')} with every combination complete")
     return Factorial(factors, frame, anova, tuple(terms), notes)
+
+
+def tested_terms(factorial: Factorial | None, study: StudyDescription) -> Sequence[Term]:
+    """The terms that a study's verdicts are of; none where it declares contrasts or is no full grid."""
+    return factorial.terms if factorial is not None and study.tests_terms else ()
 
 
 @dataclass(frozen=True)

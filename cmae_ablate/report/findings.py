@@ -13,7 +13,7 @@ from cmae_ablate.report.baseline_check import baseline_check
 from cmae_ablate.report.cells import Cells, sort_out
 from cmae_ablate.report.controls import ControlEffect, Sensitivity, control_effects, sensitivity
 from cmae_ablate.report.effects import Comparison, compare
-from cmae_ablate.report.factorial import Factorial, analyse
+from cmae_ablate.report.factorial import Factorial, analyse, tested_terms
 from cmae_ablate.report.frame import ReportExtras, StudyDescription
 from cmae_ablate.report.gallery import CROP_BOXES, RECONSTRUCTIONS, Gallery, gather
 from cmae_ablate.report.importance import Importance, importance
@@ -86,7 +86,7 @@ def find(
         *([NO_PLAN] if description.plan is None else []),
     )
     factorial = analyse(cells)
-    terms = factorial.terms if factorial is not None and cells.description.tests_terms else ()
+    terms = tested_terms(factorial, cells.description)
     return Findings(
         cells=cells,
         comparison=comparison,

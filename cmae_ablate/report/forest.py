@@ -15,7 +15,7 @@ from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.verdict import is_detected
-from cmae_ablate.report.wording import DAGGER, EXPLORATORY_NOTE, Metric, counted, one_line
+from cmae_ablate.report.wording import ADDED_NOTE, DAGGER, EXPLORATORY_NOTE, Metric, counted, one_line
 
 ROW_INCHES = 0.36
 HEADING_ROWS, HEADING_LINE = 0.1, 0.36
@@ -94,6 +94,7 @@ def forest(comparison: Comparison) -> FigureJob:
         (_has_intervals(comparison), INTERVALS.format(comparison.description.interval)),
         (any(e.paired.n for e in effects), SEEDS),
         (any(e.paired.ci_low < low or e.paired.ci_high > high for e in effects), CLIPPED),
+        (any(e.planned for e in effects), f"{ADDED_NOTE}."),
         (any(e.family != DECLARED for e in effects), f"{EXPLORATORY_NOTE}."),
     ]
     told = " ".join(words for is_there, words in legend if is_there)
@@ -181,7 +182,7 @@ def _numbers(axes: Axes, row: float, effect: Effect, metric: Metric) -> None:
     else:
         alike = result.noiseless and not effect.identical
         interval = "alike in every seed" if alike else metric.interval(result.ci_low, result.ci_high)
-        text = f"{metric.signed(result.delta)} (n = {result.n})\n{interval}"
+        text = f"{metric.signed(result.delta)} (n = {result.n})\n{interval}{'*' if effect.planned else ''}"
     place = axes.get_yaxis_transform()
     axes.text(1.03, row, text, transform=place, va="center", fontsize=SMALL, linespacing=1.1)
 

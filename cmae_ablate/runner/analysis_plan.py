@@ -197,7 +197,7 @@ def _changes(then: AnalysisPlan, now: AnalysisPlan, asked: int) -> Iterator[str]
         before, after = (_rule(each) for each in (then, now))
         yield f"the rule for adding seeds was {before} and is {after}"
     elif then.seeds not in (now.seeds, asked):
-        yield f"{counted(then.seeds, 'seed')} planned, now {now.seeds}"
+        yield f"{counted(then.seeds, 'seed')} planned, now {asked}"
     planned, declared = ([tuple(pair) for pair in plan.contrasts] for plan in (then, now))
     added = [_pair(pair) for pair in declared if pair not in planned]
     removed = [_pair(pair) for pair in planned if pair not in declared]

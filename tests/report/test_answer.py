@@ -16,7 +16,7 @@ from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.findings import find
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.tables import make_table
-from tests.report.sentences import CASES, findings
+from tests.report.sentences import CASES, findings, grid, grid_study
 
 METRIC = "linear_probe.top1"
 
@@ -68,6 +68,40 @@ def test_advice_on_seeds_says_what_following_it_on_the_same_data_costs(build: Ca
         "about 10 % of studies instead of 5 %" in line and "from seed 5" in line for line in found.worth
     )
     assert not any("instead of 5 %" in line for line in answer_of(*build(shifted(3, 0.2))).worth)
+
+
+def by_planned_seeds(found: Answer) -> list[str]:
+    return [line for line in found.worth if "added later" in line]
+
+
+def test_a_difference_that_added_seeds_alone_detect_is_told_with_what_the_planned_ones_say(
+    build: Callable,
+) -> None:
+    base = [34.1, 33.4, 35.2, 34.6, 34.9]
+    values = {"MAE": base, "CMAE": [b + d for b, d in zip(base, [1.0, 0.2, 0.9, 0.8, 0.7], strict=True)]}
+    found = answer_of(*build(values, seeds=3))
+    assert "is higher than" in found.headline
+    assert by_planned_seeds(found) == [
+        "Seeds 3-4 were added later; adding seeds after looking makes p values too small. "
+        "By the 3 planned seeds alone: Inconclusive (3 seeds): \u2018CMAE\u2019 does not differ "
+        "detectably from \u2018MAE\u2019 in linear probe top-1."
+    ]
+    assert by_planned_seeds(answer_of(*build(values, seeds=5))) == []
+
+
+def test_the_planned_seeds_of_a_grid_say_alone_what_its_terms_would(build: Callable) -> None:
+    values = {label: [*numbers, numbers[0] + 0.05] for label, numbers in grid(3.0).items()}
+    [line] = by_planned_seeds(answer_of(*build(values, seeds=4, **grid_study())))
+    alone = answer_of(*build(grid(3.0), **grid_study()))
+    assert line.startswith("Seed 4 was added later;")
+    assert line.endswith(f"By the 4 planned seeds alone: {alone.headline}")
+
+
+def test_equality_by_the_planned_seeds_alone_is_tested_as_well(build: Callable) -> None:
+    base = [34.1, 33.4, 35.2, 34.6, 34.9]
+    values = {"MAE": base, "again": [b + d for b, d in zip(base, [0.1, -0.1, 0.05, 0.0, 0.1], strict=True)]}
+    [line] = by_planned_seeds(answer_of(*build(values, seeds=4, equivalence_margin=1.0)))
+    assert "By the 4 planned seeds alone: \u2018again\u2019 is equal to \u2018MAE\u2019" in line
 
 
 def test_equal_numbers_of_other_weights_are_no_identity(build: Callable) -> None:

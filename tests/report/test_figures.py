@@ -189,6 +189,18 @@ def test_the_caption_explains_the_marks_that_are_drawn_and_no_others(build: Call
     assert "Arrows: the interval goes on." in legend(wild)
     assert "\u2020" not in legend(usual)
     assert "\u2020 exploratory" in legend(usual, contrasts=(("a", "MAE"),))
+    assert "added later" not in legend(usual)
+    assert "* includes seeds added later." in legend(usual, seeds=2)
+
+
+def test_an_interval_that_includes_seeds_added_later_is_marked_as_in_the_table(build: Callable) -> None:
+    described, trials = build(
+        {"MAE": [34.0, 35.0, 36.0], "a": [34.5, 35.4, 36.6], "b": [34.2, 35.3]}, seeds=2
+    )
+    axes = drawn(forest(compare(sort_out(trials, described), described.metric))).axes[0]
+    numbers = {"n = 3" in text.get_text(): text.get_text() for text in axes.texts}
+    assert numbers[True].endswith("]*")
+    assert numbers[False].endswith("]")
 
 
 def test_captions_name_nothing_that_is_not_drawn(build: Callable) -> None:

@@ -115,6 +115,17 @@ def test_seeds_that_the_first_command_asks_for_are_planned(study: Study, tmp_pat
     assert found.plan.changes == ()
 
 
+def test_a_change_of_planned_seeds_names_the_number_asked_for_not_the_file_s(
+    study: Study, tmp_path: Path
+) -> None:
+    first, later = replace(study, seeds=5), replace(study, seeds=7)  # the file says 3
+    record_plan(first, described(first), tmp_path)
+    found = with_plan(described(later), later, read_plan(tmp_path / PLAN_FILE))
+    assert found.seeds == 5
+    assert found.plan is not None
+    assert found.plan.changes == ("5 seeds planned, now 7",)
+
+
 def test_seeds_that_a_later_command_asks_for_are_not(study: Study, tmp_path: Path) -> None:
     found = changed(study, tmp_path, seeds=5)
     assert found.seeds == 3
