@@ -148,7 +148,7 @@ def test_sections_in_the_same_words_keep_a_cell_each() -> None:
     assert (rows, missing) == (read_ledger(), [])
     of_the_control = [row for row in rows if row.before.endswith("the positive control is")]
     folders = [row.csv.partition("/")[0] for row in of_the_control if row.number == "7.63"]
-    assert folders[:2] == ["components-hour", "crop-hour"]
+    assert folders[:4] == ["cmae_presets-hour", "components-hour", "crop-hour", "position-hour"]
 
 
 def test_the_words_of_a_row_are_those_of_the_cell_that_it_points_to() -> None:
