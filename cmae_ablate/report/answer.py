@@ -22,6 +22,7 @@ from cmae_ablate.report.verdict import (
     why_inconclusive,
 )
 from cmae_ablate.report.wording import (
+    ADDING_SEEDS,
     capitalised,
     counted,
     p_phrase,
@@ -114,8 +115,7 @@ def _by_planned_seeds(comparison: Comparison, sensitivity: Sensitivity, cells: C
     planned_seeds = "planned seed" if study.seeds == 1 else f"{study.seeds} planned seeds"
     yield (
         f"{capitalised(seeds_words(added))} {'was' if len(added) == 1 else 'were'} added later; "
-        "adding seeds after looking makes p values too small. "
-        f"By the {planned_seeds} alone: {first}"
+        f"{ADDING_SEEDS}. By the {planned_seeds} alone: {first}"
     )
 
 

@@ -15,7 +15,16 @@ from cmae_ablate.report.conditions import MACHINE_COSTS, Conditions, machine_not
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.selection import consistent
 from cmae_ablate.report.trials import check_trials
-from cmae_ablate.report.wording import Metric, counted, in_quotes, listing, ratio, seeds_of, seeds_words
+from cmae_ablate.report.wording import (
+    ADDING_SEEDS,
+    Metric,
+    counted,
+    in_quotes,
+    listing,
+    ratio,
+    seeds_of,
+    seeds_words,
+)
 
 COMPLETE = "COMPLETE"
 SECONDS, MEDIAN = "seconds.pretrain", "the median of its seeds is"
@@ -169,8 +178,7 @@ def _added(cells: Cells) -> Iterator[str]:
     if cells.added_seeds:
         yield (
             f"{seeds_words(sorted(cells.added_seeds))} added later, beyond the "
-            f"{counted(cells.description.seeds, 'planned seed')}; "
-            "adding seeds after looking makes p values too small"
+            f"{counted(cells.description.seeds, 'planned seed')}; {ADDING_SEEDS}"
         )
 
 

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
+from cmae_ablate.report.caption import mark_words
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.verdict import is_detected
-from cmae_ablate.report.wording import ADDED_NOTE, DAGGER, EXPLORATORY_NOTE, Metric, counted, one_line
+from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
 
 ROW_INCHES = 0.36
 HEADING_ROWS, HEADING_LINE = 0.1, 0.36
@@ -94,8 +95,7 @@ def forest(comparison: Comparison) -> FigureJob:
         (_has_intervals(comparison), INTERVALS.format(comparison.description.interval)),
         (any(e.paired.n for e in effects), SEEDS),
         (any(e.paired.ci_low < low or e.paired.ci_high > high for e in effects), CLIPPED),
-        (any(e.planned for e in effects), f"{ADDED_NOTE}."),
-        (any(e.family != DECLARED for e in effects), f"{EXPLORATORY_NOTE}."),
+        (bool(marks := mark_words(effects)), f"{marks}."),
     ]
     told = " ".join(words for is_there, words in legend if is_there)
     return FigureJob("effects", title, _alt(comparison), draw, told)

@@ -12,6 +12,7 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
 EXPLORATORY_NOTE = f"{DAGGER} exploratory: not corrected for being one of many"
 ADDED_NOTE = "* includes seeds added later"
+ADDING_SEEDS = "adding seeds after looking makes p values too small"
 QUOTED_WIDTH = 60
 LEAST_FIXED, MOST_FIXED = 1e-3, 1e7
 """Between these, numbers of a scale of their own are written with fixed decimals."""
