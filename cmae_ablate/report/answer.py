@@ -12,6 +12,7 @@ from cmae_ablate.report.controls import Sensitivity
 from cmae_ablate.report.effects import Comparison, Effect, compare
 from cmae_ablate.report.factorial import Factorial, Term, analyse, tested_terms
 from cmae_ablate.report.headline import headline, name_of
+from cmae_ablate.report.tables import modelled_interval
 from cmae_ablate.report.term_words import answer_by_terms
 from cmae_ablate.report.verdict import (
     Verdict,
@@ -171,11 +172,16 @@ def _size(effect: Effect, comparison: Comparison, verdict: Verdict | None = None
     if math.isnan(result.ci_low) or result.noiseless:
         return f"{text}, n = {result.n}"
     tested = not math.isnan(effect.p_holm) and verdict is not Verdict.INSENSITIVE
-    p = f", Holm p {p_phrase(effect.p_holm)}" if tested else ""
+    adjusted = f"{effect.correction} p"
+    p = f", {adjusted} {p_phrase(effect.p_holm)}" if tested else ""
     if tested and is_equal(effect):
         of_equivalence = p_phrase(effect.equivalence_p_holm)
-        p = f", Holm p of a difference {p_phrase(effect.p_holm)}, of equivalence {of_equivalence}"
-    return f"{text}, {metric.confidence(result.ci_low, result.ci_high)}, n = {result.n}{p}"
+        p = f", {adjusted} of a difference {p_phrase(effect.p_holm)}, of equivalence {of_equivalence}"
+    declared = effect.modelled
+    by_model = (
+        f", by the {declared.kind} variance {metric.interval(*modelled_interval(effect))}" if declared else ""
+    )
+    return f"{text}, {metric.confidence(result.ci_low, result.ci_high)}, n = {result.n}{by_model}{p}"
 
 
 def _cost(effect: Effect, cells: Cells) -> str:

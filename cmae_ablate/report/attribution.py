@@ -21,9 +21,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cmae_ablate.report.cells import Cells
-from cmae_ablate.report.effects import possible_range
+from cmae_ablate.report.effects import span_of
 from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.report.stats import Bounds, Paired, paired
+from cmae_ablate.report.stats import Paired, paired
 from cmae_ablate.report.wording import Metric, in_quotes
 
 Kind = Literal["path", "shapley"]
@@ -102,7 +102,7 @@ def _row(part: Part) -> dict[str, object]:
         "std": of.noise,
         "ci_low": of.ci_low,
         "ci_high": of.ci_high,
-        "p": of.p,
+        "p": math.nan if of.noiseless else of.p,
         "lowest": part.lowest,
         "highest": part.highest,
     }
@@ -114,18 +114,18 @@ def along_path(cells: Cells) -> Attribution | None:
     values = _complete(cells, labels)
     if values is None:
         return None
-    possible = _possible(cells)
+    span = _span(cells)
     parts = tuple(
         Part(
             factor,
             cells.description.factors[factor][-1],
-            paired(values[:, at + 1], values[:, at], possible),
+            paired(values[:, at + 1], values[:, at], span),
             variant=labels[at + 1],
             against=labels[at],
         )
         for at, factor in enumerate(_changed(cells.description, labels))
     )
-    return _attribution(PATH, labels, values, parts, possible)
+    return _attribution(PATH, labels, values, parts, span)
 
 
 def over_orders(cells: Cells) -> Attribution | None:
@@ -143,9 +143,9 @@ def over_orders(cells: Cells) -> Attribution | None:
     if values is None:
         return None
     column = {on: at for at, on in enumerate(sets)}
-    possible = _possible(cells)
-    parts = tuple(_shapley(study, factor, values, column, possible) for factor in factors)
-    return _attribution(SHAPLEY, labels, values, parts, possible)
+    span = _span(cells)
+    parts = tuple(_shapley(study, factor, values, column, span) for factor in factors)
+    return _attribution(SHAPLEY, labels, values, parts, span)
 
 
 def _shapley(
@@ -153,7 +153,7 @@ def _shapley(
     factor: str,
     values: Values,
     column: Mapping[frozenset[str], int],
-    possible: Bounds,
+    span: float,
 ) -> Part:
     """One factor's value: what it adds to each set of others, weighted by how many orders have it."""
     others = [name for name in study.crossed_factors if name != factor]
@@ -165,22 +165,21 @@ def _shapley(
             gain = values[:, column[beside | {factor}]] - values[:, column[beside]]
             total += weight * gain
             means.append(float(gain.mean()))
-    reach = possible[1] - possible[0]  # a mean of differences lies between minus and plus the whole scale
-    value = paired(total, np.zeros(len(total)), (-reach, reach))
+    value = paired(total, np.zeros(len(total)), span)
     return Part(factor, study.factors[factor][1], value, lowest=min(means), highest=max(means))
 
 
 def _attribution(
-    kind: Kind, labels: Sequence[str], values: Values, parts: tuple[Part, ...], possible: Bounds
+    kind: Kind, labels: Sequence[str], values: Values, parts: tuple[Part, ...], span: float
 ) -> Attribution:
     start, end = values[:, 0], values[:, -1]
-    whole = paired(end, start, possible)
+    whole = paired(end, start, span)
     return Attribution(kind, labels[0], labels[-1], float(start.mean()), parts, whole)
 
 
-def _possible(cells: Cells) -> Bounds:
+def _span(cells: Cells) -> float:
     metric = cells.description.metric
-    return possible_range(Metric.named(metric), cells.by_seed(metric))
+    return span_of(Metric.named(metric), cells.by_seed(metric))
 
 
 def _complete(cells: Cells, labels: Sequence[str]) -> Values | None:
@@ -203,11 +202,18 @@ def _changed(study: StudyDescription, labels: Sequence[str]) -> list[str]:
     return [next(f for f in study.factors if a[f] != b[f]) for a, b in itertools.pairwise(levels)]
 
 
+def interval_of(result: Paired, metric: Metric) -> str:
+    """A part's interval, or what stands in its place where all seeds agree; nothing of a single seed."""
+    if result.noiseless:
+        return "(alike in every seed)"
+    return metric.interval(result.ci_low, result.ci_high)
+
+
 def sentence(found: Attribution, metric: Metric) -> str:
     """The parts in words, for those who cannot see the figure."""
     told = "; ".join(
         f"{part.level} {metric.signed(part.paired.delta)} "
-        f"{metric.interval(part.paired.ci_low, part.paired.ci_high) or '(no interval)'}"
+        f"{interval_of(part.paired, metric) or '(no interval)'}"
         for part in found.parts
     )
     whole = metric.signed(found.whole.delta)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cmae_ablate.report.effect import DUNNETT
 from cmae_ablate.report.effects import EXPLORATORY, Comparison, Effect
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.short_labels import ShortLabels
+from cmae_ablate.report.variance import MODERATED, POOLED
 from cmae_ablate.report.verdict import is_equal
 from cmae_ablate.report.wording import (
     ADDED_NOTE,
@@ -19,6 +21,12 @@ from cmae_ablate.report.wording import (
     listing,
     one_line,
 )
+
+VARIANCES = {
+    POOLED: "by one variance, pooled over all variants (its own intervals: effects.csv)",
+    MODERATED: "by variances drawn towards the study's mean (their own intervals: effects.csv)",
+}
+"""What is tested by where it is not each comparison's own variance."""
 
 
 def caption_title(comparison: Comparison) -> str:
@@ -95,7 +103,12 @@ def family_sentence(comparison: Comparison) -> str:
     else:
         covered = "the study's contrasts"  # declared, or its design's own
     exploratory = any(e.family == EXPLORATORY for e in comparison.contrasts)
-    return f"Holm's correction covers {covered}{f'; {DAGGER} exploratory' if exploratory else ''}."
+    by = VARIANCES.get(comparison.variance, "")
+    correction = (
+        f"{comparison.correction}'s {'stepwise test' if comparison.correction == DUNNETT else 'correction'}"
+    )
+    sentence = f"{f'P {by}; ' if by else ''}{correction} covers {covered}"
+    return f"{sentence}{f'; {DAGGER} exploratory' if exploratory else ''}."
 
 
 def _equal_sentence(comparison: Comparison) -> str:
@@ -103,6 +116,11 @@ def _equal_sentence(comparison: Comparison) -> str:
     margin = comparison.description.equivalence_margin
     if margin is None or comparison.sensitive is False:
         return ""
+    if comparison.description.tests_terms:
+        return (
+            f"Which terms are equal {comparison.metric.within(margin)}, by two one-sided tests after Holm's "
+            "correction: p_equal in factorial.csv."
+        )
     names = ShortLabels.of(comparison.description)
     found = [names.compared(e.variant, e.against) for e in comparison.declared if is_equal(e)]
     told = listing(found, len(found)) or "none"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from cmae_ablate.report.effects import Comparison, possible_range
+from cmae_ablate.report.effects import Comparison, span_of
 from cmae_ablate.report.stats import ALPHA, Paired, holm, paired
 from cmae_ablate.report.wording import Metric
 
@@ -69,15 +69,28 @@ def control_effects(comparison: Comparison, controls: pd.DataFrame | None) -> tu
         values = control_values(controls, name, reference, comparison.metric)
         if len(values):
             found.append(ControlEffect(name, against_control(comparison, reference, values)))
-    adjusted = holm([effect.paired.p for effect in found]) if found else []
+    adjusted = holm([_tested(effect.paired) for effect in found]) if found else []
     return tuple(replace(effect, p_holm=p) for effect, p in zip(found, adjusted, strict=True))
+
+
+def _tested(result: Paired) -> float:
+    """Its p; NaN where every seed differs by the same number, so that no noise is left to test by."""
+    return math.nan if result.noiseless else result.p
 
 
 def control_table(effects: tuple[ControlEffect, ...]) -> pd.DataFrame:
     """`control_effects.csv`: reference minus control."""
     columns = ("control", "n", "delta", "ci_low", "ci_high", "p", "p_holm")
     rows = [
-        (e.control, e.paired.n, e.paired.delta, e.paired.ci_low, e.paired.ci_high, e.paired.p, e.p_holm)
+        (
+            e.control,
+            e.paired.n,
+            e.paired.delta,
+            e.paired.ci_low,
+            e.paired.ci_high,
+            _tested(e.paired),
+            e.p_holm,
+        )
         for e in effects
     ]
     return pd.DataFrame(rows, columns=list(columns))
@@ -136,10 +149,8 @@ def against_control(comparison: Comparison, variant: str, values: pd.Series[floa
         values = pd.Series(float(values.iloc[0]), index=ours.index)
     seeds = [seed for seed in ours.index if seed in values.index]
     both = pd.DataFrame({"ours": ours[seeds], "theirs": values[seeds]}).astype("float64")
-    possible = possible_range(comparison.metric, both)
-    return paired(
-        both["ours"].to_numpy(dtype=np.float64), both["theirs"].to_numpy(dtype=np.float64), possible
-    )
+    span = span_of(comparison.metric, both)
+    return paired(both["ours"].to_numpy(dtype=np.float64), both["theirs"].to_numpy(dtype=np.float64), span)
 
 
 def _names(controls: pd.DataFrame | None) -> list[str]:

@@ -11,6 +11,8 @@ from cmae_ablate.report.two_way import TwoWay
 from cmae_ablate.report.variance import Modelled
 
 REFERENCE, DECLARED, EXPLORATORY = "reference", "declared", "exploratory"
+HOLM, DUNNETT = "Holm", "Dunnett"
+"""Whose correction an adjusted p is; Dunnett's is his stepwise test."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Effect:
         p_holm: Of the declared test, adjusted over the family: Holm's, or the stepwise Dunnett's where a
             pooled variance is declared and all contrasts share their `against`; with a rule for adding seeds
             no more than the family's correlation asks for (`shared_error.py`); NaN outside the family.
+        correction: Whose `p_holm` is: `HOLM` or `DUNNETT`.
         among: How many comparisons `p_holm`, `simultaneous` and the planning allow for: the family's size, 1
             outside it.
         simultaneous: The interval that holds together with those of the whole family, by the declared test.
@@ -36,7 +39,8 @@ class Effect:
         required_pairs: Paired seeds that detect it with 80 % power, the present ones included.
         required_pairs_interval: The same at both ends of the noise's own 95 % interval.
         minimum_detectable_effect: The smallest true difference that the present pairs detect with 80 % power.
-        identical: Both encoders have equal weights under every paired seed; never by equal numbers alone.
+        identical: Both encoders have equal weights under every paired seed and are judged alike; never by
+            equal numbers alone.
         standing: Where a declared contrast stands by the study's rule for adding seeds, if it has one.
         one_image: What one test image is worth, in the metric's unit; NaN where unknown.
     """
@@ -53,6 +57,7 @@ class Effect:
     two_way: TwoWay | None = None
     modelled: Modelled | None = None
     p_holm: float = math.nan
+    correction: str = HOLM
     among: int = 1
     simultaneous: Bounds = (math.nan, math.nan)
     equivalence_p_holm: float = math.nan

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cmae_ablate.report.cells import Cells
-from cmae_ablate.report.effect import DECLARED, EXPLORATORY, REFERENCE, Effect
+from cmae_ablate.report.effect import DECLARED, EXPLORATORY, HOLM, REFERENCE, Effect
 from cmae_ablate.report.family import declared_prior, judged
 from cmae_ablate.report.frame import Cell, Pair, StudyDescription
 from cmae_ablate.report.power import (
@@ -25,7 +25,7 @@ from cmae_ablate.report.seed_rule import SeedRule
 from cmae_ablate.report.sequential import repeated, repeated_equivalence
 from cmae_ablate.report.settling import Standing, settle
 from cmae_ablate.report.shared_error import contrast_differences
-from cmae_ablate.report.stats import UNBOUNDED, Bounds, Values, bootstrap_interval, equivalence, paired
+from cmae_ablate.report.stats import Values, bootstrap_interval, equivalence, paired
 from cmae_ablate.report.two_way import TwoWay, two_way
 from cmae_ablate.report.variance import PAIRED
 from cmae_ablate.report.wording import Metric
@@ -65,6 +65,11 @@ class Comparison:
         return (*(e for e in self.effects if e.family != REFERENCE), *self.others)
 
     @property
+    def correction(self) -> str:
+        """Whose correction the family's p have: `Holm` or `Dunnett`."""
+        return next((effect.correction for effect in self.declared), HOLM)
+
+    @property
     def declared(self) -> tuple[Effect, ...]:
         """The Holm family."""
         return tuple(e for e in self.contrasts if e.family == DECLARED)
@@ -98,7 +103,7 @@ def compare(
     added = [pair for pair in study.added_contrasts if set(pair) <= set(study.variants)]
     others = [pair for pair in dict.fromkeys([*family, *added]) if pair[1] != study.reference]
     named, kept = Metric.named(metric), correct or {}
-    possible = possible_range(named, values)
+    span = span_of(named, values)
     step = one_image(values, len(next(iter(kept.values()))) if kept else None)
     effects = []
     for pair in [*pairs, *others]:
@@ -107,8 +112,9 @@ def compare(
             effects.append(_own_row(both))
             continue
         both = both.as_looked_at(study.rule, standings.get(pair))
-        effect = _paired_effect(both, DECLARED if pair in family else EXPLORATORY, study, possible)
-        same, grain = same_weights(cells.rows, *pair, effect.seeds), step if named.is_accuracy else math.nan
+        effect = _paired_effect(both, DECLARED if pair in family else EXPLORATORY, study, span)
+        same = same_weights(cells.rows, *pair, effect.seeds) and study.is_judged_alike(pair, metric)
+        grain = step if named.is_accuracy else math.nan
         effect = replace(effect, identical=same, one_image=grain, standing=standings.get(pair))
         effects.append(_deepened(effect, both, study, kept, clusters) if thorough else effect)
     prior = declared_prior(study.variance, effects, values)
@@ -117,7 +123,7 @@ def compare(
     gone = [pair for pair in study.planned_family or () if pair not in family]
     ghosts = [Effect(*pair, DECLARED, (), (), paired(np.empty(0), np.empty(0))) for pair in gone]
     differences = contrast_differences(study.family, values) if study.rule else None
-    effects = judged([*effects, *ghosts], prior, possible, study.rule, differences)[: len(effects)]
+    effects = judged([*effects, *ghosts], prior, span, study.rule, differences)[: len(effects)]
     if thorough and study.rule is None:
         interest = study.equivalence_margin if study.equivalence_margin is not None else named.worth_telling
         effects = [e if e.family == REFERENCE else _planned(e, interest) for e in effects]
@@ -178,12 +184,12 @@ def _standings(cells: Cells) -> dict[Pair, Standing]:
     return {each.pair: each for each in found.contrasts}
 
 
-def possible_range(metric: Metric, values: pd.DataFrame) -> Bounds:
-    """What the metric can reach; unlimited where the numbers themselves are outside it."""
+def span_of(metric: Metric, values: pd.DataFrame) -> float:
+    """The metric's highest possible value minus its lowest; inf where the numbers themselves are outside."""
     low, high = metric.possible
     numbers = values.to_numpy(dtype=np.float64)
     outside = (numbers < low) | (numbers > high)
-    return UNBOUNDED if outside.any() else (low, high)
+    return math.inf if outside.any() else high - low
 
 
 def _own_row(own: _Both) -> Effect:
@@ -194,13 +200,13 @@ def _own_row(own: _Both) -> Effect:
     return Effect(own.variant, own.against, REFERENCE, own.known_seeds, (), result)
 
 
-def _paired_effect(both: _Both, family: str, study: StudyDescription, possible: Bounds) -> Effect:
+def _paired_effect(both: _Both, family: str, study: StudyDescription, span: float) -> Effect:
     ours, theirs = both.ours, both.theirs
     planned = both.seeds < study.seeds
     if study.rule is None:
-        found = paired(ours, theirs, possible)
+        found = paired(ours, theirs, span)
     else:
-        found = repeated(ours, theirs, study.rule.looks, possible)
+        found = repeated(ours, theirs, study.rule.looks, span)
     return Effect(
         variant=both.variant,
         against=both.against,
@@ -208,7 +214,7 @@ def _paired_effect(both: _Both, family: str, study: StudyDescription, possible: 
         seeds=both.known_seeds,
         differences=tuple(float(d) for d in ours - theirs),
         paired=found,
-        planned=None if planned.all() else paired(ours[planned], theirs[planned], possible),
+        planned=None if planned.all() else paired(ours[planned], theirs[planned], span),
     )
 
 

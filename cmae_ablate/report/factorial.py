@@ -1,28 +1,28 @@
-"""Main effects and interactions of a full grid: type-II analysis of variance with the seed as block.
+"""Main effects and interactions of a full grid: analysis of variance with the seed as block.
 
 Seeds are what is drawn at random, so every effect is a contrast *within* a seed: a seed in which every
-combination is complete gives one number a term. The test and interval of a term judge the mean of these
-numbers by how all contrasts vary from seed to seed (the residual), which assumes that they vary alike; the
-columns `paired_*` judge it by its own seeds alone, without that assumption and with far fewer degrees of
-freedom.
+combination is complete gives one number a term, and any other seed is left out, aloud. The test and interval
+of a term judge the mean of these numbers by how all contrasts vary from seed to seed (the residual), which
+assumes that they vary alike; the columns `paired_*` judge it by its own seeds alone, without that assumption
+and with far fewer degrees of freedom.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cmae_ablate.report.anova import TIMES, anova_of
+from cmae_ablate.report.anova import RESIDUAL, TIMES, anova_of
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.frame import StudyDescription
-from cmae_ablate.report.stats import Paired, holm, paired, quietly
-from cmae_ablate.report.wording import MINUS, counted
+from cmae_ablate.report.stats import Paired, holm, paired, t_below, t_interval, t_test
+from cmae_ablate.report.wording import MINUS, is_or_are, seeds_words
 
 MAIN, INTERACTION, LEVEL = "main effect", "interaction", "level"
 NO_PAIRS = Paired(0, *[math.nan] * 8)
@@ -46,6 +46,8 @@ class Term:
         p: Of the term's F or t test.
         p_holm: Adjusted over all main effects and two-way interactions. For a level the larger of its whole
             term's and its own, adjusted over all levels.
+        p_equal: Of two one-sided tests against the study's margin, adjusted by Holm over all terms with an
+            estimate; NaN without a margin.
         n: Seeds with every combination complete.
         paired: The same contrast by its own seeds alone, with n - 1 degrees of freedom.
     """
@@ -60,6 +62,7 @@ class Term:
     ci_high: float = math.nan
     p: float = math.nan
     p_holm: float = math.nan
+    p_equal: float = math.nan
     n: int = 0
     paired: Paired = NO_PAIRS
 
@@ -80,8 +83,9 @@ class Factorial:
 
     Attributes:
         factors: The factors with at least two levels.
-        cells: One row a complete cell: a column per factor (its level), `seed` and `value`.
-        anova: One row a term: main effects, two-way interactions, seed, residual; columns `COLUMNS`.
+        cells: One row a cell of a seed with every combination complete: a column per factor (its level),
+            `seed` and `value`; where there is no such seed, every complete cell.
+        anova: One row a term: see `anova_of`; empty where there is no analysis.
         terms: Main effects and interactions, then levels; without numbers where there is no analysis.
         notes: Why some numbers are missing.
     """
@@ -110,6 +114,7 @@ def _columns(term: Term | None) -> dict[str, object]:
     of = term or Term("", (), "")
     return {
         "p_holm": of.p_holm,
+        "p_equal": of.p_equal,
         "estimate": of.estimate,
         "ci_low": of.ci_low,
         "ci_high": of.ci_high,
@@ -128,7 +133,9 @@ def analyse(cells: Cells) -> Factorial | None:
     if not study.is_grid or study.rule is not None:  # which seeds there are then depends on what they showed
         return None
     factors = study.crossed_factors
-    values = cells.by_seed(study.metric)
+    every = cells.by_seed(study.metric)[list(study.variants)]
+    complete = every.dropna()
+    values = complete if len(complete) else every
     rows = [
         {**{f: study.levels[variant][f] for f in factors}, "seed": seed, "value": value}
         for variant in study.variants
@@ -143,20 +150,25 @@ def analyse(cells: Cells) -> Factorial | None:
         tuple({f: study.levels[v][f] for f in factors} for v in study.variants),
         study.levels.get(study.reference, {}),
     )
-    anova, notes = anova_of(frame, factors, combinations=len(study.variants))
+    if len(complete):
+        anova, notes = anova_of(frame, factors)
+    else:
+        anova, notes = pd.DataFrame(), ("no analysis of variance: no seed has every combination complete",)
     terms = _terms(grid, anova)
-    complete = values[list(study.variants)].dropna()
     terms = _estimated(terms, grid, complete.to_numpy(dtype=np.float64))
-    if len(anova) and frame["seed"].nunique() > 1:
-        terms = _with_intervals(terms, grid, frame)
-    elif len(anova):
-        # What one seed leaves over is an interaction of more factors, not how effects vary between seeds.
-        anova, terms = anova.assign(p=math.nan), [replace(term, p=math.nan) for term in terms]
-    if len(complete) > 1:
-        terms = _adjusted(terms)
-    elif len(anova):
-        notes = (*notes, f"not tested: {counted(len(complete), 'seed')} with every combination complete")
-    return Factorial(factors, frame, anova, tuple(terms), notes)
+    if len(anova):
+        terms = _adjusted(_with_intervals(terms, grid, anova, study.equivalence_margin))
+    return Factorial(factors, frame, anova, tuple(terms), (*_left_out(every, complete), *notes))
+
+
+def _left_out(every: pd.DataFrame, complete: pd.DataFrame) -> Iterator[str]:
+    """Which seeds the analysis does without though they have some cells."""
+    seeds = [int(seed) for seed in every.dropna(how="all").index.difference(complete.index)]
+    if seeds and len(complete):
+        yield (
+            f"not every combination is complete under {seeds_words(seeds)}, "
+            f"which {is_or_are(len(seeds))} left out of main effects and interactions"
+        )
 
 
 def tested_terms(factorial: Factorial | None, study: StudyDescription) -> Sequence[Term]:
@@ -230,57 +242,38 @@ def _estimated(terms: list[Term], grid: _Grid, complete: Weights) -> list[Term]:
     return found
 
 
-def _with_intervals(terms: list[Term], grid: _Grid, frame: pd.DataFrame) -> list[Term]:
-    """The terms with estimate and interval of the model that their F tests are of."""
-    from statsmodels.regression.linear_model import OLS  # a second, for grids alone
+def _with_intervals(
+    terms: Sequence[Term], grid: _Grid, anova: pd.DataFrame, margin: float | None
+) -> list[Term]:
+    """The terms with interval and tests by the residual that their F tests are of.
 
-    fit = OLS(frame["value"].to_numpy(), _coded(frame, grid, frame["seed"].to_numpy())).fit()
-    rows = _coded(pd.DataFrame(list(grid.combinations)), grid, None, seeds=frame["seed"].nunique())
+    Args:
+        terms: With their estimates.
+        grid: The design.
+        anova: With its residual.
+        margin: Of equivalence, if the study has one.
+    """
+    residual = anova.loc[anova["term"] == RESIDUAL, ["sum_sq", "df"]]
+    sum_sq, df = residual.to_numpy(dtype=np.float64)[0].tolist()
     found = []
     for term in terms:
         weights = grid.weights(term)
         if weights is None:
             found.append(term)
             continue
-        with quietly():
-            test = fit.t_test(weights @ rows)
-            low, high = test.conf_int()[0]
-        p = float(test.pvalue) if term.kind == LEVEL else term.p
-        estimate = float(test.effect[0])
-        found.append(replace(term, estimate=estimate, ci_low=float(low), ci_high=float(high), p=p))
+        error = math.sqrt(sum_sq / df * float(weights @ weights) / term.n)
+        low, high = t_interval(term.estimate, error, df)
+        p = t_test(term.estimate, error, df) if term.kind == LEVEL else term.p
+        outside = math.nan if margin is None else t_below((abs(term.estimate) - margin) / error, df)
+        found.append(replace(term, ci_low=low, ci_high=high, p=p, p_equal=outside))
     return found
-
-
-def _coded(frame: pd.DataFrame, grid: _Grid, seeds_of: Weights | None, *, seeds: int = 0) -> Weights:
-    """The model matrix: intercept, seeds, main effects, two-way interactions, all summing to zero.
-
-    Args:
-        frame: A column a factor.
-        grid: The design.
-        seeds_of: The seed of each row; None for rows averaged over all seeds.
-        seeds: How many there are in that case.
-    """
-    blocks = {f: _sum_coded(frame[f].to_numpy(), list(levels)) for f, levels in grid.factors.items()}
-    if seeds_of is None:
-        by_seed = np.zeros((len(frame), seeds - 1))
-    else:
-        by_seed = _sum_coded(seeds_of, sorted(set(seeds_of.tolist())))
-    products = [
-        (blocks[a][:, :, None] * blocks[b][:, None, :]).reshape(len(frame), -1)
-        for a, b in itertools.combinations(blocks, 2)
-    ]
-    return np.hstack([np.ones((len(frame), 1)), by_seed, *blocks.values(), *products])
-
-
-def _sum_coded(values: npt.NDArray[np.generic], levels: Sequence[object]) -> Weights:
-    """Columns for all levels but the last, which is -1 in each: (rows, levels - 1)."""
-    last = (values == levels[-1]).astype(np.float64)
-    columns = [(values == level).astype(np.float64) - last for level in levels[:-1]]
-    return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0))
 
 
 def _adjusted(terms: list[Term]) -> list[Term]:
     """Holm's correction over the family; a part counts only where its whole term does."""
+    equal = holm([term.p_equal for term in terms if term.levels])
+    by_name = dict(zip((term.name for term in terms if term.levels), equal, strict=True))
+    terms = [replace(term, p_equal=by_name.get(term.name, math.nan)) for term in terms]
     family = [term for term in terms if term.kind != LEVEL]
     parts = [term for term in terms if term.kind == LEVEL]
     whole = {t.factors: p for t, p in zip(family, holm([t.p for t in family]), strict=True)}

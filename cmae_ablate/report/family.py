@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from cmae_ablate.report.dunnett import critical_value, step_down
-from cmae_ablate.report.effect import DECLARED, REFERENCE, Effect
+from cmae_ablate.report.effect import DECLARED, DUNNETT, HOLM, REFERENCE, Effect
 from cmae_ablate.report.seed_rule import Looks, SeedRule
 from cmae_ablate.report.sequential import look_level
 from cmae_ablate.report.shared_error import Share, share_of
@@ -54,7 +54,7 @@ def declared_prior(variance: str, effects: Sequence[Effect], values: pd.DataFram
 def judged(
     effects: Sequence[Effect],
     prior: Prior | None,
-    possible: Bounds,
+    span: float,
     rule: SeedRule | None = None,
     differences: pd.DataFrame | None = None,
 ) -> list[Effect]:
@@ -63,29 +63,34 @@ def judged(
     Args:
         effects: All comparisons, in any order.
         prior: Of a declared variance other than `paired`.
-        possible: What the metric can reach.
+        span: The metric's highest possible value minus its lowest.
         rule: By which seeds are added, if they are: intervals then hold at all of its looks.
         differences: Of the declared comparisons then, one row a seed, one column a comparison, in any order.
     """
     tested = [
-        replace(e, modelled=modelled(e.paired, prior, possible)) if prior and e.family != REFERENCE else e
+        replace(e, modelled=modelled(e.paired, prior, span)) if prior and e.family != REFERENCE else e
         for e in effects
     ]
     declared = [index for index, effect in enumerate(tested) if effect.family == DECLARED]
     family = [_test(tested[i]) for i in declared]
-    dunnett = prior is not None and prior.kind == POOLED and _many_to_one([tested[i] for i in declared])
+    dunnett = (
+        prior is not None
+        and prior.kind == POOLED
+        and _many_to_one([tested[i] for i in declared])
+        and all(test.error > 0 for test in family)
+    )
     shares = [_share(tested[i], len(declared), rule, differences) for i in declared]
     p_values = _adjusted(family, shares, dunnett=dunnett)
     tested_equal = [e.p if (e := tested[i].equivalence) else math.nan for i in declared]
     equal = _holm(tested_equal, shares)
     for index, test, share, p, p_equal in zip(declared, family, shares, p_values, equal, strict=True):
-        own = tested[index].paired
         interval = _simultaneous(test, share, dunnett=dunnett, looks=rule.looks if rule else None)
         tested[index] = replace(
             tested[index],
             p_holm=p,
+            correction=DUNNETT if dunnett else HOLM,
             among=len(declared),
-            simultaneous=within(interval, own.delta, own.mean - own.delta, possible),
+            simultaneous=within(interval, span),
             equivalence_p_holm=p_equal,
         )
     return tested
@@ -118,7 +123,7 @@ def _holm(p_values: Sequence[float], shares: Sequence[Share]) -> list[float]:
 
 
 def _adjusted(family: Sequence[_Tested], shares: Sequence[Share], *, dunnett: bool) -> list[float]:
-    if not dunnett or not all(test.error > 0 for test in family):
+    if not dunnett:
         return _holm([test.p for test in family], shares)
     return step_down([test.delta / test.error for test in family], family[0].df)
 

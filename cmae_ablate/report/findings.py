@@ -73,10 +73,12 @@ def find(
     comparison = replace(decisive, sensitive=seen.sensitive)
     measured = progress(extras.progress, cells.description, seen.sensitive)
     of_keys = importance(extras.searched, description)
+    factorial = analyse(cells)
     notes = (
         *(measured.sentences if measured else ()),
         *extras.notes,
         *cells.notes,
+        *(factorial.notes if factorial else ()),
         *_doubts(comparison, further, controls),
         *_warnings(extras),
         *(localised.notes if localised else ()),
@@ -85,7 +87,6 @@ def find(
         *(f"no column '{metric}' in the trials; not shown" for metric in beside if metric not in known),
         *([NO_PLAN] if description.plan is None else []),
     )
-    factorial = analyse(cells)
     terms = tested_terms(factorial, cells.description)
     return Findings(
         cells=cells,

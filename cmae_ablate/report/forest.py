@@ -22,7 +22,7 @@ ROW_INCHES = 0.36
 HEADING_ROWS, HEADING_LINE = 0.1, 0.36
 """Height of a group's heading, and of each of its lines, in rows."""
 LABEL_WIDTH, HEADING_WIDTH = 22, 52
-INTERVALS = "Diamonds: mean differences, filled where detected after Holm's correction. Bars: 95 % {}s."
+INTERVALS = "Diamonds: mean differences, filled where detected after {}'s correction. Bars: 95 % {}s."
 SEEDS = "Circles: single seeds."
 CLIPPED = "Arrows: the interval goes on."
 CLIP = 4.0
@@ -92,7 +92,10 @@ def forest(comparison: Comparison) -> FigureJob:
 
     title = "Paired differences" if layout.headings else "Differences from the reference"
     legend = [
-        (_has_intervals(comparison), INTERVALS.format(comparison.description.interval)),
+        (
+            _has_intervals(comparison),
+            INTERVALS.format(comparison.correction, comparison.description.interval),
+        ),
         (any(e.paired.n for e in effects), SEEDS),
         (any(e.paired.ci_low < low or e.paired.ci_high > high for e in effects), CLIPPED),
         (bool(marks := mark_words(effects)), f"{marks}."),

@@ -81,7 +81,6 @@ def render(content: PageContent) -> str:
         anova=_anova(content.factorial, content.comparison.metric),
         family=family_sentence(content.comparison),
         plan=plan_sentence(study.plan),
-        factorial_notes=content.factorial.notes if content.factorial else (),
         localisation={"header": HEADER, "lines": content.localised.lines, "caption": CAPTION}
         if content.localised
         else None,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cmae_ablate.report.frame import Pair, StudyDescription
-from cmae_ablate.report.stats import ALPHA, Paired, Values, holm, paired, t_interval, within
+from cmae_ablate.report.stats import ALPHA, Paired, Values, holm, paired, t_interval
 from cmae_ablate.report.wording import Metric, listing, quoted
 
 COLUMNS = ("variant", "seed", "epoch", "metric", "value")
@@ -147,8 +147,9 @@ def _point(variant: str, epoch: int, values: pd.DataFrame, metric: Metric) -> Po
     n, mean = len(own), float(own.mean())
     if n < 2:
         return Point(variant, epoch, n, mean, math.nan, math.nan)
+    lowest, highest = metric.possible
     interval = t_interval(mean, float(own.std(ddof=1)) / math.sqrt(n), n - 1)
-    return Point(variant, epoch, n, mean, *within(interval, mean, 0.0, metric.possible))
+    return Point(variant, epoch, n, mean, max(interval[0], lowest), min(interval[1], highest))
 
 
 def _leads(pair: Pair, values: pd.DataFrame, metric: Metric) -> Iterator[Lead]:
@@ -159,7 +160,7 @@ def _leads(pair: Pair, values: pd.DataFrame, metric: Metric) -> Iterator[Lead]:
     for epoch in shared:
         both = pd.DataFrame({"own": ours.loc[epoch], "against": theirs.loc[epoch]}).dropna()
         differences[epoch] = both["own"] - both["against"]
-        found = paired(_array(both["own"]), _array(both["against"]), metric.possible)
+        found = paired(_array(both["own"]), _array(both["against"]), metric.possible[1] - metric.possible[0])
         yield Lead(*pair, epoch, None, found)
     for epoch in shared[:-1]:
         both = pd.DataFrame({"then": differences[shared[-1]], "since": differences[epoch]}).dropna()

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from scipy import special
 
 from cmae_ablate.report.seed_rule import Looks
-from cmae_ablate.report.stats import ALPHA, UNBOUNDED, Bounds, Equivalence, Paired, Values, paired, within
+from cmae_ablate.report.stats import ALPHA, Equivalence, Paired, Values, paired, within
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
@@ -99,21 +99,20 @@ def expected_pairs(looks: Looks, noise: float, width: float, level: float) -> fl
     return next((n for n in looks.pairs if half_width(looks, n, noise, level) <= width), math.inf)
 
 
-def repeated(values: Values, against: Values, looks: Looks, possible: Bounds = UNBOUNDED) -> Paired:
+def repeated(values: Values, against: Values, looks: Looks, span: float = math.inf) -> Paired:
     """As `stats.paired`, with the interval and the p over all looks; both NaN where the pairs are no look's.
 
     Args:
         values: One variant's metric, (n,), in the order of seeds.
         against: The other's under the same seeds, (n,).
         looks: All of them.
-        possible: Lowest and highest value that the metric can take.
+        span: The metric's highest possible value minus its lowest.
     """
     plain = paired(values, against)
     if plain.n not in looks.pairs:
         return replace(plain, ci_low=math.nan, ci_high=math.nan, p=math.nan)
     half = half_width(looks, plain.n, plain.noise)
-    interval = (plain.delta - half, plain.delta + half)
-    low, high = within(interval, plain.delta, plain.mean - plain.delta, possible)
+    low, high = within((plain.delta - half, plain.delta + half), span)
     tests = {n: paired(values[:n], against[:n]).p for n in looks.pairs if n <= plain.n}
     return replace(plain, ci_low=low, ci_high=high, p=overall_p(looks, tests))
 

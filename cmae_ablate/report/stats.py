@@ -19,7 +19,6 @@ from scipy import special
 
 Values = npt.NDArray[np.float64]
 Bounds = tuple[float, float]
-UNBOUNDED: Bounds = (-math.inf, math.inf)
 CONFIDENCE = 0.95
 ALPHA = 0.05
 BOOTSTRAP_FROM = 10
@@ -28,7 +27,7 @@ BOOTSTRAP_FROM = 10
 
 @dataclass(frozen=True)
 class Paired:
-    """A paired comparison; the interval is the two-sided 95 % t interval, cut to what is possible.
+    """A paired comparison; the interval is the two-sided 95 % t interval, cut where no difference can be.
 
     Attributes:
         n: Number of pairs.
@@ -37,7 +36,7 @@ class Paired:
         delta: Mean of `values - against`.
         noise: Standard deviation of the differences, with n - 1.
         p: Of the two-sided paired t test. As in scipy NaN where the differences are all 0, and 0 where they
-            are all the same other number; `noiseless` tells these cases.
+            are all the same other number; `noiseless` tells these cases, where nothing is tested.
         dz: `delta / noise`, Cohen's d of difference scores (Lakens 2013).
     """
 
@@ -57,13 +56,13 @@ class Paired:
         return self.n > 1 and self.noise <= 1e-12 * max(1.0, abs(self.mean), abs(self.delta))
 
 
-def paired(values: Values, against: Values, possible: Bounds = UNBOUNDED) -> Paired:
+def paired(values: Values, against: Values, span: float = math.inf) -> Paired:
     """Compare two variants seed by seed. Empty arrays and single pairs give NaN where nothing can be said.
 
     Args:
         values: One variant's metric, (n,).
         against: The other's under the same seeds, (n,).
-        possible: Lowest and highest value that the metric can take; the interval is cut with `within`.
+        span: The metric's highest possible value minus its lowest; the interval is cut with `within`.
     """
     n = len(values)
     if n == 0:
@@ -74,7 +73,7 @@ def paired(values: Values, against: Values, possible: Bounds = UNBOUNDED) -> Pai
         return Paired(1, mean, math.nan, delta, *[math.nan] * 5)
     noise = float(np.std(differences, ddof=1))
     error = noise / math.sqrt(n)
-    low, high = within(t_interval(delta, error, n - 1), delta, mean - delta, possible)
+    low, high = within(t_interval(delta, error, n - 1), span)
     return Paired(
         n=n,
         mean=mean,
@@ -88,15 +87,13 @@ def paired(values: Values, against: Values, possible: Bounds = UNBOUNDED) -> Pai
     )
 
 
-def within(interval: Bounds, delta: float, against: float, possible: Bounds) -> Bounds:
-    """An interval of a mean difference without what the metric cannot reach.
+def within(interval: Bounds, span: float) -> Bounds:
+    """An interval of a mean difference without what no difference can be: accuracies are at most 100 apart.
 
-    An accuracy lies in [0, 100]: where the other variant's is 30, a difference lies in [-30, 70]. The other's
-    mean is taken as known here; this matters only to intervals that leave the scale, where few seeds say
-    almost nothing anyway. The difference itself and 0 are never cut away, so that a verdict stays.
+    Nothing more is cut away. That a variant at 0 cannot be further below a reference read at 30 would take
+    that reading for the reference's true mean, and such an interval of three seeds holds it half of the time.
     """
-    low, high = interval
-    return max(low, min(possible[0] - against, delta, 0.0)), min(high, max(possible[1] - against, delta, 0.0))
+    return max(interval[0], -span), min(interval[1], span)
 
 
 def t_interval(delta: float, error: float, df: float, level: float = ALPHA) -> Bounds:

@@ -112,10 +112,10 @@ def make_table(
         for c in known_costs(cells)
         if any(not math.isnan(row.costs.get(c.column, math.nan)) for row in rows)
     ]
-    adjusted = bool(main.declared)
+    correction = main.correction if main.declared else ""
     by_images = any(e.two_way for e in main.contrasts)
     names = ShortLabels.of(main.description)
-    columns = _Columns(metrics, costs, adjusted, by_images, names)
+    columns = _Columns(metrics, costs, correction, by_images, names)
     everything = [*rows, *between, *control_rows]
     full = pd.DataFrame([_full(row, metrics, [c.column for c in costs]) for row in everything])
     cost_marks = (
@@ -146,14 +146,14 @@ class _Columns:
     Attributes:
         metrics: The study's metric first.
         costs: Those known of any variant.
-        adjusted: Whether there are declared contrasts, and so adjusted p values.
+        correction: Whose correction the p values of declared contrasts have; empty without any.
         by_images: Whether there are intervals over seeds and images together.
         names: Of the variants.
     """
 
     metrics: tuple[Metric, ...]
     costs: Sequence[Cost]
-    adjusted: bool
+    correction: str
     by_images: bool
     names: ShortLabels
 
@@ -161,7 +161,7 @@ class _Columns:
     def header(self) -> tuple[str, ...]:
         return (
             *("variant", "n", self.metrics[0].label, "difference [95 % CI]"),
-            *(["p (Holm)"] if self.adjusted else []),
+            *([f"p ({self.correction})"] if self.correction else []),
             *(["over seeds and images [95 % CI]"] if self.by_images else []),
             *(metric.label for metric in self.metrics[1:]),
             *(cost.header for cost in self.costs),
@@ -175,7 +175,7 @@ class _Columns:
             f"{_pairs(row, main)}",
             first,
             difference(effect, main),
-            *([_adjusted(effect)] if self.adjusted else []),
+            *([_adjusted(effect)] if self.correction else []),
             *([_by_images(effect, main)] if self.by_images else []),
             *rest,
             *(row.cost(cost) for cost in self.costs),

@@ -11,7 +11,6 @@ from cmae_ablate.report.factorial import LEVEL, Term
 from cmae_ablate.report.stats import ALPHA
 from cmae_ablate.report.verdict import Verdict, judge_term, seen_at_once, term_open_among
 from cmae_ablate.report.wording import (
-    Metric,
     counted,
     is_or_are,
     listing,
@@ -20,6 +19,8 @@ from cmae_ablate.report.wording import (
     ratio,
     seeds_phrase,
 )
+
+SHOWN = 3
 
 
 def answer_by_terms(
@@ -30,13 +31,13 @@ def answer_by_terms(
     if all(term.n == 0 for term in terms):
         return "Incomplete: no seed has every combination of the grid complete.", ()
     family = [term for term in terms if term.kind != LEVEL]
-    lines = tuple(_term_line(term, terms, metric, sensitive, cells) for term in terms)
+    lines = tuple(_term_line(term, terms, comparison, cells) for term in terms)
     seeds = seeds_phrase([max(term.n for term in terms)])
-    clauses = list(_term_clauses(terms, sensitive))
+    clauses = [*_term_clauses(terms, sensitive), *_equal_clauses(terms, comparison)]
     if not clauses:
         what = f"none of {len(family)} main effects and two-way interactions is detected"
         return f"Inconclusive ({seeds}): {what} in {metric.words}.", lines
-    still_open = sum(not term.p_holm < ALPHA for term in family)
+    still_open = sum(not (term.p_holm < ALPHA or term.p_equal < ALPHA) for term in family)
     if still_open:
         clauses.append(f"{counted(still_open, 'other term')} {is_or_are(still_open)} inconclusive")
     what = f"{metric.words}, {seeds}, each averaged over the other factors"
@@ -55,6 +56,16 @@ def _term_clauses(terms: Sequence[Term], sensitive: bool | None) -> Iterator[str
                 yield f"{listing(term.factors)} interact, though no single pair of levels detectably"
 
 
+def _equal_clauses(terms: Sequence[Term], comparison: Comparison) -> Iterator[str]:
+    """The terms that two one-sided tests keep inside the study's margin, in one clause."""
+    margin = comparison.description.equivalence_margin
+    equal = [term for term in terms if judge_term(term, comparison.sensitive) is Verdict.EQUAL]
+    if equal and margin is not None:
+        named = [t.name if len(t.factors) > 1 else f"{t.name} ({t.contrast})" for t in equal]
+        names = listing(named, SHOWN)
+        yield f"{names} {is_or_are(len(equal))} equal {comparison.metric.within(margin)}"
+
+
 def term_clause(term: Term) -> str:
     """What a detected term shows, by the sign of its estimate."""
     direction = "higher" if term.estimate > 0 else "lower"
@@ -65,10 +76,9 @@ def term_clause(term: Term) -> str:
     return f"{listing(term.factors)}: {parts} together give {more} than the sum of both alone"
 
 
-def _term_line(
-    term: Term, terms: Sequence[Term], metric: Metric, sensitive: bool | None, cells: Cells
-) -> str:
+def _term_line(term: Term, terms: Sequence[Term], comparison: Comparison, cells: Cells) -> str:
     """One of the terms that are corrected for together."""
+    metric, sensitive = comparison.metric, comparison.sensitive
     verdict = judge_term(term, sensitive)
     if verdict is Verdict.INCOMPLETE:
         return f"{term.name}: incomplete, no seed has every combination complete."
@@ -81,13 +91,24 @@ def _term_line(
         seen = seen_at_once(term, sensitive) or f"{verdict}{among}"
         return f"{term.name}: {'its ' if seen == 'levels differ' else ''}{seen}{'' if blind else f', {p}'}."
     parts = [
-        f"{term.name} ({term.contrast}): {verdict}{among}",
+        f"{term.name} ({term.contrast}): {_verdict_words(term, comparison)}{among}",
         f"{metric.signed(term.estimate)}{metric.unit}",
     ]
     if not math.isnan(term.ci_low):
         parts.append(metric.confidence(term.ci_low, term.ci_high))
+    if term.p_equal < ALPHA and not blind:
+        p = f"{p.replace('Holm p', 'Holm p of a difference')}, of equivalence {p_phrase(term.p_equal)}"
     parts += [f"n = {term.n}", *([] if blind else [p])]
     return f"{', '.join(parts)}{_cost(term, cells)}."
+
+
+def _verdict_words(term: Term, comparison: Comparison) -> str:
+    """The verdict on a term; equal within a margin, or detected and yet that."""
+    verdict, margin = judge_term(term, comparison.sensitive), comparison.description.equivalence_margin
+    if verdict is Verdict.INSENSITIVE or margin is None or not term.p_equal < ALPHA:
+        return str(verdict)
+    within = f"equal {comparison.metric.within(margin)}"
+    return within if verdict is Verdict.EQUAL else f"{verdict}, yet {within}"
 
 
 def _cost(term: Term, cells: Cells) -> str:

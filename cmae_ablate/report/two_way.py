@@ -73,8 +73,7 @@ def two_way(
     if seeds == 1 or len(sizes) < 2:
         return TwoWay(delta, math.nan, math.nan)
     reach, df = _reach(*_mean_squares(sums, sizes), seeds)
-    reference = 100.0 * float(np.mean([a.mean() for a in against]))
-    low, high = within((delta - reach, delta + reach), delta, reference, (0.0, 100.0))
+    low, high = within((delta - reach, delta + reach), 100.0)
     return TwoWay(delta, low, high, df, len(sizes))
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cmae_ablate.report.stats import UNBOUNDED, Bounds, Paired, t_interval, t_test, within
+from cmae_ablate.report.stats import Paired, t_interval, t_test, within
 
 PAIRED, POOLED, MODERATED = ("paired", "pooled", "moderated")
 PRIOR_DF = 2
@@ -94,7 +94,7 @@ def moderated_prior(comparisons: Sequence[Paired]) -> Prior | None:
     return Prior(MODERATED, mean, PRIOR_DF, 1) if mean > 0 else None
 
 
-def modelled(own: Paired, prior: Prior, possible: Bounds = UNBOUNDED) -> Modelled | None:
+def modelled(own: Paired, prior: Prior, span: float = math.inf) -> Modelled | None:
     """The comparison's mean difference tested by the declared variance; None below two pairs."""
     if own.n < 2:
         return None
@@ -103,7 +103,7 @@ def modelled(own: Paired, prior: Prior, possible: Bounds = UNBOUNDED) -> Modelle
         df = own.n - 1 + prior.df
         variance = (prior.df * prior.variance + (own.n - 1) * own.noise**2) / df
     error = math.sqrt(variance / own.n)
-    low, high = within(t_interval(own.delta, error, df), own.delta, own.mean - own.delta, possible)
+    low, high = within(t_interval(own.delta, error, df), span)
     p = t_test(own.delta, error, df)
     ratio = own.noise**2 / prior.variance
     return Modelled(prior.kind, math.sqrt(variance), df, low, high, p, ratio, prior.df_per_pair)

@@ -64,7 +64,7 @@ def judge_term(term: Term, sensitive: bool | None) -> Verdict:
         return Verdict.INSENSITIVE
     if term.levels and term.p_holm < ALPHA:
         return Verdict.HIGHER if term.estimate > 0 else Verdict.LOWER
-    return Verdict.INCONCLUSIVE
+    return Verdict.EQUAL if term.p_equal < ALPHA else Verdict.INCONCLUSIVE
 
 
 def seen_at_once(term: Term, sensitive: bool | None) -> str:

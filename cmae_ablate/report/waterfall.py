@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cmae_ablate.report.attribution import PATH, SHAPLEY, Attribution, Part, sentence
+from cmae_ablate.report.attribution import PATH, SHAPLEY, Attribution, Part, interval_of, sentence
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.wording import Metric, capitalised, counted, one_line
 
@@ -69,9 +67,9 @@ def _bar(axes: Axes, row: int, start: float, part: Part, metric: Metric, theme: 
     axes.barh(row, result.delta, left=start, height=0.5, color=colour, alpha=0.75)
     axes.plot([end, end], [row - 0.25, row + 1.0], color=theme.faint, linewidth=0.5, linestyle=(0, (2, 2)))
     text = metric.signed(result.delta)
-    if not math.isnan(result.ci_low):
+    if result.n > 1:
         axes.plot([start + result.ci_low, start + result.ci_high], [row, row], color=theme.ink, linewidth=1.0)
-        text = f"{text}\n{metric.interval(result.ci_low, result.ci_high)}"
+        text = f"{text}\n{interval_of(result, metric)}"
     _number(axes, row, text)
 
 

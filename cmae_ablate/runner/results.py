@@ -88,6 +88,7 @@ def describe(
         reference=reference,
         factors={factor.name: tuple(factor.levels) for factor in study.factors},
         levels=variants,
+        evaluations={factor.name: factor.evaluations for factor in study.factors},
         seeds=study.planned_seeds,
         metric=study.metric,
         report=study.report,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.study.assignments import read_assignment
-from cmae_ablate.study.settings import SpecError, Tree, apply, default_tree
+from cmae_ablate.study.settings import SpecError, Tree, apply, changes, default_tree
 from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin
 
 
@@ -27,6 +28,15 @@ class Factor:
     path: KeyPath
     levels: Mapping[str, Any]
     origin: Origin
+
+    @property
+    def evaluations(self) -> frozenset[str]:
+        """Labels of the evaluations that a level sets: by these even equal encoders may be read apart."""
+        found = set()
+        for change in self.levels.values():
+            with suppress(SpecError):  # of a level that no trial can have; whoever trains it says so
+                found |= {path[1] for path, _ in changes(self.path, change) if path[0] == "evaluations"}
+        return frozenset(found)
 
     @property
     def written(self) -> Tree:

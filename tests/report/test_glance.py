@@ -109,7 +109,7 @@ def test_a_factor_whose_levels_differ_is_not_called_inconclusive_on_the_first_sc
 
 def test_a_term_below_five_percent_by_itself_alone_is_open_among_its_family() -> None:
     terms = [
-        Term("crop", ("crop",), "main effect", ("box",), ("plain",), 0.36, 0.03, 0.68, 0.03, 0.09, 4),
+        Term("crop", ("crop",), "main effect", ("box",), ("plain",), 0.36, 0.03, 0.68, 0.03, 0.09, n=4),
         Term("decoder", ("decoder",), "main effect", p=0.2, p_holm=0.2, n=4),
         Term("crop \u00d7 decoder", ("crop", "decoder"), "interaction", p=0.04, p_holm=0.09, n=4),
         Term("decoder: flat", ("decoder",), "level", ("flat",), ("deep",), 1.0, p=0.01, p_holm=0.2, n=4),

@@ -155,7 +155,7 @@ def test_the_interval_stays_within_what_is_possible() -> None:
     ours = [np.array([True, True, True, False]), np.array([False, False, False, False])]
     theirs = [np.array([False, False, False, True])] * 2
     result = two_way(ours, theirs)
-    assert (result.ci_low, result.ci_high) == (-25.0, 75.0)
+    assert (result.ci_low, result.ci_high) == (-100.0, 100.0)
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

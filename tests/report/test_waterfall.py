@@ -36,6 +36,18 @@ def test_each_bar_begins_where_the_last_one_ended() -> None:
     assert "order" in job.legend
 
 
+def test_a_step_alike_in_every_seed_has_no_interval_and_no_p() -> None:
+    values = {(0, 0): [30.0, 31.0, 32.5], (1, 0): [32.0, 33.0, 34.5], (1, 1): [33.0, 33.5, 36.0]}
+    found = along_path(cells_of(values, path=tuple(map(label, values))))
+    assert found is not None
+    job = waterfall(found, Metric.named(METRIC))
+    written = [text.get_text() for text in job.draw(LIGHT).axes[0].texts]
+    assert written[1] == "+2.00\n(alike in every seed)"
+    assert written[2].startswith("+1.00\n[")
+    assert "a1 +2.00 (alike in every seed)" in job.alt
+    assert found.table["p"].isna().tolist() == [True, False, False]
+
+
 def test_shapley_values_are_drawn_as_a_path_is_and_depend_on_no_order() -> None:
     found = over_orders(cells_of(random_grid(3, 4)))
     assert found is not None

@@ -67,7 +67,8 @@ def batch_norm_mlp(widths: Sequence[int], *, final_norm: bool) -> nn.Sequential:
     Args:
         widths: Input, hidden and output widths, at least two.
         final_norm: Whether the last layer is followed by a BatchNorm without affine part, as in
-            MoCo v3; else it has a bias and nothing follows it, as in BYOL.
+            MoCo v3; else nothing follows it and it has a bias, as in most versions of BYOL (its authors'
+            own has none there, and one in the hidden layer, which the BatchNorm takes away again).
 
     Returns:
         A network (B, widths[0]) -> (B, widths[-1]).
