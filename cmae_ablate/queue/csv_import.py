@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -21,13 +21,35 @@ _OTHER_SETTINGS = (
 )
 
 
+def cells_of(rows: Sequence[TrialRow], cells: Iterable[PlannedCell]) -> list[PlannedCell | None]:
+    """The cell that each row is of, by fingerprint and seed; None where there is none.
+
+    Two variants of a study may be one and the same trial: a row then is of the variant that it names; without
+    such a one, of the first that no other row is of.
+    """
+    alike: dict[tuple[str, int], list[PlannedCell]] = defaultdict(list)
+    for cell in cells:
+        alike[cell.fingerprint, cell.seed].append(cell)
+    candidates = [alike.get((row.fingerprint, row.seed), []) for row in rows]
+    own = [
+        next((cell for cell in found if cell.variant == row.variant), None)
+        for row, found in zip(rows, candidates, strict=True)
+    ]
+    taken = {cell.id for cell in own if cell is not None}
+    chosen: list[PlannedCell | None] = []
+    for named, found in zip(own, candidates, strict=True):
+        free = (other for other in found if other.id not in taken)
+        chosen.append(named or next(free, found[0] if found else None))
+        taken |= {each.id for each in chosen[-1:] if each is not None}
+    return chosen
+
+
 def importable(
     rows: Iterable[TrialRow], cells: Iterable[PlannedCell], metric: str
 ) -> Iterator[tuple[PlannedCell, float, TrialRow]]:
     """The complete rows that stand for one of `cells`: the cell, its value of `metric`, the row."""
-    by_key = {(cell.fingerprint, cell.seed): cell for cell in cells}
-    for row in rows:
-        cell = by_key.get((row.fingerprint, row.seed))
+    rows = list(rows)
+    for row, cell in zip(rows, cells_of(rows, cells), strict=True):
         if cell is not None and row.state == "COMPLETE":
             # As a cell that was trained here is recorded: what a file's study chose is chosen anew among all.
             metrics = own_best(row.record.metrics)
@@ -51,14 +73,13 @@ def check_rows(
     Raises:
         UserError: Two rows give one cell different results, and nothing says which is right.
     """
-    cells = {(status.cell.fingerprint, status.cell.seed): status.cell for status in statuses}
+    cells = [status.cell for status in statuses]
     recorded = {s.cell.id: s.record for s in statuses if s.state == "COMPLETE"}
     notes: list[str] = []
     first: dict[str, tuple[str, CellRecord]] = {}
     for file, rows in files.items():
         reasons: Counter[str] = Counter()
-        for line, row in enumerate(rows, start=2):
-            cell = cells.get((row.fingerprint, row.seed))
+        for line, (row, cell) in enumerate(zip(rows, cells_of(rows, cells), strict=True), start=2):
             if cell is None:
                 reasons[_OTHER_SETTINGS] += 1
                 continue

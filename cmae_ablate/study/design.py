@@ -13,6 +13,7 @@ from cmae_ablate.study.loading import Factor, Study
 from cmae_ablate.study.search_space import check_space
 from cmae_ablate.study.settings import SpecError, apply, touches
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
+from cmae_ablate.study.variant_names import check_contrasts, check_factor_names, check_labels
 
 Levels = dict[str, str]
 ControlKind = Literal["random init", "raw pixels", "positive control", "evaluation"]
@@ -80,20 +81,9 @@ def variants(study: Study) -> list[Variant]:
     """
     found = [Variant(label_of(levels), levels, _resolve(study, levels)) for levels in combinations(study)]
     labels = [variant.label for variant in found]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise study.error(("factors",), f"two variants are called '{label}'; rename a level")
-    if reference_label(study) not in labels:
-        label, design = reference_label(study), ", ".join(study.designs)
-        raise study.error(
-            ("reference",), f"'{label}' is no variant of design {design}; {suggest(label, labels)}"
-        )
-    for index, pair in enumerate(study.contrasts):
-        for label in pair:
-            if label not in labels:
-                raise study.error(
-                    ("contrasts", str(index)), f"no variant is called '{label}'; {suggest(label, labels)}"
-                )
+    check_labels(study, labels, reference_label(study), (RANDOM_INIT, RAW_PIXELS, POSITIVE))
+    check_contrasts(study, labels)
+    check_factor_names(study, {name for variant in found for name in _produced(variant)})
     for variant in found:
         _check_metrics(study, variant)
     found = [_with_probe(study, variant) for variant in found]
@@ -269,12 +259,17 @@ def _with_probe(study: Study, variant: Variant) -> Variant:
     return replace(variant, spec=replace(variant.spec, training=filled))
 
 
-def _check_metrics(study: Study, variant: Variant) -> None:
-    produced = [
+def _produced(variant: Variant) -> list[str]:
+    """What the variant's evaluations measure, as `knn.top1`."""
+    return [
         f"{label}.{metric}"
         for label, choice in variant.spec.evaluations.items()
         for metric in choice.component.facts.metrics
     ]
+
+
+def _check_metrics(study: Study, variant: Variant) -> None:
+    produced = _produced(variant)
     wanted: list[tuple[tuple[str, ...], str]] = [(("metric",), study.metric)]
     wanted += [(("report", str(index)), metric) for index, metric in enumerate(study.report)]
     wanted += [(("search", "metric"), study.search.metric)] if study.search else []

@@ -10,6 +10,7 @@ import pytest
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import Queue, check_rows
+from cmae_ablate.queue.csv_import import cells_of
 from cmae_ablate.report.cell_record import CellRecord, TrialRow
 from tests.queue.harness import plan
 
@@ -93,3 +94,25 @@ def test_rows_that_do_not_count_are_named_with_the_reason(queue: Queue) -> None:
 def test_a_file_of_a_single_row_has_one_row(queue: Queue) -> None:
     (note,) = check_rows({"a.csv": [row(1, 0, state="FAILED")]}, queue.status(), METRIC)
     assert note == "a.csv: 1 of 1 row: not complete"
+
+
+def test_variants_that_are_one_trial_each_have_their_own_rows(open_queue: Callable[..., Queue]) -> None:
+    cells = [replace(cell, fingerprint=f"fp-0-{cell.seed}") for cell in plan(variants=2, seeds=2)]
+    rows = [replace(row(0, seed), variant=f"depth {depth}") for seed in range(2) for depth in (1, 0)]
+    queue = open_queue(cells)
+    assert check_rows({"a.csv": rows}, queue.status(), METRIC) == []
+    assert queue.import_complete(rows, METRIC) == 4
+    assert queue.pending() == 0
+
+
+def test_a_row_completes_the_variant_that_it_names(open_queue: Callable[..., Queue]) -> None:
+    cells = [replace(cell, fingerprint=f"fp-0-{cell.seed}") for cell in plan(variants=2, seeds=1)]
+    queue = open_queue(cells)
+    assert queue.import_complete([row(0, 0)], METRIC) == 1
+    assert {s.cell.variant: s.state for s in queue.status()} == {"depth 0": "COMPLETE", "depth 1": "WAITING"}
+    # Of another study's names: of the first that is open by no row of its own.
+    assert [cell and cell.variant for cell in cells_of([replace(row(0, 0), variant="x")] * 3, cells)] == [
+        "depth 0",
+        "depth 1",
+        "depth 0",
+    ]

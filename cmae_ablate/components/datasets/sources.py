@@ -48,8 +48,8 @@ class Origin:
     def remedy(self) -> str:
         """What to do where the files are missing."""
         return (
-            f"download {self.file} ({self.size}) from {self.url} (described at {self.page}), then run\n"
-            f"  cmae-ablate data prepare {self.name} --source PATH_OF_{self.file}\n"
+            f"download {self.file} ({self.size}) from {self.url} (described at {self.page}), then run "
+            f"`cmae-ablate data prepare {self.name} --source PATH_OF_{self.file}` "
             f"and set dataset.source to the same path in a study; with a network, --download "
             f"(dataset.download=true) fetches it"
         )
