@@ -94,21 +94,23 @@ def _sentences(*sentences: str) -> str:
 
 
 def family_sentence(comparison: Comparison) -> str:
-    """Which tests Holm's correction covers, and what is exploratory."""
+    """By what is tested, which tests the correction covers, and what is exploratory; empty without any."""
     study = comparison.description
+    marks = [f"{DAGGER} exploratory"] if any(e.family == EXPLORATORY for e in comparison.contrasts) else []
+    if comparison.declared or study.tests_terms:
+        kind = "stepwise test" if comparison.correction == DUNNETT else "correction"
+        marks.insert(0, f"{comparison.correction}'s {kind} covers {_covered(study)}")
+    if comparison.variance in VARIANCES:
+        marks.insert(0, f"P {VARIANCES[comparison.variance]}")
+    return f"{'; '.join(marks)}." if marks else ""
+
+
+def _covered(study: StudyDescription) -> str:
     if study.tests_terms:
-        covered = "the grid's main effects and two-way interactions (factorial.csv)"
-    elif study.family == study.against_reference:
-        covered = "every variant in the table"
-    else:
-        covered = "the study's contrasts"  # declared, or its design's own
-    exploratory = any(e.family == EXPLORATORY for e in comparison.contrasts)
-    by = VARIANCES.get(comparison.variance, "")
-    correction = (
-        f"{comparison.correction}'s {'stepwise test' if comparison.correction == DUNNETT else 'correction'}"
-    )
-    sentence = f"{f'P {by}; ' if by else ''}{correction} covers {covered}"
-    return f"{sentence}{f'; {DAGGER} exploratory' if exploratory else ''}."
+        return "the grid's main effects and two-way interactions (factorial.csv)"
+    if study.family == study.against_reference:
+        return "every variant in the table"
+    return "the study's contrasts"  # declared, or its design's own
 
 
 def _equal_sentence(comparison: Comparison) -> str:

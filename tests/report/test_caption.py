@@ -29,6 +29,11 @@ def comparison(**changes: object) -> Comparison:
     return compare(sort_out(trials, description), METRIC)
 
 
+def test_without_a_comparison_nothing_is_said_of_a_correction() -> None:
+    description, trials = build_study({"depth 8": VALUES["depth 8"]}, report=())
+    assert family_sentence(compare(sort_out(trials, description), METRIC)) == ""
+
+
 def test_the_title_asks_the_question_and_says_what_differences_are_from() -> None:
     assert caption_title(comparison()) == (
         "How small can the decoder be? Differences are from \u2018depth 8\u2019, paired by seed."
