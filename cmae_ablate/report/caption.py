@@ -101,7 +101,7 @@ def family_sentence(comparison: Comparison) -> str:
         kind = "stepwise test" if comparison.correction == DUNNETT else "correction"
         marks.insert(0, f"{comparison.correction}'s {kind} covers {_covered(study)}")
     if comparison.variance in VARIANCES:
-        marks.insert(0, f"P {VARIANCES[comparison.variance]}")
+        marks.insert(0, f"p {VARIANCES[comparison.variance]}")
     return f"{'; '.join(marks)}." if marks else ""
 
 

@@ -26,7 +26,7 @@ from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.shown import shown_in_parts
 from cmae_ablate.report.tables import Table, modelled_interval, two_way_interval
 from cmae_ablate.report.verdict import phrase
-from cmae_ablate.report.wording import Metric, p_value, significant
+from cmae_ablate.report.wording import BLANK, Metric, p_value, significant
 
 LONG = 30
 LINKS = ("http://", "https://", "file://")
@@ -144,7 +144,7 @@ def _anova(result: Factorial | None, metric: Metric) -> list[tuple[str, ...]]:
         (
             str(row["term"]),
             metric.signed(float(row["estimate"])),
-            metric.interval(float(row["ci_low"]), float(row["ci_high"])),
+            metric.interval(float(row["ci_low"]), float(row["ci_high"])) or BLANK,
             significant(float(row["F"])),
             p_value(float(row["p"])),
             p_value(float(row["p_holm"])),

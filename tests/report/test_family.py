@@ -88,7 +88,7 @@ def test_answer_and_caption_say_what_a_pooled_variance_tests_by(build: Callable,
     assert f", by the pooled variance {own}, Dunnett p " in found.answer.lines[0]
     assert "Holm" not in found.answer.text
     caption = caption_note(found.comparison)
-    assert "P by one variance, pooled over all variants" in caption
+    assert "p by one variance, pooled over all variants" in caption
     assert "Dunnett's stepwise test covers every variant" in caption
     assert "p (Dunnett)" in make_table(found.comparison, (), found.cells, None).header
 
