@@ -78,8 +78,7 @@ def find(
         *(measured.sentences if measured else ()),
         *extras.notes,
         *cells.notes,
-        *(factorial.notes if factorial else ()),
-        *_doubts(comparison, further, controls),
+        *_doubts(comparison, further, controls, factorial),
         *_warnings(extras),
         *(localised.notes if localised else ()),
         *(of_keys.notes if of_keys else ()),
@@ -112,9 +111,13 @@ def _warnings(extras: ReportExtras) -> Iterator[str]:
 
 
 def _doubts(
-    comparison: Comparison, further: tuple[Comparison, ...], controls: pd.DataFrame | None
+    comparison: Comparison,
+    further: tuple[Comparison, ...],
+    controls: pd.DataFrame | None,
+    factorial: Factorial | None,
 ) -> Iterator[str]:
     """What of the cells is not used, and what their pretraining has not taught."""
+    yield from factorial.notes if factorial else ()
     yield from _beyond_looks(comparison)
     for each in (comparison, *further):
         yield from baseline_check(each, controls)

@@ -14,6 +14,7 @@ from matplotlib.transforms import blended_transform_factory
 from cmae_ablate.report.caption import mark_words
 from cmae_ablate.report.effects import DECLARED, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels, by_against
+from cmae_ablate.report.tables import difference
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.verdict import is_detected
 from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
@@ -213,11 +214,7 @@ def _alt(comparison: Comparison) -> str:
     metric = comparison.metric
     groups = []
     for against, effects in by_against([e for e in comparison.contrasts if e.paired.n]):
-        parts = [
-            f"{one_line(effect.variant)} {metric.signed(effect.paired.delta)} "
-            f"{metric.interval(effect.paired.ci_low, effect.paired.ci_high) or '(no interval)'}"
-            for effect in effects
-        ]
+        parts = [f"{one_line(effect.variant)} {difference(effect, metric)}" for effect in effects]
         groups.append(f"from {one_line(against)}: {'; '.join(parts)}")
     counted_pairs = counted(len(comparison.contrasts), "paired difference")
     return f"Forest plot of {counted_pairs} in {metric.words} {'. '.join(groups) or ': none'}."
