@@ -57,8 +57,7 @@ ELSEWHERE = {
     "tests/cli/weights/test_checkpoints.py": """
         cli/weights/commands.py cli/weights/drawing.py cli/weights/evaluating.py
         cli/weights/exporting.py cli/weights/reconstructing.py cli/weights/source.py""",
-    "tests/runner/test_run.py": """
-        runner/experiment.py runner/progress.py""",
+    "tests/runner/test_run.py": "runner/experiment.py",
     "tests/runner/test_reuse.py": "runner/worker.py runner/workers.py",
     "tests/runner/test_memory.py": "runner/hardware.py",
     "tests/training/test_loop.py": "training/model.py",
