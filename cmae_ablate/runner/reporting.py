@@ -25,7 +25,7 @@ from cmae_ablate.runner.analysis_plan import PLAN_FILE, as_begun, read_plan, wit
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.provenance import of_other_options, settle_folder
+from cmae_ablate.runner.provenance import of_other_options, report_folder
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.seed_planning import SeedGate, gate_of
 from cmae_ablate.runner.setting import caveat, setting
@@ -164,9 +164,10 @@ def report_again(options: Options, console: Console) -> int:
     if not os.access(experiment.folder, os.W_OK):
         _show_only(experiment, StudyTrials.of(statuses), controls, options, console)
         return say_failures([*statuses, *controls], console)
-    for text in settle_folder(begun, options):
-        say(f"note: {text}", console)
-    files = report_study(experiment, StudyTrials.of(statuses), controls, options)
+    with report_folder(begun, options) as told:
+        for text in told:
+            say(f"note: {text}", console)
+        files = report_study(experiment, StudyTrials.of(statuses), controls, options)
     say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)
 

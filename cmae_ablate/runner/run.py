@@ -28,7 +28,7 @@ from cmae_ablate.runner.launch.local import keep_memory
 from cmae_ablate.runner.launch.network_files import check_databases
 from cmae_ablate.runner.launch.slurm import require_sbatch
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.provenance import settle_folder
+from cmae_ablate.runner.provenance import report_folder, settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
     report_study,
@@ -60,7 +60,7 @@ from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
 from cmae_ablate.terminal import say
-from cmae_ablate.tracking.tracker import Subject
+from cmae_ablate.tracking.tracker import Status, Subject
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
 
@@ -108,6 +108,7 @@ def run_study(
     for text in told:
         say(f"note: {text}", console)
     record_plan(study, described, experiment.folder)
+    begun = experiment
     if study.search is not None:
         found, status = run_search(experiment, options, console, owns_process=owns_process)
         if found is None:
@@ -121,7 +122,7 @@ def run_study(
     say_untaken(table.experiment, table.queue.status(), console, " ".join(told))
     status = work_through((table, controls), options, console, owns_process=owns_process)
     is_over = status not in INTERRUPTED and not is_left_to_slurm((table, controls), options)
-    return _finish(table, controls, options, console) if is_over else status
+    return _finish(begun, table, controls, options, console) if is_over else status
 
 
 def _check_launching(options: Options) -> None:
@@ -150,23 +151,30 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
     return table, apart
 
 
-def _finish(table: Job, controls: Job, options: Options, console: Console) -> int:
-    """Write the report, say what came out, and end every run; the exit status."""
+def _finish(begun: Experiment, table: Job, controls: Job, options: Options, console: Console) -> int:
+    """Write the report, say what came out, and end every run; the exit status.
+
+    `begun` is the study as it began, without what a search has found.
+    """
     jobs, experiment = (table, controls), table.experiment
     found = [StudyTrials.of(job.queue.status()) for job in jobs]
-    try:
-        files = report_study(experiment, found[0], found[1].statuses, options)
-    except BaseException:
-        for job in jobs:
-            job.tracker.finish_study({}, "FAILED")
-        raise
-    say_report(files, experiment.study.question, experiment.folder, console)
-    status = say_failures([each for trials in found for each in trials.statuses], console)
-    if any(each.state == "WAITING" for trials in found for each in trials.statuses):
-        say(ALL_GONE, console)
-    for job, trials in zip(jobs, found, strict=True):
-        told = {**files.paths, "trials.csv": experiment.folder / "trials.csv"} if job is table else None
-        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED", told)
+    with report_folder(begun, options) as told:  # until the runs, too, have the report's files
+        for text in told:
+            say(f"note: {text}", console)
+        try:
+            files = report_study(experiment, found[0], found[1].statuses, options)
+        except BaseException:
+            for job in jobs:
+                job.tracker.finish_study({}, "FAILED")
+            raise
+        say_report(files, experiment.study.question, experiment.folder, console)
+        status = say_failures([each for trials in found for each in trials.statuses], console)
+        if any(each.state == "WAITING" for trials in found for each in trials.statuses):
+            say(ALL_GONE, console)
+        paths = {**files.paths, "trials.csv": experiment.folder / "trials.csv"}
+        for job, trials in zip(jobs, found, strict=True):
+            state: Status = "FAILED" if status else "FINISHED"
+            track_summary(trials, job.tracker, state, paths if job is table else None)
     say_where(experiment.places.backend, table.tracker, console)
     return status
 
