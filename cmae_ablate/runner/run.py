@@ -17,7 +17,7 @@ from cmae_ablate.report import read_trials
 from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.report.searched import SEARCH_FILE
 from cmae_ablate.runner import results
-from cmae_ablate.runner.analysis_plan import record_plan
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, record_plan
 from cmae_ablate.runner.attempt import Job
 from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.environment import describe_environment
@@ -251,7 +251,11 @@ def _subject(experiment: Experiment, options: Options) -> Subject:
 
 
 def check_runs(experiment: Experiment, device: str) -> None:
-    """Refuse a study of which a variant, a control, or an end of its search's space, cannot run."""
+    """Refuse a study of which a variant, a control, or an end of its search's space, cannot run.
+
+    So, too, one whose recorded plan is damaged: its report, hours later, could not be made.
+    """
+    read_plan(experiment.folder / PLAN_FILE)
     smoke_pass(with_corners(experiment) if experiment.study.search else experiment, device)
     smoke_pass(controls_of(experiment), device)
 
