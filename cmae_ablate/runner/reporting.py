@@ -25,6 +25,7 @@ from cmae_ablate.runner.analysis_plan import PLAN_FILE, as_begun, read_plan, wit
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
+from cmae_ablate.runner.own_logs import with_own_log
 from cmae_ablate.runner.provenance import of_other_options, report_folder
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.seed_planning import SeedGate, gate_of
@@ -61,7 +62,8 @@ def read_queue(experiment: Experiment) -> list[CellStatus]:
 
 def read_settling(experiment: Experiment) -> tuple[list[CellStatus], Settling | None]:
     """As `read_queue`, and where the study stands by its rule; None where the number of seeds is fixed."""
-    found = read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+    known = read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+    found = [with_own_log(status, experiment.places.out) for status in known]
     gate = _gate(experiment)
     return passed(gate, found), None if gate is None else gate.settling(found)
 
