@@ -30,7 +30,7 @@ from cmae_ablate.runner.provenance import of_other_options, report_folder
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.seed_planning import SeedGate, gate_of
 from cmae_ablate.runner.setting import caveat, setting
-from cmae_ablate.runner.tuning import frozen, searched_keys, tuning_of
+from cmae_ablate.runner.tuning import frozen, search_frame, searched_keys, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
@@ -93,6 +93,17 @@ def settled(experiment: Experiment) -> Experiment:
             "and the table begins with its winners: run the study first"
         )
     return frozen(experiment, won)
+
+
+def write_search(experiment: Experiment) -> None:
+    """Write this very study's `search.csv`: a command with other settings may have left its own there.
+
+    Args:
+        experiment: A study as it began; without a search there is nothing to write.
+    """
+    if experiment.study.search is not None:
+        found = search_frame(experiment, read_queue(tuning_of(experiment)))
+        found.to_csv(experiment.folder / SEARCH_FILE, index=False)
 
 
 def report_study(
@@ -169,6 +180,7 @@ def report_again(options: Options, console: Console) -> int:
     with report_folder(begun, options) as told:
         for text in told:
             say(f"note: {text}", console)
+        write_search(begun)
         files = report_study(experiment, StudyTrials.of(statuses), controls, options)
     say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)

@@ -34,6 +34,7 @@ from cmae_ablate.runner.reporting import (
     report_study,
     say_failures,
     say_report,
+    write_search,
 )
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.run_links import say_where
@@ -41,7 +42,6 @@ from cmae_ablate.runner.summaries import track_imported, track_summary
 from cmae_ablate.runner.tracked import variant_parameters
 from cmae_ablate.runner.tuning import (
     frozen,
-    search_frame,
     tuning_of,
     with_corners,
 )
@@ -162,6 +162,7 @@ def _finish(begun: Experiment, table: Job, controls: Job, options: Options, cons
         for text in told:
             say(f"note: {text}", console)
         try:
+            write_search(begun)
             files = report_study(experiment, found[0], found[1].statuses, options)
         except BaseException:
             for job in jobs:
@@ -205,7 +206,7 @@ def run_search(
     say_untaken(tuning, job.queue.status(), console)
     status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
-    search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_FILE, index=False)
+    write_search(experiment)
     if status in INTERRUPTED or is_left_to_slurm((job,), options):
         return None, status
     won = winners(experiment, statuses)
