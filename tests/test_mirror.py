@@ -65,7 +65,6 @@ ELSEWHERE = {
     "tests/runner/test_search.py": "study/search.py study/search_space.py",
     "tests/runner/test_finished.py": "runner/evaluating.py",
     "tests/queue/test_queue.py": "queue/cells.py queue/lease.py queue/optuna_trials.py",
-    "tests/queue/test_queue_processes.py": "queue/storage.py",
     "tests/queue/test_deaths.py": "queue/owner.py",
     "tests/study/test_loading.py": "study/settings.py study/trial_spec.py",
     "tests/test_tracking.py": """
