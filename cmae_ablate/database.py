@@ -19,6 +19,9 @@ from cmae_ablate.errors import UserError
 _SECRET_KEY = re.compile(r"(?i)pass|pwd|secret|token|key|credential|auth")
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*(?=://)")
 _IN_TEXT = re.compile(r"(?i)((?:pass\w*|pwd|secret|token)\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&,;]+)")
+_DAMAGE = ("file is not a database", "disk image is malformed")
+"""What SQLite says of a file that is none of its databases, or no longer a whole one."""
+_BESIDE = ("-journal", "-wal", "-shm")
 HIDDEN = "***"
 _known_secrets: set[str] = set()
 
@@ -101,3 +104,16 @@ def cause_of(error: BaseException) -> str:
         error = error.__cause__
     original = getattr(error, "orig", None) or error
     return without_secrets(" ".join(str(original).split()))[:300] or type(original).__name__
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Whether SQLite says that the file itself is what is wrong: waiting cannot help, nor another try."""
+    said = cause_of(error).lower()
+    return any(words in said for words in _DAMAGE)
+
+
+def move_aside(database: Path) -> str:
+    """What to do with a damaged SQLite file: `move it aside`, with what a new one would take for its own."""
+    beside = [f"{database.name}{ending}" for ending in _BESIDE]
+    there = [name for name in beside if database.with_name(name).exists()]
+    return f"move {' and '.join(['it', *there])} aside"

@@ -9,7 +9,15 @@ import pytest
 import sqlalchemy
 from mlflow import MlflowClient
 
-from cmae_ablate.database import cause_of, hide_secrets_of, redact, sqlite_path, sqlite_url, without_secrets
+from cmae_ablate.database import (
+    cause_of,
+    hide_secrets_of,
+    move_aside,
+    redact,
+    sqlite_path,
+    sqlite_url,
+    without_secrets,
+)
 from cmae_ablate.queue import Queue
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.experiment import Places
@@ -144,3 +152,10 @@ def test_what_looks_like_a_password_is_left_out_of_any_text() -> None:
     assert without_secrets("could not open postgresql://u:a b?c@h/db today") == (
         "could not open postgresql://***@h/db today"
     )
+
+
+def test_a_journal_is_moved_aside_with_its_database(tmp_path: Path) -> None:
+    database = tmp_path / "optuna.db"
+    assert move_aside(database) == "move it aside"
+    (tmp_path / "optuna.db-journal").touch()
+    assert move_aside(database) == "move it and optuna.db-journal aside"

@@ -57,8 +57,7 @@ ELSEWHERE = {
     "tests/cli/weights/test_checkpoints.py": """
         cli/weights/commands.py cli/weights/drawing.py cli/weights/evaluating.py
         cli/weights/exporting.py cli/weights/reconstructing.py cli/weights/source.py""",
-    "tests/runner/test_run.py": """
-        runner/experiment.py runner/progress.py""",
+    "tests/runner/test_run.py": "runner/experiment.py",
     "tests/runner/test_reuse.py": "runner/worker.py runner/workers.py",
     "tests/runner/test_memory.py": "runner/hardware.py",
     "tests/training/test_loop.py": "training/model.py",
@@ -66,7 +65,6 @@ ELSEWHERE = {
     "tests/runner/test_search.py": "study/search.py study/search_space.py",
     "tests/runner/test_finished.py": "runner/evaluating.py",
     "tests/queue/test_queue.py": "queue/cells.py queue/lease.py queue/optuna_trials.py",
-    "tests/queue/test_queue_processes.py": "queue/storage.py",
     "tests/queue/test_deaths.py": "queue/owner.py",
     "tests/study/test_loading.py": "study/settings.py study/trial_spec.py",
     "tests/test_tracking.py": """

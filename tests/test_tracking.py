@@ -395,6 +395,25 @@ def test_an_outage_is_said_once_and_names_the_cells_to_make_up_for(
     assert store.tracker().untold(done) == [("depth 8", 0, "depth 80")]
 
 
+def test_a_damaged_file_is_to_be_moved_aside_not_waited_for(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "FIRST_PAUSE", 0.0)
+    mend = damage(store.database)
+    tracker = store.tracker()
+    remedy = (
+        f"{store.database} is damaged: move it aside, and the same command makes its runs anew from queue "
+        "and cache"
+    )
+    with caplog.at_level(logging.WARNING):
+        assert tracker.address() == ""
+    assert tracker.remedy() == remedy
+    assert caplog.text.count(f"is away (file is not a database); training goes on; {remedy}") == 1
+    mend()
+    assert tracker.address() != ""
+    assert tracker.remedy() == ""
+
+
 def test_one_store_of_two_trackers_is_said_to_be_away_once_and_to_answer_again_once(
     store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from cmae_ablate.database import cause_of, hide_secrets_of, redact
+from cmae_ablate.database import cause_of, hide_secrets_of, is_damaged, move_aside, redact, sqlite_path
 from cmae_ablate.errors import StorageError, UserError
 from cmae_ablate.files import create_private, is_full
 
@@ -129,9 +129,22 @@ def is_of_this_optuna(engine: sqlalchemy.Engine) -> bool:
 
 def not_opened(name: str, error: BaseException) -> UserError:
     """What to say of a database that cannot be opened, by its redacted name."""
+    if remedy := _made_anew(name, error):
+        return UserError(f"{sqlite_path(name)}: cannot be opened ({cause_of(error)}); {remedy}")
     return UserError(
         f"--storage {name}: cannot be opened ({cause_of(error)}); "
         "check that the database runs, that it is yours to write, and the URL"
+    )
+
+
+def _made_anew(name: str, error: BaseException) -> str:
+    """What to do about an SQLite file that is damaged; empty where something else is wrong."""
+    database = sqlite_path(name)
+    if database is None or not is_damaged(error):
+        return ""
+    return (
+        f"{move_aside(database)} and give the same `run` again: it makes a new one, and what is finished "
+        "comes from the cache without training (imported cells need their --import again)"
     )
 
 
@@ -161,10 +174,7 @@ def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
             return action()
         except (SQLAlchemyError, StorageInternalError) as error:
             if is_permanent(error):
-                raise StorageError(
-                    f"{name}: {cause_of(error)}; waiting cannot help: see that it is there and yours to "
-                    "write, then give the same command again; nothing finished is lost"
-                ) from None
+                raise StorageError(_not_passing(name, error)) from None
             if time.monotonic() + pause > deadline:
                 raise StorageError(
                     f"{name}: no answer for {seconds:.0f} s ({cause_of(error)}); "
@@ -177,11 +187,17 @@ def patiently(action: Callable[[], T], name: str, seconds: float) -> T:
         pause = min(2 * pause, 10.0)
 
 
+def _not_passing(name: str, error: BaseException) -> str:
+    """What to say where a database refuses for a reason that does not pass."""
+    usual = (
+        "see that it is there and yours to write, then give the same command again; nothing finished is lost"
+    )
+    return f"{name}: {cause_of(error)}; waiting cannot help: {_made_anew(name, error) or usual}"
+
+
 _PERMANENT = (
     "readonly database",
     "unable to open database file",
-    "file is not a database",
-    "disk image is malformed",
     "permission denied",
     "authentication failed",
     "does not exist",
@@ -193,7 +209,7 @@ _PERMANENT = (
 def is_permanent(error: BaseException) -> bool:
     """Whether a database refuses for a reason that does not pass."""
     said = cause_of(error).lower()
-    return any(words in said for words in _PERMANENT)
+    return is_damaged(error) or any(words in said for words in _PERMANENT)
 
 
 def parse_storage(url: str) -> URL:

@@ -140,15 +140,25 @@ def read_plan(path: Path) -> AnalysisPlan | None:
     """
     if not path.exists():
         return None
-    remedy = "restore it, or delete it: the report then says that nothing is known of a plan"
+    remedy = (
+        "restore it from a copy, or move it aside: `report` then says that nothing is known of a plan, and "
+        "`run` records one of today"
+    )
     try:
         return AnalysisPlan.model_validate_json(read_regular(path, MAX_BYTES))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(f"{path}: {place}: {first['msg'][:200]}; {remedy}") from error
+        raise UserError(f"{path}: damaged ({_fault(error)}); {remedy}") from error
+
+
+def _fault(error: ValidationError) -> str:
+    """What is wrong with a file that is no plan, in words."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "json_invalid" or not place:
+        return "it is no whole plan: cut short, or of another program"
+    return f"its key '{place}' is {'missing' if first['type'] == 'missing' else 'not what a plan has there'}"
 
 
 def with_plan(description: StudyDescription, study: Study, plan: AnalysisPlan | None) -> StudyDescription:

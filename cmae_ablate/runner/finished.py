@@ -25,7 +25,9 @@ Warn = Callable[[str], None]
 
 
 def folder_of(record: CellRecord, cache: Path) -> Path | None:
-    """What a finished cell left on disk: where it was made, else in the cache of an `--out` that was moved.
+    """What a finished cell left on disk: in the cache of this `--out`, else where it was made.
+
+    An `--out` that was copied is a state of its own: what becomes of the copy is seen in the copy.
 
     Args:
         record: The cell's.
@@ -35,10 +37,12 @@ def folder_of(record: CellRecord, cache: Path) -> Path | None:
         None of a cell that was imported; a folder that is not there where it was pruned.
     """
     made = record.folder
-    if made is None or made.is_dir():
-        return made
-    moved = cache.joinpath(*made.parts[-2:])
-    return moved if moved.is_dir() else made
+    if made is None:
+        return None
+    own = cache.joinpath(*made.parts[-2:])
+    # A folder without any record was pruned, or is of a training that came to its end elsewhere.
+    is_own = any(own.glob("*.json")) or (own.is_dir() and not made.is_dir())
+    return own if is_own else made
 
 
 def check_record(folder: Path) -> PretrainingRecord:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -89,7 +89,7 @@ class NoteWriter:
 
     def __init__(self, folder: Path, cell: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"{hashlib.sha256(cell.encode()).hexdigest()[:24]}.json"
+        self._path = _note_path(folder, cell)
         self._last = 0.0
         self._phase = ""
         self._note: CellNote | None = None
@@ -116,6 +116,11 @@ class NoteWriter:
             self.write(self._note)
 
 
+def _note_path(folder: Path, cell: str) -> Path:
+    """Where the note on a cell lies."""
+    return folder / f"{hashlib.sha256(cell.encode()).hexdigest()[:24]}.json"
+
+
 def read_notes(folder: Path) -> list[CellNote]:
     """The latest note of every cell that was worked on."""
     notes = []
@@ -130,17 +135,20 @@ def read_notes(folder: Path) -> list[CellNote]:
 class Monitor:
     """Shows the study's progress while the `with` block runs: bars in a terminal, lines elsewhere.
 
+    Notes on other cells are left alone: a second command, with other settings, may be at work on those.
+
     Args:
-        folder: Where the workers leave notes; old notes are removed.
-        total: Cells of the study.
-        done: Cells that were complete before.
+        folder: Where the workers leave notes; old notes on these cells are removed.
+        cells: Ids of the study's cells.
+        done: How many of them were complete before.
         console: Where to show.
     """
 
-    def __init__(self, folder: Path, total: int, done: int, console: Console) -> None:
-        self._folder, self._total, self._done, self._console = folder, total, done, console
-        for old in folder.glob("*.json"):
-            old.unlink(missing_ok=True)
+    def __init__(self, folder: Path, cells: Sequence[str], done: int, console: Console) -> None:
+        self._folder, self._cells, self._done, self._console = folder, frozenset(cells), done, console
+        self._total = len(cells)
+        for cell in cells:
+            _note_path(folder, cell).unlink(missing_ok=True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._over: set[tuple[str, str]] = set()
@@ -153,7 +161,7 @@ class Monitor:
             console=console,
         )
         self._study = self._progress.add_task(
-            "study", total=total, completed=done, text=f"{done} of {total} cells"
+            "study", total=self._total, completed=done, text=f"{done} of {self._total} cells"
         )
         self._tasks: dict[str, TaskID] = {}
         self._epochs: dict[str, int] = {}
@@ -178,6 +186,8 @@ class Monitor:
 
     def _look(self) -> None:
         for note in read_notes(self._folder):
+            if note.cell not in self._cells:
+                continue
             if note.is_over:
                 self._finish(note)
             else:

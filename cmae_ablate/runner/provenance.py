@@ -6,8 +6,12 @@ import hashlib
 import json
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from cmae_ablate.files import DamagedError, read_record, sealed, set_aside, write_atomically
 from cmae_ablate.report.wording import counted
@@ -15,6 +19,8 @@ from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.options import Options
 
 RECORD = "made_with.json"
+LOCK = ".report.lock"
+"""Held in a study's folder while its report is written or moved: two commands may share an `--out`."""
 _STATE = ("budget.json", "budget.lock", "pretraining.json", "analysis_plan.json", "search.csv")
 """Files of a study's folder that are no part of its report, beside those that begin with a dot."""
 
@@ -106,8 +112,33 @@ def settle_folder(experiment: Experiment, options: Options) -> list[str]:
     Returns:
         Sentences for the user: what changed, and where the older report is.
     """
-    folder, now = experiment.folder, Provenance.of(experiment, options)
+    with _held(experiment.folder):
+        return _settle(experiment, options, begins=True)
+
+
+@contextmanager
+def report_folder(experiment: Experiment, options: Options) -> Iterator[list[str]]:
+    """Hold the study's folder while its report is written, settled as by `settle_folder`.
+
+    Another command may have written its report since this one began, and may be about to.
+
+    Yields:
+        Sentences for the user: which report of others is kept, and where.
+    """
+    with _held(experiment.folder):
+        yield _settle(experiment, options, begins=False)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(folder / LOCK, mode=0o600):
+        yield
+
+
+def _settle(experiment: Experiment, options: Options, *, begins: bool) -> list[str]:
+    """As `settle_folder`; `begins` says whether also to tell of others that left no report."""
+    folder, now = experiment.folder, Provenance.of(experiment, options)
     told: list[str] = []
     before: Provenance | None = None
     try:
@@ -116,11 +147,12 @@ def settle_folder(experiment: Experiment, options: Options) -> list[str]:
         told.append(f"{error}; kept as {set_aside(error.path).name}, written anew")
     if before is not None and not now.covers(before):
         kept = _keep_report(folder, f"previous-{before.design[:8]}-{before.seeds}-seeds")
-        told.append(
-            f"the results in {folder} were made otherwise ({now.changes_since(before)})"
-            + (f"; that report is kept in {kept.name}/" if kept else "")
-            + ("" if before.command == now.command else f", repeated by: {before.command}")
-        )
+        if kept is not None or begins:
+            told.append(
+                f"the results in {folder} were made otherwise ({now.changes_since(before)})"
+                + (f"; that report is kept in {kept.name}/" if kept else "")
+                + ("" if before.command == now.command else f", repeated by: {before.command}")
+            )
     if before != now:
         write_atomically(folder / RECORD, sealed(asdict(now)))
     return told

@@ -25,11 +25,12 @@ from cmae_ablate.runner.analysis_plan import PLAN_FILE, as_begun, read_plan, wit
 from cmae_ablate.runner.environment import describe_environment
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.provenance import of_other_options, settle_folder
+from cmae_ablate.runner.own_logs import with_own_log
+from cmae_ablate.runner.provenance import of_other_options, report_folder
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.seed_planning import SeedGate, gate_of
 from cmae_ablate.runner.setting import caveat, setting
-from cmae_ablate.runner.tuning import frozen, searched_keys, tuning_of
+from cmae_ablate.runner.tuning import frozen, search_frame, searched_keys, tuning_of
 from cmae_ablate.runner.winners import winners
 from cmae_ablate.study import design
 from cmae_ablate.study.loading import Study
@@ -61,7 +62,8 @@ def read_queue(experiment: Experiment) -> list[CellStatus]:
 
 def read_settling(experiment: Experiment) -> tuple[list[CellStatus], Settling | None]:
     """As `read_queue`, and where the study stands by its rule; None where the number of seeds is fixed."""
-    found = read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+    known = read_status(experiment.places.storage, experiment.study.name, experiment.planned)
+    found = [with_own_log(status, experiment.places.out) for status in known]
     gate = _gate(experiment)
     return passed(gate, found), None if gate is None else gate.settling(found)
 
@@ -91,6 +93,17 @@ def settled(experiment: Experiment) -> Experiment:
             "and the table begins with its winners: run the study first"
         )
     return frozen(experiment, won)
+
+
+def write_search(experiment: Experiment) -> None:
+    """Write this very study's `search.csv`: a command with other settings may have left its own there.
+
+    Args:
+        experiment: A study as it began; without a search there is nothing to write.
+    """
+    if experiment.study.search is not None:
+        found = search_frame(experiment, read_queue(tuning_of(experiment)))
+        found.to_csv(experiment.folder / SEARCH_FILE, index=False)
 
 
 def report_study(
@@ -164,9 +177,11 @@ def report_again(options: Options, console: Console) -> int:
     if not os.access(experiment.folder, os.W_OK):
         _show_only(experiment, StudyTrials.of(statuses), controls, options, console)
         return say_failures([*statuses, *controls], console)
-    for text in settle_folder(begun, options):
-        say(f"note: {text}", console)
-    files = report_study(experiment, StudyTrials.of(statuses), controls, options)
+    with report_folder(begun, options) as told:
+        for text in told:
+            say(f"note: {text}", console)
+        write_search(begun)
+        files = report_study(experiment, StudyTrials.of(statuses), controls, options)
     say_report(files, study.question, experiment.folder, console)
     return say_failures([*statuses, *controls], console)
 

@@ -17,7 +17,7 @@ from cmae_ablate.report import read_trials
 from cmae_ablate.report.cell_record import TrialRow, rows_of
 from cmae_ablate.report.searched import SEARCH_FILE
 from cmae_ablate.runner import results
-from cmae_ablate.runner.analysis_plan import record_plan
+from cmae_ablate.runner.analysis_plan import PLAN_FILE, read_plan, record_plan
 from cmae_ablate.runner.attempt import Job
 from cmae_ablate.runner.budget import TIME
 from cmae_ablate.runner.environment import describe_environment
@@ -28,12 +28,13 @@ from cmae_ablate.runner.launch.local import keep_memory
 from cmae_ablate.runner.launch.network_files import check_databases
 from cmae_ablate.runner.launch.slurm import require_sbatch
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.provenance import settle_folder
+from cmae_ablate.runner.provenance import report_folder, settle_folder
 from cmae_ablate.runner.recheck import damaged_cells
 from cmae_ablate.runner.reporting import (
     report_study,
     say_failures,
     say_report,
+    write_search,
 )
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.runner.run_links import say_where
@@ -41,7 +42,6 @@ from cmae_ablate.runner.summaries import track_imported, track_summary
 from cmae_ablate.runner.tracked import variant_parameters
 from cmae_ablate.runner.tuning import (
     frozen,
-    search_frame,
     tuning_of,
     with_corners,
 )
@@ -60,7 +60,7 @@ from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
 from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Variant
 from cmae_ablate.terminal import say
-from cmae_ablate.tracking.tracker import Subject
+from cmae_ablate.tracking.tracker import Status, Subject
 from cmae_ablate.training.loop import image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
 
@@ -108,6 +108,7 @@ def run_study(
     for text in told:
         say(f"note: {text}", console)
     record_plan(study, described, experiment.folder)
+    begun = experiment
     if study.search is not None:
         found, status = run_search(experiment, options, console, owns_process=owns_process)
         if found is None:
@@ -121,7 +122,7 @@ def run_study(
     say_untaken(table.experiment, table.queue.status(), console, " ".join(told))
     status = work_through((table, controls), options, console, owns_process=owns_process)
     is_over = status not in INTERRUPTED and not is_left_to_slurm((table, controls), options)
-    return _finish(table, controls, options, console) if is_over else status
+    return _finish(begun, table, controls, options, console) if is_over else status
 
 
 def _check_launching(options: Options) -> None:
@@ -150,23 +151,31 @@ def open_jobs(experiment: Experiment, options: Options, console: Console) -> tup
     return table, apart
 
 
-def _finish(table: Job, controls: Job, options: Options, console: Console) -> int:
-    """Write the report, say what came out, and end every run; the exit status."""
+def _finish(begun: Experiment, table: Job, controls: Job, options: Options, console: Console) -> int:
+    """Write the report, say what came out, and end every run; the exit status.
+
+    `begun` is the study as it began, without what a search has found.
+    """
     jobs, experiment = (table, controls), table.experiment
     found = [StudyTrials.of(job.queue.status()) for job in jobs]
-    try:
-        files = report_study(experiment, found[0], found[1].statuses, options)
-    except BaseException:
-        for job in jobs:
-            job.tracker.finish_study({}, "FAILED")
-        raise
-    say_report(files, experiment.study.question, experiment.folder, console)
-    status = say_failures([each for trials in found for each in trials.statuses], console)
-    if any(each.state == "WAITING" for trials in found for each in trials.statuses):
-        say(ALL_GONE, console)
-    for job, trials in zip(jobs, found, strict=True):
-        told = {**files.paths, "trials.csv": experiment.folder / "trials.csv"} if job is table else None
-        track_summary(trials, job.tracker, "FAILED" if status else "FINISHED", told)
+    with report_folder(begun, options) as told:  # until the runs, too, have the report's files
+        for text in told:
+            say(f"note: {text}", console)
+        try:
+            write_search(begun)
+            files = report_study(experiment, found[0], found[1].statuses, options)
+        except BaseException:
+            for job in jobs:
+                job.tracker.finish_study({}, "FAILED")
+            raise
+        say_report(files, experiment.study.question, experiment.folder, console)
+        status = say_failures([each for trials in found for each in trials.statuses], console)
+        if any(each.state == "WAITING" for trials in found for each in trials.statuses):
+            say(ALL_GONE, console)
+        paths = {**files.paths, "trials.csv": experiment.folder / "trials.csv"}
+        for job, trials in zip(jobs, found, strict=True):
+            state: Status = "FAILED" if status else "FINISHED"
+            track_summary(trials, job.tracker, state, paths if job is table else None)
     say_where(experiment.places.backend, table.tracker, console)
     return status
 
@@ -197,7 +206,7 @@ def run_search(
     say_untaken(tuning, job.queue.status(), console)
     status = work_through((job,), options, console, owns_process=owns_process)
     statuses = job.queue.status()
-    search_frame(experiment, statuses).to_csv(experiment.folder / SEARCH_FILE, index=False)
+    write_search(experiment)
     if status in INTERRUPTED or is_left_to_slurm((job,), options):
         return None, status
     won = winners(experiment, statuses)
@@ -243,7 +252,11 @@ def _subject(experiment: Experiment, options: Options) -> Subject:
 
 
 def check_runs(experiment: Experiment, device: str) -> None:
-    """Refuse a study of which a variant, a control, or an end of its search's space, cannot run."""
+    """Refuse a study of which a variant, a control, or an end of its search's space, cannot run.
+
+    So, too, one whose recorded plan is damaged: its report, hours later, could not be made.
+    """
+    read_plan(experiment.folder / PLAN_FILE)
     smoke_pass(with_corners(experiment) if experiment.study.search else experiment, device)
     smoke_pass(controls_of(experiment), device)
 

@@ -78,9 +78,7 @@ def say_where(backend: Backend, tracker: Tracker, console: Console) -> None:
     address = tracker.address()
     lines = [f"runs: {backend.ui_command()}", f"      then open {address}"]
     if not address:
-        lines = [
-            f"runs: {backend.name} is away; the same command makes up for them from queue and cache once it "
-            "answers"
-        ]
+        waiting = "the same command makes up for them from queue and cache once it answers"
+        lines = [f"runs: {backend.name} is away; {tracker.remedy() or waiting}"]
     for line in lines:
         say(line, console)

@@ -218,8 +218,7 @@ def _train(jobs: Sequence[Job], options: Options, console: Console, owns_process
     if options.no_wait:
         submit(experiment, options, workers, logs, console)
         return 0
-    most = total if rule is None else sum(len(job.experiment.planned) for job in jobs)
-    with Monitor(notes, most, done, console):
+    with Monitor(notes, [cell.id for job in jobs for cell in job.experiment.planned], done, console):
         if workers > 1 or options.launcher != "local":
             codes = launch(experiment, options, workers, logs, is_done, partial(say, console=console))
             if is_done():

@@ -167,6 +167,10 @@ class MlflowTracker:
         self._attempt(lambda tree: found.append(tree.experiment), creates=False)
         return "".join(study_address(root, each) for each in found)
 
+    def remedy(self) -> str:
+        """What to do where the store will never answer by itself; empty otherwise."""
+        return self._store.remedy
+
     def _attempt(self, action: Callable[[RunTree], None], *, creates: bool = True) -> bool:
         """Do something with the study's runs; False where it failed, or is not done in time."""
         done: list[bool] = []

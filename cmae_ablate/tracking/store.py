@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from cmae_ablate.database import cause_of, redact, sqlite_path
+from cmae_ablate.database import cause_of, is_damaged, move_aside, redact, sqlite_path
 from cmae_ablate.files import create_private
 from cmae_ablate.tracking.connection import check_uri, connect, create_tables, load_mlflow
 from cmae_ablate.tracking.run_tree import RunTree
@@ -37,11 +37,13 @@ class Store:
     Attributes:
         is_away: Whether the last word of it was a bad one, or none.
         is_stuck: Whether it was waited for in vain, and has not answered since.
+        remedy: What to do where it will never answer, for its file is damaged; empty otherwise.
     """
 
     def __init__(self, uri: str, artifacts: Path, study: str) -> None:
         check_uri(uri)
         self.is_away = self.is_stuck = False
+        self.remedy = ""
         self._uri, self._artifacts, self._study = uri, artifacts, study
         self._tree: RunTree | None = None
         self._pause, self._next_try = FIRST_PAUSE, 0.0
@@ -85,6 +87,7 @@ class Store:
             except (Exception, SystemExit) as error:
                 self._tree, self.is_stuck = None, False
                 if is_last:
+                    self.remedy = self._remedy(error)
                     self._rest(cause_of(error))
             else:
                 self._welcome()
@@ -102,6 +105,14 @@ class Store:
         place = None if self._uri.startswith("http") else self._artifacts / self._study
         return RunTree(connect(self._uri), self._study, place)
 
+    def _remedy(self, error: BaseException) -> str:
+        if self._database is None or not is_damaged(error):
+            return ""
+        return (
+            f"{self._database} is damaged: {move_aside(self._database)}, and the same command makes its runs "
+            "anew from queue and cache"
+        )
+
     def _rest(self, cause: str) -> None:
         self._warn(cause)
         self._next_try = time.monotonic() + self._pause
@@ -109,11 +120,12 @@ class Store:
 
     def _warn(self, cause: str) -> None:
         if not self.is_away and _is_news(self._uri, away=True):
+            later = ", and what its runs lack is told later, at the latest by the same command"
             LOGGER.warning(
-                "tracking: MLflow at %s is away (%s); training goes on, and what its runs lack is told "
-                "later, at the latest by the same command",
+                "tracking: MLflow at %s is away (%s); training goes on%s",
                 redact(self._uri),
                 cause,
+                f"; {self.remedy}" if self.remedy else later,
             )
         self.is_away = True
 
@@ -121,6 +133,7 @@ class Store:
         if _is_news(self._uri, away=False):
             LOGGER.warning("tracking: MLflow at %s answers again", redact(self._uri))
         self.is_away = self.is_stuck = False
+        self.remedy = ""
         self._pause, self._next_try = FIRST_PAUSE, 0.0
 
 

@@ -134,6 +134,10 @@ class Tracker(Protocol):
         """Where a browser finds the study's runs; empty where they cannot be found."""
         ...
 
+    def remedy(self) -> str:
+        """What to do where they will never be found by waiting; empty where there is nothing to do."""
+        ...
+
 
 class Backend(Protocol):
     """A place that keeps runs, as its address names it: all that other rooms know of MLflow.

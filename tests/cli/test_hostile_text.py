@@ -104,7 +104,7 @@ def test_a_csv_with_hostile_labels_is_reported(
 def test_progress_shows_titles_and_reasons_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Monitor(tmp_path, 2, 0, open_console()):
+    with Monitor(tmp_path, ["a", "b"], 0, open_console()):
         note = CellNote("a", f"{LABEL}{TAKEOVER}", "failed", text=f"{MARKUP}\n{TAKEOVER}")
         NoteWriter(tmp_path, "a").write(note)
     out, err = capsys.readouterr()

@@ -171,12 +171,30 @@ def test_without_a_plan_nothing_is_known_of_one(study: Study, tmp_path: Path) ->
     assert with_plan(described(study), study, None).plan is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"question": 3}', "\x00", '{"seeds": NaN}'])
-def test_a_file_that_is_no_plan_is_refused_with_what_to_do(text: str, tmp_path: Path) -> None:
+CUT_SHORT = "it is no whole plan: cut short, or of another program"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", CUT_SHORT),
+        ("[]", CUT_SHORT),
+        ('{"question": "How sm', CUT_SHORT),
+        ("\x00", CUT_SHORT),
+        ("{}", "its key 'question' is missing"),
+        ('{"question": 3}', "its key 'question' is not what a plan has there"),
+        ('{"question": "", "metric": NaN}', "its key 'metric' is not what a plan has there"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_refused_with_what_to_do(text: str, fault: str, tmp_path: Path) -> None:
     path = tmp_path / PLAN_FILE
     path.write_text(text)
-    with pytest.raises(UserError, match="delete it"):
+    with pytest.raises(UserError) as caught:
         read_plan(path)
+    assert str(caught.value) == (
+        f"{path}: damaged ({fault}); restore it from a copy, or move it aside: `report` then says that "
+        "nothing is known of a plan, and `run` records one of today"
+    )
 
 
 RULE = SeedRule(Looks(3, 1, 9), precision=1.0)

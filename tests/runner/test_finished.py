@@ -192,8 +192,21 @@ def test_what_a_cell_left_is_found_where_it_was_made_and_where_out_was_moved_to(
     made = tmp_path / "runs" / "cache" / "pretrain" / "abc"
     made.mkdir(parents=True)
     record, moved = CellRecord(folder=made), tmp_path / "moved"
-    assert folder_of(record, moved / "cache") == made  # a copy: it is where it was
+    assert folder_of(record, moved / "cache") == made
     (tmp_path / "runs").rename(moved)
     assert folder_of(record, moved / "cache") == moved / "cache" / "pretrain" / "abc"
     assert folder_of(CellRecord(folder=made.with_name("pruned")), moved / "cache") == made.with_name("pruned")
     assert folder_of(CellRecord(), moved / "cache") is None
+
+
+def test_a_copy_of_out_is_read_in_the_copy_but_for_what_was_not_copied(tmp_path: Path) -> None:
+    made = tmp_path / "runs" / "cache" / "pretrain" / "abc"
+    made.mkdir(parents=True)
+    (made / "result.json").touch()
+    record, copy = CellRecord(folder=made), tmp_path / "copy" / "cache"
+    own = copy / "pretrain" / "abc"
+    own.mkdir(parents=True)
+    (own / "lock").touch()
+    assert folder_of(record, copy) == made
+    (own / "knn-0.json").touch()
+    assert folder_of(record, copy) == own

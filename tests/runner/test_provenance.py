@@ -7,14 +7,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 
 from cmae_ablate.cli.status import show_status
 from cmae_ablate.files import DamagedError
+from cmae_ablate.runner import run as run_module
 from cmae_ablate.runner.cache import entries
 from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.housekeeping import prune_cache
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.provenance import RECORD, of_other_options, read_provenance, settle_folder
+from cmae_ablate.runner.provenance import (
+    LOCK,
+    RECORD,
+    of_other_options,
+    read_provenance,
+    report_folder,
+    settle_folder,
+)
 from cmae_ablate.runner.reporting import report_again
 from cmae_ablate.runner.run import run_study
 from tests.tiny import TINY_STUDY
@@ -91,6 +100,39 @@ def test_more_seeds_only_add_and_fewer_keep_the_larger_report(tmp_path: Path) ->
     (kept,) = previous(out)
     assert len(trials(kept)) == 4
     assert len(trials(out / "study")) == 2
+
+
+def test_a_report_that_another_command_wrote_meanwhile_is_kept_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    trains, theirs = run_module.work_through, []
+
+    def train_while_another_command_runs(*args: object, **kwargs: object) -> int:
+        monkeypatch.setattr(run_module, "work_through", trains)
+        theirs.append(told_by(study, out, settings=SHORTER))
+        return trains(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_module, "work_through", train_while_another_command_runs)
+    told = told_by(study, out)
+    assert "note: the results" in theirs[0]  # it began second
+    assert "is kept" not in theirs[0]
+    (kept,) = previous(out)
+    assert "made otherwise (there was --set training.epochs=1)" in told
+    assert f"that report is kept in {kept.name}/, repeated by: cmae-ablate run {study}" in told
+    assert not set(trials(kept)["fingerprint"]) & set(trials(out / "study")["fingerprint"])
+    assert json.loads((kept / RECORD).read_text())["settings"] == list(SHORTER)
+    assert json.loads((out / "study" / RECORD).read_text())["settings"] == []
+
+
+def test_a_folder_whose_report_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    options = Options(write_study(tmp_path), device="cpu", out=tmp_path / "runs")
+    experiment = options.begin(options.load(), quiet())
+    with report_folder(experiment, options) as told:
+        assert told == []
+        with pytest.raises(Timeout):
+            FileLock(experiment.folder / LOCK).acquire(timeout=0)
+    assert settle_folder(experiment, options) == []
 
 
 def test_the_command_that_was_given_is_not_offered_where_components_or_data_are_what_differs(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cmae_ablate.errors import UserError
 from cmae_ablate.files import read_record, sealed
 from cmae_ablate.runner.experiment import Places
 from cmae_ablate.runner.options import Options
@@ -185,6 +186,16 @@ def test_the_same_variant_under_two_names_is_trained_once_and_differs_by_exactly
     assert trials["weights_sha256"].nunique() == 2
     of_controls = 2  # the positive control's, one a seed
     assert len(list((out / "cache" / "pretrain").iterdir())) == 2 + of_controls
+
+
+def test_a_damaged_plan_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    study, out = write_study(tmp_path), tmp_path / "runs"
+    plan = out / "study" / "analysis_plan.json"
+    plan.parent.mkdir(parents=True)
+    plan.write_text('{"question": "Does the dec')
+    with pytest.raises(UserError, match=r"analysis_plan\.json: damaged .* move it aside"):
+        run(study, out)
+    assert [path.name for path in out.rglob("*")] == ["study", "analysis_plan.json"]
 
 
 def test_the_same_command_again_trains_nothing(finished: tuple[Path, Path]) -> None:

@@ -15,10 +15,12 @@ from cmae_ablate.database import sqlite_url
 from cmae_ablate.files import sealed
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.run_links import KEPT, run_links
+from cmae_ablate.runner.run_links import KEPT, run_links, say_where
 from cmae_ablate.tracking import mlflow_backend
 from cmae_ablate.tracking.links import Tags
 from cmae_ablate.tracking.mlflow_backend import MlflowBackend
+from cmae_ablate.tracking.tracker import Tracker
+from tests.whole_study import quiet, said
 
 ADDRESS = "http://127.0.0.1:5000/#/experiments/7/runs/"
 
@@ -103,3 +105,31 @@ def test_a_store_that_is_away_costs_the_links_and_no_report(experiment: Experime
     store.runs = None
     assert run_links(experiment, [status("MAE", 0)]) == {}
     assert not (experiment.folder / KEPT).exists()
+
+
+class Lost:
+    """Stands for the tracker of a store that does not answer."""
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
+
+    def address(self) -> str:
+        return ""
+
+    def remedy(self) -> str:
+        return self._remedy
+
+
+@pytest.mark.parametrize(
+    ("remedy", "told"),
+    [
+        ("", "the same command makes up for them from queue and cache once it answers"),
+        ("mlflow.db is damaged: move it aside", "mlflow.db is damaged: move it aside"),
+    ],
+)
+def test_a_store_that_will_never_answer_is_not_waited_for(
+    remedy: str, told: str, experiment: Experiment
+) -> None:
+    console = quiet()
+    say_where(experiment.places.backend, cast("Tracker", Lost(remedy)), console)
+    assert said(console) == f"runs: MLflow is away; {told}"

@@ -19,7 +19,7 @@ from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
-from cmae_ablate.runner.reporting import open_queue, settled
+from cmae_ablate.runner.reporting import open_queue, report_again, settled
 from cmae_ablate.runner.run import run_search, run_study
 from cmae_ablate.runner.tuning import tuning_of, without_test
 from cmae_ablate.study import design
@@ -107,6 +107,17 @@ def test_the_report_says_how_settings_were_chosen(finished: tuple[Path, Path]) -
     assert "hold given these tuned settings" in page
     # 39 / sqrt(32) = 6.9
     assert "chosen on 32 validation images, whose noise alone is about 6.9 points" in page
+
+
+def test_the_tuning_of_a_command_with_other_settings_is_not_reported_as_this_ones(
+    finished: tuple[Path, Path],
+) -> None:
+    study, out = finished
+    before = searched(out)
+    theirs = before.assign(**{METRIC: 99.0}).head(1)
+    theirs.to_csv(out / "study" / "search.csv", index=False)
+    assert report_again(Options(study, device="cpu", out=out), quiet()) == 0
+    pd.testing.assert_frame_equal(searched(out), before)
 
 
 def test_the_winners_are_recorded_in_the_storage(finished: tuple[Path, Path]) -> None:

@@ -55,7 +55,7 @@ def test_the_command_names_a_stalled_cell_once_and_says_when_it_goes_on(
     tmp_path: Path,
 ) -> None:
     console = Console(file=io.StringIO(), width=300)
-    with Monitor(tmp_path, 1, 0, console) as monitor:
+    with Monitor(tmp_path, ["id"], 0, console) as monitor:
         NoteWriter(tmp_path, "id").write(replace(NOTE, patience=0.0))
         time.sleep(0.01)
         for _ in range(2):

@@ -78,6 +78,9 @@ class Fake:
     def address(self) -> str:
         return f"{self.pages}/study"
 
+    def remedy(self) -> str:
+        return ""
+
     def log_metrics(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self.told.append(f"epoch {epoch}")
 
