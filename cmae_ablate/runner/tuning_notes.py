@@ -10,7 +10,7 @@ from typing import cast
 from cmae_ablate.queue import JSON
 from cmae_ablate.report.wording import counted
 from cmae_ablate.runner.experiment import Experiment
-from cmae_ablate.runner.winners import Winners
+from cmae_ablate.runner.winners import Winner, Winners
 from cmae_ablate.study.search import TUNING_SEED, Interval, Search, Values
 from cmae_ablate.study.search_space import in_words
 from cmae_ablate.study.settings import brief
@@ -49,19 +49,30 @@ def tuning_note(search: Search, won: Winners | None = None) -> str:
 
 
 def edge_notes(search: Search, won: Winners) -> list[str]:
-    """Which winners lie at the edge of what was tried: the best setting may lie beyond it."""
-    found: dict[str, list[str]] = {}
+    """Which winners lie at the edge of a range, or of what was tried of it: the best may lie beyond."""
+    found: dict[tuple[str, str], list[str]] = {}
     for label, each in won.items():
         for path, values in search.space.items():
             name = ".".join(path)
-            ends = Counter(edge for winner in each if (edge := _edge(values, winner.settings[name])))
-            for edge, count in ends.items():
+            ends = Counter(end for winner in each if (end := _end(values, name, winner)))
+            for (edge, remedy), count in ends.items():
                 of = f" ({count} of {len(each)} seeds)" if len(each) > 1 else ""
-                found.setdefault(f"the {edge} of {name}", []).append(f"\u2018{label}\u2019{of}")
+                found.setdefault((f"{edge} of {name}", remedy), []).append(f"\u2018{label}\u2019{of}")
     return [
-        f"At {edge}: the winner of {', '.join(labels)}. The best setting may lie beyond; widen the range."
-        for edge, labels in found.items()
+        f"At the {edge}: the winner of {', '.join(labels)}. The best setting may lie beyond; {remedy}."
+        for (edge, remedy), labels in found.items()
     ]
+
+
+def _end(values: Values, name: str, winner: Winner) -> tuple[str, str] | None:
+    """What a winner lies at the end of, and what to do; None where others were tried on both its sides."""
+    value = winner.settings[name]
+    if edge := _edge(values, value):
+        return edge, "widen the range"
+    low, high = winner.tried.get(name, (math.nan, math.nan))
+    if low < high and value in (low, high):
+        return f"{'largest' if value == high else 'smallest'} value tried", "more trials would tell"
+    return None
 
 
 def few_images_note(experiment: Experiment) -> list[str]:

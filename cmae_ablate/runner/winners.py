@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TypeAlias
 
@@ -22,11 +23,13 @@ class Winner:
         trial: Its number.
         settings: What it tried, by key of the trial.
         value: The metric's mean over the tuning seeds.
+        tried: The smallest and the largest number that its tuning tried, by key, also in trials that failed.
     """
 
     trial: int
     settings: Mapping[str, JSON]
     value: float
+    tried: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 Winners: TypeAlias = "Mapping[str, Sequence[Winner]]"
@@ -49,18 +52,31 @@ def winners(experiment: Experiment, statuses: Sequence[CellStatus]) -> Winners |
     search = search_of(experiment)
     sign = -1.0 if Metric.named(search.metric).lower_is_better else 1.0
     best: dict[tuple[str, int], Winner] = {}
+    settings: dict[tuple[str, int], list[Mapping[str, JSON]]] = defaultdict(list)
     for (tuning, number, label), trained in by_trial(experiment, statuses).items():
+        settings[label, tuning].append(trained[0].settings)
         values = [status.value for status in trained if status.value is not None]
         if len(values) < len(trained):
             continue  # one of them diverged or was pruned
         found = Winner(number, trained[0].settings, statistics.fmean(values))
         if (label, tuning) not in best or sign * found.value > sign * best[label, tuning].value:
             best[label, tuning] = found
+    best = {key: replace(found, tried=_spans(settings[key])) for key, found in best.items()}
     tunings = range(search.tunings(experiment.study.seeds))
     labels = [variant.label for variant in experiment.variants]
     if len(best) < len(tunings) * len(labels):
         return None
     return {label: tuple(best[label, tuning] for tuning in tunings) for label in labels}
+
+
+def _spans(settings: Sequence[Mapping[str, JSON]]) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest number of each key."""
+    numbers: dict[str, list[float]] = defaultdict(list)
+    for each in settings:
+        for name, value in each.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                numbers[name].append(value)
+    return {name: (min(values), max(values)) for name, values in numbers.items()}
 
 
 def by_trial(

@@ -36,6 +36,21 @@ def test_a_winner_at_the_edge_of_a_range_is_named(
     )
 
 
+def test_a_winner_beyond_which_nothing_was_tried_is_named_inside_of_the_range_too() -> None:
+    search = Search(4, METRIC, {("training", "base_lr"): Interval(1.0, 11.0)})
+    tried = {"training.base_lr": (3.0, 6.0)}
+    won = {
+        label: [Winner(0, {"training.base_lr": rate}, 1.0, tried)]
+        for label, rate in (("a", 6.0), ("b", 6.0), ("c", 4.0), ("d", 3.0))
+    }
+    beyond = "The best setting may lie beyond; more trials would tell."
+    tried_of = "value tried of training.base_lr: the winner of"
+    assert edge_notes(search, won) == [
+        f"At the largest {tried_of} \u2018a\u2019, \u2018b\u2019. {beyond}",
+        f"At the smallest {tried_of} \u2018d\u2019. {beyond}",
+    ]
+
+
 def test_of_tunings_of_each_seed_the_number_at_an_edge_is_told() -> None:
     search = Search(2, METRIC, {("training", "base_lr"): Interval(1.0, 11.0)}, repeat=True)
     rates = (1.5, 6.0, 1.1)

@@ -115,6 +115,7 @@ def test_every_seed_is_trained_with_the_best_trial_of_its_own_tuning(folder: Cal
                     means.setdefault(rate, []).append(score(rate, 0.5) + value)
             assert {len(each) for each in means.values()} == {3}
             expected[label, seed] = max(means, key=lambda rate: sum(means[rate]))
+            assert won[label][seed].tried == {RATE: (min(means), max(means))}
     found = frozen(experiment, won)
     rates = {(cell.variant.label, cell.seed): cell.spec.training.base_lr for cell in found.cells}
     assert rates == expected
