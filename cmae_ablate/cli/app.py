@@ -12,6 +12,7 @@ import typer
 from cmae_ablate import __version__
 from cmae_ablate.cli import about, cache, datasets, studies
 from cmae_ablate.cli.first_line import announced
+from cmae_ablate.cli.given import refuse_empty
 from cmae_ablate.cli.shared import keeping_the_exit_status
 from cmae_ablate.cli.weights import commands
 from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError
@@ -70,6 +71,7 @@ def main() -> None:
 def _status() -> int | str | None:
     """Run the command; its exit status."""
     try:
+        refuse_empty(sys.argv[1:])
         app()
     except SystemExit as error:  # typer's way to end
         return error.code

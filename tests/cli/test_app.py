@@ -56,6 +56,11 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "words"),
     [
         (["--gpus-per-worker", "0"], "--gpus-per-worker 0: a number above 0"),
+        (["--gpus-per-worker", "0.5"], "--gpus-per-worker 0.5: only with --launcher ray"),
+        (
+            ["--launcher", "ray", "--device", "cpu", "--gpus-per-worker", "0.5"],
+            "--gpus-per-worker 0.5: no worker takes a GPU with --device cpu; leave one of them out",
+        ),
         (["--slurm", "time=1"], "--slurm time=1: only with --launcher slurm"),
         (["--no-wait"], "--no-wait: only with --launcher slurm"),
         (["--launcher", "slurm", "--slurm", "time"], "--slurm time: KEY=VALUE is expected"),
