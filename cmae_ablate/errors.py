@@ -5,8 +5,10 @@ What stands in an error comes from files, names and other programs: a terminal w
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from difflib import get_close_matches
+from pathlib import Path
 
 LONGEST = 4000
 """Characters of a message."""
@@ -64,6 +66,28 @@ class Interrupted(Exception):  # noqa: N818 - no error: the user asked for it
 
 class Pruned(Exception):  # noqa: N818 - no error: a search does not need the rest
     """A tuning trial was stopped early; the message says why."""
+
+
+def path_error(error: OSError) -> UserError | None:
+    """What to say of an error of the system that names a path; None where it names none.
+
+    What stands in the way of that path, such as a file where a folder is needed, is named instead of it.
+    """
+    target = None if isinstance(error, FileNotFoundError) else error.filename2
+    named = error.filename if target is None else target
+    if not isinstance(named, str | bytes | os.PathLike):
+        return None
+    path, remedy = Path(os.fsdecode(named)), "move it away, or choose another place"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        above = (path, *path.parents)
+        blocker = next((each for each in above if os.path.lexists(each) and not os.path.isdir(each)), path)
+        return UserError(f"{blocker}: a folder is needed here, and this is none; {remedy}")
+    if isinstance(error, IsADirectoryError):
+        return UserError(f"{path}: a file is needed here, and this is a folder; {remedy}")
+    return UserError(
+        f"{path}: cannot be used ({error.strerror}); put that right, or choose another place; what was done "
+        "is kept, and the same command goes on"
+    )
 
 
 def suggest(word: str, known: list[str]) -> str:

@@ -23,6 +23,7 @@ from cmae_ablate.errors import (
     NoRoomError,
     StorageError,
     UserError,
+    path_error,
     suggest,
 )
 from cmae_ablate.files import read_regular
@@ -179,6 +180,11 @@ def _run(options: Options) -> int:
         raise ended(error) from error
     except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
         raise UserError(str(error)) from error
+    except OSError as error:
+        fault = path_error(error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def _incomplete(folder: Path) -> UserError:
@@ -230,5 +236,7 @@ def _frame(path: Path) -> pd.DataFrame:
     labels = [name for name in (*LABELS, "against", "dataset") if name in frame and frame[name].notna().any()]
     misread = {name: str for name in labels if is_numeric_dtype(frame[name])}
     if misread:
-        frame = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=misread)
+        frame = pd.read_csv(
+            io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=misread
+        )
     return frame
