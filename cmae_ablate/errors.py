@@ -6,6 +6,7 @@ What stands in an error comes from files, names and other programs: a terminal w
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +16,8 @@ LONGEST = 4000
 _UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, separators of lines
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 """They turn the reading direction, so that a text reads as another than it is; and the byte-order mark."""
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""They show nothing, though Unicode has them among letters, marks and signs: fillers, selectors of a form."""
 
 
 class UserError(Exception):
@@ -114,6 +117,15 @@ def printable(text: str, *, keep: str = "\n\t") -> str:
 def readable(text: str) -> str:
     r"""As `printable`, in one line: a name, a path or a message; ends of lines are written `\n`."""
     return printable(text, keep="")
+
+
+def looks(name: str) -> str:
+    """What a reader sees of a name, equal for names that nobody could tell apart.
+
+    Letters are in one Unicode form, blanks are one, and what cannot be seen is gone.
+    """
+    formed = _UNSEEN.sub("", unicodedata.normalize("NFKC", name))
+    return " ".join("".join(each for each in formed if unicodedata.category(each) != "Cf").split())
 
 
 def _is_shown(character: str) -> bool:

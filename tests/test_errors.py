@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cmae_ablate.errors import UserError, path_error, printable, readable
+from cmae_ablate.errors import UserError, looks, path_error, printable, readable
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,35 @@ def test_lines_and_columns_stay_where_a_text_has_several() -> None:
 def test_a_mistake_is_one_line_whatever_it_quotes() -> None:
     error = UserError("study.yaml: label 'a\nb\x1b]8;;http://x\x07' is wrong; change it")
     assert str(error) == r"study.yaml: label 'a\nb\x1b]8;;http://x\x07' is wrong; change it"
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        "depth 1\N{ZERO WIDTH SPACE}",
+        "dep\N{SOFT HYPHEN}th 1",
+        "depth\N{ZERO WIDTH JOINER} 1",
+        "depth\N{EM SPACE}1 ",
+        "depth 1\N{VARIATION SELECTOR-16}",
+        "depth 1\N{HANGUL FILLER}",
+        "depth 1\N{BRAILLE PATTERN BLANK}",
+        "depth \N{FULLWIDTH DIGIT ONE}",
+    ],
+)
+def test_names_that_nobody_could_tell_apart_look_alike(twin: str) -> None:
+    assert looks(twin) == looks("depth 1")
+
+
+@pytest.mark.parametrize("other", ["Depth 1", "depth1", "depth 2", "depth 1\N{COMBINING ACUTE ACCENT}"])
+def test_names_that_differ_for_a_reader_look_different(other: str) -> None:
+    assert looks(other) != looks("depth 1")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "\N{ZERO WIDTH SPACE}", "\N{HANGUL FILLER} ", "\N{BRAILLE PATTERN BLANK}"]
+)
+def test_of_what_cannot_be_seen_nothing_is_left(name: str) -> None:
+    assert looks(name) == ""
 
 
 def raised(action: Callable[[], object]) -> str:
