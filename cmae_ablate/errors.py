@@ -5,14 +5,19 @@ What stands in an error comes from files, names and other programs: a terminal w
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 from difflib import get_close_matches
+from pathlib import Path
 
 LONGEST = 4000
 """Characters of a message."""
 _UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, separators of lines
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 """They turn the reading direction, so that a text reads as another than it is; and the byte-order mark."""
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""They show nothing, though Unicode has them among letters, marks and signs: fillers, selectors of a form."""
 
 
 class UserError(Exception):
@@ -66,6 +71,28 @@ class Pruned(Exception):  # noqa: N818 - no error: a search does not need the re
     """A tuning trial was stopped early; the message says why."""
 
 
+def path_error(error: OSError) -> UserError | None:
+    """What to say of an error of the system that names a path; None where it names none.
+
+    What stands in the way of that path, such as a file where a folder is needed, is named instead of it.
+    """
+    target = None if isinstance(error, FileNotFoundError) else error.filename2
+    named = error.filename if target is None else target
+    if not isinstance(named, str | bytes | os.PathLike):
+        return None
+    path, remedy = Path(os.fsdecode(named)), "move it away, or choose another place"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        above = (path, *path.parents)
+        blocker = next((each for each in above if os.path.lexists(each) and not os.path.isdir(each)), path)
+        return UserError(f"{blocker}: a folder is needed here, and this is none; {remedy}")
+    if isinstance(error, IsADirectoryError):
+        return UserError(f"{path}: a file is needed here, and this is a folder; {remedy}")
+    return UserError(
+        f"{path}: cannot be used ({error.strerror}); put that right, or choose another place; what was done "
+        "is kept, and the same command goes on"
+    )
+
+
 def suggest(word: str, known: list[str]) -> str:
     """Say which of `known` was probably meant, or list them all."""
     close = get_close_matches(word, known, n=1)
@@ -90,6 +117,15 @@ def printable(text: str, *, keep: str = "\n\t") -> str:
 def readable(text: str) -> str:
     r"""As `printable`, in one line: a name, a path or a message; ends of lines are written `\n`."""
     return printable(text, keep="")
+
+
+def looks(name: str) -> str:
+    """What a reader sees of a name, equal for names that nobody could tell apart.
+
+    Letters are in one Unicode form, blanks are one, and what cannot be seen is gone.
+    """
+    formed = _UNSEEN.sub("", unicodedata.normalize("NFKC", name))
+    return " ".join("".join(each for each in formed if unicodedata.category(each) != "Cf").split())
 
 
 def _is_shown(character: str) -> bool:

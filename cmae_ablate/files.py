@@ -140,6 +140,9 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # nobody knows the one aside
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from cmae_ablate.errors import UserError, printable, readable
+from cmae_ablate.errors import UserError, looks, path_error, printable, readable
 
 
 @pytest.mark.parametrize(
@@ -31,3 +35,59 @@ def test_lines_and_columns_stay_where_a_text_has_several() -> None:
 def test_a_mistake_is_one_line_whatever_it_quotes() -> None:
     error = UserError("study.yaml: label 'a\nb\x1b]8;;http://x\x07' is wrong; change it")
     assert str(error) == r"study.yaml: label 'a\nb\x1b]8;;http://x\x07' is wrong; change it"
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        "depth 1\N{ZERO WIDTH SPACE}",
+        "dep\N{SOFT HYPHEN}th 1",
+        "depth\N{ZERO WIDTH JOINER} 1",
+        "depth\N{EM SPACE}1 ",
+        "depth 1\N{VARIATION SELECTOR-16}",
+        "depth 1\N{HANGUL FILLER}",
+        "depth 1\N{BRAILLE PATTERN BLANK}",
+        "depth \N{FULLWIDTH DIGIT ONE}",
+    ],
+)
+def test_names_that_nobody_could_tell_apart_look_alike(twin: str) -> None:
+    assert looks(twin) == looks("depth 1")
+
+
+@pytest.mark.parametrize("other", ["Depth 1", "depth1", "depth 2", "depth 1\N{COMBINING ACUTE ACCENT}"])
+def test_names_that_differ_for_a_reader_look_different(other: str) -> None:
+    assert looks(other) != looks("depth 1")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "\N{ZERO WIDTH SPACE}", "\N{HANGUL FILLER} ", "\N{BRAILLE PATTERN BLANK}"]
+)
+def test_of_what_cannot_be_seen_nothing_is_left(name: str) -> None:
+    assert looks(name) == ""
+
+
+def raised(action: Callable[[], object]) -> str:
+    """What is said of the error that the system raises."""
+    with pytest.raises(OSError) as caught:
+        action()
+    return str(path_error(caught.value))
+
+
+def test_a_path_that_cannot_be_used_is_named_by_what_stands_in_its_way(tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.touch()
+    (folder / "full").mkdir(parents=True)
+    no_folder = f"{file}: a folder is needed here, and this is none; move it away, or choose another place"
+    assert raised(lambda: file.mkdir(exist_ok=True)) == no_folder
+    assert raised(lambda: (file / "a" / "b").mkdir(parents=True)) == no_folder
+    assert raised((file / "a").read_text) == no_folder
+    no_file = f"{folder}: a file is needed here, and this is a folder; move it away, or choose another place"
+    assert raised(folder.read_bytes) == no_file
+    assert raised(lambda: os.replace(file, folder)) == no_file
+    absent = tmp_path / "absent"
+    assert raised(lambda: os.replace(absent, file)).startswith(f"{absent}: cannot be used (No such file")
+
+
+def test_an_error_that_names_no_path_is_left_as_it_is() -> None:
+    assert path_error(OSError(5, "Input/output error")) is None
+    assert path_error(OSError("told by nobody")) is None

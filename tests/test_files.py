@@ -27,6 +27,7 @@ from cmae_ablate.files import (
     read_regular,
     sealed,
     set_aside,
+    write_atomically,
 )
 from cmae_ablate.report.trials import read_controls_beside, read_trials
 from cmae_ablate.runner.analysis_plan import read_plan
@@ -252,3 +253,11 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
         file_sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
     assert hashlib.sha256(b"abc").hexdigest() == file_sha256(tmp_path / "file")
+
+
+def test_what_cannot_be_written_is_named_as_the_user_knows_it(tmp_path: Path) -> None:
+    (tmp_path / "controls.csv").mkdir()
+    with pytest.raises(OSError) as caught:
+        write_atomically(tmp_path / "controls.csv", b"text")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "controls.csv"), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["controls.csv"]

@@ -12,9 +12,10 @@ import typer
 from cmae_ablate import __version__
 from cmae_ablate.cli import about, cache, datasets, studies
 from cmae_ablate.cli.first_line import announced
+from cmae_ablate.cli.given import refuse_empty
 from cmae_ablate.cli.shared import keeping_the_exit_status
 from cmae_ablate.cli.weights import commands
-from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError
+from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError, path_error
 from cmae_ablate.files import is_full
 from cmae_ablate.terminal import complain, lasting_output, open_console, say
 
@@ -70,6 +71,7 @@ def main() -> None:
 def _status() -> int | str | None:
     """Run the command; its exit status."""
     try:
+        refuse_empty(sys.argv[1:])
         app()
     except SystemExit as error:  # typer's way to end
         return error.code
@@ -80,11 +82,24 @@ def _status() -> int | str | None:
         complain(str(error))
         return 1
     except OSError as error:
-        if not is_full(error):
-            raise
-        complain(f"no room left on a disk ({error}); free some, and the same command goes on")
-        return 1
+        return _told_of_the_system(error)
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on from the last checkpoint")
         return 130
     return 0
+
+
+def _told_of_the_system(error: OSError) -> int:
+    """Say what a full disk, or a path that cannot be used, asks for; the exit status.
+
+    Raises:
+        OSError: It is neither.
+    """
+    if is_full(error):
+        complain(f"no room left on a disk ({error}); free some, and the same command goes on")
+        return 1
+    fault = path_error(error)
+    if fault is None:
+        raise error
+    complain(str(fault))
+    return 2

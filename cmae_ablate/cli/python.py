@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -23,10 +24,11 @@ from cmae_ablate.errors import (
     NoRoomError,
     StorageError,
     UserError,
+    path_error,
     suggest,
 )
 from cmae_ablate.files import read_regular
-from cmae_ablate.report.csv_fields import MAX_BYTES
+from cmae_ablate.report.csv_fields import MAX_BYTES, csv_fields
 from cmae_ablate.report.trials import LABELS
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, read_notes
@@ -179,6 +181,11 @@ def _run(options: Options) -> int:
         raise ended(error) from error
     except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
         raise UserError(str(error)) from error
+    except OSError as error:
+        fault = path_error(error)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def _incomplete(folder: Path) -> UserError:
@@ -225,10 +232,14 @@ def _read(folder: Path) -> Result:
 
 def _frame(path: Path) -> pd.DataFrame:
     """A CSV of a report; a level may well be called `none`, `NA` or `1e-3`."""
-    content = read_regular(path, MAX_BYTES)
-    frame = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
+    header, rows = csv_fields(path)
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *(fields for _, fields in rows)])
+    frame = pd.read_csv(io.StringIO(text.getvalue()), keep_default_na=False, na_values=[""])
     labels = [name for name in (*LABELS, "against", "dataset") if name in frame and frame[name].notna().any()]
     misread = {name: str for name in labels if is_numeric_dtype(frame[name])}
     if misread:
-        frame = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=misread)
+        frame = pd.read_csv(
+            io.StringIO(text.getvalue()), keep_default_na=False, na_values=[""], dtype=misread
+        )
     return frame

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.runner.launch import WHOLE_GPU, check_launcher
 from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.study.finding import find_study, study_names
 
@@ -92,7 +93,7 @@ class StudyOptions:
     ] = False
     gpus_per_worker: Annotated[
         float, typer.Option(metavar="G", help="With ray on GPUs: what a worker takes; 0.5 puts two on one.")
-    ] = 1.0
+    ] = WHOLE_GPU
     stall_minutes: Annotated[
         float,
         typer.Option(
@@ -108,15 +109,21 @@ class StudyOptions:
         Raises:
             UserError: An option or the study is wrong.
         """
-        from cmae_ablate.runner.launch import check_launcher
         from cmae_ablate.runner.options import Options
 
         check_device(self.device)
         if self.workers != "auto" and (not self.workers.isdecimal() or int(self.workers) < 1):
             raise UserError(f"--workers {self.workers}: a number from 1, or auto, is expected")
-        check_launcher(self.launcher, self.slurm or (), no_wait=self.no_wait)
         if not 0 < self.gpus_per_worker <= 64:
             raise UserError(f"--gpus-per-worker {self.gpus_per_worker:g}: a number above 0 is expected")
+        check_launcher(
+            self.launcher, self.slurm or (), no_wait=self.no_wait, gpus_per_worker=self.gpus_per_worker
+        )
+        if self.device == "cpu" and self.gpus_per_worker != WHOLE_GPU:
+            raise UserError(
+                f"--gpus-per-worker {self.gpus_per_worker:g}: no worker takes a GPU with --device cpu; "
+                "leave one of them out"
+            )
         if not 0 < self.stall_minutes < 1e6:
             raise UserError(
                 f"--stall-minutes {self.stall_minutes:g}: a number of minutes above 0 is expected"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +46,8 @@ def run(
     ] = None,
 ) -> None:
     """Train what is missing of a study, then write its tables; run again, it goes on where it stopped."""
+    if cell is not None:
+        _check_cell_is_alone(cell, shared, imported or ())
     fresh = "torch" not in sys.modules
     if shared.launcher != "slurm":  # the nodes that train are others
         require_device(shared.device)
@@ -62,6 +65,25 @@ def run(
             raise typer.Exit(repeat_cell(options, cell, open_console()))
     with _workers_at_hand(options) if fresh else nullcontext(), second_ends():
         raise typer.Exit(run_data_sets(options, open_console(), imported or (), owns_process=True))
+
+
+def _check_cell_is_alone(cell: str, shared: StudyOptions, imported: Sequence[Path]) -> None:
+    """Refuse what says who trains a whole study: one cell is trained by this process, from nothing.
+
+    Raises:
+        UserError: Something does.
+    """
+    typed = {
+        **{f"--import {file}": True for file in imported},
+        f"--launcher {shared.launcher}": shared.launcher != "local",
+        f"--workers {shared.workers}": shared.workers not in ("auto", "1"),
+    }
+    for option, is_given in typed.items():
+        if is_given:
+            raise UserError(
+                f"--cell {cell}: this process trains the one cell again, from nothing, so that {option} "
+                "would change nothing; leave one of them out"
+            )
 
 
 def _workers_at_hand(options: Options) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""Images that two parts of a data set share: the same pixels, or the same picture saved again.
+"""Images that two parts or two classes of a data set share: the same pixels, or the same picture saved again.
 
 Nearly the same pictures are found in two steps. A perceptual hash of 64 bits proposes pairs: the signs of the
 64 lowest frequencies of the brightness on a 16 x 16 grid, against their median over the data set (Zauner
@@ -69,6 +69,37 @@ def shared_images(images: Mapping[str, Images], names: Mapping[str, Sequence[str
                     f"{_PARTS[earlier]} images, such as {example}: results on them flatter"
                 )
     return messages
+
+
+def images_of_two_classes(
+    images: Mapping[str, Images], labels: Mapping[str, Rows], names: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Say which images stand in several classes, pixel for pixel, in whatever parts; nothing is taken out.
+
+    Args:
+        images: As for `shared_images`.
+        labels: The classes of each part's images, (n,).
+        names: As for `shared_images`.
+
+    Returns:
+        One sentence, or none.
+    """
+    first: dict[bytes, tuple[str, int]] = {}
+    twins: dict[bytes, tuple[str, int]] = {}
+    for part, found in images.items():
+        for row, image in enumerate(found):
+            digest = _exact(image)
+            earlier, other = first.setdefault(digest, (part, row))
+            if labels[earlier][other] != labels[part][row]:
+                twins.setdefault(digest, (part, row))
+    if not twins:
+        return []
+    digest, twin = next(iter(twins.items()))
+    example = f"{_name(names, *first[digest])} and {_name(names, *twin)}"
+    return [
+        f"{len(twins):,} picture(s) stand in several classes, such as {example}: whichever label is learnt, "
+        "another counts as wrong; keep each in one class"
+    ]
 
 
 def _name(names: Mapping[str, Sequence[str]], part: str, row: int) -> str:

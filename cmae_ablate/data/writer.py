@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmae_ablate.data.account import Account
-from cmae_ablate.data.shared_images import shared_images
+from cmae_ablate.data.shared_images import images_of_two_classes, shared_images
 from cmae_ablate.files import sealed
 
 SPLITS = ("train", "validation", "test")
@@ -124,7 +124,11 @@ class ArrayWriter:
                 assert isinstance(array, np.memmap)
                 array.flush()
         images = {name: self._splits[name].images for name in SPLITS}
-        for message in shared_images(images, self._row_names):
+        labels = {name: self._splits[name].labels for name in SPLITS}
+        for message in (
+            *shared_images(images, self._row_names),
+            *images_of_two_classes(images, labels, self._row_names),
+        ):
             self.notice(message)
         mean, std = _channel_statistics(self._splits["train"].images)
         meta = {

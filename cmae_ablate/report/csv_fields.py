@@ -24,13 +24,19 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_fields(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header and rows as written, each row with its line number. Raises `UserError` where it is no CSV."""
+    """Header and rows as written, each row with its line number.
+
+    Rows of blank fields, which spreadsheets leave at a table's end, are no rows.
+
+    Raises:
+        UserError: It is no CSV.
+    """
     try:
         text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = next(reader, [])
         _check_header(path, header)
-        rows = [(reader.line_num, row) for row in reader if row]
+        rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: cannot be read ({reason}); give the path of a trials.csv") from error

@@ -57,8 +57,8 @@ class Places:
         root = out.resolve()
         return cls(
             root,
-            storage or sqlite_url(root / "optuna.db"),
-            tracking or sqlite_url(root / "mlflow.db"),
+            sqlite_url(root / "optuna.db") if storage is None else storage,
+            sqlite_url(root / "mlflow.db") if tracking is None else tracking,
         )
 
     @property

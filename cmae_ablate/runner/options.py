@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmae_ablate.errors import UserError
+from cmae_ablate.runner.launch import WHOLE_GPU
 from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.study import design
 from cmae_ablate.study.controls import control_variants
@@ -62,7 +63,7 @@ class Options:
     launcher: str = "local"
     slurm: tuple[str, ...] = ()
     no_wait: bool = False
-    gpus_per_worker: float = 1.0
+    gpus_per_worker: float = WHOLE_GPU
     stall_minutes: float = STALL_MINUTES
     dataset: str | None = None
 

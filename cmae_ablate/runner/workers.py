@@ -110,15 +110,10 @@ def make_places(experiment: Experiment, controls: Experiment | None = None) -> N
         controls: The study's controls, once they are known: what they pretrain belongs to the study, too.
 
     Raises:
-        UserError: They cannot be created.
+        OSError: They cannot be created.
     """
     for folder in (experiment.places.out, experiment.places.cache, experiment.folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise UserError(
-                f"--out {experiment.places.out}: cannot be made a folder ({error.strerror}); choose another"
-            ) from error
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     cells = [*experiment.cells, *(controls.cells if controls else ())]
     needed = (
         (experiment.pretraining(cell.spec), cell.variant.label, cell.seed)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cmae_ablate.errors import UserError, suggest
+from cmae_ablate.errors import UserError, looks, suggest
 from cmae_ablate.study.yaml_source import YamlOrigin
 
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
 """The regular expression of a name that can be read and printed."""
-
+UNTOLD = "differ only in blanks, in characters that cannot be seen or in the Unicode form of a letter"
 
 OUT = ("cache", "mlartifacts", "summary", "optuna.db", "mlflow.db")
 """What lies in every `--out` beside the studies' folders."""
@@ -43,14 +42,13 @@ def check_spellings(origin: YamlOrigin, names: Iterable[str], *path: str) -> Non
     """
     seen: dict[str, str] = {}
     for name in names:
-        if not re.match(PRINTABLE, name):
+        if not re.match(PRINTABLE, name) or not looks(name):
             raise origin.error((*path, name), f"{name!r} is no name; choose one that can be read and printed")
-        twin = seen.setdefault(_folded(name), name)
+        twin = seen.setdefault(looks(name), name)
         if twin != name:
             raise origin.error(
                 (*path, name),
-                f"'{name}' and '{twin}' differ only in blanks or in the Unicode form of a letter; "
-                "remove one of them, or rename it",
+                f"'{name}' and '{twin}' {UNTOLD} ({name!a} and {twin!a}); remove one of them, or rename it",
             )
 
 
@@ -76,9 +74,9 @@ def listed(origin: YamlOrigin, levels: Sequence[Any], *path: str) -> dict[str, A
 
 def nearest(word: str, known: list[str]) -> str:
     """Say which of `known` was probably meant, or list them all."""
-    twin = next((name for name in known if _folded(name) == _folded(word)), None)
+    twin = next((name for name in known if looks(name) == looks(word)), None)
     if twin is not None:
-        return f"the level '{twin}' differs in blanks or in the Unicode form of a letter; copy it from there"
+        return f"this and the level '{twin}' {UNTOLD} ({word!a} and {twin!a}); copy it from there"
     return suggest(word, known)
 
 
@@ -86,7 +84,3 @@ def is_same(one: Any, other: Any) -> bool:
     """Whether two values set the same: 1 and 1.0 do, 1 and true do not."""
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
     return bool(one == other) and (numbers or type(one) is type(other))
-
-
-def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).split())

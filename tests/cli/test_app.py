@@ -56,6 +56,11 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "words"),
     [
         (["--gpus-per-worker", "0"], "--gpus-per-worker 0: a number above 0"),
+        (["--gpus-per-worker", "0.5"], "--gpus-per-worker 0.5: only with --launcher ray"),
+        (
+            ["--launcher", "ray", "--device", "cpu", "--gpus-per-worker", "0.5"],
+            "--gpus-per-worker 0.5: no worker takes a GPU with --device cpu; leave one of them out",
+        ),
         (["--slurm", "time=1"], "--slurm time=1: only with --launcher slurm"),
         (["--no-wait"], "--no-wait: only with --launcher slurm"),
         (["--launcher", "slurm", "--slurm", "time"], "--slurm time: KEY=VALUE is expected"),
@@ -64,7 +69,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["--device", "tpu"], "--device tpu: choose auto, cpu or cuda"),
         (["--workers", "0"], "--workers 0: a number from 1"),
         (["--set", "training.batch_size=65"], "exceeds the 64 training images"),
-        (["--out", __file__], "cannot be made a folder"),
+        (["--out", __file__], f"{__file__}: a folder is needed here, and this is none; move it away"),
         (["--seeds", "0"], "--seeds: a number of seeds from 1"),
         (["--scale", "tinny"], "did you mean 'tiny'?"),
         (["--cell", "linear:7"], "the study has no such cell"),
@@ -81,6 +86,33 @@ def test_wrong_options_are_refused_by_name(
     assert words in err
     assert "hunter2" not in err
     assert len(err.strip().splitlines()) <= 3
+
+
+@pytest.mark.parametrize("place", ["tiny_study", "cache", "mlartifacts", "tiny_study/logs"])
+def test_a_file_where_a_folder_of_state_belongs_is_named_with_what_to_do(
+    place: str, tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tiny_study.parent / "runs"
+    blocker = out / place
+    blocker.parent.mkdir(parents=True)
+    blocker.write_text("mine")
+    status, _, err = call(capsys, "run", tiny_study, "--out", out, "--device", "cpu", "--workers", "1")
+    assert status == 2
+    assert f"{blocker}: a folder is needed here, and this is none; move it away, or choose another" in err
+    assert "Traceback" not in err
+    assert blocker.read_text() == "mine"
+
+
+def test_an_error_of_the_system_without_a_path_is_no_mistake_of_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails() -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("cmae_ablate.cli.app.app", fails)
+    monkeypatch.setattr("sys.argv", ["cmae-ablate", "status"])
+    with pytest.raises(OSError, match="Input/output error"):
+        main()
 
 
 def test_plan_trains_nothing_and_creates_nothing(

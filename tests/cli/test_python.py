@@ -91,17 +91,30 @@ def test_a_report_that_is_not_there_is_said_with_what_to_do(place: Path, result:
         ca.load_result("study", out=place / "nowhere")
 
 
-def test_labels_that_look_like_nothing_or_numbers_stay_labels(place: Path, result: ca.Result) -> None:
-    folder = place / "runs" / "copy"
+def copied(result: ca.Result, name: str) -> Path:
+    """The report's files in a folder of another name, to be edited."""
+    folder = result.folder.with_name(name)
     folder.mkdir()
     for path in result.folder.glob("*.*"):
         if path.is_file():
             (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_labels_that_look_like_nothing_or_numbers_stay_labels(place: Path, result: ca.Result) -> None:
+    folder = copied(result, "copy")
     text = (folder / "trials.csv").read_text()
     (folder / "trials.csv").write_text(text.replace("\ndepth 1,", "\nNA,").replace("\nlinear,", "\nnone,"))
     assert ca.load_result("copy", out=place / "runs").trials["variant"].tolist() == ["NA", "none"]
     (folder / "trials.csv").write_text(text.replace("\ndepth 1,", "\n010,").replace("\nlinear,", "\n1e-3,"))
     assert ca.load_result("copy", out=place / "runs").trials["variant"].tolist() == ["010", "1e-3"]
+
+
+def test_rows_that_a_spreadsheet_left_blank_are_none(place: Path, result: ca.Result) -> None:
+    folder = copied(result, "edited")
+    with (folder / "trials.csv").open("a") as file:
+        file.write("," * (len(result.trials.columns) - 1) + "\n")
+    pd.testing.assert_frame_equal(ca.load_result("edited", out=place / "runs").trials, result.trials)
 
 
 def test_a_cell_that_fails_for_good_raises_and_names_it(

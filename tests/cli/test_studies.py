@@ -13,6 +13,7 @@ import pytest
 from cmae_ablate.cli.studies import _workers_at_hand
 from cmae_ablate.runner.launch import forking, local
 from cmae_ablate.runner.options import Options
+from tests.cli.test_app import call
 from tests.whole_study import ROOT, start_command, write_study
 
 MISSING = 'raise ModuleNotFoundError("No module named {0!r}", name="{0}")\n'
@@ -46,3 +47,23 @@ def test_a_study_trains_with_two_workers_where_mlflow_cannot_be_imported(tmp_pat
     trials = pd.read_csv(out / "study" / "trials.csv")
     assert len(trials) > 1
     assert set(trials["state"]) == {"COMPLETE"}
+
+
+@pytest.mark.parametrize(
+    ("beside", "named"),
+    [
+        (["--import", "b.csv"], "--import b.csv"),
+        (["--launcher", "ray"], "--launcher ray"),
+        (["--launcher", "slurm", "--no-wait"], "--launcher slurm"),
+        (["--workers", "7"], "--workers 7"),
+    ],
+)
+def test_what_one_cell_alone_would_ignore_is_refused_beside_it(
+    beside: list[str], named: str, tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tiny_study.parent / "runs"
+    status, _, err = call(capsys, "run", tiny_study, "--out", out, "--cell", "linear:0", *beside)
+    assert status == 2
+    assert f"--cell linear:0: this process trains the one cell again, from nothing, so that {named} " in err
+    assert err.endswith("leave one of them out\n")
+    assert not out.exists()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cmae_ablate.components.datasets.scenes_bank import load_bank
 from cmae_ablate.components.datasets.scenes_render import render
-from cmae_ablate.data.shared_images import cell_means, shared_images
+from cmae_ablate.data.shared_images import cell_means, images_of_two_classes, shared_images
 
 Images = NDArray[np.uint8]
 
@@ -145,3 +145,21 @@ def test_cells_are_means_of_pixels(size: int) -> None:
             columns = slice(edges[column], max(edges[column + 1], edges[column] + 1))
             expected = images[:, :, rows, columns].mean((2, 3))
             np.testing.assert_allclose(found[:, :, row, column], expected, rtol=1e-5)
+
+
+def test_pictures_in_two_classes_are_counted_once_in_whatever_parts_they_stand(scenes: Images) -> None:
+    train = np.concatenate([scenes[:6], scenes[:1], scenes[:1], scenes[3:4]])
+    parts = {"train": train, "validation": scenes[5:8], "test": scenes[8:10]}
+    labels = {"train": [0, 0, 0, 1, 1, 1, 1, 1, 1], "validation": [0, 0, 1], "test": [0, 1]}
+    rows = {part: np.array(found) for part, found in labels.items()}
+    (message,) = images_of_two_classes(parts, rows, {})
+    # The fourth is there twice in one class; the first in both, the sixth in another class of validation.
+    assert message.startswith(
+        "2 picture(s) stand in several classes, such as train image 0 and train image 6:"
+    )
+
+
+def test_pictures_of_one_class_each_raise_no_alarm(scenes: Images) -> None:
+    parts = {"train": scenes[:4], "validation": scenes[:2], "test": scenes[4:5]}
+    labels = {"train": np.array([0, 1, 0, 1]), "validation": np.array([0, 1]), "test": np.array([0])}
+    assert images_of_two_classes(parts, labels, {}) == []

@@ -257,12 +257,15 @@ def test_two_spellings_of_one_listed_level_are_refused(levels: str, words: str, 
         ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"),
         ("two words", "two  words"),
         ("two words", "two\N{NO-BREAK SPACE}words"),
+        ("depth 1", "depth 1\N{ZERO WIDTH SPACE}"),
+        ("depth 1", "depth\N{WORD JOINER} 1"),
+        ("depth 1", "depth 1\N{HANGUL FILLER}"),
     ],
 )
 def test_two_names_that_look_alike_are_refused(one: str, other: str, tiny_study: Path) -> None:
     text = TINY_STUDY.replace("depth 1:", f"{one}:").replace("linear:", f"{other}:")
     tiny_study.write_text(text.replace("{decoder: depth 1}", f"{{decoder: {one}}}"))
-    with pytest.raises(UserError, match="differ only in blanks or in the Unicode form"):
+    with pytest.raises(UserError, match="differ only in blanks, in characters that cannot"):
         load(tiny_study)
     tiny_study.write_text(
         text.replace(f"{other}:", "linear:").replace("{decoder: depth 1}", f"{{decoder: {other}}}")

@@ -24,6 +24,8 @@ def test_two_values_that_set_the_same_are_the_same(one: object, other: object, e
     assert is_same(one, other) is expected
 
 
-def test_a_name_that_looks_like_another_is_said_to_be_copied() -> None:
-    assert "copy it from there" in nearest("two  words", ["two words"])
+@pytest.mark.parametrize("word", ["two  words", "two words\N{ZERO WIDTH SPACE}"])
+def test_a_name_that_looks_like_another_is_said_to_be_copied(word: str) -> None:
+    assert "copy it from there" in nearest(word, ["two words"])
+    assert ascii(word) in nearest(word, ["two words"])
     assert nearest("depth 9", ["depth 8", "linear"]) == "did you mean 'depth 8'?"

@@ -39,11 +39,13 @@ class Decoded:
         image: The pixels.
         transparent: Whether some pixel let the background through.
         vanished: Whether nothing but the background is left, as of a white drawing.
+        has_more: Whether further pictures follow in the file, as in an animation; this is the first one.
     """
 
     image: Image.Image
     transparent: bool = False
     vanished: bool = False
+    has_more: bool = False
 
 
 def decode(contents: bytes) -> Decoded:
@@ -60,7 +62,7 @@ def decode(contents: bytes) -> Decoded:
             # Pillow clips such pixels to 255 rather than scaling them: most of the image would be white.
             raise ValueError(f"pixels of mode {image.mode} have more than 8 bits; save it with 8 bits")
         image.load()
-        found = on_background(image)
+        found = replace(on_background(image), has_more=_has_more(image))
         turn = _UPRIGHT.get(_orientation(image))
         return found if turn is None else replace(found, image=found.image.transpose(turn))
 
@@ -84,6 +86,14 @@ def on_background(image: Image.Image) -> Decoded:
         found.getchannel(channel).getextrema() == (value, value) for channel, value in enumerate(BACKGROUND)
     )
     return Decoded(found, transparent=True, vanished=plain)
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether an animation goes on, or pages follow; a camera's preview behind its photograph is neither."""
+    try:
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows is damaged, and nobody reads it
+        return False
 
 
 def _orientation(image: Image.Image) -> int:

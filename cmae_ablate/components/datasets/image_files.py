@@ -68,11 +68,13 @@ class Reading:
         damaged: Those that could not be used.
         transparent: Paths of those that let the background through.
         vanished: Paths of those of which nothing but the background is left.
+        longer: Paths of those that hold further pictures, which are not used.
     """
 
     damaged: list[Damage] = field(default_factory=list)
     transparent: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
+    longer: list[str] = field(default_factory=list)
 
     def add(self, path: str, found: Damage | Decoded) -> None:
         """Count one file."""
@@ -83,9 +85,11 @@ class Reading:
             self.transparent.append(path)
         if found.vanished:
             self.vanished.append(path)
+        if found.has_more:
+            self.longer.append(path)
 
     def tell(self, writer: ArrayWriter, source: Path, remedy: str) -> None:
-        """Say what became of transparent pixels.
+        """Say what became of transparent pixels and of animations.
 
         Raises:
             UserError: Files are damaged; the message lists the first ones.
@@ -105,6 +109,11 @@ class Reading:
             writer.notice(
                 f"{len(self.vanished):,} of these are white everywhere, such as "
                 f"{readable(self.vanished[0])}: they were drawn in white; lay them on a darker background"
+            )
+        if self.longer:
+            writer.notice(
+                f"{len(self.longer):,} file(s) hold several pictures, as animations do, and the first alone "
+                f"is taken, such as {readable(self.longer[0])}; save each that counts as a file of its own"
             )
 
 

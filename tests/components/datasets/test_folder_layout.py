@@ -329,6 +329,27 @@ def test_transparent_images_are_laid_on_white_and_told(tmp_path: Path) -> None:
     assert "1 of these are white everywhere, such as test/bird/00.png" in data.notices[1]
 
 
+def test_an_animation_is_told_of_with_what_is_taken(tmp_path: Path) -> None:
+    root = given(tmp_path)
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "green")]
+    frames[0].save(root / "train" / "cat" / "moving.gif", save_all=True, append_images=frames[1:])
+    (notice,) = load(root, tmp_path / "cache").notices
+    assert notice == (
+        "1 file(s) hold several pictures, as animations do, and the first alone is taken, such as "
+        "train/cat/moving.gif; save each that counts as a file of its own"
+    )
+
+
+def test_a_picture_in_two_classes_of_one_part_is_told_of_by_both_its_names(tmp_path: Path) -> None:
+    root = given(tmp_path)
+    shutil.copy(root / "train" / "bird" / "02.png", root / "train" / "cat" / "seen.png")
+    (notice,) = load(root, tmp_path / "cache").notices
+    assert notice == (
+        "1 picture(s) stand in several classes, such as train/bird/02.png and train/cat/seen.png: whichever "
+        "label is learnt, another counts as wrong; keep each in one class"
+    )
+
+
 def test_a_postscript_named_as_a_photograph_is_refused(tmp_path: Path) -> None:
     root = given(tmp_path)
     (root / "train" / "cat" / "00.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")

@@ -210,3 +210,26 @@ def test_odd_files_print_no_warnings() -> None:
         with without_warnings():
             decode(contents)
     assert not caught
+
+
+FRAMES = [Image.new("RGB", (3, 1), color) for color in ("red", "green", "blue")]
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("others", [0, 2])
+def test_pictures_behind_the_first_are_known(form: str, others: int) -> None:
+    more = {"save_all": True, "append_images": FRAMES[1:]} if others else {}
+    found = decode(encoded(FRAMES[0], form, **more))
+    assert found.has_more is (others > 0)
+    assert pixels(found.image)[0, 0] > 200
+
+
+def test_a_cameras_preview_behind_its_photograph_is_no_further_picture() -> None:
+    assert not decode(encoded(FRAMES[0], "MPO", save_all=True, append_images=FRAMES[1:])).has_more
+
+
+def test_an_animation_whose_second_picture_is_cut_off_is_read_by_its_first() -> None:
+    whole = encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:])
+    first = encoded(FRAMES[0], "GIF")
+    for length in range(len(first), len(whole)):
+        assert pixels(decode(whole[:length]).image)[0, 0] > 200
