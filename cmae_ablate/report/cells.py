@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from cmae_ablate.errors import looks
 from cmae_ablate.report.conditions import MACHINE_COSTS, Conditions, machine_notes
+from cmae_ablate.report.foreign_rows import foreign_notes
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.selection import consistent
 from cmae_ablate.report.trials import check_trials
@@ -99,7 +99,7 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         kept = tuple(note for note in description.notes if note != description.budget_note)
         cells = replace(cells, description=replace(description, notes=(*kept, unequal)))
     notes = [
-        *_foreign(checked, description),
+        *foreign_notes(checked["variant"], description.variants),
         *_not_asked(cells.description),
         *_incomplete(cells),
         *_unpaired(cells),
@@ -114,15 +114,6 @@ def sort_out(trials: pd.DataFrame, description: StudyDescription) -> Cells:
         *read_at,
     ]
     return Cells(cells.description, cells.rows, tuple(notes))
-
-
-def _foreign(checked: pd.DataFrame, study: StudyDescription) -> Iterator[str]:
-    """Variants that are not the study's; of one that only looks like one of its own, what differs."""
-    found = Counter(checked.loc[~checked["variant"].isin(study.variants), "variant"])
-    for variant, rows in found.items():
-        twin = next((own for own in study.variants if looks(own) == looks(variant)), None)
-        spelled = "" if twin is None else f": it is spelled {variant!a}, and the study's own {twin!a}"
-        yield f"{in_quotes(variant)} ({counted(rows, 'row')}) is no variant here; left out{spelled}"
 
 
 def _not_asked(study: StudyDescription) -> Iterator[str]:

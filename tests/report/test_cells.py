@@ -52,25 +52,6 @@ def test_a_variant_that_the_study_does_not_know_is_left_out_aloud(build: Callabl
     assert set(cells.rows["variant"]) == {"MAE", "CMAE"}
 
 
-@pytest.mark.parametrize(
-    ("written", "shown"),
-    [
-        ("CMAE ", "'CMAE '"),
-        ("CMAE\N{NO-BREAK SPACE}", r"'CMAE\xa0'"),
-        ("CM\N{ZERO WIDTH SPACE}AE", r"'CM\u200bAE'"),
-        ("\N{FULLWIDTH LATIN CAPITAL LETTER C}MAE", r"'\uff23MAE'"),
-    ],
-)
-def test_a_variant_that_looks_like_the_studys_own_is_left_out_with_what_differs(
-    written: str, shown: str, build: Callable
-) -> None:
-    study, trials = build({**PAIR, written: [1.0]}, variants=("MAE", "CMAE"))
-    (note,) = sort_out(trials.dropna(subset=["linear_probe.top1"]), study).notes
-    assert note.endswith(
-        f"(1 row) is no variant here; left out: it is spelled {shown}, and the study's own 'CMAE'"
-    )
-
-
 def test_a_variant_without_any_row_is_named(build: Callable) -> None:
     study, trials = build(PAIR, variants=("MAE", "CMAE", "linear"))
     assert "\u2018linear\u2019 has no row at all" in sort_out(trials, study).notes
