@@ -26,7 +26,8 @@ EDGE = 0.1
 def tuning_note(search: Search, won: Winners | None = None) -> str:
     """How settings were chosen, in the words of a caption; with what was chosen, as far as known."""
     pruned = ", some stopped early," if search.prune else ""
-    seeds = f"{'' if search.seeds == 1 else f'each the mean of {search.seeds} seeds '}(from {TUNING_SEED} on)"
+    of_seeds = "each of one seed" if search.seeds == 1 else f"each the mean of {search.seeds} seeds"
+    seeds = f"{of_seeds} (from {TUNING_SEED} on)"
     each = " and seed" if search.repeat else ""
     note = (
         f"Tuned on validation images before any test image was looked at: "

@@ -59,6 +59,13 @@ def test_of_tunings_of_each_seed_the_number_at_an_edge_is_told() -> None:
     assert "At the lower end of training.base_lr: the winner of \u2018linear\u2019 (2 of 3 seeds)." in note
 
 
+@pytest.mark.parametrize(("seeds", "words"), [(1, "each of one seed"), (3, "each the mean of 3 seeds")])
+def test_it_is_said_how_many_seeds_a_trial_is_judged_by(seeds: int, words: str) -> None:
+    space = {("training", "base_lr"): Interval(1.0, 11.0)}
+    note = tuning_note(Search(4, METRIC, space, seeds=seeds))
+    assert f"4 trials a variant {words} (from 1000 on), which no table uses" in note
+
+
 def test_a_tuning_of_each_seed_claims_its_noise_and_one_for_all_does_not() -> None:
     space = {("training", "base_lr"): Interval(1.0, 11.0)}
     one, each = (tuning_note(Search(2, METRIC, space, repeat=repeat)) for repeat in (False, True))
