@@ -17,7 +17,6 @@ from cmae_ablate.report.stats import quietly
 COLUMNS = ("term", "sum_sq", "df", "F", "p", "partial_eta_sq")
 TIMES = " \N{MULTIPLICATION SIGN} "
 """Between the factors of an interaction."""
-RESIDUAL = "residual"
 
 
 def anova_of(frame: pd.DataFrame, factors: tuple[str, ...]) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -28,8 +27,8 @@ def anova_of(frame: pd.DataFrame, factors: tuple[str, ...]) -> tuple[pd.DataFram
         factors: Which columns the factors are.
 
     Returns:
-        A row for the seeds, for each main effect and two-way interaction, and for the residual, with the
-        columns `COLUMNS`; notes for the reader.
+        A row for the seeds, for each main effect and two-way interaction, and last for the residual, with
+        the columns `COLUMNS`; notes for the reader.
     """
     empty = pd.DataFrame(columns=list(COLUMNS))
     nothing_left = "no analysis of variance: nothing is left over to estimate the noise from; add seeds"
@@ -48,7 +47,7 @@ def anova_of(frame: pd.DataFrame, factors: tuple[str, ...]) -> tuple[pd.DataFram
         table = anova_lm(fit)
     names = {f"C({name})": factor for factor, name in plain.items()} | {
         "C(seed)": "seed",
-        "Residual": RESIDUAL,
+        "Residual": "residual",
     }
     residual = float(table["sum_sq"].to_numpy(dtype=np.float64)[-1])
     lines = [

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cmae_ablate.report.anova import RESIDUAL, TIMES, anova_of
+from cmae_ablate.report.anova import TIMES, anova_of
 from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.stats import Paired, holm, paired, t_below, t_interval, t_test
@@ -253,8 +253,8 @@ def _with_intervals(
         anova: With its residual.
         margin: Of equivalence, if the study has one.
     """
-    residual = anova.loc[anova["term"] == RESIDUAL, ["sum_sq", "df"]]
-    sum_sq, df = residual.to_numpy(dtype=np.float64)[0].tolist()
+    # The last row by place: a factor may be called `residual`.
+    sum_sq, df = anova[["sum_sq", "df"]].to_numpy(dtype=np.float64)[-1].tolist()
     found = []
     for term in terms:
         weights = grid.weights(term)

@@ -98,6 +98,17 @@ def test_a_terms_interval_and_its_p_agree(seed: int, build: Callable) -> None:
         assert term.estimate == pytest.approx(term.paired.delta)
 
 
+def test_a_factor_may_be_called_as_a_row_of_the_analysis(build: Callable) -> None:
+    rng = np.random.default_rng(7)
+    noise = {(*c, s): rng.normal(0, 1) for c in itertools.product(("off", "on"), repeat=2) for s in range(3)}
+    named, plain = (
+        crossed(build, dict.fromkeys(names, ("off", "on")), lambda own, s: 30 + noise[(*own.values(), s)], 3)
+        for names in (("residual", "b"), ("a", "b"))
+    )
+    for one, other in zip(named.family, plain.family, strict=True):
+        assert (one.ci_low, one.ci_high) == (other.ci_low, other.ci_high)
+
+
 def test_a_fixed_interaction_of_three_factors_is_no_noise(build: Callable) -> None:
     rng = np.random.default_rng(6)
     noise = {key: rng.normal(0, 0.3) for key in itertools.product("01", "01", "01", range(3))}
