@@ -40,7 +40,8 @@ def cells_of(rows: Sequence[TrialRow], cells: Iterable[PlannedCell]) -> list[Pla
     for named, found in zip(own, candidates, strict=True):
         free = (other for other in found if other.id not in taken)
         chosen.append(named or next(free, found[0] if found else None))
-        taken |= {each.id for each in chosen[-1:] if each is not None}
+        if (last := chosen[-1]) is not None:
+            taken.add(last.id)
     return chosen
 
 

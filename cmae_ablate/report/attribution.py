@@ -24,7 +24,7 @@ from cmae_ablate.report.cells import Cells
 from cmae_ablate.report.effects import span_of
 from cmae_ablate.report.frame import StudyDescription
 from cmae_ablate.report.stats import Paired, paired
-from cmae_ablate.report.wording import Metric, in_quotes
+from cmae_ablate.report.wording import ALIKE, Metric, in_quotes
 
 Kind = Literal["path", "shapley"]
 PATH: Final = "path"
@@ -102,7 +102,7 @@ def _row(part: Part) -> dict[str, object]:
         "std": of.noise,
         "ci_low": of.ci_low,
         "ci_high": of.ci_high,
-        "p": math.nan if of.noiseless else of.p,
+        "p": of.tested_p,
         "lowest": part.lowest,
         "highest": part.highest,
     }
@@ -205,7 +205,7 @@ def _changed(study: StudyDescription, labels: Sequence[str]) -> list[str]:
 def interval_of(result: Paired, metric: Metric) -> str:
     """A part's interval, or what stands in its place where all seeds agree; nothing of a single seed."""
     if result.noiseless:
-        return "(alike in every seed)"
+        return f"({ALIKE})"
     return metric.interval(result.ci_low, result.ci_high)
 
 

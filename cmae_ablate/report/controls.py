@@ -69,13 +69,8 @@ def control_effects(comparison: Comparison, controls: pd.DataFrame | None) -> tu
         values = control_values(controls, name, reference, comparison.metric)
         if len(values):
             found.append(ControlEffect(name, against_control(comparison, reference, values)))
-    adjusted = holm([_tested(effect.paired) for effect in found]) if found else []
+    adjusted = holm([effect.paired.tested_p for effect in found]) if found else []
     return tuple(replace(effect, p_holm=p) for effect, p in zip(found, adjusted, strict=True))
-
-
-def _tested(result: Paired) -> float:
-    """Its p; NaN where every seed differs by the same number, so that no noise is left to test by."""
-    return math.nan if result.noiseless else result.p
 
 
 def control_table(effects: tuple[ControlEffect, ...]) -> pd.DataFrame:
@@ -88,7 +83,7 @@ def control_table(effects: tuple[ControlEffect, ...]) -> pd.DataFrame:
             e.paired.delta,
             e.paired.ci_low,
             e.paired.ci_high,
-            _tested(e.paired),
+            e.paired.tested_p,
             e.p_holm,
         )
         for e in effects

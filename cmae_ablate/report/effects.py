@@ -189,7 +189,7 @@ def span_of(metric: Metric, values: pd.DataFrame) -> float:
     low, high = metric.possible
     numbers = values.to_numpy(dtype=np.float64)
     outside = (numbers < low) | (numbers > high)
-    return math.inf if outside.any() else high - low
+    return math.inf if outside.any() else metric.span
 
 
 def _own_row(own: _Both) -> Effect:

@@ -17,7 +17,7 @@ from cmae_ablate.report.short_labels import ShortLabels, by_against
 from cmae_ablate.report.tables import difference
 from cmae_ablate.report.theme import COLUMN_INCHES, FONT, SMALL, FigureJob, Theme, number_x, wrapped
 from cmae_ablate.report.verdict import is_detected
-from cmae_ablate.report.wording import DAGGER, Metric, counted, one_line
+from cmae_ablate.report.wording import ALIKE, DAGGER, Metric, counted, one_line
 
 ROW_INCHES = 0.36
 HEADING_ROWS, HEADING_LINE = 0.1, 0.36
@@ -185,7 +185,7 @@ def _numbers(axes: Axes, row: float, effect: Effect, metric: Metric) -> None:
         text = f"{metric.signed(result.delta)}\n(one seed)"
     else:
         alike = result.noiseless and not effect.identical
-        interval = "alike in every seed" if alike else metric.interval(result.ci_low, result.ci_high)
+        interval = ALIKE if alike else metric.interval(result.ci_low, result.ci_high)
         text = f"{metric.signed(result.delta)} (n = {result.n})\n{interval}{'*' if effect.planned else ''}"
     place = axes.get_yaxis_transform()
     axes.text(1.03, row, text, transform=place, va="center", fontsize=SMALL, linespacing=1.1)

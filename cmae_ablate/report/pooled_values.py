@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cmae_ablate.report.pooled import OnDataSet, OverDataSets, PooledStudy
 from cmae_ablate.report.random_effects import RandomEffects
-from cmae_ablate.report.wording import Metric, one_line, quoted
+from cmae_ablate.report.wording import ALIKE, Metric, one_line, quoted
 
 
 def name(each: OverDataSets, study: PooledStudy) -> str:
@@ -24,7 +24,7 @@ def on_data_set(on: OnDataSet, metric: Metric) -> str:
     if not result.n:
         return "no paired seed"
     alike = result.noiseless and not on.identical
-    interval = "(alike in every seed)" if alike else metric.interval(result.ci_low, result.ci_high)
+    interval = f"({ALIKE})" if alike else metric.interval(result.ci_low, result.ci_high)
     return f"{metric.signed(result.delta)} {interval or '(one seed)'}"
 
 

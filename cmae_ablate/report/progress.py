@@ -160,7 +160,7 @@ def _leads(pair: Pair, values: pd.DataFrame, metric: Metric) -> Iterator[Lead]:
     for epoch in shared:
         both = pd.DataFrame({"own": ours.loc[epoch], "against": theirs.loc[epoch]}).dropna()
         differences[epoch] = both["own"] - both["against"]
-        found = paired(_array(both["own"]), _array(both["against"]), metric.possible[1] - metric.possible[0])
+        found = paired(_array(both["own"]), _array(both["against"]), metric.span)
         yield Lead(*pair, epoch, None, found)
     for epoch in shared[:-1]:
         both = pd.DataFrame({"then": differences[shared[-1]], "since": differences[epoch]}).dropna()

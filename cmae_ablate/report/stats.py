@@ -55,6 +55,11 @@ class Paired:
         """Every pair differs by the same number up to rounding: no test of a mean is possible."""
         return self.n > 1 and self.noise <= 1e-12 * max(1.0, abs(self.mean), abs(self.delta))
 
+    @property
+    def tested_p(self) -> float:
+        """`p`; NaN where no noise is left to test by."""
+        return math.nan if self.noiseless else self.p
+
 
 def paired(values: Values, against: Values, span: float = math.inf) -> Paired:
     """Compare two variants seed by seed. Empty arrays and single pairs give NaN where nothing can be said.

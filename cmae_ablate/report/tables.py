@@ -14,7 +14,7 @@ from cmae_ablate.report.columns import ColumnGroup
 from cmae_ablate.report.costs import OTHER_MACHINE, OTHER_MACHINE_NOTE, Cost, costs_of, known_costs
 from cmae_ablate.report.effects import DECLARED, REFERENCE, Comparison, Effect
 from cmae_ablate.report.short_labels import ShortLabels
-from cmae_ablate.report.wording import BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value
+from cmae_ablate.report.wording import ALIKE, BLANK, DAGGER, PLUS_MINUS, Metric, one_line, p_value
 
 VARIANT, CONTRAST, CONTROL = "variant", "contrast", "control"
 
@@ -235,7 +235,7 @@ def difference(effect: Effect | None, metric: Metric) -> str:
         return "no paired seed"
     if result.noiseless and not effect.identical:
         # An interval of no width would claim what so few images cannot show.
-        interval = "(alike in every seed)"
+        interval = f"({ALIKE})"
     else:
         none = "(one seed)" if result.n == 1 else "(no interval yet)"
         interval = metric.interval(result.ci_low, result.ci_high) or none

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from cmae_ablate.report.cells import SECONDS, Cells, cost_of
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import LEVEL, Term
+from cmae_ablate.report.headline import SHOWN
 from cmae_ablate.report.stats import ALPHA
 from cmae_ablate.report.verdict import Verdict, judge_term, seen_at_once, term_open_among
 from cmae_ablate.report.wording import (
@@ -19,8 +20,6 @@ from cmae_ablate.report.wording import (
     ratio,
     seeds_phrase,
 )
-
-SHOWN = 3
 
 
 def answer_by_terms(
@@ -84,7 +83,10 @@ def _term_line(term: Term, terms: Sequence[Term], comparison: Comparison, cells:
         return f"{term.name}: incomplete, no seed has every combination complete."
     blind = verdict is Verdict.INSENSITIVE
     untested = "not tested" if term.n < 2 else "not tested, as no noise is left to test by"
-    p = untested if math.isnan(term.p_holm) else f"Holm p {p_phrase(term.p_holm)}"
+    of_difference = " of a difference" if term.p_equal < ALPHA else ""
+    p = untested if math.isnan(term.p_holm) else f"Holm p{of_difference} {p_phrase(term.p_holm)}"
+    if of_difference:
+        p += f", of equivalence {p_phrase(term.p_equal)}"
     open_among = term_open_among(term, terms, sensitive)
     among = f" among {counted(open_among, 'term')}" if open_among else ""
     if not term.levels:
@@ -96,8 +98,6 @@ def _term_line(term: Term, terms: Sequence[Term], comparison: Comparison, cells:
     ]
     if not math.isnan(term.ci_low):
         parts.append(metric.confidence(term.ci_low, term.ci_high))
-    if term.p_equal < ALPHA and not blind:
-        p = f"{p.replace('Holm p', 'Holm p of a difference')}, of equivalence {p_phrase(term.p_equal)}"
     parts += [f"n = {term.n}", *([] if blind else [p])]
     return f"{', '.join(parts)}{_cost(term, cells)}."
 

@@ -11,6 +11,8 @@ BLANK = "\N{EN DASH}"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
 EXPLORATORY_NOTE = f"{DAGGER} exploratory: not corrected for being one of many"
+ALIKE = "alike in every seed"
+"""In an interval's place, where all pairs differ by the same number."""
 ADDED_NOTE = "* includes seeds added later"
 ADDING_SEEDS = "adding seeds after looking makes p values too small"
 QUOTED_WIDTH = 60
@@ -64,6 +66,12 @@ class Metric:
     def possible(self) -> tuple[float, float]:
         """The lowest and the highest value there can be."""
         return (0.0, 100.0) if self.is_accuracy else (-math.inf, math.inf)
+
+    @property
+    def span(self) -> float:
+        """How far two values can be apart."""
+        low, high = self.possible
+        return high - low
 
     @property
     def lower_is_better(self) -> bool:
