@@ -24,7 +24,7 @@ import pandas as pd
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 LEDGER = HERE / "numbers.csv"
-GENERATED = ("table.md", "sentences.md")
+GENERATED = ("table.md", "sentences.md", "answers.md")
 """Written by a program; tests hold them equal to what it writes."""
 ONE_BY_ONE = ("trials.csv", "controls.csv", "numbers.csv")
 """Not looked through: single cells, among which any number would be found."""
