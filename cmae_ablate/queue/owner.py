@@ -46,9 +46,13 @@ class Owner:
         """As plain data."""
         return asdict(self)
 
+    def is_visible_to(self, observer: Owner) -> bool:
+        """Whether `observer` can look whether this process lives."""
+        return self.machine == observer.machine
+
     def is_dead(self, observer: Owner) -> bool:
         """Whether `observer` can tell that this process has ended; False where it cannot look."""
-        return self.machine == observer.machine and _start_of(self.pid) != self.started
+        return self.is_visible_to(observer) and _start_of(self.pid) != self.started
 
 
 def _machine() -> str:

@@ -13,7 +13,7 @@ from cmae_ablate.files import JSON
 from cmae_ablate.queue.cells import CellStatus, PlannedCell, by_cell, complete_trial, deaths, failures
 from cmae_ablate.queue.csv_import import importable
 from cmae_ablate.queue.lease import Claim, Sign
-from cmae_ablate.queue.leases import Leases, owner_of
+from cmae_ablate.queue.leases import Leases, Silence, owner_of
 from cmae_ablate.queue.optuna_trials import Trials
 from cmae_ablate.queue.owner import Owner
 from cmae_ablate.queue.proposals import Direction, Proposals
@@ -36,7 +36,7 @@ class Queue:
         study_name: Of the Optuna study.
         cells: The current design in the order of running, ids distinct.
         max_attempts: Raised errors after which a cell has failed for good.
-        lease_seconds: Silence after which a worker is taken for dead where its process cannot be looked at.
+        lease_seconds: Silence after which a worker is taken for dead; see `Leases`.
         outage_seconds: How long to wait for a database that is away.
         direction: Which way the study's metric is better.
         proposals: What each cell is to try, where the cells are tuning trials of a search.
@@ -69,6 +69,7 @@ class Queue:
         self._gate = gate
         self._owner = Owner.current()
         self._held: set[int] = set()
+        self._silence = Silence()
         self._storage = Storage(storage_url)
         self._trials = self._locked(lambda _: Trials(self._storage, study_name, direction, self.cells))
         self._patiently(self._trials.read)  # finished trials are cached from here on
@@ -280,7 +281,7 @@ class Queue:
 
     @property
     def _leases(self) -> Leases:
-        return Leases(self._owner, self._lease_seconds, self._held)
+        return Leases(self._owner, self._lease_seconds, self._held, self._silence)
 
     def _grouped(self, trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
         return by_cell(trials, self._trials.discarded())

@@ -6,7 +6,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,9 +63,13 @@ class Storage:
         """Hold the lock; yields the time in seconds since 1970 by the clock that all its users share.
 
         Not reentrant. Nobody else waits for a dead holder: operating system and server both free its lock.
+
+        Raises:
+            StorageInternalError: The file cannot be locked: a stale handle of a network disk, say. Whoever is
+                patient with the database is then patient with its lock, too.
         """
         if self._lock_engine is None:
-            with FileLock(self._lock_path, mode=0o600, poll_interval=0.01):
+            with self._locked_file():
                 yield time.time()
             return
         with self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -75,6 +79,12 @@ class Storage:
                 yield database_time(connection)
             finally:
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)
+
+    def _locked_file(self) -> AbstractContextManager[object]:
+        try:
+            return FileLock(self._lock_path, mode=0o600, poll_interval=0.01).acquire()
+        except OSError as error:
+            raise StorageInternalError from error
 
     def now(self) -> float:
         """The shared clock without the lock."""
@@ -199,6 +209,7 @@ _PERMANENT = (
     "readonly database",
     "unable to open database file",
     "permission denied",
+    "read-only file system",
     "authentication failed",
     "does not exist",
     "no such table",
