@@ -349,6 +349,32 @@ def test_a_resumed_cell_goes_on_in_its_run_without_doubling_epochs(store: Store)
     assert store.run("depth 8, seed 0").info.status == "FINISHED"
 
 
+def test_a_cell_that_is_trained_again_ends_with_its_new_numbers(store: Store) -> None:
+    for loss, seconds in ((2.0, 10.0), (2.0, 14.0)):
+        tracker = store.tracker()
+        run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+        run.log_metrics(1, {"loss": loss})
+        run.log_results(1, {"seconds.pretrain": seconds})
+        run.finish("FINISHED")
+        told(tracker)
+    found = store.run("depth 8, seed 0")
+    assert found.data.metrics == {"loss": 2.0, "seconds/pretrain": 14.0}
+    assert losses(store, found) == [(1, 2.0)]  # what is as it was is not told again
+
+
+def test_what_is_not_finite_is_told_once(store: Store) -> None:
+    diverged = {"loss": float("nan"), "largest": float("inf"), "least": float("-inf")}
+    for _ in range(2):
+        tracker = store.tracker()
+        run = tracker.start_cell("depth 8", 0, {}, {"fingerprint": "f"})
+        run.log_metrics(1, diverged)
+        run.finish("FINISHED")
+        told(tracker)
+    run_id = store.run("depth 8, seed 0").info.run_id
+    for name in diverged:
+        assert len(store.client.get_metric_history(run_id, name)) == 1
+
+
 def test_runs_of_dead_workers_are_ended_and_those_of_live_ones_left(store: Store) -> None:
     tracker = store.tracker()
     for variant in ("alive", "dead", "told too late"):

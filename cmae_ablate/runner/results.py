@@ -37,6 +37,11 @@ class StudyTrials:
     frame: pd.DataFrame
     chosen: Mapping[str, Chosen]
 
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The rows of complete cells."""
+        return self.frame[self.frame["state"] == "COMPLETE"]
+
     @classmethod
     def of(cls, statuses: Sequence[CellStatus]) -> StudyTrials:
         """Of the cells as the queue knows them."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.selection import is_candidate
@@ -15,6 +15,9 @@ from cmae_ablate.runner.imported import is_imported
 from cmae_ablate.runner.results import StudyTrials
 from cmae_ablate.tracking import Tracker
 from cmae_ablate.tracking.tracker import CellId, Findings, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EFFECT = ("delta", "ci_low", "ci_high", "prediction_low", "prediction_high")
 """Of an answer; predictions are of a new data set, where several are pooled."""
@@ -28,7 +31,8 @@ def track_summary(
     """Give each variant's MLflow run its means and standard deviations, and end all runs so.
 
     A mean has its metric's own name, so that one column shows it and what it is the mean of. Runs of cells
-    get what the study chose for all of them: see `selection`.
+    end with the table's numbers: with what the study chose for all of them (see `selection`), and with the
+    newer ones where a cell was trained again while MLflow was away.
 
     Args:
         trials: The cells.
@@ -37,10 +41,8 @@ def track_summary(
         files: The report, by name; none where none was made.
     """
     tracker.settle_cells(settled_numbers(trials))
-    complete = trials.frame[trials.frame["state"] == "COMPLETE"]
-    numbers = [
-        name for name in complete.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
-    ]
+    complete = trials.complete
+    numbers = _numbers(complete)
     settings = {f"{label}.{key}" for label, chosen in trials.chosen.items() for key in chosen.settings}
     summary: dict[str, dict[str, float]] = {}
     for variant, rows in complete.groupby("variant", sort=False):
@@ -48,8 +50,8 @@ def track_summary(
         for name in numbers:
             values = rows[name].dropna()
             if len(values):
-                means[str(name)] = float(values.mean())
-            is_fixed = values.nunique() == 1 and (name in settings or str(name).startswith(FIXED))
+                means[name] = float(values.mean())
+            is_fixed = values.nunique() == 1 and (name in settings or name.startswith(FIXED))
             if len(values) > 1 and not is_fixed:
                 means[f"{name}.std"] = float(values.std())
     if files is None:
@@ -112,20 +114,20 @@ def _in_words(verdict: Mapping[str, Any]) -> str:
 
 
 def settled_numbers(trials: StudyTrials) -> dict[CellId, dict[str, float]]:
-    """What cells with a choice of settings are read at, by variant, seed and fingerprint."""
-    import pandas as pd
-
-    frame = trials.frame
-    names = [
-        str(name)
-        for name in frame
-        if str(name).rpartition(".")[0] in trials.chosen and not is_candidate(str(name))
-    ]
+    """What the table has of each complete cell, by variant, seed and fingerprint; no other candidates."""
+    names = _numbers(trials.complete)
     found = {}
-    for row in frame[frame["state"] == "COMPLETE"].to_dict("records") if names else ():
+    for row in trials.complete.to_dict("records"):
         key = (str(row["variant"]), int(row["seed"]), str(row["fingerprint"]))
-        found[key] = {name: float(row[name]) for name in names if pd.notna(row[name])}
+        found[key] = {name: float(row[name]) for name in names if not math.isnan(row[name])}
     return found
+
+
+def _numbers(frame: pd.DataFrame) -> list[str]:
+    """Columns of metrics, without what evaluations could have been read at."""
+    return [
+        str(name) for name in frame.select_dtypes("number") if name != "seed" and not is_candidate(str(name))
+    ]
 
 
 def track_imported(statuses: Sequence[CellStatus], tracker: Tracker) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,12 +57,15 @@ class Entry:
 class RunWriter:
     """Writes entries to a run that exists.
 
+    A cell that is trained again, its weights having been damaged, say, ends with its new numbers: what a run
+    has is known by its value, too.
+
     Args:
         run_id: The run.
-        seen: Metric and step of what the run already has.
+        seen: What the run already has, by metric and step.
     """
 
-    def __init__(self, run_id: str, seen: set[tuple[str, int]]) -> None:
+    def __init__(self, run_id: str, seen: dict[tuple[str, int], float]) -> None:
         self._run_id = run_id
         self._seen = seen
 
@@ -72,13 +77,14 @@ class RunWriter:
         run_id, existed = tree.seed_run(start.variant, start.seed, start.tags.get(FINGERPRINT, ""))
         tree.set_running(start.variant, run_id)
         client = tree.client
-        seen: set[tuple[str, int]] = set()
+        seen: dict[tuple[str, int], float] = {}
         present: set[str] = set()
         if existed:
             data = client.get_run(run_id).data
             present = set(data.params)
             for key in data.metrics:
-                seen |= {(key, metric.step) for metric in client.get_metric_history(run_id, key)}
+                history = sorted(client.get_metric_history(run_id, key), key=lambda metric: metric.timestamp)
+                seen |= {(key, metric.step): metric.value for metric in history}
         # A parameter cannot be changed: a resumed run keeps those it started with.
         params = [Param(key, value) for key, value in _legal(start.params) if key not in present]
         tags = [RunTag(key, value) for key, value in _legal(start.tags)]
@@ -112,12 +118,22 @@ class RunWriter:
         # A result ends its curve, where it has one; else it has no epoch, and MLflow draws a bar, not a dot.
         curves = {name for name, step in self._seen if step} if entry.kind == "results" else set(named)
         steps = {name: entry.step if name in curves else 0 for name in named}
-        new = {name: value for name, value in named.items() if (name, steps[name]) not in self._seen}
+        new = {
+            name: value
+            for name, value in named.items()
+            if not _has(self._seen.get((name, steps[name])), value)
+        }
         metrics = [Metric(name, value, entry.time, steps[name]) for name, value in new.items()]
         if metrics:
             client.log_batch(self._run_id, metrics=metrics)
-        # NaN included: a diverged loss should be seen in the curve, once.
-        self._seen |= {(name, steps[name]) for name in new}
+        self._seen |= {(name, steps[name]): value for name, value in new.items()}
+
+
+def _has(known: float | None, value: float) -> bool:
+    """Whether a run has this value: NaN, too, and an infinity, of which MLflow keeps the largest number."""
+    if known is None or math.isnan(value):
+        return known is not None and math.isnan(known)
+    return known == max(-sys.float_info.max, min(value, sys.float_info.max)) or known == value
 
 
 def settle_run(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
@@ -128,7 +144,7 @@ def settle_run(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) 
     differing = {
         name: value
         for name, value in ((metric_name(name), value) for name, value in metrics.items())
-        if known.get(name) != value
+        if not _has(known.get(name), value)
     }
     steps = {
         name: max((metric.step for metric in client.get_metric_history(run_id, name)), default=0)

@@ -55,7 +55,8 @@ def test_a_variants_summary_is_of_its_complete_cells() -> None:
         "b": {"seeds": 1.0, "knn.top1": 7.0},
     }
     assert heard.status == "FAILED"
-    assert heard.settled == {}
+    found = {(variant, seed): numbers["knn.top1"] for (variant, seed, _), numbers in heard.settled.items()}
+    assert found == {("a", 0): 10.0, ("a", 1): 14.0, ("b", 0): 7.0}
 
 
 def test_what_is_fixed_has_no_deviation_and_what_is_measured_has_one_even_of_zero() -> None:
@@ -111,6 +112,16 @@ def test_cells_runs_get_the_numbers_of_the_table_where_a_setting_was_chosen_for_
     assert settled_numbers(StudyTrials.of(CELLS)) == {
         ("a", 0, "fp-a-0"): {"probe.top1": 20.0, "probe.validation_top1": 50.0, "probe.l2": 0.1},
         ("b", 0, "fp-b-0"): {"probe.top1": 21.0, "probe.validation_top1": 50.0, "probe.l2": 0.1},
+    }
+
+
+def test_cells_runs_get_every_number_of_the_table() -> None:
+    metrics = {"knn.top1": 5.0, "pretrain.loss": 0.5, "seconds.pretrain": 12.5}
+    diverged = status("a", 1, {"knn.top1": 4.0, "pretrain.loss": float("nan"), "seconds.pretrain": 3.0})
+    found = settled_numbers(StudyTrials.of([status("a", 0, metrics), diverged, status("a", 2, None)]))
+    assert found == {
+        ("a", 0, "fp-a-0"): metrics,
+        ("a", 1, "fp-a-1"): {"knn.top1": 4.0, "seconds.pretrain": 3.0},
     }
 
 
