@@ -21,7 +21,6 @@ from torch import distributed
 from torch.distributed.distributed_c10d import ProcessGroup
 
 from benchmarks.weights import cases
-from cmae_ablate.data.arrays import prepare
 from cmae_ablate.distributed import Ranks
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.training.loop import pretrain
@@ -96,7 +95,7 @@ def _reason(output: str) -> str:
 
 def _loss(runtime: Runtime, folder: Path) -> float:
     spec = cases()[CASE]
-    return pretrain(spec, prepare(spec["dataset"].build()), runtime, folder).history[-1]["loss"]
+    return pretrain(spec, spec["dataset"].prepare(), runtime, folder).history[-1]["loss"]
 
 
 def main() -> None:

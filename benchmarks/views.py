@@ -16,7 +16,7 @@ from torchvision import transforms
 from benchmarks.setting import Setting
 from benchmarks.size import SIZES, TINY
 from benchmarks.timing import Comparison, compare
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runtime import Runtime, stream
 from cmae_ablate.study import design, loading
 from cmae_ablate.study.trial_spec import TrialSpec
@@ -37,7 +37,7 @@ def cpu_scale(quick: bool, *settings: str) -> tuple[dict[str, TrialSpec], DataAr
     """The variants of the shipped study, with further settings, and their data."""
     study = loading.load(STUDY, settings=[*settings, *(FEW if quick else [])])
     specs = {variant.label: variant.spec for variant in design.variants(study)}
-    return specs, prepare(specs["MAE"]["dataset"].build())
+    return specs, specs["MAE"]["dataset"].prepare()
 
 
 def run(setting: Setting) -> Iterator[Comparison]:

@@ -18,7 +18,7 @@ from cmae_ablate import checkpoint
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runner.hardware import processor
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study.settings import Tree, apply, default_tree
@@ -59,7 +59,7 @@ def main() -> int:
     parser.add_argument("--against", type=Path)
     arguments = parser.parse_args()
     specs = cases()
-    data = prepare(next(iter(specs.values()))["dataset"].build())
+    data = next(iter(specs.values()))["dataset"].prepare()
     found = {name: hashes(spec, data) for name, spec in specs.items()}
     if arguments.out:
         arguments.out.write_text(json.dumps({"processor": processor(), "cases": found}, indent=1) + "\n")

@@ -37,6 +37,10 @@ from cmae_ablate.components.protocols import (
     StrengthensViews,
     Target,
 )
+from cmae_ablate.data.dataset import Dataset, ExpectedSize
+from cmae_ablate.data.writer import ArrayWriter, Progress
+from cmae_ablate.errors import UserError
+from cmae_ablate.runtime import stream
 
 __all__ = [
     "AUGMENTATIONS",
@@ -50,16 +54,19 @@ __all__ = [
     "POSITION",
     "TARGETS",
     "UNIFORMITY",
+    "ArrayWriter",
     "Augmentation",
     "Candidate",
     "ComparesItself",
     "CropStrategy",
+    "Dataset",
     "Decoder",
     "Encoder",
     "EncodesAgain",
     "Evaluation",
     "EvaluationContext",
     "EvaluationResult",
+    "ExpectedSize",
     "Features",
     "FillsEncoder",
     "FollowsEncoder",
@@ -69,10 +76,13 @@ __all__ = [
     "Masking",
     "Objective",
     "PredictionReader",
+    "Progress",
     "Refresh",
     "SequenceDecoder",
     "StrengthensViews",
     "Target",
     "Term",
+    "UserError",
     "View",
+    "stream",
 ]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -89,3 +90,45 @@ def test_without_the_package_the_name_is_refused(tiny_study: Path) -> None:
     bad = cli("plan", tiny_study.name, "--set", "masking.name=checkerboard", env=env, cwd=tiny_study.parent)
     assert bad.returncode == 2
     assert "no masking is called 'checkerboard'" in bad.stderr
+
+
+OWN_PAGE = ROOT / "docs" / "how-to" / "own-component.md"
+STRIPES = """\
+question: Do stripes need a decoder?
+design: one_factor
+scale: cpu
+factors:
+  decoder:
+    path: decoder
+    levels: {one block: {name: transformer, depth: 1}, linear: {name: linear}}
+reference: {decoder: one block}
+seeds: 2
+metric: class_means.top1
+positive_control: none
+set:
+  dataset: {name: stripes}
+  backbone: {dim: 24, depth: 1, heads: 2, patch: 8}
+  training: {epochs: 1, warmup_epochs: 0, batch_size: 64}
+  evaluations.class_means: {name: class_means}
+"""
+
+
+def test_a_data_set_and_an_evaluation_of_the_page_are_a_study(tmp_path: Path) -> None:
+    data_set, evaluation = re.findall(r"```python\n(.*?)```", OWN_PAGE.read_text(), flags=re.DOTALL)
+    (tmp_path / "stripes.py").write_text(data_set)
+    (tmp_path / "class_means.py").write_text(evaluation)
+    (tmp_path / "needed.yaml").write_text(STRIPES)
+    modules, path = "stripes,class_means", os.pathsep.join([str(tmp_path), str(ROOT)])
+    env = {**os.environ, "PYTHONPATH": path, "CMAE_ABLATE_COMPONENTS": modules}
+    env["CMAE_ABLATE_CACHE"] = str(tmp_path / "cache")
+    done = cli("run", "needed.yaml", "--workers", "1", env=env, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    trials = pd.read_csv(tmp_path / "runs" / "needed" / "trials.csv")
+    assert (trials["class_means.top1"] > 60).all()  # half of them by chance
+    prepared = next((tmp_path / "cache").glob("stripes-v1-*"))
+    (tmp_path / "stripes.py").write_text(data_set.replace("version=1", "version=2").replace("60 *", "5 *"))
+    shown = cli("data", "prepare", "stripes", env=env, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert (tmp_path / "cache" / prepared.name.replace("v1", "v2")).is_dir()
+    left = cli("status", "needed.yaml", env=env, cwd=tmp_path)
+    assert "0 of 4 cells complete" in left.stdout

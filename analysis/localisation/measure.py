@@ -24,7 +24,7 @@ from cmae_ablate.components.crops.boxes import box_areas, box_ious, boxes_from_h
 from cmae_ablate.components.crops.heatmaps import Heatmap, border_distance, encoder_heatmap
 from cmae_ablate.components.crops.localisation import BORDER_THRESHOLD
 from cmae_ablate.components.networks import Encoder
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runner.cell import CellContext, load_model, run_cell
 from cmae_ablate.runtime import Runtime, set_threads
@@ -87,7 +87,7 @@ def measure(name: str, settings: list[str]) -> Iterator[dict[str, object]]:
         for variant in design.variants(study)
         if variant.label in CROPS
     }
-    data = prepare(specs["MAE"]["dataset"].build())
+    data = specs["MAE"]["dataset"].prepare()
     set_threads(specs["MAE"].training.threads)
     true = torch.from_numpy(data.validation.boxes.copy()).float()
     images = torch.cat(list(whole(data).batches(BATCH)))

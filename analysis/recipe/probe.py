@@ -25,7 +25,7 @@ from cmae_ablate.components.evaluations.attentive_probe import (
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.scoring import top1
 from cmae_ablate.components.networks import Encoder
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.runner.cell import CellContext, load_model, run_cell
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study import design, loading
@@ -46,7 +46,7 @@ def main() -> None:
     spec = next(v.spec for v in design.variants(study) if v.label == design.reference_label(study))
     spec = replace(spec.with_seed(SEED), evaluations={})
     set_threads(spec.training.threads)
-    data = prepare(spec["dataset"].build())
+    data = spec["dataset"].prepare()
     context = CellContext(data, Runtime(), Path(os.environ.get("CMAE_ABLATE_TUNING", "runs/recipe")))
     encoders: dict[str, Encoder] = {
         "MAE": load_model(spec, context, run_cell(spec, context).folder).encoder,

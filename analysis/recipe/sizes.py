@@ -20,7 +20,7 @@ from cmae_ablate.components.crops.heatmaps import border_distance, encoder_heatm
 from cmae_ablate.components.crops.localisation import BORDER_THRESHOLD
 from cmae_ablate.components.datasets import scenes_render
 from cmae_ablate.components.networks import Encoder
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.data.images import WholeImages
 from cmae_ablate.runner.cell import CellContext, load_model, run_cell
 from cmae_ablate.runner.control_cells import untrained_control
@@ -57,7 +57,7 @@ def measure(folder: Path) -> dict[str, float]:
     spec = next(v.spec for v in design.variants(study) if v.label == design.reference_label(study))
     spec = spec.with_seed(SEED)
     set_threads(spec.training.threads)
-    data = prepare(spec["dataset"].build())
+    data = spec["dataset"].prepare()
     context = CellContext(data, Runtime(), folder / "cells")
     untrained = untrained_control(spec, context, Hooks()).metrics
     trained = run_cell(spec, context)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.files import write_atomically
 from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.control_cells import untrained_control
@@ -164,7 +164,7 @@ def main() -> None:
 
 def opened(spec: TrialSpec) -> DataArrays:
     """The data of a trial, made at the first call."""
-    return prepare(spec["dataset"].build())
+    return spec["dataset"].prepare()
 
 
 def trained(spec: TrialSpec, cell_context: CellContext) -> float:

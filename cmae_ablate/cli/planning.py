@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cmae_ablate.cli.seeds_told import cells_expected
-from cmae_ablate.data.arrays import ExpectedSize, prepare
+from cmae_ablate.data.arrays import ExpectedSize
 from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note
 from cmae_ablate.runner.counts import count
 from cmae_ablate.runner.experiment import Places, check_batch, key_of
@@ -201,7 +201,7 @@ def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
         return known
     # A named source is read: whatever is wrong with it is said now, not at hour zero.
     with preparation(console) as progress:
-        data = prepare(dataset, progress=progress, notice=lambda text: say(f"note: {text}", console))
+        data = spec["dataset"].prepare(progress, lambda text: say(f"note: {text}", console))
     held_out = len(data.validation) + len(data.test)
     return ExpectedSize(len(data.train), held_out, data.num_classes, data.image_size, "read from its source")
 

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from rich.console import Console
 
 from cmae_ablate.components.loading import load_components
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
 from cmae_ablate.runner.progress import preparation
@@ -56,7 +56,7 @@ def prepare_data(
         raise UserError(f"data {name}: {'.'.join(error.path)}: {error.message}") from error
     notices: list[str] = []
     with preparation(console) as progress:
-        data = prepare(choice.build(), progress=progress, notice=notices.append)
+        data = choice.prepare(progress, notices.append)
     # Those of an earlier preparation too: they say what the data are, whenever they were made.
     for text in (*data.notices, *(text for text in notices if text not in data.notices)):
         say(f"note: {text}", console)

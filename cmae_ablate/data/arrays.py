@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from cmae_ablate.data.account import Account
+from cmae_ablate.data.dataset import Dataset, ExpectedSize
 from cmae_ablate.data.writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split, digest_of
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import DamagedError, cache_root, is_numbers, is_texts, read_record, set_aside
@@ -30,6 +31,7 @@ __all__ = [
     "ArrayWriter",
     "DataArrays",
     "Dataset",
+    "ExpectedSize",
     "Notice",
     "Progress",
     "Split",
@@ -79,74 +81,33 @@ class DataArrays:
         return len(self.class_names)
 
 
-@dataclass(frozen=True)
-class ExpectedSize:
-    """How large a data set will be, before anything of it is read.
-
-    Attributes:
-        train: Training images.
-        held_out: Validation and test images together.
-        classes: Number of classes.
-        image_size: Height and width in pixels.
-        basis: What this rests on, for people.
-    """
-
-    train: int
-    held_out: int
-    classes: int
-    image_size: int
-    basis: str
-
-
-class Dataset(Protocol):
-    """A source of labelled images. Built from `()`; its options say where and which.
-
-    A class attribute `caveat`, where there is one, is shown beside every result on it: what they cannot show.
-    """
-
-    def cache_key(self) -> str:
-        """Folder name in the cache: readable, and different for other options or another source.
-
-        Raises:
-            UserError: The source is missing.
-        """
-        ...
-
-    def expected_size(self) -> ExpectedSize | None:
-        """Known without reading anything, for `plan`; None where the source must be read to know."""
-        ...
-
-    def write(self, writer: ArrayWriter, progress: Progress) -> None:
-        """Write every split.
-
-        Raises:
-            UserError: The source is damaged or incomplete.
-        """
-        ...
-
-
 def prepare(
     dataset: Dataset,
     root: Path | None = None,
     progress: Progress = lambda label, done, total: None,
     notice: Notice = _log.warning,
+    *,
+    owner: str = "",
 ) -> DataArrays:
     """Open a data set's arrays, writing them first where the cache has none or only damaged ones.
+
+    Of a trial's data set `Choice.prepare` does so.
 
     Args:
         dataset: What to prepare.
         root: The cache folder; `cache_root()` by default.
         progress: Hears how far the writing is.
         notice: Hears sentences for the user; those of an earlier preparation are in `DataArrays.notices`.
+        owner: Registered name and version of the data set; they begin the folder's name.
 
     Raises:
-        UserError: The source is missing or damaged, or the cache cannot be written. Nothing
-            half-prepared is left behind.
+        UserError: The source is missing or damaged, the cache cannot be written, or the data set's key is no
+            name of a folder. Nothing half-prepared is left behind.
     """
     root = cache_root() if root is None else root
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder = root / dataset.cache_key()
+        folder = root / _folder_name(dataset, owner)
         with _locked(root / f"{folder.name}.lock", notice):
             damage = _damage(folder, progress)
             if damage:
@@ -163,6 +124,16 @@ def prepare(
             f"preparing data: {error.filename or root}: {error.strerror or error}; check permissions and "
             f"free space, or set CMAE_ABLATE_CACHE (now {root}) to a folder that can be written"
         ) from error
+
+
+def _folder_name(dataset: Dataset, owner: str) -> str:
+    key = dataset.cache_key()
+    if Path(key).name != key or key in ("", ".."):
+        raise UserError(
+            f"data set {type(dataset).__module__}.{type(dataset).__name__}: its cache_key() is '{key}', "
+            "which names no single folder; let it return a text without slashes"
+        )
+    return f"{owner}-{key}" if owner else key
 
 
 @contextmanager

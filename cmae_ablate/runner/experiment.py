@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cmae_ablate.checkpoint import text_digest
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.database import sqlite_url
 from cmae_ablate.errors import UserError
 from cmae_ablate.queue import PlannedCell
@@ -203,7 +203,7 @@ def begin(study: Study, places: Places, progress: Progress, notice: Callable[[st
         found = [replace(variant, spec=own[variant.label, study.first_seed]) for variant in found]
     specs = [*(variant.spec for variant in found), *own.values()]
     choices = {key_of(spec["dataset"]): spec["dataset"] for spec in specs}
-    data = {key: prepare(choice.build(), progress=progress, notice=notice) for key, choice in choices.items()}
+    data = {key: choice.prepare(progress, notice) for key, choice in choices.items()}
     return Experiment(study, found, data, places, own_specs=own)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.runner.own_process import answer_of, in_one_line
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
@@ -92,7 +92,7 @@ def _main() -> None:
     found: dict[str, object]
     try:
         spec = resolve(asked["tree"], asked["seed"])
-        found = {"seconds": _timed(spec, prepare(spec["dataset"].build()), runtime)}
+        found = {"seconds": _timed(spec, spec["dataset"].prepare(), runtime)}
     except Exception as error:
         found = {"error": in_one_line(error, "a step on the GPU")}
     say_exactly(json.dumps(found) + "\n")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
 from cmae_ablate.study.fingerprints import file_digest
 from cmae_ablate.study.settings import Tree
+
+if TYPE_CHECKING:
+    from cmae_ablate.data.arrays import DataArrays, Notice, Progress
 
 MOST_DRAWS = 1_000
 """Seeds of a study at most: draws of data sets with neighbouring seeds lie so far apart."""
@@ -27,6 +31,22 @@ class Choice:
     def build(self, *args: Any) -> Any:
         """Construct it; `args` are what its slot's Protocol says."""
         return self.component.build(self.options, *args)
+
+    def prepare(self, progress: Progress = lambda *_: None, notice: Notice | None = None) -> DataArrays:
+        """Of a data set: its arrays, prepared where the cache has none of this name, version and options.
+
+        Args:
+            progress: Hears how far the writing is.
+            notice: Hears sentences for the user; a log by default.
+
+        Raises:
+            UserError: As `cmae_ablate.data.arrays.prepare`.
+        """
+        from cmae_ablate.data.arrays import prepare
+
+        owner = f"{self.name}-v{self.version}"
+        prepared = partial(prepare, self.build(), progress=progress, owner=owner)
+        return prepared() if notice is None else prepared(notice=notice)
 
     @property
     def component(self) -> ComponentSpec[Any]:

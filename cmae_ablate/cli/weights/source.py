@@ -15,7 +15,7 @@ from torch import Tensor
 from cmae_ablate.checkpoint import weights_sha256
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.networks import Encoder
-from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import DamagedError
 from cmae_ablate.runner.finished import RESULT, WEIGHTS, read_pretraining
@@ -89,7 +89,7 @@ def open_data(checkpoint: Checkpoint, console: Console) -> DataArrays:
         say(f"note: {text}", console)
 
     with preparation(console) as progress:
-        data = prepare(checkpoint.spec["dataset"].build(), progress=progress, notice=note)
+        data = checkpoint.spec["dataset"].prepare(progress, note)
     if checkpoint.recorded is None:
         # Not the data's own statistics: the released MAEs saw ImageNet's, whatever they are applied to.
         note("images are normalised by ImageNet's mean and deviation, as for published MAEs")

@@ -102,7 +102,7 @@ class _Cifar:
         """The source's identity and the options."""
         named = named_files_identity(*self.layout.files)
         found = source_key(self.layout.origin, self._source, self._download, named)
-        return f"{self.layout.origin.name}-v1-validation{self._fraction:g}-{found}"
+        return f"validation{self._fraction:g}-{found}"
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:
         """Read all batches."""

@@ -73,7 +73,7 @@ class Folder:
         classes = (f"{part}/{name}" for part, names in listing.parts.items() for name in names)
         told = (*classes, *listing.notices, listing.account().notice() or "")
         found = files_identity(tree, listing.paths(), str(source), *told)
-        return f"folder-v2-{self._size}px{'-skipping' if self._skip else ''}-{found}"
+        return f"{self._size}px{'-skipping' if self._skip else ''}-{found}"
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:
         """Decode, resize and crop every image."""

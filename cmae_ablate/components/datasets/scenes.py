@@ -70,7 +70,7 @@ class Scenes:
     def cache_key(self) -> str:
         """All options, readable."""
         counts = "-".join(str(count) for count in self._counts.values())
-        return f"scenes-v2-{self._size}px-{counts}-seed{self._seed}"
+        return f"{self._size}px-{counts}-seed{self._seed}"
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:
         """Generate every split; about a millisecond an image on one core."""

@@ -73,7 +73,7 @@ class Stl10:
     def cache_key(self) -> str:
         """The source's identity and the options."""
         found = source_key(ORIGIN, self._source, self._download, named_files_identity(*FILES))
-        return f"stl10-v1-validation{self._fraction:g}-{found}"
+        return f"validation{self._fraction:g}-{found}"
 
     def write(self, writer: ArrayWriter, progress: Progress) -> None:
         """Read the labelled images."""

@@ -69,7 +69,7 @@ class TinyImageNet:
         """The source's identity and the options."""
         classes = f"-{self._limit}classes" if self._limit else ""
         found = source_key(ORIGIN, self._source, self._download, self._folder_identity)
-        return f"tiny_imagenet-v2-validation{self._fraction:g}{classes}-{found}"
+        return f"validation{self._fraction:g}{classes}-{found}"
 
     def _folder_identity(self, folder: Path) -> str:
         tree = FolderTree(folder)
