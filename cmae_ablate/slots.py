@@ -8,6 +8,7 @@ from cmae_ablate.components.evaluation_protocols import (
     EvaluationContext,
     EvaluationResult,
     Features,
+    FitsClassifier,
 )
 from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.protocols import (
@@ -62,6 +63,7 @@ __all__ = [
     "EvaluationResult",
     "Features",
     "FillsEncoder",
+    "FitsClassifier",
     "FollowsEncoder",
     "ImageSource",
     "Localiser",
