@@ -6,7 +6,6 @@ A path is never pasted into a URL: `%41` in a folder's name would be read as `A`
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -23,6 +22,7 @@ _DAMAGE = ("file is not a database", "disk image is malformed")
 """What SQLite says of a file that is none of its databases, or no longer a whole one."""
 _BESIDE = ("-journal", "-wal", "-shm")
 HIDDEN = "***"
+LAST_PORT = 2**16 - 1
 _known_secrets: set[str] = set()
 
 
@@ -41,13 +41,39 @@ def sqlite_url(path: Path) -> str:
     raise UserError(f"{path}: no database can be in a folder of this name; choose another --out")
 
 
-def sqlite_path(url: str) -> Path | None:
-    """The file of an SQLite URL; None for any other, and for a database in memory."""
+def with_small_scheme(url: str) -> str:
+    """The same URL, its scheme in small letters, as some readers know no other; any other text as it is."""
+    scheme = _SCHEME.match(url)
+    return url if scheme is None else scheme.group().lower() + url[scheme.end() :]
+
+
+def parse_url(url: str) -> URL | None:
+    """A URL taken apart, its scheme in small letters; None of what is no URL."""
     try:
-        parsed = make_url(url)
+        return make_url(with_small_scheme(url))
     except (ArgumentError, ValueError):
         return None
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+
+
+def unreachable(url: URL) -> str:
+    """Why no other process reaches what a URL names, and what to write; empty where one may."""
+    if url.get_backend_name() == "sqlite":
+        # With `uri` SQLite reads what follows by rules of its own, by which it may be memory.
+        is_file = url.database not in (None, "", ":memory:") and not url.host and "uri" not in url.query
+        return "" if is_file else "names no file that workers can share; write sqlite:////path.db"
+    if url.port is not None and not 0 < url.port <= LAST_PORT:
+        return f"{url.port} is no port; write one from 1 to {LAST_PORT}"
+    if url.get_backend_name() in ("http", "https"):
+        return "" if url.host else f"names no host; write {url.drivername}://host:5000"
+    # A database may be reached by a socket or by what its driver reads of a query.
+    is_somewhere = url.host or url.database or url.query
+    return "" if is_somewhere else f"names no database; write {url.drivername}://user@host/database"
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite URL; None for any other, and for a database in memory."""
+    parsed = parse_url(url)
+    if parsed is None or parsed.get_backend_name() != "sqlite" or unreachable(parsed):
         return None
     return Path(str(parsed.database))
 
@@ -60,9 +86,8 @@ def redact(url: str) -> str:
     """
     scheme = _SCHEME.match(url)
     nothing = f"{scheme.group()}://{HIDDEN}" if scheme else HIDDEN if "@" in url else url
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
+    parsed = parse_url(url)
+    if parsed is None:
         return nothing
     if parsed.get_backend_name() == "sqlite" and not parsed.query:
         return url  # a file, as it was named
@@ -77,11 +102,11 @@ def redact(url: str) -> str:
 
 def hide_secrets_of(url: str) -> None:
     """From now on `without_secrets` knows the password of this URL."""
-    with suppress(ArgumentError, ValueError):
-        parsed = make_url(url)
-        found = [parsed.password, *(v for k, v in parsed.query.items() if _SECRET_KEY.search(k))]
-        for secret in (str(each) for each in found if each):
-            _known_secrets.update({secret, quote(secret), quote_plus(secret)})
+    if (parsed := parse_url(url)) is None:
+        return
+    found = [parsed.password, *(v for k, v in parsed.query.items() if _SECRET_KEY.search(k))]
+    for secret in (str(each) for each in found if each):
+        _known_secrets.update({secret, quote(secret), quote_plus(secret)})
 
 
 def without_secrets(text: str) -> str:

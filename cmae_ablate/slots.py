@@ -8,6 +8,7 @@ from cmae_ablate.components.evaluation_protocols import (
     EvaluationContext,
     EvaluationResult,
     Features,
+    FitsClassifier,
 )
 from cmae_ablate.components.networks import Encoder, Objective, Term, View
 from cmae_ablate.components.protocols import (
@@ -69,6 +70,7 @@ __all__ = [
     "ExpectedSize",
     "Features",
     "FillsEncoder",
+    "FitsClassifier",
     "FollowsEncoder",
     "ImageSource",
     "Localiser",

@@ -13,15 +13,19 @@ from cmae_ablate.database import (
     cause_of,
     hide_secrets_of,
     move_aside,
+    parse_url,
     redact,
     sqlite_path,
     sqlite_url,
+    unreachable,
     without_secrets,
 )
+from cmae_ablate.errors import UserError
 from cmae_ablate.queue import Queue
+from cmae_ablate.queue.storage import parse_storage
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.experiment import Places
-from cmae_ablate.tracking import MlflowTracker, ui_command
+from cmae_ablate.tracking import MlflowTracker, backend_of, ui_command
 from tests.queue.harness import plan
 
 NAMES = [
@@ -96,6 +100,62 @@ def test_queue_and_runs_of_any_out_are_written_and_read_back_in_it(name: str, tm
 def test_the_command_that_shows_runs_is_quoted_for_the_shell() -> None:
     command = ui_command(sqlite_url(Path("/tmp/it's 100% #1?/mlflow.db")))
     assert "--backend-store-uri 'sqlite:////tmp/it'\"'\"'s 100%25 #1%3F/mlflow.db' --port" in command
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("SQLite:///%3Amemory%3A", "names no file"),
+        ("sqlite:///file:a?mode=memory&cache=shared&uri=true", "names no file"),
+        ("sqlite://runs/optuna.db", "names no file"),
+        ("http://", "names no host; write http://host:5000"),
+        ("https:///path", "names no host; write https://host:5000"),
+        ("http://:5000", "names no host"),
+        ("https://host:99999", "99999 is no port"),
+        ("postgresql://me@host:0/db", "0 is no port"),
+        ("postgresql://", "names no database"),
+        ("mysql+pymysql://me@", "names no database"),
+    ],
+)
+def test_an_address_that_no_other_process_can_reach_is_told_apart(url: str, fault: str) -> None:
+    parsed = parse_url(url)
+    assert parsed is not None
+    assert fault in unreachable(parsed)
+    for check in (parse_storage, lambda url: backend_of(url).check()):
+        with pytest.raises(UserError):
+            check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////tmp/a.db",
+        "sqlite:///beside.db?timeout=30",
+        "http://host",
+        "HTTPS://[::1]:65535/mlflow",
+        "postgresql:///by_socket",
+        "postgresql://me@/db?host=/var/run/postgresql",
+        "postgresql://host",
+        "mssql+pyodbc:///?odbc_connect=driver",
+    ],
+)
+def test_an_address_by_which_a_driver_finds_its_server_or_file_is_taken(url: str) -> None:
+    parsed = parse_url(url)
+    assert parsed is not None
+    assert unreachable(parsed) == ""
+    backend_of(url).check()
+
+
+def test_a_scheme_in_capitals_is_the_same_scheme(tmp_path: Path) -> None:
+    database = tmp_path / "Optuna.db"
+    queue = Queue(f"SQLite:///{database}", "study", plan(1, 1))
+    queue.close()
+    assert sqlite_path(f"SQLITE:///{database}") == database
+    assert database.is_file()
+    assert "hunter2" not in redact("HTTP://hunter2@host:5000")
 
 
 SECRETS = [

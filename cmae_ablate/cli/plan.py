@@ -13,7 +13,7 @@ from cmae_ablate.report.seed_rule import SeedRule
 from cmae_ablate.report.short_labels import ShortLabels
 from cmae_ablate.report.wording import BLANK, counted
 from cmae_ablate.runner.options import Options
-from cmae_ablate.study.design import POSITIVE
+from cmae_ablate.study.design import POSITIVE, RAW_PIXELS
 from cmae_ablate.study.search import TUNING_SEED, Search
 from cmae_ablate.study.search_space import in_words
 from cmae_ablate.terminal import say, say_sentence
@@ -145,7 +145,7 @@ def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
                 f"{shown} (reference)" if is_reference else shown,
                 f"0-{cells - 1}" if cells > 1 else "0",
                 *(_costs(plan) if trained else [BLANK] * len(costs)),
-                duration(plan.hours.hours),
+                duration(plan.hours.hours) if is_control != RAW_PIXELS else BLANK,
             ]
         )
     show_fitting(("variant", "seeds", *costs, "time / cell"), rows, console)

@@ -250,8 +250,8 @@ def _tuning(
 
 
 def _workload(variant: Variant, size: ExpectedSize, kept: Kept) -> Workload:
-    # Classifiers on raw pixels pass nothing through an encoder; like those on features they are left out.
+    # Classifiers on raw pixels pass nothing through an encoder, and their features have widths of their own.
     spec = replace(variant.spec, evaluations={}) if variant.control == RAW_PIXELS else variant.spec
-    found = count(spec, spec.training.image_size or size.image_size, kept)
+    found = count(spec, spec.training.image_size or size.image_size, size.classes, kept)
     pretrains = variant.control in (None, POSITIVE)
     return Workload(spec, size, found.cost, pretrains=pretrains, answers=found.answers)

@@ -140,5 +140,23 @@ class EncodesAgain(Protocol):
         ...
 
 
+@runtime_checkable
+class FitsClassifier(Protocol):
+    """An evaluation that says what its classifier on frozen features costs beside the passes for these.
+
+    Without this method a plan counts the passes alone.
+    """
+
+    def classifier_flops(self, num_patches: int, embed_dim: int, num_classes: int) -> float:
+        """FLOPs of the whole fit, with its options, for each training image; two per multiply-add.
+
+        Args:
+            num_patches: Tokens of an image, N.
+            embed_dim: Their width and that of the pooled feature, D.
+            num_classes: K.
+        """
+        ...
+
+
 EVALUATIONS: Registry[Evaluation] = Registry("evaluations", optional=True)
 """Keyed by a label of the user's choice; the label is the metric's prefix, and the default of `name`."""

@@ -15,11 +15,20 @@ import sqlalchemy
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from cmae_ablate.database import cause_of, hide_secrets_of, is_damaged, move_aside, redact, sqlite_path
+from cmae_ablate.database import (
+    cause_of,
+    hide_secrets_of,
+    is_damaged,
+    move_aside,
+    parse_url,
+    redact,
+    sqlite_path,
+    unreachable,
+)
 from cmae_ablate.errors import StorageError, UserError
 from cmae_ablate.files import create_private, is_full
 
@@ -227,26 +236,21 @@ def parse_storage(url: str) -> URL:
     """A storage's URL, with the driver that is used.
 
     Raises:
-        UserError: It is malformed, or of another kind of database.
+        UserError: It is malformed, of another kind of database, or names none that others reach.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
+    parsed = parse_url(url)
+    if parsed is None:
         raise UserError(
             f"--storage {redact(url)}: no database URL; write sqlite:////path/optuna.db "
             "or postgresql://user@host/database"
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend in ("postgresql", "postgres"):
-        # One driver, whatever SQLAlchemy's default is: the one among this package's dependencies.
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite":
-        raise UserError(f"--storage {redact(url)}: {backend} is not supported; use sqlite or postgresql")
-    if parsed.database in (None, "", ":memory:"):
-        raise UserError(
-            f"--storage {redact(url)}: workers cannot share memory; name a file, sqlite:////path.db"
         )
-    return parsed
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql", "postgres"):
+        raise UserError(f"--storage {redact(url)}: {backend} is not supported; use sqlite or postgresql")
+    if fault := unreachable(parsed):
+        raise UserError(f"--storage {redact(url)}: {fault}")
+    # One driver, whatever SQLAlchemy's default is: the one among this package's dependencies.
+    return parsed if backend == "sqlite" else parsed.set(drivername="postgresql+psycopg")
 
 
 def _engine_of_postgresql(url: URL) -> sqlalchemy.Engine:

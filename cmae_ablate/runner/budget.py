@@ -2,7 +2,8 @@
 
 Epochs are whole, so the budgets are met as nearly as whole epochs allow, and the ratios that come of it are
 said beside every table. Warm-ups given in epochs keep their share of the training. What is counted is the
-training steps: refreshes of ContrastiveCrop's boxes and the evaluations come on top.
+training steps with the making of their views: refreshes of ContrastiveCrop's boxes and the evaluations come
+on top.
 """
 
 from __future__ import annotations

@@ -28,24 +28,26 @@ class Counts:
         return cls(Cost(**record["cost"]), Answers(**record["answers"]))
 
 
-def count(spec: TrialSpec, image_size: int, kept: Kept) -> Counts:
+def count(spec: TrialSpec, image_size: int, num_classes: int, kept: Kept) -> Counts:
     """Count a trial, or take what an earlier plan has counted.
 
     Args:
         spec: The trial.
         image_size: Side of the encoder's input in pixels.
+        num_classes: Of its data.
         kept: What earlier plans have found.
 
     Raises:
         UserError: The parts do not fit each other or the image.
     """
-    key = [_identity(spec), image_size]
+    key = [_identity(spec), image_size, num_classes]
     known = kept.find("counts", key)
     if known is not None:
         return Counts.from_json(known)
     from cmae_ablate.training.cost import measure
 
-    found = Counts(measure(spec, image_size), ask(spec))
+    cost = measure(spec, image_size)
+    found = Counts(cost, ask(spec, cost, num_classes))
     if not spec.is_pretrained:  # a file's content decides, and is not looked at for a plan
         kept.keep("counts", key, asdict(found))
     return found

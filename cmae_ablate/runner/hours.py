@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import ExpectedSize
 from cmae_ablate.study.trial_spec import PROBING, TrialSpec
-from cmae_ablate.training.flops import ATTAINED, Cost, encoder_passes, evaluation_flops, pretraining_flops
+from cmae_ablate.training.flops import (
+    ATTAINED,
+    Cost,
+    classifier_flops,
+    encoder_passes,
+    evaluation_flops,
+    pretraining_flops,
+)
 
 MOST = 8
 """Kinds of work that are timed; the others are taken to be as fast as the one nearest in FLOPs."""
@@ -23,10 +30,12 @@ class Answers:
 
     Attributes:
         passes: How often each evaluation takes all training images through the encoder, by label.
+        classifiers: FLOPs of fitting each evaluation's classifier, a training image, by label.
         looks: Before how many epochs the crop strategy looks at all images.
     """
 
     passes: Mapping[str, int]
+    classifiers: Mapping[str, float]
     looks: int
 
 
@@ -88,14 +97,15 @@ class Speed:
     compiling: float = 0.0
 
 
-def ask(spec: TrialSpec) -> Answers:
+def ask(spec: TrialSpec, cost: Cost, num_classes: int) -> Answers:
     """Build a trial's evaluations and its crop strategy, and ask them."""
     from cmae_ablate.training.views import crop_to_ask
 
     crop = crop_to_ask(spec["crop"])
     looks = crop.refresh_epochs(spec.training.epochs) if isinstance(crop, LooksAgain) else ()
     passes = {label: encoder_passes(choice) for label, choice in spec.evaluations.items()}
-    return Answers(passes, len(looks))
+    fits = {label: classifier_flops(cost, choice, num_classes) for label, choice in spec.evaluations.items()}
+    return Answers(passes, fits, len(looks))
 
 
 def kinds_to_time(workloads: Sequence[Workload]) -> list[Workload]:
@@ -129,26 +139,33 @@ def spread(
 
 
 def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
-    """Hours of one cell: pretraining, looks of the crop strategy, passes and trainings of the evaluations."""
+    """Hours of one cell: pretraining, looks of the crop strategy, passes and fits of the evaluations."""
     spec, size, cost = workload.spec, workload.size, workload.cost
-    answers = workload.answers or ask(spec)
+    answers = workload.answers or ask(spec, cost, size.classes)
     seconds = pretraining_flops(cost, spec, size.train) / speed.training if workload.pretrains else 0.0
     if workload.pretrains and not spec.is_pretrained:
         # Its own arithmetic is a twentieth of the pass through the encoder.
         seconds += answers.looks * size.train * cost.flops_encode / speed.encoding + speed.compiling
     seconds += sum(_evaluating(label, workload, answers, speed) for label in _costly(spec, answers))
+    seconds += sum(_fitting(label, workload, answers, speed) for label in spec.evaluations)
     if workload.pretrains and not spec.is_pretrained and spec.training.probed:
-        probing = _evaluating(spec.training.probe_with, workload, answers, speed)
+        label = spec.training.probe_with
+        probing = _evaluating(label, workload, answers, speed) + _fitting(label, workload, answers, speed)
         seconds += len(spec.training.probed) * probing
     how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"
     return Estimate(seconds / 3600.0, f"{how} on {machine}")
 
 
 def _evaluating(label: str, workload: Workload, answers: Answers, speed: Speed) -> float:
-    """Seconds of one evaluation."""
+    """Seconds of one evaluation's passes through the encoder."""
     choice, size = workload.spec.evaluations[label], workload.size
     flops = evaluation_flops(workload.cost, choice, size.train, size.held_out, answers.passes[label])
     return flops / (speed.training if choice.trains_encoder else speed.encoding)
+
+
+def _fitting(label: str, workload: Workload, answers: Answers, speed: Speed) -> float:
+    """Seconds of fitting one evaluation's classifier, which is taken to be as fast as encoding."""
+    return answers.classifiers[label] * workload.size.train / speed.encoding
 
 
 def _costly(spec: TrialSpec, answers: Answers) -> list[str]:

@@ -6,27 +6,22 @@ On a GPU it is timed by a process of its own (`python -m cmae_ablate.runner.step
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import time
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.errors import Interrupted, UserError
+from cmae_ablate.errors import UserError
 from cmae_ablate.runner.own_process import answer_of, in_one_line
 from cmae_ablate.runtime import Runtime, pick_device, set_threads
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.terminal import say_exactly
 
-WARM_STEPS, TIMED_STEPS = 3, 12
+WARM_STEPS, TIMED_STEPS, TIMED_ROWS = 3, 12, 3
 PROGRAM = (sys.executable, "-m", __name__)
 
 
 def seconds_per_step(label: str, spec: TrialSpec, data: DataArrays, runtime: Runtime) -> float:
-    """The median step of a short training.
+    """The median step of a short training, with its views.
 
     Args:
         label: Of the variant.
@@ -50,32 +45,15 @@ def seconds_per_step(label: str, spec: TrialSpec, data: DataArrays, runtime: Run
 
 
 def _timed(spec: TrialSpec, data: DataArrays, runtime: Runtime) -> float:
-    """Without the first steps, which warm caches up."""
-    import torch
-
-    from cmae_ablate.training.loop import Hooks, pretrain
-    from cmae_ablate.training.views import steps_per_epoch
+    from cmae_ablate.runner.step_timer import Sample, time_steps
+    from cmae_ablate.training.cost import measure
+    from cmae_ablate.training.loop import image_size_of
 
     set_threads(spec.training.threads)
     told = replace(runtime, precision=spec.training.precision, compile=spec.training.compile)
-    times: list[float] = []
-
-    def on_step(done: int, total: int) -> None:
-        if runtime.device.type == "cuda":
-            torch.cuda.synchronize(runtime.device)
-        times.append(time.perf_counter())
-
-    wanted = WARM_STEPS + TIMED_STEPS + 1
-    # Enough epochs for as many. What an epoch's end costs lies between two steps: the median drops it.
-    enough = -(-wanted // steps_per_epoch(len(data.train.labels), spec.training.batch_size)) + 1
-    long_enough = spec.training.model_copy(update={"epochs": max(spec.training.epochs, enough)})
-    hooks = Hooks(on_step=on_step, should_stop=lambda: len(times) >= wanted)
-    with TemporaryDirectory(prefix="cmae-ablate-") as folder, suppress(Interrupted):
-        pretrain(replace(spec, training=long_enough), data, told, Path(folder), hooks)
-    gaps = [
-        after - before for before, after in zip(times[WARM_STEPS:], times[WARM_STEPS + 1 :], strict=False)
-    ]
-    return statistics.median(gaps)
+    num_views = measure(spec, image_size_of(spec, data)).num_views
+    sample = Sample(WARM_STEPS, TIMED_STEPS, TIMED_STEPS, TIMED_ROWS)
+    return time_steps(spec, data, told, num_views, sample).seconds
 
 
 def _main() -> None:

@@ -6,30 +6,25 @@ depending on its shape. So each kind of step is timed for a moment; nothing is t
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import DataArrays, Split
-from cmae_ablate.errors import Interrupted
 from cmae_ablate.runner.hours import Speed, Workload
+from cmae_ablate.runner.step_timer import Sample, StepTime, clock, time_steps
 from cmae_ablate.runtime import Runtime, set_precision, set_threads
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.flops import ATTAINED
-from cmae_ablate.training.loop import Hooks, pretrain, training_views
 from cmae_ablate.training.model import build_encoder
 from cmae_ablate.training.views import crop_to_ask
 
@@ -78,8 +73,8 @@ def _time(workload: Workload, matmul: float, runtime: Runtime, allowed: float) -
     if spec.is_pretrained:
         return Speed(encoding, encoding, measured=True)
     batch = min(spec.training.batch_size, fitting)
-    step, compiling = _step_seconds(spec, batch, workload, told, allowed)
-    return Speed(cost.flops_image * batch / step, encoding, measured=True, compiling=compiling)
+    step = _step_time(spec, batch, workload, told, allowed)
+    return Speed(cost.flops_image * batch / step.seconds, encoding, measured=True, compiling=step.compiling)
 
 
 def _encode_seconds(workload: Workload, count: int, runtime: Runtime) -> float:
@@ -88,46 +83,18 @@ def _encode_seconds(workload: Workload, count: int, runtime: Runtime) -> float:
     data = _noise(workload, count)
     times = []
     for _ in range(PASSES + 1):
-        start = _clock(workload, runtime)
+        start = clock(workload.spec, runtime)
         FrozenFeatures(encoder, data, runtime).get("test", "mean")
-        times.append(_clock(workload, runtime) - start)
+        times.append(clock(workload.spec, runtime) - start)
     return statistics.median(times[1:]) / count
 
 
-def _step_seconds(
-    spec: TrialSpec, batch: int, workload: Workload, runtime: Runtime, allowed: float
-) -> tuple[float, float]:
-    """The median step of a training that ends early, with its views; and the compilation before it."""
-    times: list[float] = []
-    started = 0.0
-
-    def on_step(done: int, total: int) -> None:
-        times.append(_clock(workload, runtime) - started)
-
-    def enough() -> bool:
-        nonlocal started
-        started = _clock(workload, runtime)
-        late = len(times) >= WARM_STEPS + FEWEST_STEPS and sum(times[1:]) > allowed
-        return late or len(times) >= WARM_STEPS + TIMED_STEPS
-
-    # A crop strategy that looks at the images before the first epoch is timed on its own.
-    crop = spec["crop"].with_warmup(1)
-    training = spec.training.model_copy(update={"batch_size": batch, "epochs": 2, "warmup_epochs": 1.0})
-    short = replace(spec, components={**spec.components, "crop": crop}, training=training)
+def _step_time(spec: TrialSpec, batch: int, workload: Workload, runtime: Runtime, allowed: float) -> StepTime:
+    """A step on noise, at a batch that may be smaller than the trial's."""
+    sample = Sample(WARM_STEPS, FEWEST_STEPS, TIMED_STEPS, seconds=allowed)
+    short = replace(spec, training=spec.training.model_copy(update={"batch_size": batch}))
     data = _noise(workload, batch * (WARM_STEPS + TIMED_STEPS + 2))
-    with TemporaryDirectory(prefix="cmae-ablate-") as folder, suppress(Interrupted):
-        pretrain(short, data, runtime, Path(folder), Hooks(on_step=on_step, should_stop=enough))
-    step = statistics.median(times[WARM_STEPS:])
-    compiling = max(0.0, times[0] - step) if runtime.compile else 0.0
-    return step + _views_seconds(short, workload, data, runtime), compiling
-
-
-def _views_seconds(spec: TrialSpec, workload: Workload, data: DataArrays, runtime: Runtime) -> float:
-    """Of one step; several steps' are made in a row, so that a step's own time holds all of them or none."""
-    batches, num_views = training_views(spec, data, runtime), workload.cost.num_views
-    start = _clock(workload, runtime)
-    made = list(itertools.islice(batches.epoch(0, 0, num_views), batches.steps_ahead(num_views)))
-    return (_clock(workload, runtime) - start) / len(made)
+    return time_steps(short, data, runtime, workload.cost.num_views, sample)
 
 
 def _noise(workload: Workload, count: int) -> DataArrays:
@@ -170,16 +137,3 @@ def _repeat(work: Callable[[], object]) -> None:
             work()
     finally:
         os._exit(0)
-
-
-def _clock(workload: Workload, runtime: Runtime) -> float:
-    """Seconds from some moment, with all work until now done.
-
-    One thread is timed by the time that it computes, so that what else the machine does has no part in it;
-    several wait for each other, a GPU computes apart, and compilers are processes of their own.
-    """
-    if runtime.device.type == "cuda":
-        torch.cuda.synchronize(runtime.device)
-    elif workload.spec.training.threads == 1 and not runtime.compile:
-        return time.thread_time()
-    return time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cmae_ablate.database import with_small_scheme
 from cmae_ablate.tracking.mlflow_backend import MlflowBackend
 from cmae_ablate.tracking.tracker import Backend
 
@@ -12,4 +13,4 @@ def backend_of(uri: str) -> Backend:
     Args:
         uri: An address of MLflow's, or what nobody knows: `check` of the result refuses it.
     """
-    return MlflowBackend(uri)
+    return MlflowBackend(with_small_scheme(uri))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmae_ablate.database import hide_secrets_of, redact, sqlite_url
+from cmae_ablate.database import hide_secrets_of, parse_url, redact, sqlite_url, unreachable
 from cmae_ablate.errors import UserError
 from cmae_ablate.tracking import empty_store
 
@@ -35,7 +35,7 @@ _DATABASES = {
     "mysql": "mysql+pymysql://user@host/database",
     "mssql": "mssql+pyodbc://user@host/database",
 }
-_SERVERS = {"http": "http://host:port", "https": "https://host", "databricks": "databricks"}
+_SERVERS = {"http": "http://host:5000", "https": "https://host", "databricks": "databricks"}
 """What MLflow opens by scheme, each with an example."""
 
 
@@ -43,15 +43,18 @@ def check_uri(uri: str) -> None:
     """Refuse what cannot be an MLflow store.
 
     Raises:
-        UserError: A file store, or no URI at all.
+        UserError: A file store, no URI at all, or one of nothing that other processes reach.
     """
     hide_secrets_of(uri)
-    if not _is_database(uri) and _scheme(uri) not in _SERVERS:
+    parsed, is_known = parse_url(uri), _is_database(uri) or _scheme(uri) in _SERVERS
+    if not is_known or (parsed is None and uri != _SERVERS["databricks"]):
         *known, last = (*_DATABASES.values(), *_SERVERS.values())
         raise UserError(
             f"--tracking-uri {redact(uri)}: no MLflow store (folders are refused by MLflow itself); "
             f"write one like {', '.join(known)} or {last}"
         )
+    if parsed is not None and (fault := unreachable(parsed)):
+        raise UserError(f"--tracking-uri {redact(uri)}: {fault}")
 
 
 def load_mlflow(uri: str) -> None:

@@ -6,6 +6,7 @@ trial takes seconds to count, needs no memory, and gives the same numbers on eve
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -47,6 +48,16 @@ class StepCost:
     activation_bytes: int
 
 
+@dataclass(frozen=True)
+class _EncoderCost:
+    """FLOPs of encoding one whole image, and of training on it; its patches, and their width."""
+
+    encode: float
+    train: float
+    num_patches: int
+    embed_dim: int
+
+
 def measure(spec: TrialSpec, image_size: int) -> Cost:
     """Count a trial's cost at its own batch size, without computing anything; the same for every seed.
 
@@ -73,29 +84,32 @@ def _measure(spec: TrialSpec, image_size: int) -> Cost:
     with fake, Runtime(precision=spec.training.precision).autocast():
         images = [torch.empty(batch, 3, image_size, image_size) for _ in masks]
         step = profile(lambda: model.total(model(images, masks, rngs)), model.parameters())
-    encode, whole = _encoder_flops(spec["backbone"], image_size)
+    encoder = _encoder_cost(spec["backbone"], image_size)
     return Cost(
         num_views=model.num_views,
         params_encoder=count_parameters(model.encoder),
         params_decoder=count_parameters(model.decoder),
         params_objectives={name: count_parameters(part) for name, part in model.objectives.items()},
         flops_image=step.flops / batch,
-        flops_encode=encode,
-        flops_train_encoder=whole,
+        flops_encode=encoder.encode,
+        flops_train_encoder=encoder.train,
         memory_bytes=_state_bytes(model) + step.activation_bytes,
+        num_patches=encoder.num_patches,
+        embed_dim=encoder.embed_dim,
     )
 
 
 @lru_cache(maxsize=16)
-def _encoder_flops(backbone: Choice, image_size: int) -> tuple[float, float]:
-    """FLOPs of encoding one whole image, and of training on it: of all variants with this backbone."""
+def _encoder_cost(backbone: Choice, image_size: int) -> _EncoderCost:
+    """Of all variants with this backbone."""
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     with torch.device("meta"):
         built: Encoder = backbone.build(image_size)
     with fake:
         encoder, image = built.to_empty(device="cpu").train(), torch.empty(1, 3, image_size, image_size)
         whole = profile(lambda: encoder.encode(image, None).sum(), encoder.parameters())
-        return float(forward_flops(lambda: encoder.encode(image, None))), float(whole.flops)
+        encode = float(forward_flops(lambda: encoder.encode(image, None)))
+    return _EncoderCost(encode, float(whole.flops), math.prod(encoder.grid), encoder.embed_dim)
 
 
 def count_parameters(part: object) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cmae_ablate.components.evaluation_protocols import EncodesAgain
+from cmae_ablate.components.evaluation_protocols import EncodesAgain, FitsClassifier
 from cmae_ablate.study.choice import Choice
 from cmae_ablate.study.trial_spec import TrialSpec
 
@@ -27,6 +27,8 @@ class Cost:
         flops_train_encoder: FLOPs of training the encoder on one whole image, as fine-tuning does.
         memory_bytes: Estimated peak: weights, gradients, optimiser and activations of one batch, with fused
             attention, in the trial's precision. Allocator and library overhead are not in it.
+        num_patches: Patch tokens of a whole image.
+        embed_dim: Their width.
     """
 
     num_views: int
@@ -37,6 +39,8 @@ class Cost:
     flops_encode: float
     flops_train_encoder: float
     memory_bytes: int
+    num_patches: int
+    embed_dim: int
 
 
 def pretraining_flops(cost: Cost, spec: TrialSpec, num_train: int) -> float:
@@ -49,7 +53,7 @@ def pretraining_flops(cost: Cost, spec: TrialSpec, num_train: int) -> float:
 def evaluation_flops(
     cost: Cost, choice: Choice, num_train: int, num_held_out: int, passes: int | None = None
 ) -> float:
-    """FLOPs of one evaluation's passes through the encoder; classifiers on frozen features are left out.
+    """FLOPs of one evaluation's passes through the encoder, without `classifier_flops`.
 
     Args:
         cost: The trial's.
@@ -69,3 +73,11 @@ def encoder_passes(choice: Choice) -> int:
     """How often an evaluation takes all training images through the encoder, frozen features aside."""
     evaluation = choice.build()
     return evaluation.encoder_passes() if isinstance(evaluation, EncodesAgain) else 0
+
+
+def classifier_flops(cost: Cost, choice: Choice, num_classes: int) -> float:
+    """FLOPs a training image of fitting an evaluation's classifier on features; 0 where it tells none."""
+    evaluation = choice.build()
+    if not isinstance(evaluation, FitsClassifier):
+        return 0.0
+    return evaluation.classifier_flops(cost.num_patches, cost.embed_dim, num_classes)

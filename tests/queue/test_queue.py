@@ -293,7 +293,7 @@ def test_no_password_survives_redaction(url: str) -> None:
     ("url", "remedy"),
     [
         ("nonsense", "no database URL"),
-        ("sqlite://", "name a file"),
+        ("sqlite:///:memory:", "names no file that workers can share; write sqlite:////path.db"),
         ("mysql://user:hunter2@host/db", "use sqlite or postgresql"),
         ("postgresql://user:hunter2@127.0.0.1:1/db", "check that the database runs"),
     ],

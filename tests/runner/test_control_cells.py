@@ -21,6 +21,7 @@ from cmae_ablate.components.evaluation_protocols import EvaluationContext, Evalu
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.from_scratch import FromScratch
 from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.report.wording import BLANK
 from cmae_ablate.runner import attempt, cell
 from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
@@ -137,6 +138,8 @@ def test_plan_and_status_tell_of_controls(finished: tuple[Path, Path]) -> None:
     show_plan(Options(study, device="cpu", out=out), console)
     assert "4 cells (2 variants x 2 seeds) and 5 of controls" in said(console)
     assert "positive control" in said(console)
+    cells = said(console).replace("\N{BOX DRAWINGS LIGHT VERTICAL} ", "")
+    assert f"raw pixels 0{7 * f' {BLANK}'}" in cells  # six costs, and hours that are not estimated
     console = quiet()
     show_status(Options(study, device="cpu", out=out), console)
     assert "4 of 4 cells complete, 0 with reused pretraining; 5 of 5 controls complete" in said(console)

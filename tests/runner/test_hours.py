@@ -9,11 +9,13 @@ from cmae_ablate.study.trial_spec import TrialSpec
 from tests.runner.workloads import workload
 
 
-def test_hours_are_training_over_its_speed_and_passes_over_theirs(tiny_spec: TrialSpec) -> None:
+def test_hours_are_training_over_its_speed_and_passes_and_fits_over_theirs(tiny_spec: TrialSpec) -> None:
     work = workload(tiny_spec, training={"epochs": 4})
     trained, passed = 4 * 100 * work.cost.flops_image, 130 * work.cost.flops_encode
     found = estimate(work, Speed(2e9, 5e9, measured=True), "a machine")
-    assert found.hours * 3600 == pytest.approx(trained / 2e9 + passed / 5e9)
+    # The linear probe: eight penalties, each about 25 looks of two products at 100 images, 32 x 32 weights.
+    fitted = 8 * 25 * 2 * 100 * 2 * 32 * 32
+    assert found.hours * 3600 == pytest.approx(trained / 2e9 + (passed + fitted) / 5e9)
     assert found.basis.endswith("on a machine")
 
 
@@ -44,3 +46,17 @@ def test_compiling_comes_once_a_cell_and_not_where_nothing_is_trained(tiny_spec:
             estimate(each, Speed(1e9, 1e9, measured=True, compiling=seconds), "").hours for seconds in (0, 90)
         )
         assert (compiled - plain) * 3600 == pytest.approx(more)
+
+
+def test_every_classifier_is_fitted_on_all_training_images(tiny_spec: TrialSpec) -> None:
+    probe = {"name": "linear_probe_sgd", "augmented": False, "epochs": 3}
+    plain, probed = (workload(tiny_spec, **more) for more in ({}, {"evaluations__sgd": probe}))
+    more = [
+        estimate(each, Speed(1e9, speed, measured=True), "").hours
+        for speed in (1e8, 1e9)
+        for each in (plain, probed)
+    ]
+    # 32 classes, features of 32 numbers, 100 images; their pass is the one of the others.
+    fitted = 3 * 4 * 32 * 32 * 100
+    assert (more[1] - more[0]) * 3600 == pytest.approx(fitted / 1e8)
+    assert (more[3] - more[2]) * 3600 == pytest.approx(fitted / 1e9)

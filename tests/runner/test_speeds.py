@@ -47,7 +47,7 @@ def test_speeds_are_timed_once_a_day_for_each_machine(
     kept = Kept(tmp_path / "numbers.json", refused)
     size = ExpectedSize(100, 30, 32, 32, "made up")
     works = [
-        Workload(spec, size, count(spec, 32, kept).cost)
+        Workload(spec, size, count(spec, 32, 10, kept).cost)
         for spec in (tiny_spec, changed(tiny_spec, ("decoder", "depth"), 2))
     ]
     alone = Machine("cpu", threads=1, workers=1)

@@ -11,6 +11,7 @@ import torch
 
 from cmae_ablate.runner import hours, timing
 from cmae_ablate.runner.hours import Speed, Workload, estimate, kinds_to_time, spread
+from cmae_ablate.runner.step_timer import StepTime
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.trial_spec import TrialSpec
 from tests.runner.workloads import workload
@@ -74,11 +75,11 @@ def test_steps_are_timed_at_the_batch_that_trains(
 ) -> None:
     batches = []
 
-    def step(spec: TrialSpec, batch: int, *_: object) -> tuple[float, float]:
-        batches.append(batch)
-        return 1.0, 0.0
+    def step(spec: TrialSpec, *_: object) -> StepTime:
+        batches.append(spec.training.batch_size)
+        return StepTime(1.0, 0.0)
 
-    monkeypatch.setattr(timing, "_step_seconds", step)
+    monkeypatch.setattr(timing, "time_steps", step)
     works = [workload(tiny_spec, decoder={"depth": depth}) for depth in range(1, 7)]
     # At the speed of a slow machine, however many variants share the seconds.
     calibrate(works, 2e10, Runtime(), workers=1)

@@ -125,13 +125,26 @@ def test_a_study_is_told_to_whatever_keeps_its_runs_and_mlflow_is_not_asked(
 
 
 @pytest.mark.parametrize(
-    "uri", ["sqlite:////tmp/mlflow.db", "postgresql+psycopg2://me@host/mlflow", "http://host:5000"]
+    "uri", ["sqlite:////tmp/mlflow.db", "postgresql+psycopg2://me@host/mlflow", "HTTP://host:5000"]
 )
 def test_an_address_of_mlflows_chooses_mlflow(uri: str) -> None:
     assert backend_of(uri).name == "MLflow"
 
 
-@pytest.mark.parametrize("uri", ["wandb:runs", "tensorboard:runs", "runs", "", ":", "file:///tmp"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "wandb:runs",
+        "tensorboard:runs",
+        "runs",
+        "",
+        ":",
+        "file:///tmp",
+        "http",
+        "http:host",
+        "http://host:port",
+    ],
+)
 def test_an_unknown_address_is_refused_before_anything_is_created(
     uri: str, tiny_study: Path, tmp_path: Path
 ) -> None:
@@ -141,9 +154,23 @@ def test_an_unknown_address_is_refused_before_anything_is_created(
         options.check()
     assert sorted(tmp_path.rglob("*")) == before
     examples = re.split(", | or ", str(caught.value).split("write one like ")[1])
-    assert {"sqlite:////path/mlflow.db", "postgresql://user@host/database", "http://host:port"} < {*examples}
+    assert {"sqlite:////path/mlflow.db", "postgresql://user@host/database", "http://host:5000"} < {*examples}
     for example in examples:  # whatever it names is let through
         backend_of(example).check()
+
+
+def test_an_address_that_workers_cannot_share_is_refused_with_what_to_write(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    options = Options(tiny_study, out=tmp_path / "runs", tracking="sqlite:///:memory:")
+    with pytest.raises(UserError, match=r"names no file that workers can share; write sqlite:////path\.db"):
+        options.check()
+
+
+def test_a_scheme_may_be_in_capitals_and_its_server_is_named_without_its_token() -> None:
+    backend = backend_of("HTTP://token@Host:5000")
+    backend.check()
+    assert backend.pages == backend.ui_command() == "http://***@Host:5000"
 
 
 def test_nobody_outside_the_room_and_the_start_of_workers_knows_a_tracker_by_name() -> None:

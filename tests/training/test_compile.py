@@ -14,7 +14,7 @@ from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
 from cmae_ablate.data.arrays import DataArrays, ExpectedSize
 from cmae_ablate.errors import Interrupted
-from cmae_ablate.runner import timing
+from cmae_ablate.runner import step_timer, timing
 from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.hours import Workload, estimate
 from cmae_ablate.runtime import Runtime, stream
@@ -138,7 +138,7 @@ def test_a_cell_that_compiles_has_a_column_for_it(
 def test_a_plan_times_the_compiled_step_and_adds_its_compilation_once_a_cell(
     tiny_spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    SlowCompiler(monkeypatch, loop, timing)
+    SlowCompiler(monkeypatch, loop, step_timer)
     spec = resolve(apply(tiny_spec.to_tree(), ("training",), {"compile": True}))
     work = Workload(spec, ExpectedSize(100, 30, 32, 32, "made up"), measure(spec, 32))
     (speed,) = timing.time_kinds([work], 1e12, Runtime(), workers=1).values()

@@ -99,6 +99,13 @@ class AttentiveProbe:
         pairs = itertools.product(sorted(set(weight_decay), reverse=True), sorted(set(lr)))
         self.settings = [Setting(rate, decay) for decay, rate in pairs]
 
+    def classifier_flops(self, num_patches: int, embed_dim: int, num_classes: int) -> float:
+        """Every fit's steps, forward and backward; tokens are given and get no gradient."""
+        pooling = 2.0 * self.num_queries * num_patches * embed_dim
+        layer = 2.0 * self.num_queries * embed_dim * num_classes
+        # Scores and pooled tokens, and both once backward; the layer backward to its weights and its input.
+        return self.epochs * len(self.settings) * self.num_fits * (4 * pooling + 3 * layer)
+
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train every candidate on `train`, choose on `validation`, report on `test`."""
         data, features = context.data, context.features

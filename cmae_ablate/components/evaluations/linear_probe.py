@@ -15,7 +15,7 @@ from cmae_ablate.components.evaluation_protocols import (
     EvaluationResult,
 )
 from cmae_ablate.components.evaluations.candidates import CHOICE_WORDS, own_best
-from cmae_ablate.components.evaluations.logistic import Standardiser, fit_path
+from cmae_ablate.components.evaluations.logistic import USUAL_LOOKS, Standardiser, fit_path
 from cmae_ablate.components.evaluations.scoring import accuracies, feature_words
 
 
@@ -59,6 +59,10 @@ class LinearProbe:
         self.feature = feature
         # Strongest first: the path starts near zero, and a tie goes to the stronger penalty.
         self.l2 = sorted(l2, reverse=True)
+
+    def classifier_flops(self, num_patches: int, embed_dim: int, num_classes: int) -> float:
+        """The layer, forward and backward to its weights, at each look of each fit."""
+        return len(self.l2) * USUAL_LOOKS * 4.0 * embed_dim * num_classes
 
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Fit on `train` with every penalty, report each on `validation` and `test`."""

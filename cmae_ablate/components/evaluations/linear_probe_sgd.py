@@ -81,6 +81,10 @@ class LinearProbeSgd:
         """One an epoch where images are augmented anew; else the shared features serve."""
         return self.epochs if self.augmented else 0
 
+    def classifier_flops(self, num_patches: int, embed_dim: int, num_classes: int) -> float:
+        """The layer, forward and backward to its weights, in each epoch."""
+        return self.epochs * 4.0 * embed_dim * num_classes
+
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
         """Train the layer on `train`, report the last epoch's accuracy on `validation` and `test`."""
         data, device = context.data, context.runtime.device

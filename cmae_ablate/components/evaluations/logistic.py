@@ -15,7 +15,9 @@ from cmae_ablate.errors import Interrupted
 STD_EPS = 1e-6
 _VARIANCE_FLOOR = 1e-6
 _HISTORY = 20
-_MOST_ITERATIONS = 1000  # a penalty; about 20 are usual
+USUAL_LOOKS = 25
+"""How often a fit takes all features through its layer: about 20 iterations, some with a second look."""
+_MOST_ITERATIONS = 1000  # a penalty
 _TOLERANCE = 1e-5  # of each component of the gradient, in the scaled coordinates
 _CHANGE_TOLERANCE = 1e-9
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
 
 from cmae_ablate.components.backbones.vit import vit
 from cmae_ablate.components.evaluation_protocols import EvaluationContext
@@ -57,3 +60,10 @@ def _split(count: int, rng: np.random.Generator, patterns: NDArray[np.float64]) 
     labels = rng.permutation(np.arange(count) % CLASSES).astype(np.int64)
     noisy = patterns[labels] + rng.normal(0.0, 40.0, (count, 3, SIDE, SIDE))
     return Split(noisy.clip(0, 255).astype(np.uint8), labels, np.full((count, 4), np.nan, dtype=np.float32))
+
+
+def counted_flops(work: Callable[[], object]) -> int:
+    """FLOPs of matrix products, as torch counts them while it computes."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())

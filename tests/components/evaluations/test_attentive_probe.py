@@ -21,7 +21,7 @@ from cmae_ablate.components.evaluations.linear_probe import LinearProbe
 from cmae_ablate.data.arrays import Split
 from cmae_ablate.errors import Interrupted, UserError
 from cmae_ablate.runtime import Runtime, seeded, stream
-from tests.components.evaluations.patterns import pattern_context, pattern_data, small_encoder
+from tests.components.evaluations.patterns import counted_flops, pattern_context, pattern_data, small_encoder
 
 QUICK: dict[str, Any] = {
     "num_queries": 2,
@@ -229,3 +229,15 @@ def test_candidates_come_strongest_first() -> None:
         (0.1, 1e-3),
         (0.1, 1e-2),
     ]
+
+
+def test_it_tells_the_flops_of_its_fit() -> None:
+    context = pattern_context()
+    probe = AttentiveProbe(**{**QUICK, "lr": (0.01, 0.1), "weight_decay": (0.1,)})
+    grid = ProbeGrid(probe.starts(context), len(probe.settings))
+    context.features.tokens("train", torch.arange(1))  # encodes them all
+    standardise = token_standardiser(context.features)
+    counted = counted_flops(lambda: probe.fit(grid, standardise, context, 32))
+    num_patches, width = context.features.token_shape
+    # 96 images, three batches of 32.
+    assert counted == 96 * probe.classifier_flops(num_patches, width, context.data.num_classes)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
 from cmae_ablate.components.evaluations.logistic import Standardiser, fit_path
-from tests.components.evaluations.patterns import pattern_context, pattern_data
+from tests.components.evaluations.patterns import counted_flops, pattern_context, pattern_data
 
 
 def _problem(
@@ -107,3 +107,12 @@ def test_the_shipped_scale_is_probed_within_eight_seconds_of_a_processor() -> No
     start = time.process_time()
     list(fit_path(features, labels, 32, LinearProbe().l2))
     assert time.process_time() - start < 8.0
+
+
+def test_it_tells_about_the_flops_of_its_fits() -> None:
+    """How many iterations they take is the data's: nobody knows beforehand."""
+    features, labels, _ = _problem()
+    probe = LinearProbe()
+    counted = counted_flops(lambda: list(fit_path(features, labels, 6, probe.l2)))
+    told = 600 * probe.classifier_flops(1, 24, 6)
+    assert told / 3 < counted < 3 * told

@@ -5,7 +5,7 @@ import torch
 
 from cmae_ablate.components.evaluations.linear_probe import LinearProbe
 from cmae_ablate.components.evaluations.linear_probe_sgd import LinearProbeSgd, probe_head, probe_optimizer
-from tests.components.evaluations.patterns import pattern_context
+from tests.components.evaluations.patterns import counted_flops, pattern_context
 
 
 def test_on_cached_features_it_comes_close_to_the_converged_probe() -> None:
@@ -48,3 +48,14 @@ def test_lars_takes_the_step_of_mae() -> None:
 
 def test_a_warm_up_as_long_as_the_training_is_shortened() -> None:
     assert LinearProbeSgd(epochs=4, warmup_epochs=10.0).warmup_epochs == 2.0
+
+
+def test_it_tells_the_flops_of_its_fit() -> None:
+    context = pattern_context()
+    width = context.features.get("train", "mean").shape[1]
+    context.features.get("validation", "mean")
+    context.features.get("test", "mean")
+    data, probe = context.data, LinearProbeSgd(augmented=False, epochs=3, batch_size=32)
+    tested = 2 * width * data.num_classes * (len(data.validation) + len(data.test))
+    fitted = 96 * probe.classifier_flops(1, width, data.num_classes)
+    assert counted_flops(lambda: probe(context)) == fitted + tested
