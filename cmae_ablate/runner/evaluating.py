@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -111,6 +112,11 @@ def _keep(predictions: Tensor | None, path: Path) -> tuple[str | None, str | Non
     """Write test predictions; the file's name and SHA-256, for the record."""
     if predictions is None:
         return None, None
-    np.save(path, predictions.cpu().numpy().astype(np.int16))
+    classes = predictions.cpu().numpy()
+    np.save(path, classes.astype(_type_for(int(classes.max(initial=0)))))
     return path.name, file_sha256(path)
 
+
+def _type_for(highest: int) -> type[np.signedinteger[Any]]:
+    """The smallest signed type from 16 bits on that holds a class's index."""
+    return next(kind for kind in (np.int16, np.int32, np.int64) if highest <= np.iinfo(kind).max)

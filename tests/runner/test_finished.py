@@ -14,13 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cmae_ablate.checkpoint import weights_sha256
+from cmae_ablate.components.evaluation_protocols import EvaluationResult
+from cmae_ablate.components.evaluations.knn import KNearestNeighbours
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import Interrupted
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
 from cmae_ablate.runner.evaluating import evaluate
-from cmae_ablate.runner.finished import folder_of
+from cmae_ablate.runner.finished import check_predictions, folder_of, read_evaluation
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
@@ -209,6 +211,22 @@ def test_what_an_earlier_version_kept_of_nobody_knows_whose_training_is_not_gone
     scratch.rename(tmp_path / f"{scratch.name.partition('.')[0]}.training")
     assert ours(tmp_path) == list(range(1, 13))
     assert list(tmp_path.glob("*.training")) == []
+
+
+@pytest.mark.parametrize("highest", [9, 2**15 - 1, 2**15, 70_000])
+def test_predicted_classes_come_back_however_many_there_are(
+    highest: int, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = [0, highest, 3]
+    result = EvaluationResult({"top1": 1.0}, torch.tensor(classes), "As told.")
+    monkeypatch.setattr(KNearestNeighbours, "__call__", lambda self, context: result)
+    evaluate(tiny_spec, None, tiny_data, Runtime(), tmp_path)
+    [path] = tmp_path.glob("knn-*.json")
+    found = check_predictions(tmp_path, read_evaluation(path))
+    assert found is not None
+    assert found.tolist() == classes
+    # What earlier versions wrote of few classes is what this one writes, byte by byte.
+    assert np.load(path.with_suffix(".npy")).dtype == (np.int16 if highest < 2**15 else np.int32)
 
 
 @pytest.mark.parametrize("damage", OF_JSON)
