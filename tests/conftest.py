@@ -11,6 +11,7 @@ import pytest
 
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.data.arrays import DataArrays, prepare
+from cmae_ablate.runner import warm_up
 from cmae_ablate.study.settings import apply, default_tree
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.tracking import mlflow_run, mlflow_tracker
@@ -30,6 +31,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["CMAE_ABLATE_CACHE"]
     else:
         os.environ["CMAE_ABLATE_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> None:
+    """Which test comes first decides nothing: none sees the step before a process's first cell."""
+    warm_up.WARM.add("cpu")
 
 
 @pytest.fixture(scope="session", autouse=True)

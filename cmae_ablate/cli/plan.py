@@ -145,7 +145,7 @@ def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
                 f"{shown} (reference)" if is_reference else shown,
                 f"0-{cells - 1}" if cells > 1 else "0",
                 *(_costs(plan) if trained else [BLANK] * len(costs)),
-                duration(plan.hours.hours) if is_control != RAW_PIXELS else BLANK,
+                duration(plan.hours.hours) if is_control != RAW_PIXELS else "not timed",
             ]
         )
     show_fitting(("variant", "seeds", *costs, "time / cell"), rows, console)

@@ -87,9 +87,11 @@ class EvaluationContext:
         data: The prepared data with labels.
         runtime: Where to compute.
         seed: The cell's seed, for evaluations that train.
-        scratch: A folder of the evaluation's own, where one that trains for long may keep checkpoints.
+        scratch: A folder of the evaluation's own for this very encoder, where one that trains for long may
+            keep checkpoints.
         should_stop: Asked between steps; then `errors.Interrupted` is raised.
         on_step: Told of steps done and steps in all.
+        warn: Told of what the user should know.
     """
 
     encoder: Encoder | None
@@ -100,6 +102,7 @@ class EvaluationContext:
     scratch: Path | None = None
     should_stop: Callable[[], bool] = lambda: False
     on_step: Callable[[int, int], None] = lambda done, total: None
+    warn: Callable[[str], None] = print
 
 
 class Evaluation(Protocol):

@@ -39,8 +39,8 @@ class Effect:
         required_pairs: Paired seeds that detect it with 80 % power, the present ones included.
         required_pairs_interval: The same at both ends of the noise's own 95 % interval.
         minimum_detectable_effect: The smallest true difference that the present pairs detect with 80 % power.
-        identical: Both encoders have equal weights under every paired seed and are judged alike; never by
-            equal numbers alone.
+        identical: Both encoders have equal weights under every paired seed, compute alike with them and are
+            judged alike; never by equal numbers alone.
         standing: Where a declared contrast stands by the study's rule for adding seeds, if it has one.
         one_image: What one test image is worth, in the metric's unit; NaN where unknown.
     """

@@ -58,6 +58,8 @@ class StudyDescription:
         variants: Labels in table order, the reference among them.
         levels: Per variant the level label of each factor.
         evaluations: Per factor the evaluations that its levels set, by what metrics' names begin with.
+        encodings: Factors whose levels set what equal weights compute, or of which images: a backbone's
+            heads, the data set, the precision.
         seeds: Planned number of seeds; they are 0 to `seeds` - 1, and any other was added later.
         metric: The column of `trials.csv` that the question is decided by.
         report: Further columns to show; they decide nothing.
@@ -112,14 +114,15 @@ class StudyDescription:
     path: tuple[str, ...] = ()
     rule: SeedRule | None = None
     evaluations: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    encodings: frozenset[str] = frozenset()
     redraws: bool = False
     tunes_each_seed: bool = False
 
     def is_judged_alike(self, pair: Pair, metric: str) -> bool:
-        """Whether the evaluation behind the metric is the same for both variants, whatever their encoders."""
+        """Whether equal weights of both variants are one encoder, and are evaluated in one way."""
         ours, theirs = (self.levels.get(variant, {}) for variant in pair)
-        setting = (f for f, found in self.evaluations.items() if metric.partition(".")[0] in found)
-        return all(ours.get(factor) == theirs.get(factor) for factor in setting)
+        evaluating = {f for f, found in self.evaluations.items() if metric.partition(".")[0] in found}
+        return all(ours.get(factor) == theirs.get(factor) for factor in evaluating | self.encodings)
 
     @property
     def expected_seeds(self) -> range:

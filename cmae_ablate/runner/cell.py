@@ -23,6 +23,7 @@ from cmae_ablate.runner.experiment import Experiment
 from cmae_ablate.runner.finished import CROP, RESULT, WEIGHTS, whole_pretraining
 from cmae_ablate.runner.hardware import MemoryWatch, device_name
 from cmae_ablate.runner.result_files import PretrainingRecord, flat
+from cmae_ablate.runner.warm_up import warm_up
 from cmae_ablate.runtime import Runtime, set_threads
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.collapse import collapse_warning
@@ -143,21 +144,7 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
         # What its pretraining cost, nobody said: the table leaves it open.
         metrics = {"params.encoder": float(count_parameters(done.model.encoder))}
     else:
-        memory = MemoryWatch.start(device)
-        done = pretrain(spec, data, cell_context.runtime, folder, hooks)
-        peak, cost = memory.peak(), measure(spec, image_size)
-        last = done.history[-1]
-        metrics = {
-            "pretrain.loss": last["loss"],
-            # How well the objectives' own tasks are solved, such as `pretrain.position.accuracy`.
-            **{f"pretrain.{name}": value for name, value in last.items() if name.endswith(".accuracy")},
-            "params.encoder": cost.params_encoder,
-            "params.decoder": cost.params_decoder,
-            "flops.pretrain_image": cost.flops_image,
-            "seconds.pretrain": done.seconds,
-            **({"seconds.compile": done.compiling} if cell_context.runtime.compile else {}),
-            **({} if peak is None else {"memory.pretrain": float(peak)}),
-        }
+        done, metrics = _watched(spec, cell_context, folder, hooks)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in done.model.state_dict().items()}
     write_atomically(folder / WEIGHTS, save(state))
     files: dict[str, str] = {}
@@ -185,3 +172,26 @@ def _pretrain(spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: H
     write_atomically(folder / RESULT, sealed(record.to_json()))
     checkpoint.clear(folder, keep_last=cell_context.keep_state)
     return record
+
+
+def _watched(
+    spec: TrialSpec, cell_context: CellContext, folder: Path, hooks: Hooks
+) -> tuple[Pretrained, dict[str, float]]:
+    """Pretrain, and say what that came to and what it cost."""
+    data, runtime = cell_context.data, cell_context.runtime
+    warm_up(spec, data, runtime)
+    memory = MemoryWatch.start(runtime.device)
+    done = pretrain(spec, data, runtime, folder, hooks)
+    peak, cost = memory.peak(), measure(spec, image_size_of(spec, data))
+    last = done.history[-1]
+    return done, {
+        "pretrain.loss": last["loss"],
+        # How well the objectives' own tasks are solved, such as `pretrain.position.accuracy`.
+        **{f"pretrain.{name}": value for name, value in last.items() if name.endswith(".accuracy")},
+        "params.encoder": cost.params_encoder,
+        "params.decoder": cost.params_decoder,
+        "flops.pretrain_image": cost.flops_image,
+        "seconds.pretrain": done.seconds,
+        **({"seconds.compile": done.compiling} if runtime.compile else {}),
+        **({} if peak is None else {"memory.pretrain": float(peak)}),
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from cmae_ablate import checkpoint
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.report.cell_record import CellRecord
@@ -11,7 +9,9 @@ from cmae_ablate.runner.cell import CellContext, alone_in, run_cell
 from cmae_ablate.runner.evaluating import evaluate
 from cmae_ablate.runner.hardware import device_name
 from cmae_ablate.runner.result_files import flat
-from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Cell
+from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, RAW_PIXELS, Cell, ControlKind
+from cmae_ablate.study.fingerprints import digest
+from cmae_ablate.study.settings import Tree
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.training.loop import Hooks, image_size_of
 from cmae_ablate.training.untrained import untrained_encoder
@@ -27,42 +27,47 @@ def run_any(cell: Cell, cell_context: CellContext, hooks: Hooks | None = None) -
         DivergedError: A loss is no longer finite.
         UserError: A random-init control is asked of a backbone that cannot be initialised anew.
     """
-    hooks = hooks or Hooks()
-    if cell.variant.control == RAW_PIXELS:
+    hooks, kind = hooks or Hooks(), cell.variant.control
+    if kind == RAW_PIXELS:
         return raw_pixel_control(cell.spec, cell_context, hooks)
-    if cell.variant.control in (RANDOM_INIT, EVALUATION):
-        return untrained_control(cell.spec, cell_context, hooks)
+    if kind in (RANDOM_INIT, EVALUATION):
+        return untrained_control(cell.spec, cell_context, hooks, kind)
     return run_cell(cell.spec, cell_context, hooks)
 
 
-def untrained_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> CellRecord:
+def untrained_control(
+    spec: TrialSpec, cell_context: CellContext, hooks: Hooks, kind: ControlKind = RANDOM_INIT
+) -> CellRecord:
     """Evaluate the trial's encoder as it is before any training, on images normalised as the trial's are."""
     cell_context = cell_context.normalised_for(spec)
     encoder = untrained_encoder(spec, image_size_of(spec, cell_context.data))
     encoder.to(cell_context.runtime.device).eval()
-    weights = checkpoint.weights_sha256(encoder.state_dict())
-    return _evaluated_alone(encoder, weights, spec, cell_context, hooks)
+    # Equal weights are no equal encoder: how many heads share the width changes no weight.
+    identity = {"control": kind, **spec.untrained_identity(cell_context.data.digest)}
+    return _evaluated_alone(encoder, identity, spec, cell_context, hooks)
 
 
 def raw_pixel_control(spec: TrialSpec, cell_context: CellContext, hooks: Hooks) -> CellRecord:
     """Evaluate the pixels themselves, without any encoder."""
-    return _evaluated_alone(None, "", spec, cell_context, hooks)
+    identity = {"control": RAW_PIXELS, **spec.pixel_identity(cell_context.data.digest)}
+    return _evaluated_alone(None, identity, spec, cell_context, hooks)
 
 
 def _evaluated_alone(
-    encoder: Encoder | None, weights: str, spec: TrialSpec, cell_context: CellContext, hooks: Hooks
+    encoder: Encoder | None, identity: Tree, spec: TrialSpec, cell_context: CellContext, hooks: Hooks
 ) -> CellRecord:
-    parts = [weights, cell_context.data.digest, cell_context.data.mean, cell_context.data.std, spec.seed]
-    parts += [spec.training.precision, spec.training.threads]
-    folder = cell_context.cache / "controls" / checkpoint.text_digest(json.dumps(parts))[:32]
+    """Evaluate in the folder of all controls of one identity; each keeps the evaluations that it has."""
+    data, runtime = cell_context.data, cell_context.runtime
+    weights = checkpoint.weights_sha256(encoder.state_dict()) if encoder is not None else ""
+    key = digest({**identity, "weights": weights, "mean": data.mean, "std": data.std})
+    folder = cell_context.cache / "controls" / key
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder, hooks):
-        data, runtime = cell_context.data, cell_context.runtime
         found = evaluate(spec, encoder, data, runtime, folder, weights=weights, hooks=hooks)
     return CellRecord(
         flat(found),
         weights,
-        device_name(cell_context.runtime.device),
+        device_name(runtime.device),
         folder,
         protocols={label: result.protocol for label, result in found.items()},
     )

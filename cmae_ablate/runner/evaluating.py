@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +15,7 @@ from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFea
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.files import file_sha256, sealed, write_atomically
-from cmae_ablate.runner.finished import Warn, evaluation_path, whole_evaluation
+from cmae_ablate.runner.finished import evaluation_path, whole_evaluation
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
 from cmae_ablate.runtime import Runtime, set_precision
 from cmae_ablate.study.choice import Choice
@@ -57,23 +58,24 @@ def evaluate(
         spec.seed,
         should_stop=hooks.should_stop,
         on_step=hooks.on_evaluation,
+        warn=hooks.warn,
     )
     wanted = spec.evaluations
     # Who reads tokens comes first: its pass over the images leaves the pooled features that others read.
     order = sorted(wanted, key=lambda label: not wanted[label].component.facts.reads_tokens)
-    found = {label: _evaluated(wanted[label], label, context, folder, weights, hooks.warn) for label in order}
+    found = {label: _evaluated(wanted[label], label, context, folder, weights) for label in order}
     return {label: found[label] for label in wanted}
 
 
 def _evaluated(
-    choice: Choice, label: str, context: EvaluationContext, folder: Path, weights: str, warn: Warn
+    choice: Choice, label: str, context: EvaluationContext, folder: Path, weights: str
 ) -> EvaluationRecord:
     path = evaluation_path(choice, folder)
     stem = path.stem
-    known = whole_evaluation(path, weights, warn)
+    known = whole_evaluation(path, weights, context.warn)
     if known is not None:
         return known
-    scratch = folder / f"{stem}.training"
+    scratch = _scratch(folder, stem, weights)
     result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
     folder.mkdir(parents=True, exist_ok=True)
     record = EvaluationRecord(
@@ -97,9 +99,24 @@ def _evaluated(
     return record
 
 
+def _scratch(folder: Path, stem: str, weights: str) -> Path:
+    """Where an evaluation of these very weights keeps its training; what others left there is removed."""
+    own = folder / f"{stem}.{weights[:16] or 'no-weights'}.training"
+    for other in folder.glob(f"{stem}*.training"):  # earlier versions did not name whose it was
+        if other != own:
+            shutil.rmtree(other, ignore_errors=True)
+    return own
+
+
 def _keep(predictions: Tensor | None, path: Path) -> tuple[str | None, str | None]:
     """Write test predictions; the file's name and SHA-256, for the record."""
     if predictions is None:
         return None, None
-    np.save(path, predictions.cpu().numpy().astype(np.int16))
+    classes = predictions.cpu().numpy()
+    np.save(path, classes.astype(_type_for(int(classes.max(initial=0)))))
     return path.name, file_sha256(path)
+
+
+def _type_for(highest: int) -> type[np.signedinteger[Any]]:
+    """The smallest signed type from 16 bits on that holds a class's index."""
+    return next(kind for kind in (np.int16, np.int32, np.int64) if highest <= np.iinfo(kind).max)

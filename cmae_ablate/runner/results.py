@@ -94,6 +94,7 @@ def describe(
         factors={factor.name: tuple(factor.levels) for factor in study.factors},
         levels=variants,
         evaluations={factor.name: factor.evaluations for factor in study.factors},
+        encodings=frozenset(factor.name for factor in study.factors if factor.sets_encoding),
         seeds=study.planned_seeds,
         metric=study.metric,
         report=study.report,

@@ -10,7 +10,11 @@ from typing import Any
 from cmae_ablate.errors import UserError
 from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.settings import SpecError, Tree, apply, changes, default_tree
+from cmae_ablate.study.training_settings import EVALUATED_WITH
 from cmae_ablate.study.yaml_source import KeyPath, Origin, TextOrigin
+
+_ENCODED_WITH = {("backbone",), ("dataset",), *(("training", name) for name in EVALUATED_WITH)}
+"""What decides, beside an encoder's weights, what it computes of which images."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,21 @@ class Factor:
     @property
     def evaluations(self) -> frozenset[str]:
         """Labels of the evaluations that a level sets: by these even equal encoders may be read apart."""
+        return frozenset(path[1] for path in self._paths if path[0] == "evaluations")
+
+    @property
+    def sets_encoding(self) -> bool:
+        """Whether a level sets what equal weights compute, such as a backbone's heads, or of which images."""
+        return any(path[:size] in _ENCODED_WITH for path in self._paths for size in (1, 2))
+
+    @property
+    def _paths(self) -> set[KeyPath]:
+        """What the levels set, taken apart into components and single settings."""
         found = set()
         for change in self.levels.values():
             with suppress(SpecError):  # of a level that no trial can have; whoever trains it says so
-                found |= {path[1] for path, _ in changes(self.path, change) if path[0] == "evaluations"}
-        return frozenset(found)
+                found |= {path for path, _ in changes(self.path, change)}
+        return found
 
     @property
     def written(self) -> Tree:

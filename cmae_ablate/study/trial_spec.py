@@ -102,15 +102,21 @@ class TrialSpec:
 
     def untrained_fingerprint(self, data_digest: str) -> str:
         """Names what the evaluations find without any pretraining: seed, backbone, evaluations, data."""
-        return digest(
-            {
-                "seed": self.seed,
-                "data": data_digest,
-                "backbone": self["backbone"].identity(),
-                "evaluations": {label: choice.identity() for label, choice in self.evaluations.items()},
-                "training": self.training.model_dump(mode="json", include=set(EVALUATED_WITH)),
-            }
-        )
+        evaluations = {label: choice.identity() for label, choice in self.evaluations.items()}
+        return digest({**self.untrained_identity(data_digest), "evaluations": evaluations})
+
+    def untrained_identity(self, data_digest: str) -> Tree:
+        """All that an evaluation of the untrained encoder depends on, beside the evaluation itself."""
+        return {
+            **self.pixel_identity(data_digest),
+            "backbone": self["backbone"].identity(),
+            "training": self.training.model_dump(mode="json", include=set(EVALUATED_WITH)),
+        }
+
+    def pixel_identity(self, data_digest: str) -> Tree:
+        """The same of an evaluation of the pixels themselves, which are read at the data's own size."""
+        run_with = self.training.model_dump(mode="json", include=set(EVALUATED_WITH) - {"image_size"})
+        return {"seed": self.seed, "data": data_digest, "training": run_with}
 
 
 def resolve(tree: Tree, seed: int = 0) -> TrialSpec:

@@ -249,6 +249,16 @@ def test_one_encoder_judged_in_two_ways_is_not_identical(build: Callable) -> Non
     assert compare(sort_out(trials, study), "knn.top1").effects[1].identical
 
 
+@pytest.mark.parametrize("factor", ["decoder", "another"])
+def test_equal_weights_in_two_architectures_are_not_identical(build: Callable, factor: str) -> None:
+    study, trials = build(
+        {"3 heads": [40.0, 41.0, 40.5], "4 heads": [45.0, 46.5, 45.5]}, encodings=frozenset({factor})
+    )
+    trials["weights_sha256"] = [f"of seed {seed}" for seed in trials["seed"]]
+    table = effects_of(study, trials)
+    assert table.loc["4 heads", "identical"] == (factor == "another")
+
+
 def test_an_effect_knows_what_one_test_image_is_worth(build: Callable) -> None:
     study, trials = build({"MAE": [25.0, 100 / 3], "CMAE": [50.0, 250 / 3]})
     effect = compare(sort_out(trials, study), METRIC).effects[1]

@@ -21,6 +21,7 @@ from cmae_ablate.components.evaluation_protocols import EvaluationContext, Evalu
 from cmae_ablate.components.evaluations.features import FrozenFeatures
 from cmae_ablate.components.evaluations.from_scratch import FromScratch
 from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.report.wording import BLANK
 from cmae_ablate.runner import attempt, cell
 from cmae_ablate.runner.cell import CellContext
@@ -31,6 +32,7 @@ from cmae_ablate.runner.repeat_cell import repeat_cell
 from cmae_ablate.runner.reporting import report_again
 from cmae_ablate.runner.run import run_study
 from cmae_ablate.runtime import Runtime
+from cmae_ablate.study.design import EVALUATION, RANDOM_INIT, ControlKind
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training.loop import Hooks
@@ -263,6 +265,38 @@ def test_an_untrained_encoder_sees_images_normalised_as_its_variant_does(
             hits += max(votes, key=lambda each: votes[each]) == label
         assert found[normalization]["knn.top1"] == pytest.approx(100 * hits / len(tiny_data.test))
     assert found["data"] != found["imagenet"]
+
+
+def test_backbones_of_equal_weights_have_controls_of_their_own(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    recipe = {"epochs": 1, "batch_size": 16, "base_lr": 4e-3, "warmup_epochs": 0}
+    asked = {"knn": {"k": 3}, "representation": {}, "from_scratch": recipe}
+    tree = apply(tiny_spec.to_tree(), ("evaluations",), asked)
+    one, two = (resolve(apply(tree, ("backbone", "heads"), heads)) for heads in (1, 2))
+
+    def found(spec: TrialSpec, cache: str, kind: ControlKind) -> CellRecord:
+        own = spec if kind == RANDOM_INIT else replace(spec, evaluations=spec.control_evaluations)
+        return untrained_control(own, CellContext(tiny_data, Runtime(), tmp_path / cache), Hooks(), kind)
+
+    # How many heads share the width changes no weight, and yet what an encoder computes.
+    first, second = found(one, "shared", RANDOM_INIT), found(two, "shared", RANDOM_INIT)
+    assert first.weights_sha256 == second.weights_sha256
+    assert second.metrics == found(two, "alone", RANDOM_INIT).metrics != first.metrics
+    assert found(one, "shared", EVALUATION).folder != found(two, "shared", EVALUATION).folder
+
+
+def test_an_untrained_encoder_is_judged_once_for_all_variants_that_begin_with_it(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    cell_context = CellContext(tiny_data, Runtime(), tmp_path / "cache")
+    tree = apply(tiny_spec.to_tree(), ("evaluations", "representation"), {})
+    changes = {"decoder": {"name": "linear"}, "training.epochs": 1, "evaluations.representation": "none"}
+    others = [resolve(apply(tree, tuple(key.split(".")), value)) for key, value in changes.items()]
+    folder = untrained_control(resolve(tree), cell_context, Hooks()).folder
+    assert [untrained_control(other, cell_context, Hooks()).folder for other in others] == [folder] * 3
+    pixels = [raw_pixel_control(spec, cell_context, Hooks()).folder for spec in (tiny_spec, *others)]
+    assert len({*pixels, folder}) == 2
 
 
 def test_pixels_are_judged_without_any_encoder_and_without_a_seed(

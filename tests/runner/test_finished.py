@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
+from cmae_ablate.checkpoint import weights_sha256
+from cmae_ablate.components.evaluation_protocols import EvaluationResult
+from cmae_ablate.components.evaluations.knn import KNearestNeighbours
 from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.errors import Interrupted
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext, run_cell
 from cmae_ablate.runner.control_cells import raw_pixel_control, untrained_control
-from cmae_ablate.runner.finished import folder_of
+from cmae_ablate.runner.evaluating import evaluate
+from cmae_ablate.runner.finished import check_predictions, folder_of, read_evaluation
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.training.loop import Hooks
+from cmae_ablate.training.model import build_encoder
 
 Damage = Callable[[Path], None]
 
@@ -154,6 +162,71 @@ def test_evaluations_of_other_weights_in_the_folder_do_not_count(
     found, told, _ = again(spec, tiny_data, done, tmp_path, "knn-*.json", make_it_of_other_weights)
     assert told == []
     assert found.metrics == done.metrics
+
+
+SGD = {"name": "linear_probe_sgd", "augmented": False, "epochs": 3, "batch_size": 16, "base_lr": 0.1}
+
+
+class Probing:
+    """A probe of an encoder in a folder, on four steps an epoch, which may be told to stop after some."""
+
+    def __init__(self, spec: TrialSpec, data: DataArrays, encoder_seed: int) -> None:
+        self.spec = resolve({**spec.to_tree(), "evaluations": {"probe": SGD}})
+        self.data = data
+        self.encoder = build_encoder(spec.with_seed(encoder_seed), data.image_size).eval()
+        self.weights = weights_sha256(self.encoder.state_dict())
+
+    def __call__(self, folder: Path, *, stop_after: int | None = None) -> list[int]:
+        """How many steps were done when each one ended."""
+        done: list[int] = []
+        hooks = Hooks(
+            on_evaluation=lambda step, total: done.append(step), should_stop=lambda: len(done) == stop_after
+        )
+        with suppress(Interrupted):
+            evaluate(self.spec, self.encoder, self.data, Runtime(), folder, weights=self.weights, hooks=hooks)
+        return done
+
+
+def test_a_probe_goes_on_where_it_was_with_the_weights_it_began_with_and_no_others(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    ours, theirs = (Probing(tiny_spec, tiny_data, seed) for seed in (0, 1))
+    folder = tmp_path / "shared"
+    assert theirs(folder, stop_after=9) == list(range(1, 10))
+    assert ours(folder, stop_after=5) == list(range(1, 6))
+    assert ours(folder) == list(range(5, 13))
+    assert theirs(tmp_path / "alone") == ours(tmp_path / "undisturbed") == list(range(1, 13))
+    classes = [np.load(next((tmp_path / name).glob("*.npy"))) for name in ("shared", "undisturbed", "alone")]
+    np.testing.assert_array_equal(classes[0], classes[1])
+    assert (classes[0] != classes[2]).any()
+    assert list(folder.glob("*.training")) == []
+
+
+def test_what_an_earlier_version_kept_of_nobody_knows_whose_training_is_not_gone_on_with(
+    tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path
+) -> None:
+    ours = Probing(tiny_spec, tiny_data, 0)
+    ours(tmp_path, stop_after=9)
+    [scratch] = tmp_path.glob("*.training")
+    scratch.rename(tmp_path / f"{scratch.name.partition('.')[0]}.training")
+    assert ours(tmp_path) == list(range(1, 13))
+    assert list(tmp_path.glob("*.training")) == []
+
+
+@pytest.mark.parametrize("highest", [9, 2**15 - 1, 2**15, 70_000])
+def test_predicted_classes_come_back_however_many_there_are(
+    highest: int, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = [0, highest, 3]
+    result = EvaluationResult({"top1": 1.0}, torch.tensor(classes), "As told.")
+    monkeypatch.setattr(KNearestNeighbours, "__call__", lambda self, context: result)
+    evaluate(tiny_spec, None, tiny_data, Runtime(), tmp_path)
+    [path] = tmp_path.glob("knn-*.json")
+    found = check_predictions(tmp_path, read_evaluation(path))
+    assert found is not None
+    assert found.tolist() == classes
+    # What earlier versions wrote of few classes is what this one writes, byte by byte.
+    assert np.load(path.with_suffix(".npy")).dtype == (np.int16 if highest < 2**15 else np.int32)
 
 
 @pytest.mark.parametrize("damage", OF_JSON)

@@ -30,7 +30,9 @@ def epochs_done(context: EvaluationContext, parts: Mapping[str, Stateful]) -> in
     Returns:
         Epochs done, 0 where nothing is kept.
     """
-    state = checkpoint.load_latest(context.scratch, print) if context.scratch is not None else None
+    if context.scratch is None:
+        return 0
+    state = checkpoint.load_latest(context.scratch, context.warn)
     if state is None:
         return 0
     for name, part in parts.items():
