@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult, Features
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, Features
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.files import file_sha256, sealed, write_atomically
+from cmae_ablate.runner.checked_result import checked_result
 from cmae_ablate.runner.finished import Warn, evaluation_path, whole_evaluation
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
 from cmae_ablate.runtime import Runtime, set_precision
@@ -45,6 +46,9 @@ def evaluate(
 
     Returns:
         Their records by label.
+
+    Raises:
+        UserError: One returned what its Protocol does not allow; see `checked_result`.
     """
     set_precision(runtime)
     features: Features = PixelFeatures(data) if encoder is None else FrozenFeatures(encoder, data, runtime)
@@ -74,7 +78,8 @@ def _evaluated(
     if known is not None:
         return known
     scratch = folder / f"{stem}.training"
-    result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
+    found = choice.build()(replace(context, scratch=scratch))
+    result = checked_result(found, choice, label, context)
     folder.mkdir(parents=True, exist_ok=True)
     record = EvaluationRecord(
         label,
