@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cmae_ablate.cli.shared import AsJson, complete_study
+from cmae_ablate.cli.targets import check_target
 from cmae_ablate.terminal import open_console, say_json
 
 app = typer.Typer()
@@ -53,6 +54,8 @@ def schema(
     ] = None,
 ) -> None:
     """Print the JSON Schema of study files, for editors, with all components that are installed."""
+    if out is not None:
+        check_target(out)
     from cmae_ablate.study.schema import scale_schema, study_schema, write_schema
 
     found = scale_schema() if scale else study_schema()

@@ -35,6 +35,8 @@ def write_study(name: str, data: str | None, source: str | None, console: Consol
         UserError: The file exists or cannot be written, there is no such data set, or nothing at its source.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path(f"{name}.yaml")
+    if not path.suffix or not path.stem.strip("."):
+        raise UserError(f"init {name}: this names a folder, no file; give the study's name, as my_study")
     dataset = _dataset(data, source)
     text = Template((files("cmae_ablate") / "assets" / "study.yaml").read_text(encoding="utf-8"))
     schema = path.with_name(STUDY_SCHEMA)

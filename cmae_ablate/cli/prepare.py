@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from rich.console import Console
 
+from cmae_ablate.cli.targets import check_picture
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
@@ -81,7 +82,19 @@ def summary(data: DataArrays) -> tuple[str, ...]:
 def show_data(
     name: str, source: str | None, settings: Sequence[str], picture: Path, console: Console
 ) -> None:
-    """Draw some training images with labels and boxes into a PNG."""
+    """Draw some training images with labels and boxes.
+
+    Args:
+        name: The data set.
+        source: Its files, where it needs any.
+        settings: Further options as `OPTION=VALUE`.
+        picture: PNG file to write.
+        console: Where to say it.
+
+    Raises:
+        UserError: The data set, an option or a file is wrong, or `picture` cannot be written.
+    """
+    check_picture(picture, "--picture")
     data = prepare_data(name, source, settings, False, console)
     chosen = np.linspace(0, len(data.train) - 1, min(SHOWN, len(data.train)), dtype=int)
     figure = Figure(figsize=(10, 6), dpi=120, layout="constrained")
@@ -98,5 +111,5 @@ def show_data(
             )
     for axis in axes:
         axis.set_axis_off()
-    figure.savefig(picture)
+    figure.savefig(picture, format="png")
     say(f"drawn into {picture}", console)

@@ -8,13 +8,14 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from cmae_ablate.cli.api_arguments import path_text, plain_text, settings_of, whole_number
 from cmae_ablate.cli.catalogue import OptionRow, option_rows
 from cmae_ablate.cli.shared import StudyOptions, ended
 from cmae_ablate.errors import (
@@ -29,6 +30,7 @@ from cmae_ablate.errors import (
 )
 from cmae_ablate.files import read_regular
 from cmae_ablate.report.csv_fields import MAX_BYTES, csv_fields
+from cmae_ablate.report.selection import COMPLETE
 from cmae_ablate.report.trials import LABELS
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import NOTES, read_notes
@@ -39,7 +41,7 @@ CSVS = ("trials", "effects", "controls")
 ANSWER = "answer.json"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """What a study has found, as its report has it.
 
@@ -52,17 +54,25 @@ class Result:
     """
 
     folder: Path
-    trials: pd.DataFrame = field(repr=False)
-    effects: pd.DataFrame = field(repr=False)
-    controls: pd.DataFrame = field(repr=False)
-    answer: dict[str, Any] = field(repr=False)
+    trials: pd.DataFrame
+    effects: pd.DataFrame
+    controls: pd.DataFrame
+    answer: dict[str, Any]
+
+    def __repr__(self) -> str:
+        states = list(self.trials.get("state", ()))
+        return f"Result({str(self.folder)!r}, {states.count(COMPLETE)} of {len(states)} cells complete)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedStudy:
     """A checked study; see `load_study`."""
 
-    _options: Options = field(repr=False)
+    _options: Options
+
+    def __repr__(self) -> str:
+        scale = self._options.parts[0].load().scale
+        return f"LoadedStudy({self.name!r}, scale={scale!r}, question={self.question!r})"
 
     @property
     def name(self) -> str:
@@ -85,14 +95,18 @@ class LoadedStudy:
             device: `auto`, `cpu` or `cuda`.
 
         Raises:
-            UserError: The study is wrong, or a cell failed for good; the report of the others is written.
+            UserError: An argument or the study is wrong, or a cell failed for good; the report of the
+                others is written.
             KeyboardInterrupt: After SIGINT, once checkpoints are written.
             Interrupted: After SIGTERM, likewise.
         """
         if threading.current_thread() is not threading.main_thread():
             raise UserError("run: only a process's main thread can be interrupted safely; call it from there")
         given = StudyOptions(
-            workers=str(workers), device=device, out=Path(out), dataset=self._options.dataset
+            workers=workers if isinstance(workers, str) else str(whole_number(workers, "workers")),
+            device=plain_text(device, "device"),
+            out=Path(path_text(out, "out")),
+            dataset=self._options.dataset,
         ).of(self._options.study)
         options = replace(
             self._options,
@@ -131,13 +145,17 @@ def load_study(
         dataset: Of a study on several data sets: the label of one, to leave the others out.
 
     Raises:
-        UserError: Anything in it is wrong.
+        UserError: An argument, or anything in the study, is wrong.
     """
-    texts = [_assignment(key, value) for key, value in (settings or {}).items()]
+    file = Path(path_text(study, "study"))
+    changes = {} if settings is None else settings_of(settings)
     options = StudyOptions(
-        scale=None if scale is None else str(scale), settings=texts, seeds=seeds, dataset=dataset
+        scale=None if scale is None else path_text(scale, "scale"),
+        settings=[_assignment(key, value) for key, value in changes.items()],
+        seeds=None if seeds is None else whole_number(seeds, "seeds"),
+        dataset=None if dataset is None else plain_text(dataset, "dataset"),
     )
-    return LoadedStudy(options.of(Path(study)))
+    return LoadedStudy(options.of(file))
 
 
 def load_result(name: str | Path, out: str | Path = "runs") -> Result:
@@ -148,9 +166,9 @@ def load_result(name: str | Path, out: str | Path = "runs") -> Result:
         out: Where it ran.
 
     Raises:
-        UserError: There is no report of it.
+        UserError: An argument is wrong, or there is no report of it.
     """
-    typed, root = str(name), Path(out)
+    typed, root = path_text(name, "name"), Path(path_text(out, "out"))
     stem = Path(typed).stem if typed.endswith(ENDINGS) else typed
     if not (root / stem / ANSWER).is_file():
         known = sorted(path.parent.name for path in root.glob(f"*/{ANSWER}"))

@@ -8,6 +8,7 @@ is NumPy's: on a few numbers its operations cost a fraction of torch's.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,13 +164,20 @@ def sample_crops(
         height: H, in pixels.
         width: W, in pixels.
         rng: CPU generator; 22 numbers per box are drawn from it.
-        alpha: Parameter of the Beta distribution, > 0.
-        scale: Range of the crop's area over that of the image.
-        ratio: Range of the crop's width over its height.
+        alpha: Parameter of the Beta distribution, finite, > 0.
+        scale: Range of the crop's area over that of the image, low <= high in (0, 1].
+        ratio: Range of the crop's width over its height, low <= high above 0.
 
     Returns:
         Top, left, height, width in pixels, (B, 4), int64.
+
+    Raises:
+        ValueError: `boxes` are not (B, 4), or one is NaN; `height` or `width` is below 1; `alpha`, `scale` or
+            `ratio` is out of its range. The message names the argument and its range.
     """
+    _check(
+        boxes, {"height": height, "width": width}, alpha, {"scale": (scale, 1.0), "ratio": (ratio, math.inf)}
+    )
     draws = draw(len(boxes), rng)
     sizes = crop_sizes(height, width, scale, ratio, draws)
     return around_boxes(boxes, height, width, sizes, draws.places, alpha=alpha)
@@ -204,6 +212,28 @@ def sample_from_the_end_of_warmup(
     if bool(boxes.isnan().any()):
         return anywhere(height, width, sizes, draws.places)
     return around_boxes(boxes, height, width, sizes, draws.places, alpha=alpha)
+
+
+def _check(
+    boxes: Tensor,
+    sides: Mapping[str, int],
+    alpha: float,
+    ranges: Mapping[str, tuple[tuple[float, float], float]],
+) -> None:
+    """Refuse what the arithmetic would turn into anything; `ranges` by name, each with its highest end."""
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes: the shape is {tuple(boxes.shape)}; (B, 4) is expected")
+    if bool(boxes.isnan().any()):
+        raise ValueError("boxes: one is NaN; numbers in [0, 1] are expected")
+    for name, side in sides.items():
+        if side < 1:
+            raise ValueError(f"{name}: {side}; a number of pixels from 1 is expected")
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha: {alpha}; a finite number above 0 is expected")
+    for name, ((low, high), limit) in ranges.items():
+        if not (0 < low <= high <= limit and high < math.inf):
+            within = f"(0, {limit:g}]" if limit < math.inf else "(0, inf)"
+            raise ValueError(f"{name}: ({low}, {high}); low <= high, both in {within}, is expected")
 
 
 def _extent(height: int, width: int) -> NDArray[np.int64]:

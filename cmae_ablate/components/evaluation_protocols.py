@@ -124,7 +124,14 @@ class Evaluation(Protocol):
     trains_encoder: bool
 
     def __call__(self, context: EvaluationContext) -> EvaluationResult:
-        """Train on `train`, choose on `validation`, report on `test`."""
+        """Train on `train`, choose on `validation`, report on `test`.
+
+        What is returned is checked. The cell fails for good, and the command `evaluate` ends with 2, where
+        a metric that the class declares is missing or another is there (raw pixels, which have no encoder,
+        may lack some); where a metric is no number, or NaN or infinite; and where predictions, a candidate's
+        among them, are not one integer in [0, classes) for each test image. 0-d tensors and NumPy's numbers
+        are numbers.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from cmae_ablate.errors import DeviceError, Interrupted, NoRoomError, Pruned
+from cmae_ablate.errors import DeviceError, Interrupted, NoRoomError, Pruned, UserError
 from cmae_ablate.files import no_room
 from cmae_ablate.queue import Claim, Queue
 from cmae_ablate.report.cell_record import CellRecord
@@ -161,7 +161,7 @@ class Attempt:
             return no_room(experiment.places.out)
         if name in WORDS:
             return WORDS[name]
-        if isinstance(error, Pruned):
+        if isinstance(error, Pruned | UserError):  # written for people
             return str(error)
         if isinstance(error, torch.OutOfMemoryError) and runtime.device.type == "cuda":
             size = image_size_of(self.cell.spec, experiment.data_of(self.cell.spec))

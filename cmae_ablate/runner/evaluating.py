@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from cmae_ablate.components.evaluation_protocols import EvaluationContext, EvaluationResult, Features
+from cmae_ablate.components.evaluation_protocols import EvaluationContext, Features
 from cmae_ablate.components.evaluations.features import FrozenFeatures, PixelFeatures
 from cmae_ablate.components.networks import Encoder
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.files import file_sha256, sealed, write_atomically
+from cmae_ablate.runner.checked_result import checked_result
 from cmae_ablate.runner.finished import evaluation_path, whole_evaluation
 from cmae_ablate.runner.result_files import CandidateRecord, EvaluationRecord
 from cmae_ablate.runtime import Runtime, set_precision
@@ -46,6 +47,9 @@ def evaluate(
 
     Returns:
         Their records by label.
+
+    Raises:
+        UserError: One returned what its Protocol does not allow; see `checked_result`.
     """
     set_precision(runtime)
     features: Features = PixelFeatures(data) if encoder is None else FrozenFeatures(encoder, data, runtime)
@@ -76,7 +80,7 @@ def _evaluated(
     if known is not None:
         return known
     scratch = _scratch(folder, stem, weights)
-    result: EvaluationResult = choice.build()(replace(context, scratch=scratch))
+    result = checked_result(choice.build()(replace(context, scratch=scratch)), choice, label, context)
     folder.mkdir(parents=True, exist_ok=True)
     record = EvaluationRecord(
         label,

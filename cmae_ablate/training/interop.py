@@ -57,13 +57,23 @@ class MaskedAutoencoder(nn.Module):
         self.decoder = decoder
         self.target = PixelTarget(encoder.patch_size, normalize=norm_pix)
 
-    def reconstruct(self, images: Tensor, *, noise: Tensor, mask_ratio: float = 0.75) -> Reconstruction:
+    def reconstruct(
+        self,
+        images: Tensor,
+        *,
+        noise: Tensor | None = None,
+        mask_ratio: float = 0.75,
+        generator: torch.Generator | None = None,
+    ) -> Reconstruction:
         """Hide patches as MAE does with this noise, and predict them.
 
         Args:
             images: Normalised images, (B, 3, H, W).
             noise: (B, N); the `int(N * (1 - mask_ratio))` patches of smallest noise stay visible.
+                None draws it, uniform in [0, 1) and on the CPU.
             mask_ratio: Hidden part, in (0, 1).
+            generator: A CPU generator to draw from; None draws from torch's global one, which
+                `torch.manual_seed` seeds. Of no use where `noise` is given.
 
         Raises:
             UserError: There is no decoder, `noise` has another shape, or the ratio hides nothing or all.
@@ -71,6 +81,8 @@ class MaskedAutoencoder(nn.Module):
         if self.decoder is None:
             raise UserError("reconstruct: the checkpoint holds the encoder alone; load one with its decoder")
         wanted = (len(images), self.encoder.num_patches)
+        if noise is None:
+            noise = torch.rand(wanted, generator=generator).to(images.device)
         if tuple(noise.shape) != wanted:
             raise UserError(f"reconstruct: noise is {tuple(noise.shape)}; it must be {wanted}: one a patch")
         mask = PatchMask.from_scores(noise, count_visible(self.encoder.grid, mask_ratio))

@@ -90,7 +90,7 @@ def save_reconstructions(pictures: NDArray[np.float32], path: Path) -> None:
             axis.set_yticks([])
         axes[row][0].set_ylabel(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    figure.savefig(path, format="png")
 
 
 def _unnormalised(images: Tensor, data: DataArrays) -> Tensor:

@@ -94,3 +94,12 @@ def test_wrong_options_of_init_are_refused(
     assert status == 2
     assert words in err
     assert not Path("my_study.yaml").exists()
+
+
+@pytest.mark.parametrize("name", [".", "..", "studies/", ".yaml", "studies/.yaml"])
+def test_what_names_a_folder_is_refused_and_writes_no_hidden_file(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    status, _, err = call(capsys, "init", name)
+    assert (status, err.startswith(f"init {name}: this names a folder, no file; ")) == (2, True)
+    assert list(tmp_path.iterdir()) == []

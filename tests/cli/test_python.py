@@ -216,3 +216,12 @@ def test_list_components_has_every_option_with_type_default_range_and_source() -
     assert row["source"] == "MoCo v3, 0.2 for ViTs; SDMAE, 1."
     assert {"full", "full_box"} <= set(frame.loc[frame["slot"] == "crop", "name"])
     assert frame.loc[frame["slot"] == "training", "option"].str.contains("base_lr").any()
+
+
+def test_a_study_and_a_result_show_what_they_are_in_one_line(place: Path, result: ca.Result) -> None:
+    study = ca.load_study(place / "study.yaml")
+    assert repr(study) == "LoadedStudy('study', scale='tiny', question='Does the decoder matter?')"
+    lines = (place / "runs" / "study" / "trials.csv").read_text().splitlines()[1:]
+    complete = sum(",COMPLETE," in line for line in lines)
+    shown = repr(ca.load_result("study", out=place / "runs"))
+    assert shown == f"Result('{result.folder}', {complete} of {len(lines)} cells complete)"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,3 +168,38 @@ def test_the_global_generator_is_left_alone() -> None:
     torch.random.set_rng_state(before)
     torch.rand(4, 4)
     assert torch.equal(torch.random.get_rng_state(), after)
+
+
+NAN, INF = float("nan"), float("inf")
+WRONG = [
+    *(({"alpha": alpha}, r"^alpha: .*; a finite number above 0") for alpha in (0.0, -1.0, NAN, INF)),
+    *(
+        ({"scale": scale}, r"^scale: .*; low <= high, both in \(0, 1\]")
+        for scale in ((1.0, 0.2), (0.0, 1.0), (0.2, 1.1), (NAN, 1.0), (0.2, NAN), (-0.5, 1.0))
+    ),
+    *(
+        ({"ratio": ratio}, r"^ratio: .*; low <= high, both in \(0, inf\)")
+        for ratio in ((0, 1), (-1.0, 1.0), (2.0, 1.0), (1.0, INF), (NAN, 1.0))
+    ),
+    ({"height": 0}, "^height: 0; a number of pixels from 1"),
+    ({"width": -3}, "^width: -3; a number of pixels from 1"),
+    ({"boxes": torch.rand(4)}, r"^boxes: the shape is \(4,\); \(B, 4\)"),
+    ({"boxes": torch.full((1, 4), NAN)}, "^boxes: one is NaN"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG)
+def test_arguments_out_of_their_range_are_named_with_it_and_draw_nothing(
+    wrong: dict[str, Any], message: str
+) -> None:
+    rng = seeded(0)
+    before = rng.get_state()
+    right = {"boxes": torch.rand(2, 4, generator=seeded(1)), "height": 64, "width": 64}
+    with pytest.raises(ValueError, match=message):
+        sample_crops(**{**right, **wrong}, rng=rng)
+    assert torch.equal(rng.get_state(), before)
+
+
+def test_ranges_of_one_value_and_their_ends_pass() -> None:
+    one = sample_crops(torch.rand(3, 4), 64, 64, rng=seeded(0), scale=(1.0, 1.0), ratio=(1.0, 1.0))
+    assert one.tolist() == [[0, 0, 64, 64]] * 3

@@ -175,3 +175,18 @@ def test_an_encoder_with_layer_scale_goes_over_to_timm_whole() -> None:
     assert_close(
         to_timm(encoder).forward_features(images), encoder.encode(images, None), rtol=1e-5, atol=1e-5
     )
+
+
+def test_without_noise_patches_are_hidden_at_random_by_the_generator_or_the_global_seed() -> None:
+    model, (images, _) = load(make_state()), make_batch()
+    drawn = torch.rand(len(images), model.encoder.num_patches, generator=torch.Generator().manual_seed(5))
+    expected = model.reconstruct(images, noise=drawn, mask_ratio=0.5)
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    by_generator = model.reconstruct(images, mask_ratio=0.5, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(5)
+    by_seed = model.reconstruct(images, mask_ratio=0.5)
+    for found in (by_generator, by_seed):
+        assert torch.equal(found.mask, expected.mask) and torch.equal(found.pred, expected.pred)
+    assert not torch.equal(model.reconstruct(images, mask_ratio=0.5).mask, by_seed.mask)

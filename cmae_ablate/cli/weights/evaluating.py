@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint, open_data
+from cmae_ablate.cli.targets import check_target
+from cmae_ablate.cli.weights.source import Checkpoint, open_checkpoint, open_data
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import write_atomically
 from cmae_ablate.runner import evaluating

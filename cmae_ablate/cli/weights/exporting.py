@@ -8,7 +8,8 @@ from typing import Literal, cast
 
 from rich.console import Console
 
-from cmae_ablate.cli.weights.source import Checkpoint, check_target, open_checkpoint
+from cmae_ablate.cli.targets import check_target
+from cmae_ablate.cli.weights.source import Checkpoint, open_checkpoint
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.components.targets.pixels import PixelTarget
 from cmae_ablate.components.vit_encoder import VitEncoder

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.nn import functional
 
+from cmae_ablate.cli.targets import check_picture
 from cmae_ablate.cli.weights.drawing import HeatRow, save_with_boxes
-from cmae_ablate.cli.weights.source import check_target, open_checkpoint, open_data
+from cmae_ablate.cli.weights.source import open_checkpoint, open_data
 from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
 from cmae_ablate.components.crops.heatmaps import Heatmap, encoder_heatmap, heatmap_words
 from cmae_ablate.components.crops.localisation import covered
@@ -121,9 +122,7 @@ def _check_arguments(count: int, split: str, out: Path) -> None:
         raise UserError(f"--split {split}: there is no such split; {suggest(split, list(SPLITS))}")
     if not 1 <= count <= MAX_COUNT:
         raise UserError(f"--count {count}: a number from 1 to {MAX_COUNT} is expected")
-    check_target(out)
-    if out.suffix.lower() != ".png":
-        raise UserError(f"--out {out}: pictures are written as PNG; let the name end in .png")
+    check_picture(out)
 
 
 def _scaled(maps: torch.Tensor, size: tuple[int, int]) -> NDArray[np.float32]:

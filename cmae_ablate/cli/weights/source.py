@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,20 +99,6 @@ def open_data(checkpoint: Checkpoint, console: Console) -> DataArrays:
             "is another today); numbers may differ from the study's"
         )
     return data
-
-
-def check_target(path: Path) -> None:
-    """Refuse a file of `--out` that could not be written at the end, before any work.
-
-    Raises:
-        UserError: Its folder is missing or closed, or it is a folder itself.
-    """
-    if path.is_dir():
-        raise UserError(f"--out {path}: this is a folder; give the name of a file in it")
-    if not path.parent.is_dir():
-        raise UserError(f"--out {path}: the folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"--out {path}: {path.parent} cannot be written to; choose another folder")
 
 
 def _open_own(place: Path, folder: Path, settings: Sequence[str], allowed: Sequence[Keys]) -> Checkpoint:
