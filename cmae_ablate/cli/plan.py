@@ -62,10 +62,16 @@ def show_plan(options: Options, console: Console) -> StudyPlan:
     say_sentence(
         f"{counted(len(plan.table) * study.seeds, 'cell')} ({counted(len(plan.table), 'variant')} x "
         f"{counted(study.seeds, 'seed')}) and {plan.control_cells} of controls, "
-        f"{duration(plan.hours)} of computation{with_tuning}; {plan.table[0].hours.basis}",
+        f"{duration(plan.hours)} of computation{with_tuning}; {_basis(plan)}",
         console,
     )
     return plan
+
+
+def _basis(plan: StudyPlan) -> str:
+    """What the hours rest on, and what they leave out."""
+    has_pixels = any(each.variant.control == RAW_PIXELS for each in plan.all)
+    return plan.table[0].hours.basis + ("; raw pixels are not timed" if has_pixels else "")
 
 
 def _show_rule(plan: StudyPlan, rule: SeedRule, console: Console) -> None:
@@ -75,7 +81,7 @@ def _show_rule(plan: StudyPlan, rule: SeedRule, console: Console) -> None:
         f"{variants * looks.first} cells at first ({variants} variants x {looks.first} seeds) and "
         f"{plan.control_cells} of controls, {duration(plan.first_hours)} of computation; at most "
         f"{variants * looks.most} cells ({looks.most} seeds), {duration(plan.hours)}; "
-        f"{plan.table[0].hours.basis}",
+        f"{_basis(plan)}",
         console,
     )
     if plan.settling is None or plan.expected_cells is None:
@@ -145,7 +151,7 @@ def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
                 f"{shown} (reference)" if is_reference else shown,
                 f"0-{cells - 1}" if cells > 1 else "0",
                 *(_costs(plan) if trained else [BLANK] * len(costs)),
-                duration(plan.hours.hours) if is_control != RAW_PIXELS else "not timed",
+                duration(plan.hours.hours) if is_control != RAW_PIXELS else BLANK,
             ]
         )
     show_fitting(("variant", "seeds", *costs, "time / cell"), rows, console)

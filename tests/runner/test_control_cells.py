@@ -142,6 +142,7 @@ def test_plan_and_status_tell_of_controls(finished: tuple[Path, Path]) -> None:
     assert "positive control" in said(console)
     cells = said(console).replace("\N{BOX DRAWINGS LIGHT VERTICAL} ", "")
     assert f"raw pixels 0{7 * f' {BLANK}'}" in cells  # six costs, and hours that are not estimated
+    assert "raw pixels are not timed" in said(console)
     console = quiet()
     show_status(Options(study, device="cpu", out=out), console)
     assert "4 of 4 cells complete, 0 with reused pretraining; 5 of 5 controls complete" in said(console)
