@@ -85,7 +85,7 @@ def prepare(
     dataset: Dataset,
     root: Path | None = None,
     progress: Progress = lambda label, done, total: None,
-    notice: Notice = _log.warning,
+    notice: Notice | None = None,
     *,
     owner: str = "",
 ) -> DataArrays:
@@ -97,7 +97,8 @@ def prepare(
         dataset: What to prepare.
         root: The cache folder; `cache_root()` by default.
         progress: Hears how far the writing is.
-        notice: Hears sentences for the user; those of an earlier preparation are in `DataArrays.notices`.
+        notice: Hears sentences for the user, a log by default; those of an earlier preparation are in
+            `DataArrays.notices`.
         owner: Registered name and version of the data set; they begin the folder's name.
 
     Raises:
@@ -105,6 +106,7 @@ def prepare(
             name of a folder. Nothing half-prepared is left behind.
     """
     root = cache_root() if root is None else root
+    notice = _log.warning if notice is None else notice
     try:
         root.mkdir(parents=True, exist_ok=True)
         folder = root / _folder_name(dataset, owner)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +44,7 @@ class Choice:
         from cmae_ablate.data.arrays import prepare
 
         owner = f"{self.name}-v{self.version}"
-        prepared = partial(prepare, self.build(), progress=progress, owner=owner)
-        return prepared() if notice is None else prepared(notice=notice)
+        return prepare(self.build(), progress=progress, notice=notice, owner=owner)
 
     @property
     def component(self) -> ComponentSpec[Any]:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -217,10 +218,12 @@ def test_what_an_earlier_version_kept_of_nobody_knows_whose_training_is_not_gone
 def test_predicted_classes_come_back_however_many_there_are(
     highest: int, tiny_spec: TrialSpec, tiny_data: DataArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classes = [0, highest, 3]
+    classes = [0, highest, *[3] * (len(tiny_data.test) - 2)]
+    data = replace(tiny_data, class_names=tuple(str(each) for each in range(highest + 1)))
     result = EvaluationResult({"top1": 1.0}, torch.tensor(classes), "As told.")
     monkeypatch.setattr(KNearestNeighbours, "__call__", lambda self, context: result)
-    evaluate(tiny_spec, None, tiny_data, Runtime(), tmp_path)
+    spec = replace(tiny_spec, evaluations={"knn": tiny_spec.evaluations["knn"]})
+    evaluate(spec, None, data, Runtime(), tmp_path)
     [path] = tmp_path.glob("knn-*.json")
     found = check_predictions(tmp_path, read_evaluation(path))
     assert found is not None

@@ -15,7 +15,7 @@ import pytest
 
 from cmae_ablate.cli.plan import show_plan
 from cmae_ablate.cli.status import show_status
-from cmae_ablate.data.arrays import DataArrays
+from cmae_ablate.data.arrays import DataArrays, Notice, Progress
 from cmae_ablate.errors import UserError
 from cmae_ablate.runner.experiment import Experiment, Places, controls_of
 from cmae_ablate.runner.options import Options
@@ -23,6 +23,7 @@ from cmae_ablate.runner.reporting import open_queue, report_again, settled
 from cmae_ablate.runner.run import run_search, run_study
 from cmae_ablate.runner.tuning import tuning_of, without_test
 from cmae_ablate.study import design
+from cmae_ablate.study.choice import Choice
 from cmae_ablate.study.loading import load
 from cmae_ablate.study.search import TUNING_SEED
 from cmae_ablate.study.study_file import MAX_SEEDS
@@ -169,14 +170,14 @@ def test_plan_and_status_tell_of_the_tuning(finished: tuple[Path, Path], tmp_pat
 def test_one_worker_proposes_the_same_again_whatever_the_test_labels(
     finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def shuffled(*arguments: object, **options: object) -> DataArrays:
-        data = prepare(*arguments, **options)  # type: ignore[arg-type]
+    prepare = Choice.prepare
+
+    def shuffled(choice: Choice, progress: Progress, notice: Notice) -> DataArrays:
+        data = prepare(choice, progress, notice)
         labels = np.roll(data.test.labels, 7)
         return replace(data, test=replace(data.test, labels=labels))
 
-    from cmae_ablate.data.arrays import prepare
-
-    monkeypatch.setattr("cmae_ablate.runner.experiment.prepare", shuffled)
+    monkeypatch.setattr(Choice, "prepare", shuffled)
     out = tmp_path / "runs"
     assert tune(finished[0], out)
     pd.testing.assert_frame_equal(searched(out), searched(finished[1]))
