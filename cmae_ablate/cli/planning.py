@@ -195,8 +195,7 @@ def _shared(
 
 
 def _size(spec: TrialSpec, console: Console) -> ExpectedSize:
-    dataset = spec["dataset"].build()
-    known: ExpectedSize | None = dataset.expected_size()
+    known: ExpectedSize | None = spec["dataset"].build().expected_size()
     if known is not None:
         return known
     # A named source is read: whatever is wrong with it is said now, not at hour zero.

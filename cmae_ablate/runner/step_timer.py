@@ -69,8 +69,7 @@ def time_steps(
     Raises:
         UserError: The trial cannot run.
     """
-    # A crop strategy that looks at all images before the first epoch is no part of a step.
-    short = replace(spec, components={**spec.components, "crop": spec["crop"].with_warmup(1)})
+    short = spec.without_first_look()  # which is no part of a step
     times = _steps(short, data, runtime, sample)
     step = statistics.median(times[sample.warm :])
     compiling = max(0.0, times[0] - step) if runtime.compile else 0.0

@@ -35,10 +35,8 @@ def warm_up(spec: TrialSpec, data: DataArrays, runtime: Runtime) -> None:
         return
     WARM.add(device)
     share = max(1, spec.training.batch_size // runtime.ranks.count)
-    # A crop strategy that looks at all images before the first epoch would do so twice.
-    components = {**spec.components, "crop": spec["crop"].with_warmup(1)}
     training = spec.training.model_copy(update={"batch_size": share})
-    own = replace(spec, components=components, training=training)
+    own = replace(spec.without_first_look(), training=training)
     steps: list[int] = []
     hooks = Hooks(
         on_step=lambda done, total: steps.append(done),

@@ -66,6 +66,10 @@ class TrialSpec:
         looked = {name: Training.model_fields[name].default for name in PROBING}
         return replace(self, training=self.training.model_copy(update=looked))
 
+    def without_first_look(self) -> TrialSpec:
+        """The same trial, for a few steps of it: its crop strategy looks at no images before the first."""
+        return replace(self, components={**self.components, "crop": self["crop"].with_warmup(1)})
+
     def with_seed(self, seed: int) -> TrialSpec:
         """The same trial with other random streams."""
         return replace(self, seed=seed)
