@@ -155,6 +155,11 @@ def _show_costs(found: StudyPlan, names: ShortLabels, console: Console) -> None:
             ]
         )
     show_fitting(("variant", "seeds", *costs, "time / cell"), rows, console)
+    if shared := [names.alone(plan.variant.label) for plan in found.table if plan.shares]:
+        say_sentence(
+            f"{', '.join(shared)}: with the encoder of a variant above, whose training is counted once below",
+            console,
+        )
 
 
 def _costs(plan: VariantPlan) -> list[str]:

@@ -13,7 +13,7 @@ from cmae_ablate.data.arrays import ExpectedSize
 from cmae_ablate.runner.budget import EPOCHS, TIME, apply_budget, budget_note
 from cmae_ablate.runner.counts import count
 from cmae_ablate.runner.experiment import Places, check_batch, key_of
-from cmae_ablate.runner.hours import Estimate, Workload, estimate
+from cmae_ablate.runner.hours import Estimate, Workload, estimate, without_repeats
 from cmae_ablate.runner.kept import Kept
 from cmae_ablate.runner.options import Options
 from cmae_ablate.runner.progress import preparation
@@ -43,12 +43,19 @@ class VariantPlan:
         size: Its data set's expected size.
         cost: Parameters, FLOPs and memory.
         hours: Of one cell, pretraining and evaluations.
+        added: The same without what an earlier variant does for it, as it shares its encoder.
     """
 
     variant: Variant
     size: ExpectedSize
     cost: Cost
     hours: Estimate
+    added: Estimate
+
+    @property
+    def shares(self) -> bool:
+        """Whether an earlier variant trains its encoder."""
+        return self.added.hours < self.hours.hours
 
 
 @dataclass(frozen=True)
@@ -113,8 +120,8 @@ class StudyPlan:
         return cells_expected(self.settling, self.study.rule)
 
     def _hours(self, seeds: int) -> float:
-        table = sum(plan.hours.hours * seeds for plan in self.table)
-        return table + sum(plan.hours.hours * self.cells(plan) for plan in self.controls)
+        table = sum(plan.added.hours * seeds for plan in self.table)
+        return table + sum(plan.added.hours * self.cells(plan) for plan in self.controls)
 
     @property
     def all(self) -> list[VariantPlan]:
@@ -228,8 +235,10 @@ def plan_variants(
     work = [_workload(variant, sizes[variant.label], kept) for variant in variants]
     found, machine = speeds(work, Machine(device, threads, side_by_side if device == "cpu" else 1), kept)
     return [
-        VariantPlan(variant, item.size, item.cost, estimate(item, speed, machine))
-        for variant, item, speed in zip(variants, work, found, strict=True)
+        VariantPlan(
+            variant, item.size, item.cost, estimate(item, speed, machine), estimate(left, speed, machine)
+        )
+        for variant, item, left, speed in zip(variants, work, without_repeats(work), found, strict=True)
     ]
 
 

@@ -38,7 +38,8 @@ class Sensitivity:
     Attributes:
         sensitive: None where it cannot be said: no positive control, or fewer than two paired seeds.
         control: The reference against the positive control, where there is one.
-        gain: The reference against the same encoder before any training, where it was measured.
+        gain: The reference against the same encoder before any training, where it was measured; read after
+            fine-tuning, which trains any encoder, against the same one trained with labels from scratch.
         benefit: How much better than that the reference reads: `gain`, or of a loss its opposite; negative
             where it reads worse, NaN where it was not measured.
     """
@@ -94,7 +95,7 @@ def control_table(effects: tuple[ControlEffect, ...]) -> pd.DataFrame:
 def sensitivity(comparison: Comparison, effects: tuple[ControlEffect, ...]) -> Sensitivity:
     """What the positive control and the untrained encoder say of the study."""
     by_name = {effect.control: effect for effect in effects}
-    control, gain = by_name.get(POSITIVE), by_name.get(RANDOM_INIT)
+    control, gain = by_name.get(POSITIVE), by_name.get(RANDOM_INIT) or by_name.get(FROM_SCRATCH)
     sign = -1 if comparison.metric.lower_is_better else 1
     benefit = math.nan if gain is None else sign * gain.paired.delta
     return Sensitivity(_is_sensitive(control, comparison.metric), control, gain, benefit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from cmae_ablate.report.controls import Sensitivity
+from cmae_ablate.report.controls import FROM_SCRATCH, Sensitivity
 from cmae_ablate.report.effects import Comparison
 from cmae_ablate.report.factorial import Term
 from cmae_ablate.report.seed_rule import REASONS, SeedRule
@@ -93,13 +93,13 @@ def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms:
     """How fine the intervals are beside what pretraining brings at all."""
     gain, metric = sensitivity.gain, comparison.metric
     if gain is None or gain.paired.n == 0:
-        return "Resolution: unknown, as no random-init control was measured."
+        return f"Resolution: unknown, as no encoder without pretraining was measured in {metric.words}."
     ends = [(t.ci_low, t.ci_high) for t in terms] or [
         (e.paired.ci_low, e.paired.ci_high) for e in comparison.declared if not e.paired.noiseless
     ]
     found = [r for low, high in ends if not math.isnan(r := sensitivity.resolution(low, high))]
     brings = (
-        f"what pretraining brings {quoted(comparison.reference.variant)} over random init "
+        f"what pretraining brings {quoted(comparison.reference.variant)} over {_floor(gain.control)} "
         f"({metric.signed(gain.paired.delta)}{metric.unit})"
     )
     if sensitivity.benefit <= 0:
@@ -112,6 +112,10 @@ def resolution_sentence(comparison: Comparison, sensitivity: Sensitivity, terms:
         return f"Resolution: the 95 % interval's half-width is {low} of {brings}."
     span = low if low == high else f"{low} to {high}"
     return f"Resolution: the 95 % intervals' half-widths are {span} of {brings}."
+
+
+def _floor(control: str) -> str:
+    return "training from scratch" if control == FROM_SCRATCH else control
 
 
 def _times(share: float) -> str:

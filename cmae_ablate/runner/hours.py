@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cmae_ablate.components.protocols import LooksAgain
 from cmae_ablate.data.arrays import ExpectedSize
+from cmae_ablate.study.fingerprints import digest
 from cmae_ablate.study.trial_spec import PROBING, TrialSpec
 from cmae_ablate.training.flops import (
     ATTAINED,
@@ -154,6 +155,26 @@ def estimate(workload: Workload, speed: Speed, machine: str) -> Estimate:
         seconds += len(spec.training.probed) * probing
     how = "timed on noise for a moment" if speed.measured else f"unmeasured: FLOPs at {ATTAINED:.0%} of GEMM"
     return Estimate(seconds / 3600.0, f"{how} on {machine}")
+
+
+def without_repeats(workloads: Sequence[Workload]) -> list[Workload]:
+    """Of each workload, what the ones before it do not do already with the same seed.
+
+    Variants that differ in their evaluations alone share their encoder, which is trained once, and each
+    evaluation that they have in common, which is read once.
+    """
+    done: dict[str, set[str]] = {}
+    left = []
+    for workload in workloads:
+        spec = workload.spec
+        key = spec.pretrain_fingerprint(digest(spec["dataset"].identity())) if workload.pretrains else ""
+        read = {label: digest(choice.identity()) for label, choice in spec.evaluations.items()}
+        known = done.get(key, set()) if key else set()
+        new = {label: spec.evaluations[label] for label in read if read[label] not in known}
+        pretrains = workload.pretrains and key not in done
+        left.append(replace(workload, spec=replace(spec, evaluations=new), pretrains=pretrains))
+        done.setdefault(key, set()).update(read.values())
+    return left
 
 
 def _evaluating(label: str, workload: Workload, answers: Answers, speed: Speed) -> float:

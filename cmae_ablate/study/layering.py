@@ -102,12 +102,30 @@ def _setting(setting: Setting, factors: Sequence[Factor], base: Tree) -> Change:
     place = f"--set {setting.typed}"
     path, value = read_assignment(setting.meant, base, example="training.epochs=2", typed=setting.typed)
     for factor in factors:
-        if factor.path and (path[: len(factor.path)] == factor.path or factor.path[: len(path)] == path):
+        if factor.path[: len(path)] == path or _is_lost(path, value, factor, base):
             raise UserError(
                 f"{place}: {'.'.join(path)} is what factor '{factor.name}' varies; "
                 "set something else, or edit the levels"
             )
     return Change(path, value, TextOrigin(place))
+
+
+def _is_lost(path: KeyPath, value: Any, factor: Factor, base: Tree) -> bool:
+    """Whether a level of a factor that varies this very place would undo the setting in its trials."""
+    if not factor.path or path[: len(factor.path)] != factor.path:
+        return False
+    with suppress(SpecError):  # of a setting or a level that no trial can have; said where it is applied
+        wanted = apply(base, path, value)
+        trials = (apply(wanted, factor.path, level) for level in factor.levels.values())
+        return any(_at(trial, path) != _at(wanted, path) for trial in trials)
+    return False
+
+
+def _at(tree: Tree, path: KeyPath) -> Any:
+    node: Any = tree
+    for key in path:
+        node = node.get(key)
+    return node
 
 
 def _applied(base: Tree, change: Change) -> Tree:

@@ -13,6 +13,7 @@ from cmae_ablate.report import write_report
 from cmae_ablate.report.cells import sort_out
 from cmae_ablate.report.controls import control_effects, control_table, sensitivity
 from cmae_ablate.report.effects import Comparison, compare
+from cmae_ablate.report.worth import resolution_sentence
 from tests.report.conftest import METRIC
 
 # Student's sleep data (1908; R's `sleep`): t = -4.0621, df = 9, p = 0.002833, CI -2.4598858 to -0.7001142.
@@ -50,6 +51,26 @@ def test_raw_pixels_are_set_against_each_seeds_value(build: Callable) -> None:
     # Differences 20, 22, 21: mean 21, sd 1, t(0.975, 2) = 4.302653.
     assert (row["n"], row["delta"]) == (3, 21.0)
     assert row["ci_high"] - 21 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+
+
+def test_what_pretraining_brings_is_measured_from_scratch_where_nothing_untrained_can_be_read(
+    build: Callable,
+) -> None:
+    comparison = compared(build, [34.0, 36.0, 35.0])
+    scratch = [("from scratch", "", float(seed), 30.0) for seed in range(3)]
+    untrained = [("random init", "", float(seed), 20.0) for seed in range(3)]
+    for rows, benefit, words in (
+        (scratch, 5.0, " over training from scratch (+5.00 points)"),
+        ([*scratch, *untrained], 15.0, " over random init (+15.00 points)"),
+    ):
+        found = sensitivity(comparison, control_effects(comparison, controls(rows)))
+        assert found.benefit == benefit
+        assert found.resolution(-2.0, 3.0) == pytest.approx(2.5 / benefit)
+        assert words in resolution_sentence(comparison, found)
+    nothing = sensitivity(comparison, control_effects(comparison, controls([])))
+    assert resolution_sentence(comparison, nothing).startswith(
+        "Resolution: unknown, as no encoder without pretraining was measured in "
+    )
 
 
 def test_a_controls_row_of_the_variant_goes_before_one_that_holds_for_all(build: Callable) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cmae_ablate.runner.hours import Speed, Workload, estimate
+from cmae_ablate.runner.hours import Speed, Workload, estimate, without_repeats
 from cmae_ablate.study.trial_spec import TrialSpec
 from tests.runner.workloads import workload
 
@@ -60,3 +60,24 @@ def test_every_classifier_is_fitted_on_all_training_images(tiny_spec: TrialSpec)
     fitted = 3 * 4 * 32 * 32 * 100
     assert (more[1] - more[0]) * 3600 == pytest.approx(fitted / 1e8)
     assert (more[3] - more[2]) * 3600 == pytest.approx(fitted / 1e9)
+
+
+def test_an_encoder_that_two_recipes_fine_tune_is_trained_and_probed_once(tiny_spec: TrialSpec) -> None:
+    plain, mixed = (
+        workload(tiny_spec, evaluations__fine_tune={"name": "fine_tune", "epochs": 5, "mixup": mixup})
+        for mixup in (0.0, 0.8)
+    )
+    longer = workload(tiny_spec, training={"epochs": tiny_spec.training.epochs + 1})
+    first, second, other = without_repeats([plain, mixed, longer])
+    assert (first, other) == (plain, longer)
+    assert not second.pretrains
+    assert list(second.spec.evaluations) == ["fine_tune"]
+    speed = Speed(1e9, 1e9, measured=True)
+    tuned = plain.cost.flops_train_encoder * 500 + plain.cost.flops_encode * 30
+    assert estimate(second, speed, "").hours * 3600 == pytest.approx(tuned / 1e9)
+
+
+def test_controls_without_pretraining_share_nothing(tiny_spec: TrialSpec) -> None:
+    work = workload(tiny_spec)
+    control = Workload(work.spec, work.size, work.cost, pretrains=False)
+    assert without_repeats([work, control, control]) == [work, control, control]

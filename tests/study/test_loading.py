@@ -155,6 +155,26 @@ def test_a_wrong_set_names_itself(setting: str, words: str, tiny_study: Path) ->
     assert words in str(caught.value)
 
 
+def test_what_no_level_of_a_factor_sets_can_be_set_beside_it(tiny_study: Path) -> None:
+    tiny_study.write_text(
+        TINY_STUDY.replace("linear: {name: linear}", "depth 2: {name: transformer, depth: 2}")
+    )
+    found = variants_of(tiny_study, settings=["decoder.dim=64"])
+    assert [(v.spec["decoder"].options["depth"], v.spec["decoder"].options["dim"]) for v in found] == [
+        (1, 64),
+        (2, 64),
+    ]
+    for setting in ("decoder.depth=2", "decoder.name=linear", "decoder={name: transformer, dim: 64}"):
+        with pytest.raises(UserError, match="what factor 'decoder' varies"):
+            variants_of(tiny_study, settings=[setting])
+
+
+def test_a_setting_that_one_level_would_drop_is_refused(tiny_study: Path) -> None:
+    # The scale's decoder and the first level's have a width; the second level's, a linear one, has none.
+    with pytest.raises(UserError, match="what factor 'decoder' varies"):
+        variants_of(tiny_study, settings=["decoder.dim=64"])
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.yaml: there is no such file"):
         load(tmp_path / "absent.yaml")
