@@ -21,7 +21,7 @@ from cmae_ablate.study import design, loading
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "studies" / "fine_tuning.yaml"
 SEED = 1000
-RATES = (5e-4, 2e-3, 8e-3)
+RATES = (5e-4, 2e-3, 8e-3, 3.2e-2)
 RECIPES = ("MAE + plain", "MAE + mixed")
 # Hardly any test image is made, and none is looked at.
 SETTINGS = ("dataset.num_test=32", "evaluations.fine_tune.epochs=16", "evaluations.fine_tune.batch_size=64")
