@@ -31,6 +31,7 @@ class PlannedCell:
         levels: Level label by factor.
         fingerprint: Of the resolved trial.
         planned: False for a seed beyond the study's own number, added later.
+        encoder: Names the pretraining, which other cells may share; empty where there is none to share.
     """
 
     id: str
@@ -39,6 +40,7 @@ class PlannedCell:
     levels: Mapping[str, str] = field(hash=False)
     fingerprint: str
     planned: bool = True
+    encoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,25 @@ def others_of(cells: Iterable[PlannedCell], grouped: Mapping[str, Sequence[Froze
             record = CellRecord.from_json(done.user_attrs.get("results", {}))
             found.append(OtherCell(variant, seed, record))
     return found
+
+
+def at_work(cells: Iterable[PlannedCell], grouped: Mapping[str, Sequence[FrozenTrial]]) -> set[str]:
+    """The encoders that running cells are at: whoever took another cell of one could only wait for it.
+
+    Args:
+        cells: Of the current design.
+        grouped: A study's trials as `by_cell` has them, those under leases that are over ended.
+    """
+    running = {id_ for id_, trials in grouped.items() if any(t.state == TrialState.RUNNING for t in trials)}
+    return {cell.encoder for cell in cells if cell.encoder and cell.id in running}
+
+
+def killers_last(
+    cells: Iterable[PlannedCell], grouped: Mapping[str, Sequence[FrozenTrial]], forgiven_before: int
+) -> list[PlannedCell]:
+    """In the order of claiming: what processes died on may be what they died of, so others go first."""
+    deadly = {id_: deaths(trials, forgiven_before) > 0 for id_, trials in grouped.items()}
+    return sorted(cells, key=lambda cell: deadly.get(cell.id, False))
 
 
 def by_cell(trials: Iterable[FrozenTrial], discarded: Container[int] = ()) -> dict[str, list[FrozenTrial]]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from cmae_ablate.files import JSON
-from cmae_ablate.queue.cells import CellStatus, PlannedCell, by_cell, complete_trial, deaths, failures
+from cmae_ablate.queue.cells import CellStatus, PlannedCell, at_work, by_cell, complete_trial, killers_last
 from cmae_ablate.queue.csv_import import importable
 from cmae_ablate.queue.lease import Claim, Sign
 from cmae_ablate.queue.leases import Leases, Silence, owner_of
@@ -77,7 +77,7 @@ class Queue:
     def claim(self, worker: str, *, log: str = "") -> Claim | None:
         """Take the first cell that is neither done, nor running, nor out of attempts.
 
-        Leases that are over are freed on the way.
+        Leases that are over are freed on the way. A cell whose encoder a running one is at has to wait.
 
         Args:
             worker: Name for people.
@@ -200,16 +200,14 @@ class Queue:
     def _claim(self, worker: str, log: str, now: float) -> Claim | None:
         known = self._free_leases(now)
         grouped, forgiven = self._grouped(known), self._trials.forgiven_before()
-        # What processes died on goes last: it may be what they died of, and the others are to be done.
-        deadly = {id_: deaths(trials, forgiven) > 0 for id_, trials in grouped.items()}
-        order = sorted(self.cells, key=lambda cell: deadly.get(cell.id, False))
+        order, busy = killers_last(self.cells, grouped, forgiven), at_work(self.cells, grouped)
         found = statuses(order, grouped, self._leases, now, forgiven, self._max_attempts)
         if self._gate is not None:
             found = iter(passed(self._gate, list(found)))
-        cell = next((status.cell for status in found if status.state == "WAITING"), None)
-        if cell is None:
+        status = next((s for s in found if s.state == "WAITING" and s.cell.encoder not in busy), None)
+        if status is None:
             return None
-        attempt = len(failures(grouped.get(cell.id, []), forgiven)) + 1
+        cell, attempt = status.cell, status.attempts + 1
         attrs: dict[str, JSON] = {"worker": worker, "owner": self._owner.to_json(), "log": log}
         attrs |= {"attempt": attempt, "lease": now}
         proposal = self._proposals.propose(cell, known) if self._proposals else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from cmae_ablate.queue.cells import CellStatus
 from cmae_ablate.queue.queue import Queue
 
 IDLE_SECONDS, CROWD = 0.5, 10
@@ -21,13 +22,20 @@ def wait_for_a_cell(queues: Sequence[Queue], stop: Callable[[], bool]) -> bool:
         False where none can be any more, and when told to stop.
     """
     while not stop():
-        states = [status.state for queue in queues for status in queue.status()]
-        if "WAITING" in states or "RUNNING" not in states:
-            return "WAITING" in states
-        until = time.monotonic() + pause(states.count("RUNNING"))
+        found = [queue.status() for queue in queues]
+        running = sum(status.state == "RUNNING" for statuses in found for status in statuses)
+        is_free = any(map(_has_a_free_cell, found))
+        if is_free or not running:
+            return is_free
+        until = time.monotonic() + pause(running)
         while not stop() and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, IDLE_SECONDS))
     return False
+
+
+def _has_a_free_cell(statuses: Sequence[CellStatus]) -> bool:
+    busy = {status.cell.encoder for status in statuses if status.state == "RUNNING"} - {""}
+    return any(status.state == "WAITING" and status.cell.encoder not in busy for status in statuses)
 
 
 def pause(running: int) -> float:

@@ -167,12 +167,14 @@ class Experiment:
         return {self._planned(cell).id: cell for cell in self.cells}
 
     def _planned(self, cell: Cell) -> PlannedCell:
-        fingerprint = self.fingerprint(cell.spec)
+        fingerprint, encoder = self.fingerprint(cell.spec), ""
         if cell.variant.control not in (None, POSITIVE):
             untrained = cell.spec.untrained_fingerprint(self.data_of(cell.spec).digest)
             fingerprint = text_digest(f"{cell.variant.control} {untrained}")[:32]
         if self.is_tuning and self.study.search is not None:
             fingerprint = text_digest(f"{fingerprint} {self.study.search.identity}")[:32]
+        elif cell.variant.control in (None, POSITIVE):
+            encoder = self.pretraining(cell.spec)
         return PlannedCell(
             id=f"{cell.variant.label}:{cell.seed}:{fingerprint}",
             variant=cell.variant.label,
@@ -180,6 +182,7 @@ class Experiment:
             levels=cell.variant.levels,
             fingerprint=fingerprint,
             planned=cell.seed < self.study.planned_seeds,
+            encoder=encoder,
         )
 
 

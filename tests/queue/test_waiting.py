@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Thread
 
 import pytest
 
-from cmae_ablate.queue import Queue, wait_for_a_cell
+from cmae_ablate.queue import PlannedCell, Queue, wait_for_a_cell
 from cmae_ablate.queue.waiting import IDLE_SECONDS, pause
 from cmae_ablate.report.cell_record import CellRecord
 from tests.queue.harness import on_both, plan
@@ -46,6 +47,48 @@ def test_a_cell_that_another_worker_gives_back_is_there_to_claim(open_queue: Ope
         return False
 
     assert wait_for_a_cell([idle], give_back_at_the_second_look)
+    assert len(looks) > 3
+    assert idle.claim("idle") is not None
+
+
+def sharing(*encoders: str) -> list[PlannedCell]:
+    return [replace(cell, encoder=name) for cell, name in zip(plan(len(encoders), 1), encoders, strict=True)]
+
+
+def test_a_cell_whose_encoder_another_is_at_is_taken_after_all_others(open_queue: Open) -> None:
+    cells = sharing("one", "one", "two", "")
+    busy, idle = open_queue(cells), open_queue(cells)
+    first = busy.claim("busy")
+    assert first is not None
+    taken = [idle.claim("idle"), idle.claim("idle")]
+    assert [claim.cell for claim in taken if claim is not None] == cells[2:]
+    assert idle.claim("idle") is None  # the second cell could only wait for the first one's encoder
+    assert idle.pending() == 4
+    busy.finish(first, 1.0, CellRecord())
+    last = idle.claim("idle")
+    assert last is not None and last.cell == cells[1]
+
+
+def test_cells_without_an_encoder_to_share_wait_for_nobody(open_queue: Open) -> None:
+    cells = sharing("", "")
+    queue = open_queue(cells)
+    assert [claim.cell for claim in (queue.claim("a"), queue.claim("b")) if claim] == cells
+
+
+def test_whoever_can_only_wait_for_an_encoder_looks_again_when_it_is_free(open_queue: Open) -> None:
+    cells = sharing("one", "one")
+    busy, idle = open_queue(cells), open_queue(cells)
+    claim = busy.claim("busy")
+    assert claim is not None
+    looks: list[bool] = []
+
+    def finish_at_the_third_look() -> bool:
+        looks.append(True)
+        if len(looks) == 3:
+            busy.finish(claim, 1.0, CellRecord())
+        return False
+
+    assert wait_for_a_cell([idle], finish_at_the_third_look)
     assert len(looks) > 3
     assert idle.claim("idle") is not None
 
