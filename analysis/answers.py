@@ -33,6 +33,7 @@ SETTINGS: Mapping[str, Sequence[str]] = {
         "cmae_vs_mae-hour_seven",
         "cmae_presets-hour",
         "learning_rate-hour",
+        "fine_tuning-hour",
         "components-hour",
         "mae_to_cmae",
         "crop-hour",
