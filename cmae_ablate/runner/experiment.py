@@ -167,14 +167,14 @@ class Experiment:
         return {self._planned(cell).id: cell for cell in self.cells}
 
     def _planned(self, cell: Cell) -> PlannedCell:
-        fingerprint, encoder = self.fingerprint(cell.spec), ""
-        if cell.variant.control not in (None, POSITIVE):
+        if cell.variant.control in (None, POSITIVE):
+            fingerprint, encoder = self.fingerprint(cell.spec), self.pretraining(cell.spec)
+        else:
             untrained = cell.spec.untrained_fingerprint(self.data_of(cell.spec).digest)
-            fingerprint = text_digest(f"{cell.variant.control} {untrained}")[:32]
+            fingerprint, encoder = text_digest(f"{cell.variant.control} {untrained}")[:32], ""
         if self.is_tuning and self.study.search is not None:
-            fingerprint = text_digest(f"{fingerprint} {self.study.search.identity}")[:32]
-        elif cell.variant.control in (None, POSITIVE):
-            encoder = self.pretraining(cell.spec)
+            # What a trial of the search tries, and so its encoder, is not known before it is claimed.
+            fingerprint, encoder = text_digest(f"{fingerprint} {self.study.search.identity}")[:32], ""
         return PlannedCell(
             id=f"{cell.variant.label}:{cell.seed}:{fingerprint}",
             variant=cell.variant.label,

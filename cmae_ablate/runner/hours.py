@@ -166,14 +166,16 @@ def without_repeats(workloads: Sequence[Workload]) -> list[Workload]:
     done: dict[str, set[str]] = {}
     left = []
     for workload in workloads:
+        if not workload.pretrains:
+            left.append(workload)
+            continue
         spec = workload.spec
-        key = spec.pretrain_fingerprint(digest(spec["dataset"].identity())) if workload.pretrains else ""
+        encoder = spec.pretrain_fingerprint(digest(spec["dataset"].identity()))
         read = {label: digest(choice.identity()) for label, choice in spec.evaluations.items()}
-        known = done.get(key, set()) if key else set()
+        known = done.get(encoder, set())
         new = {label: spec.evaluations[label] for label in read if read[label] not in known}
-        pretrains = workload.pretrains and key not in done
-        left.append(replace(workload, spec=replace(spec, evaluations=new), pretrains=pretrains))
-        done.setdefault(key, set()).update(read.values())
+        left.append(replace(workload, spec=replace(spec, evaluations=new), pretrains=encoder not in done))
+        done.setdefault(encoder, set()).update(read.values())
     return left
 
 

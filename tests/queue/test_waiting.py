@@ -20,6 +20,20 @@ def never() -> bool:
     return False
 
 
+def waits_until_the_third_look(idle: Queue, act: Callable[[], object]) -> None:
+    """There is nothing to claim until another worker acts, and then there is."""
+    looks: list[bool] = []
+
+    def stop() -> bool:
+        looks.append(True)
+        if len(looks) == 3:
+            act()
+        return False
+
+    assert wait_for_a_cell([idle], stop)
+    assert len(looks) > 3
+
+
 def test_no_cell_is_waited_for_once_all_are_done(open_queue: Open) -> None:
     queue = open_queue(plan(variants=1, seeds=1))
     claim = queue.claim("tester")
@@ -38,16 +52,7 @@ def test_a_cell_that_another_worker_gives_back_is_there_to_claim(open_queue: Ope
     busy, idle = open_queue(cells), open_queue(cells)
     claim = busy.claim("busy")
     assert claim is not None
-    looks: list[bool] = []
-
-    def give_back_at_the_second_look() -> bool:
-        looks.append(True)
-        if len(looks) == 3:
-            busy.release(claim)
-        return False
-
-    assert wait_for_a_cell([idle], give_back_at_the_second_look)
-    assert len(looks) > 3
+    waits_until_the_third_look(idle, lambda: busy.release(claim))
     assert idle.claim("idle") is not None
 
 
@@ -80,16 +85,7 @@ def test_whoever_can_only_wait_for_an_encoder_looks_again_when_it_is_free(open_q
     busy, idle = open_queue(cells), open_queue(cells)
     claim = busy.claim("busy")
     assert claim is not None
-    looks: list[bool] = []
-
-    def finish_at_the_third_look() -> bool:
-        looks.append(True)
-        if len(looks) == 3:
-            busy.finish(claim, 1.0, CellRecord())
-        return False
-
-    assert wait_for_a_cell([idle], finish_at_the_third_look)
-    assert len(looks) > 3
+    waits_until_the_third_look(idle, lambda: busy.finish(claim, 1.0, CellRecord()))
     assert idle.claim("idle") is not None
 
 
