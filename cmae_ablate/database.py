@@ -128,7 +128,9 @@ def cause_of(error: BaseException) -> str:
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     original = getattr(error, "orig", None) or error
-    return without_secrets(" ".join(str(original).split()))[:300] or type(original).__name__
+    # Whoever wraps an error of SQLAlchemy's into a text of its own, as MLflow, takes its statement along.
+    said = str(original).partition("[SQL:")[0].partition("(Background on this error")[0]
+    return without_secrets(" ".join(said.split()))[:300] or type(original).__name__
 
 
 def is_damaged(error: BaseException) -> bool:

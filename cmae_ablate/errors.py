@@ -5,12 +5,18 @@ What stands in an error comes from files, names and other programs: a terminal w
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
+AMPLE = 2 * 10**9
+"""Bytes that a disk has free where what was written met a limit of its own."""
 LONGEST = 4000
 """Characters of a message."""
 _UNSHOWN = ("Cc", "Cs", "Zl", "Zp")  # control characters, lone surrogates, separators of lines
@@ -18,6 +24,9 @@ _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\
 """They turn the reading direction, so that a text reads as another than it is; and the byte-order mark."""
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 """They show nothing, though Unicode has them among letters, marks and signs: fillers, selectors of a form."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# SQLAlchemy and torch wrap what the system said into errors of their own.
+_WORDS = ("database or disk is full", "No space left on device", "Disk quota exceeded")
 
 
 class UserError(Exception):
@@ -71,16 +80,73 @@ class Pruned(Exception):  # noqa: N818 - no error: a search does not need the re
     """A tuning trial was stopped early; the message says why."""
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or whatever caused it, says that a disk has no room left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return True
+        if any(words in str(error) for words in _WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def no_room(place: Path, *, is_out: bool = False) -> str:
+    """What to say, and to do, where the disk of `place` is full.
+
+    Args:
+        place: What could not be written there, whether it exists or not.
+        is_out: Whether it is a study's --out, whose cache can be pruned.
+    """
+    there = next((each for each in (place, *place.absolute().parents) if each.exists()), Path("/"))
+    free = shutil.disk_usage(there).free
+    limit = "; look at your quota, and at ulimit -f" if free > AMPLE else ""
+    example = f", for example by `cmae-ablate cache prune --unused --out {place}`" if is_out else ""
+    return (
+        f"{place}: no room left on its disk ({free / 1e6:,.0f} MB free{limit}); free some{example}, and the "
+        "same command goes on"
+    )
+
+
+@contextmanager
+def writing(place: Path, remedy: str) -> Iterator[None]:
+    """Say what a file or folder that cannot be written asks for.
+
+    Args:
+        place: What is written, named where the system names no file.
+        remedy: What to do unless the disk is full, as the end of a sentence.
+
+    Raises:
+        NoRoomError: The disk is full.
+        UserError: It cannot be written for another reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = _named(error) or place
+        if is_full(error):
+            raise NoRoomError(no_room(named)) from error
+        raise UserError(f"{named}: cannot be written ({error.strerror or error}); {remedy}") from error
+
+
+def system_error(error: OSError) -> UserError | NoRoomError | None:
+    """What to say of an error of the system that nobody expected; None where it names no path."""
+    if not is_full(error):
+        return path_error(error)
+    named = _named(error)
+    return NoRoomError(
+        no_room(named) if named else "no room left on a disk; free some, and the same command goes on"
+    )
+
+
 def path_error(error: OSError) -> UserError | None:
     """What to say of an error of the system that names a path; None where it names none.
 
     What stands in the way of that path, such as a file where a folder is needed, is named instead of it.
     """
-    target = None if isinstance(error, FileNotFoundError) else error.filename2
-    named = error.filename if target is None else target
-    if not isinstance(named, str | bytes | os.PathLike):
+    path, remedy = _named(error), "move it away, or choose another place"
+    if path is None:
         return None
-    path, remedy = Path(os.fsdecode(named)), "move it away, or choose another place"
     if isinstance(error, FileExistsError | NotADirectoryError):
         above = (path, *path.parents)
         blocker = next((each for each in above if os.path.lexists(each) and not os.path.isdir(each)), path)
@@ -91,6 +157,13 @@ def path_error(error: OSError) -> UserError | None:
         f"{path}: cannot be used ({error.strerror}); put that right, or choose another place; what was done "
         "is kept, and the same command goes on"
     )
+
+
+def _named(error: OSError) -> Path | None:
+    """The path that an error of the system is about: where something was moved to, if it was."""
+    target = None if isinstance(error, FileNotFoundError) else error.filename2
+    named = error.filename if target is None else target
+    return Path(os.fsdecode(named)) if isinstance(named, str | bytes | os.PathLike) else None
 
 
 def suggest(word: str, known: list[str]) -> str:

@@ -9,7 +9,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 import platformdirs
 
-from cmae_ablate.errors import UserError, readable
+from cmae_ablate.errors import UserError, readable, writing
 
 MAX_WEIGHTS = 64 * 2**30
 """Of a file of weights, whose training state may be in it: ViT-H with its optimiser has 8 GB."""
@@ -28,9 +27,6 @@ SEAL = "record_sha256"
 """The key that holds the digest of all others."""
 MAX_RECORD = 64 * 2**20
 """Of a record; the longest history of a pretraining takes a few megabytes."""
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# SQLAlchemy and torch wrap what the system said into errors of their own.
-_WORDS = ("database or disk is full", "No space left on device", "Disk quota exceeded")
 
 
 def cache_root() -> Path:
@@ -147,39 +143,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
-def is_full(error: BaseException | None) -> bool:
-    """Whether an error, or whatever caused it, says that a disk has no room left."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            return True
-        if any(words in str(error) for words in _WORDS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def no_room(place: Path) -> str:
-    """What to say, and to do, where the disk of `place` is full."""
-    free = shutil.disk_usage(place).free / 1e6
-    return (
-        f"{place}: no room left on its disk ({free:,.0f} MB free); free some, for example by "
-        f"`cmae-ablate cache prune --unused --out {place}`, and the same command goes on"
-    )
-
-
 def create_private(path: Path) -> None:
     """Create an empty file that only its owner may read, and its folder likewise; a no-op where it exists.
 
     Raises:
-        UserError: It cannot be created or written.
+        NoRoomError: The disk is full.
+        UserError: It cannot be created or written for another reason.
     """
-    try:
+    with writing(path, "choose another --out or --storage"):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be created or written ({error.strerror}); choose another --out or --storage"
-        ) from None
 
 
 class DamagedError(Exception):

@@ -207,6 +207,14 @@ def test_a_known_password_is_left_out_of_what_a_driver_says(password: str) -> No
     assert "cannot reach host" in said
 
 
+def test_no_statement_is_quoted_though_another_error_wraps_the_drivers() -> None:
+    said = (
+        "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT INTO runs (a) VALUES (?)]\n"
+        "[parameters: (1,)]\n(Background on this error at: https://sqlalche.me/e/20/e3q8)"
+    )
+    assert cause_of(RuntimeError(said)) == "(sqlite3.OperationalError) database or disk is full"
+
+
 def test_what_looks_like_a_password_is_left_out_of_any_text() -> None:
     assert without_secrets("dsn: host=h password=hunter2 user=u") == "dsn: host=h password=*** user=u"
     assert without_secrets("could not open postgresql://u:a b?c@h/db today") == (

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cmae_ablate.errors import UserError, looks, path_error, printable, readable
+from cmae_ablate.errors import (
+    NoRoomError,
+    UserError,
+    looks,
+    no_room,
+    path_error,
+    printable,
+    readable,
+    system_error,
+    writing,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +98,52 @@ def test_a_path_that_cannot_be_used_is_named_by_what_stands_in_its_way(tmp_path:
     assert raised(lambda: os.replace(file, folder)) == no_file
     absent = tmp_path / "absent"
     assert raised(lambda: os.replace(absent, file)).startswith(f"{absent}: cannot be used (No such file")
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def full(place: Path) -> OSError:
+    return OSError(errno.ENOSPC, "No space left on device", str(place))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (full(Path("/no/such/a.png")), NoRoomError, "/no/such/a.png: no room left on its disk ("),
+        (FULL, NoRoomError, "/out: no room left on its disk ("),
+        (
+            OSError(errno.EACCES, "Denied"),
+            UserError,
+            "/out: cannot be written (Denied); choose another --out",
+        ),
+    ],
+)
+def test_what_cannot_be_written_is_a_mistake_unless_the_disk_is_full(
+    error: OSError, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind) as caught, writing(Path("/out"), "choose another --out"):
+        raise error
+    assert str(caught.value).startswith(words)
+
+
+def test_a_full_disk_is_said_in_words_and_not_as_python_shows_an_error(tmp_path: Path) -> None:
+    told = system_error(full(tmp_path / "study.json"))
+    assert isinstance(told, NoRoomError)
+    assert str(told).startswith(f"{tmp_path}/study.json: no room left on its disk (")
+    assert isinstance(system_error(FULL), NoRoomError)
+    assert "Errno" not in str(system_error(FULL))
+    assert "cache prune --unused --out" not in str(told)  # nobody knows whether this is a study's folder
+    assert f"`cmae-ablate cache prune --unused --out {tmp_path}`" in no_room(tmp_path, is_out=True)
+
+
+@pytest.mark.parametrize(("free", "named"), [(10**6, False), (10**12, True)])
+def test_a_disk_with_room_is_said_to_have_a_limit_of_another_kind(
+    free: int, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(2 * free, free, free))
+    assert ("look at your quota, and at ulimit -f" in no_room(tmp_path)) == named
+    assert f"({free / 1e6:,.0f} MB free" in no_room(tmp_path)
 
 
 def test_an_error_that_names_no_path_is_left_as_it_is() -> None:

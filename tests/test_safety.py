@@ -16,8 +16,7 @@ import torch
 
 from cmae_ablate import checkpoint
 from cmae_ablate.components import registry
-from cmae_ablate.errors import UserError
-from cmae_ablate.files import is_full
+from cmae_ablate.errors import UserError, is_full
 from cmae_ablate.runner.launch.ray import _offer_token
 from cmae_ablate.runner.options import Options
 from cmae_ablate.study.loading import load

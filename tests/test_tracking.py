@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -419,6 +419,24 @@ def test_an_outage_is_said_once_and_names_the_cells_to_make_up_for(
     train(store.tracker(), "depth 1", 0)
     done = [("depth 8", 0, "depth 80"), ("depth 1", 0, "depth 10")]
     assert store.tracker().untold(done) == [("depth 8", 0, "depth 80")]
+
+
+def test_a_full_disk_is_no_outage_and_no_statement_is_quoted(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT INTO runs VALUES (?)]"
+    tracker = store.tracker()
+
+    def fails(*arguments: object) -> NoReturn:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(store_module, "connect", fails)
+    with caplog.at_level(logging.WARNING):
+        train(tracker, "depth 8", 0)
+    (told,) = [record.getMessage() for record in caplog.records if "tracking:" in record.getMessage()]
+    assert told.startswith(
+        f"tracking: MLflow at {store.uri} has no room left on its disk; training goes on, and"
+    )
 
 
 def test_a_damaged_file_is_to_be_moved_aside_not_waited_for(

@@ -15,8 +15,7 @@ from cmae_ablate.cli.first_line import announced
 from cmae_ablate.cli.given import refuse_empty
 from cmae_ablate.cli.shared import keeping_the_exit_status
 from cmae_ablate.cli.weights import commands
-from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError, path_error
-from cmae_ablate.files import is_full
+from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError, system_error
 from cmae_ablate.terminal import complain, lasting_output, open_console, say
 
 COLLECTED_AFTER = (10_000, 10, 10)
@@ -95,11 +94,8 @@ def _told_of_the_system(error: OSError) -> int:
     Raises:
         OSError: It is neither.
     """
-    if is_full(error):
-        complain(f"no room left on a disk ({error}); free some, and the same command goes on")
-        return 1
-    fault = path_error(error)
+    fault = system_error(error)
     if fault is None:
         raise error
     complain(str(fault))
-    return 2
+    return 1 if isinstance(fault, NoRoomError) else 2

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.components.registry import SLOTS
-from cmae_ablate.errors import UserError, suggest
-from cmae_ablate.study.schema import STUDY_SCHEMA, study_schema, write_schema
+from cmae_ablate.errors import UserError, suggest, writing
+from cmae_ablate.study.schema import STUDY_SCHEMA, schema_text, study_schema, write_schema
 from cmae_ablate.terminal import say
 
 OFF = """\
@@ -33,6 +33,7 @@ def write_study(name: str, data: str | None, source: str | None, console: Consol
 
     Raises:
         UserError: The file exists or cannot be written, there is no such data set, or nothing at its source.
+        NoRoomError: The disk is full; nothing is written.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path(f"{name}.yaml")
     if not path.suffix or not path.stem.strip("."):
@@ -46,22 +47,35 @@ def write_study(name: str, data: str | None, source: str | None, console: Consol
         schema=STUDY_SCHEMA,
         schema_file=shlex.quote(str(schema)),
     )
-    try:
+    with writing(path, "choose another name"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(written)
+        _write_new(path, written, name)
         if not schema.exists():
             write_schema(study_schema(), schema)
-    except FileExistsError as error:
-        raise UserError(f"init {name}: {path} exists and is left as it is; give another name") from error
-    except OSError as error:
-        raise UserError(
-            f"init {name}: {path} cannot be written ({error.strerror}); choose another"
-        ) from error
+        elif schema.read_text(encoding="utf-8", errors="replace") != schema_text(study_schema()):
+            say(
+                f"note: {schema} is left as it is, though it is not this version's: editors complete by it; "
+                f"cmae-ablate schema --out {shlex.quote(str(schema))} writes this version's over it",
+                console,
+            )
     say(f"written: {path}; edit it, then", console)
     for command in ("plan", "run"):
         say(f"  cmae-ablate {command} {shlex.quote(str(path))}", console)
     return path
+
+
+def _write_new(path: Path, text: str, name: str) -> None:
+    """Write a file that is not there yet: whole, or not at all."""
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError as error:
+        raise UserError(f"init {name}: {path} exists and is left as it is; give another name") from error
+    try:
+        with file:
+            file.write(text)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _dataset(data: str | None, source: str | None) -> str:

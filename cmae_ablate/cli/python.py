@@ -25,8 +25,8 @@ from cmae_ablate.errors import (
     NoRoomError,
     StorageError,
     UserError,
-    path_error,
     suggest,
+    system_error,
 )
 from cmae_ablate.files import read_regular
 from cmae_ablate.report.csv_fields import MAX_BYTES, csv_fields
@@ -200,10 +200,10 @@ def _run(options: Options) -> int:
     except (DeviceError, DivergedError, NoRoomError, StorageError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
-        fault = path_error(error)
+        fault = system_error(error)
         if fault is None:
             raise
-        raise fault from error
+        raise UserError(str(fault)) from error
 
 
 def _incomplete(folder: Path) -> UserError:

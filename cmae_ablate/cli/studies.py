@@ -132,8 +132,7 @@ def plan(study: StudyFile, shared: StudyOptions, as_json: AsJson = False) -> Non
 def worker(study: StudyFile, shared: StudyOptions) -> None:
     """Join a study as one more worker, from any machine that reaches its storage.
 
-    It is one process, whatever `--workers` says, so that the options of `run` can be repeated; start
-    several as you like.
+    Takes the options of `run`, but is one process; start several as you like.
 
     One cell on several devices: torchrun --nproc-per-node 2 -m cmae_ablate worker STUDY ...
     """

@@ -20,6 +20,8 @@ def check_target(path: Path, option: str = "--out") -> None:
     """
     if path.is_dir():
         raise UserError(f"{option} {path}: this is a folder; give the name of a file in it")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise UserError(f"{option} {path}: {path.parent} is a file, no folder; choose another place")
     if not path.parent.is_dir():
         raise UserError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):

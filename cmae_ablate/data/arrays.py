@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from cmae_ablate.data.account import Account
 from cmae_ablate.data.dataset import Dataset, ExpectedSize
 from cmae_ablate.data.writer import FORMAT, SPLITS, ArrayWriter, Notice, Progress, Split, digest_of
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import NoRoomError, UserError, is_full, no_room
 from cmae_ablate.files import DamagedError, cache_root, is_numbers, is_texts, read_record, set_aside
 
 __all__ = [
@@ -104,6 +104,7 @@ def prepare(
     Raises:
         UserError: The source is missing or damaged, the cache cannot be written, or the data set's key is no
             name of a folder. Nothing half-prepared is left behind.
+        NoRoomError: The disk of the cache is full; nor then.
     """
     root = cache_root() if root is None else root
     notice = _log.warning if notice is None else notice
@@ -122,6 +123,8 @@ def prepare(
                 _trust(folder)
             return _open(folder)
     except OSError as error:
+        if is_full(error):
+            raise NoRoomError(no_room(root)) from error
         raise UserError(
             f"preparing data: {error.filename or root}: {error.strerror or error}; check permissions and "
             f"free space, or set CMAE_ABLATE_CACHE (now {root}) to a folder that can be written"

@@ -29,8 +29,8 @@ from cmae_ablate.database import (
     sqlite_path,
     unreachable,
 )
-from cmae_ablate.errors import StorageError, UserError
-from cmae_ablate.files import create_private, is_full
+from cmae_ablate.errors import StorageError, UserError, is_full
+from cmae_ablate.files import create_private
 
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import UserError, writing
 from cmae_ablate.report.across_note import shared_place, summary_note
 from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.caption import mark_words
@@ -68,12 +68,9 @@ def combine(parts: Sequence[StudyPart], out: Path) -> ReportFiles:
     table = summary_table(analysed)
     notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.notes)
     sentence = "\n".join(f"{item.title}: {item.answer.text}" for item in analysed)
-    try:
+    with writing(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
         paths = _write(table, analysed, out)
-    except OSError as error:
-        place = error.filename or out
-        raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
     return ReportFiles(
         {path.name: path for path in paths},
         sentence,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import writing
 from cmae_ablate.report.across import section
 from cmae_ablate.report.answer_record import COMPARED
 from cmae_ablate.report.columns import ColumnGroup
@@ -43,15 +43,13 @@ def write_pooled(study_name: str, parts: Mapping[str, StudyPart], out: Path) -> 
 
     Raises:
         UserError: Trials are malformed, or `out` cannot be written.
+        NoRoomError: Its disk is full.
     """
     study = pooled_study(study_name, [analyse(label, part) for label, part in parts.items()])
     answer, table = pooled_answer(study), _table(study)
-    try:
+    with writing(out, "choose another --out"):
         out.mkdir(parents=True, exist_ok=True)
         paths = _write(study, answer, table, out)
-    except OSError as error:
-        place = error.filename or out
-        raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
     notes = tuple(f"{part.title}: {note}" for part in study.parts for note in part.notes)
     return ReportFiles(
         {path.name: path for path in paths},

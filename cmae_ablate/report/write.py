@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import writing
 from cmae_ablate.report.answer_record import record
 from cmae_ablate.report.caption import mark_words
 from cmae_ablate.report.controls import control_table
@@ -58,15 +58,13 @@ def write_report(
 
     Raises:
         UserError: `trials` cannot be a table of cells, or `out` cannot be written.
+        NoRoomError: Its disk is full.
     """
     extras = artifacts or ReportExtras()
     found = find(description, trials, controls, extras)
     table = make_table(found.comparison, found.further, found.cells, controls, found.worth)
-    try:
+    with writing(out, "choose another --out"):
         paths, notes = _write(found, table, extras, out)
-    except OSError as error:
-        place = error.filename or out
-        raise UserError(f"{place}: cannot be written ({error.strerror}); choose another --out") from error
     return ReportFiles(
         {p.name: p for p in paths},
         found.answer.text,

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import UserError, writing
 from cmae_ablate.files import read_regular, write_atomically
 from cmae_ablate.report.frame import PlanStatus, StudyDescription
 from cmae_ablate.report.seed_rule import Looks, SeedRule, Sharing
@@ -119,17 +119,16 @@ def record_plan(study: Study, description: StudyDescription, folder: Path) -> No
 
     Raises:
         UserError: The folder cannot be written.
+        NoRoomError: Its disk is full.
     """
     path = folder / PLAN_FILE
     if path.exists():
         return
     asked = {"seeds": max(study.seeds, study.planned_seeds)}
     text = plan_of(study, description).model_copy(update=asked).model_dump_json(indent=1) + "\n"
-    try:
+    with writing(path, "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
 
 
 def read_plan(path: Path) -> AnalysisPlan | None:

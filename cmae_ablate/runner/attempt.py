@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from cmae_ablate.errors import DeviceError, Interrupted, NoRoomError, Pruned, UserError
-from cmae_ablate.files import no_room
+from cmae_ablate.errors import DeviceError, Interrupted, NoRoomError, Pruned, UserError, no_room
 from cmae_ablate.queue import Claim, Queue
 from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext
@@ -158,7 +157,7 @@ class Attempt:
         """Why it ended, in one line."""
         runtime, experiment = self._tools.runtime, self._job.experiment
         if name == "no room":
-            return no_room(experiment.places.out)
+            return no_room(experiment.places.out, is_out=True)
         if name in WORDS:
             return WORDS[name]
         if isinstance(error, Pruned | UserError):  # written for people

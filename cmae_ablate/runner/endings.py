@@ -9,8 +9,15 @@ from typing import Literal
 
 import torch
 
-from cmae_ablate.errors import DivergedError, Interrupted, Pruned, RankError, StorageError, UserError
-from cmae_ablate.files import is_full
+from cmae_ablate.errors import (
+    DivergedError,
+    Interrupted,
+    Pruned,
+    RankError,
+    StorageError,
+    UserError,
+    is_full,
+)
 from cmae_ablate.tracking.tracker import Status
 
 FINAL = (UserError, DivergedError, torch.OutOfMemoryError)

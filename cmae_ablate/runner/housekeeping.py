@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def prune_cache(out: Path, unused: bool, older_than: float | None, dry_run: bool
     """
     if not unused and older_than is None:
         raise UserError("cache prune: say what may go: --unused, --older-than DAYS, or both")
-    if older_than is not None and not older_than >= 0:
+    if older_than is not None and not 0 <= older_than < math.inf:
         raise UserError(f"--older-than {older_than:g}: a number of days from 0 is expected")
     found = _entries(out)
     for damaged in damaged_plans(out.resolve()) if unused else ():
@@ -84,7 +85,10 @@ def megabytes(found: list[Entry]) -> str:
 
 def _entries(out: Path) -> list[Entry]:
     if not out.is_dir():
-        raise UserError(f"--out {out}: there is no such folder; name the one that the study ran with")
+        what = "this is a file, no folder" if out.exists() else "there is no such folder"
+        raise UserError(f"--out {out}: {what}; name the one that the study ran with")
+    if not (out / "cache").is_dir():
+        raise UserError(f"--out {out}: no study has run in this folder; name the one that it ran with")
     return entries(out.resolve())
 
 

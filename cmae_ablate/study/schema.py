@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import writing
 from cmae_ablate.study.component_types import Kind
 from cmae_ablate.study.study_file import StudyFile
 from cmae_ablate.study.trial_keys import Changes
@@ -35,16 +35,20 @@ def scale_schema() -> dict[str, Any]:
     return _schema("cmae-ablate scale", Changes)
 
 
+def schema_text(schema: dict[str, Any]) -> str:
+    """A schema as a file has it."""
+    return json.dumps(schema, indent=2, allow_nan=False) + "\n"
+
+
 def write_schema(schema: dict[str, Any], path: Path) -> None:
     """Write a schema, over an older one, as `cmae-ablate schema` prints it.
 
     Raises:
         UserError: It cannot be written.
+        NoRoomError: The disk is full.
     """
-    try:
-        path.write_text(json.dumps(schema, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    with writing(path, "choose another place"):
+        path.write_text(schema_text(schema), encoding="utf-8")
 
 
 def _schema(title: str, kind: Kind) -> dict[str, Any]:

@@ -82,7 +82,8 @@ def changes(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
         yield path, value
     elif path in GROUPS:
         if not isinstance(value, Mapping):
-            raise SpecError(path, f"a mapping of settings is expected, not {brief(value)}")
+            own = f"; set what is in it, as {'.'.join(path)}.KEY=VALUE" if path else ""
+            raise SpecError(path, f"a mapping of settings is expected, not {brief(value)}{own}")
         for key, inner in value.items():
             yield from changes((*path, *str(key).split(".")), inner)
     else:

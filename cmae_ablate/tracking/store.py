@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from cmae_ablate.database import cause_of, is_damaged, move_aside, redact, sqlite_path
+from cmae_ablate.errors import is_full
 from cmae_ablate.files import create_private
 from cmae_ablate.tracking.connection import check_uri, connect, create_tables, load_mlflow
 from cmae_ablate.tracking.run_tree import RunTree
@@ -88,7 +89,9 @@ class Store:
                 self._tree, self.is_stuck = None, False
                 if is_last:
                     self.remedy = self._remedy(error)
-                    self._rest(cause_of(error))
+                    self._rest(
+                        "has no room left on its disk" if is_full(error) else f"is away ({cause_of(error)})"
+                    )
             else:
                 self._welcome()
                 return True
@@ -96,7 +99,7 @@ class Store:
 
     def give_up_waiting(self, seconds: float) -> None:
         """From the thread that waits: a whole study has done so in vain."""
-        self._warn(f"no answer for {seconds:.0f} s")
+        self._warn(f"is away (no answer for {seconds:.0f} s)")
         self.is_stuck = True
 
     def _open(self) -> RunTree:
@@ -113,18 +116,18 @@ class Store:
             "anew from queue and cache"
         )
 
-    def _rest(self, cause: str) -> None:
-        self._warn(cause)
+    def _rest(self, state: str) -> None:
+        self._warn(state)
         self._next_try = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
-    def _warn(self, cause: str) -> None:
+    def _warn(self, state: str) -> None:
         if not self.is_away and _is_news(self._uri, away=True):
             later = ", and what its runs lack is told later, at the latest by the same command"
             LOGGER.warning(
-                "tracking: MLflow at %s is away (%s); training goes on%s",
+                "tracking: MLflow at %s %s; training goes on%s",
                 redact(self._uri),
-                cause,
+                state,
                 f"; {self.remedy}" if self.remedy else later,
             )
         self.is_away = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,12 +81,36 @@ def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
     assert Path("mine.yaml").read_text() == "precious"
 
 
+def test_a_schema_of_another_version_is_kept_and_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "note:" not in call(capsys, "init", "mine")[1]
+    assert "note:" not in call(capsys, "init", "second")[1]
+    Path("study.schema.json").write_text("{}\n")
+    said = " ".join(call(capsys, "init", "third")[1].split())
+    assert "note: study.schema.json is left as it is, though it is not this version's" in said
+    assert Path("study.schema.json").read_text() == "{}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_a_file_that_could_not_be_written_whole_is_not_left_in_the_way(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        status, _, err = call(capsys, "init", "mine")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert status == 1
+    assert "mine.yaml: no room left on its disk" in err
+    assert list(Path().iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--data", "foldr"], "did you mean 'folder'?"),
         (["--source", "nowhere"], "init --source nowhere: there is nothing at this path"),
-        (["/proc/mine.yaml"], "/proc/mine.yaml cannot be written"),
+        (["/proc/mine.yaml"], "/proc/mine.yaml: cannot be written"),
     ],
 )
 def test_wrong_options_of_init_are_refused(

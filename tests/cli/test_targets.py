@@ -33,7 +33,11 @@ def refusal(*arguments: str) -> str:
     return str(result.exception)
 
 
-BAD_FILES = [(".", "this is a folder"), ("nodir/x.png", "the folder nodir does not exist; create it first")]
+BAD_FILES = [
+    (".", "this is a folder"),
+    ("nodir/x.png", "the folder nodir does not exist; create it first"),
+    ("/etc/passwd/x.png", "/etc/passwd is a file, no folder; choose another place"),
+]
 BAD_PICTURES = [
     *BAD_FILES,
     ("x.foo", "let the name end in .png"),

@@ -14,8 +14,7 @@ import pytest
 from cmae_ablate import checkpoint
 from cmae_ablate.checkpoint import weights_sha256
 from cmae_ablate.data.arrays import DataArrays
-from cmae_ablate.errors import Interrupted
-from cmae_ablate.files import is_full
+from cmae_ablate.errors import Interrupted, is_full
 from cmae_ablate.runtime import Runtime
 from cmae_ablate.study.settings import apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve

@@ -144,9 +144,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 TELL = """
 import os
 from cmae_ablate.runner import attempt
-def no_room(place, before=attempt.no_room):
+def no_room(place, is_out, before=attempt.no_room):
     marker.with_name(f"full-{os.getpid()}").touch()
-    return before(place)
+    return before(place, is_out=is_out)
 attempt.no_room = no_room
 """
 

@@ -109,7 +109,12 @@ def test_a_dry_run_frees_nothing(out: Path) -> None:
 
 @pytest.mark.parametrize(
     ("unused", "older_than", "message"),
-    [(False, None, "say what may go"), (True, -1.0, "days from 0"), (True, float("nan"), "days from 0")],
+    [
+        (False, None, "say what may go"),
+        (True, -1.0, "days from 0"),
+        (True, float("nan"), "days from 0"),
+        (True, float("inf"), "days from 0"),
+    ],
 )
 def test_pruning_without_a_rule_is_refused(
     out: Path, unused: bool, older_than: float | None, message: str
@@ -131,6 +136,16 @@ def test_the_list_and_the_line_of_status_add_up(out: Path) -> None:
 def test_a_folder_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name the one that the study ran with"):
         show_cache(tmp_path / "absent", quiet())
+
+
+def test_a_file_and_a_folder_of_something_else_are_named_as_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        UserError, match=r"file: this is a file, no folder; name the one that the study ran with"
+    ):
+        show_cache(tmp_path / "file", quiet())
+    with pytest.raises(UserError, match=r"no study has run in this folder; name the one that it ran with"):
+        prune_cache(tmp_path, unused=True, older_than=None, dry_run=False, console=quiet())
 
 
 def test_two_study_files_of_one_name_do_not_make_each_others_entries_unused(

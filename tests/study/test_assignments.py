@@ -144,3 +144,12 @@ def test_the_same_holds_for_checkpoints_and_for_data(tmp_path: Path) -> None:
         prepare_data("folder", str(photos), ["image_size=1_6"], False, quiet())
     with pytest.raises(UserError, match=r"photos #2 does not exist"):
         prepare_data("folder", None, [f"source={photos}"], False, quiet())
+
+
+def test_a_group_of_settings_is_changed_by_what_is_in_it() -> None:
+    with pytest.raises(UserError) as caught:
+        _changed(default_tree(), 0, ["evaluations=none"], [("evaluations",)])
+    assert str(caught.value) == (
+        '--set evaluations=none: a mapping of settings is expected, not "none"; set what is in it, as '
+        "evaluations.KEY=VALUE"
+    )

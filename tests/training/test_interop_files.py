@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,33 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -> 
     assert not (tmp_path / "ran").exists()
 
 
+def test_what_is_refused_is_named_and_nobody_is_told_to_read_it_all_the_same(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    with pytest.raises(
+        UserError, match=r"it holds torch\.nn\.modules\.linear\.Linear, which is no"
+    ) as caught:
+        load(tmp_path / "module.pth")
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mae", "mae.pth"])
+def test_safetensors_are_known_whatever_their_name(tmp_path: Path, name: str) -> None:
+    save_file(make_state(), tmp_path / name)
+    assert load(tmp_path / name).encoder.state_dict().keys()
+
+
 @pytest.mark.parametrize(
-    ("name", "content"), [("a.pth", b""), ("b.pth", b"junk"), ("c.safetensors", b"junk")]
+    ("name", "content"),
+    [
+        *(
+            ("a.pth", b""),
+            ("b.pth", b"junk"),
+            ("c.safetensors", b"junk"),
+            ("d.pth", b"e"),
+            ("e.pth", bytes(99)),
+        ),
+        *(("f.pth", b"<!DOCTYPE html>"), ("g.pth", b"PK\x03\x04cut short"), ("h.pth", pickle.dumps({1}, 4))),
+    ],
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)

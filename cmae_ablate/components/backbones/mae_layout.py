@@ -30,6 +30,8 @@ _NESTS = (
 _OWN = "encoder."
 _FIRST = re.compile(r"(.*?)(?:vit\.)?(?:patch_embed\.proj|embeddings\.patch_embeddings\.projection)\.weight")
 """The tensor that every encoder begins with."""
+_FOREIGN = re.compile(r"(?:unsupported GLOBAL|Unsupported global: GLOBAL|Unsupported class) ([\w.]+)")
+"""What torch names where a pickle would import something."""
 _HUGGING_FACE_MARK = re.compile(r"^(vit\.)?embeddings\.cls_token$")
 
 _HUGGING_FACE_TOP = {
@@ -136,7 +138,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_GIVE}") from error
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or _is_safetensors(path):
             return load_file(path)
         _check_packing(path)
         # MAE's training script saves its command line beside the weights; a Namespace can do no harm.
@@ -144,18 +146,29 @@ def _read(path: Path) -> Mapping[str, Any]:
             content: object = torch.load(path, map_location="cpu", weights_only=True)
     except _PackedError as error:
         raise UserError(f"{path}: refused: {error}; save its state dict anew with torch.save") from error
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path}: refused, as it holds more than tensors or is damaged, and reading it could run code "
-            f"({_first_line(error)}); save its state dict anew with torch.save"
-        ) from error
     except Exception as error:  # torch and safetensors raise many kinds on damaged files
-        raise UserError(f"{path}: no readable checkpoint ({_first_line(error)}); get it anew") from error
+        # Their words are for who wrote the loading, and torch's advise to load without its guard.
+        if isinstance(error, pickle.UnpicklingError) and (found := _FOREIGN.search(str(error))):
+            raise UserError(
+                f"{path}: refused: it holds {found[1]}, which is no tensor, and reading that could run code; "
+                "save its state dict anew, by torch.save(model.state_dict(), PATH)"
+            ) from error
+        raise UserError(
+            f"{path}: no readable checkpoint: damaged, or written neither by torch.save nor as safetensors; "
+            f"{_GIVE}, or get it anew"
+        ) from error
     if not isinstance(content, Mapping):
         raise UserError(
             f"{path}: holds a {type(content).__name__}, not a state dict; save one with torch.save"
         )
     return content
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do, whatever its name: a length, and so much JSON."""
+    with path.open("rb") as file:
+        begin, size = file.read(9), path.stat().st_size
+    return begin[8:] == b"{" and int.from_bytes(begin[:8], "little") <= size - 8
 
 
 class _PackedError(Exception):
@@ -171,10 +184,6 @@ def _check_packing(path: Path) -> None:
     size = path.stat().st_size
     if unpacked > size:
         raise _PackedError(f"its {size:,} bytes would unpack to {unpacked:,}, and torch.save packs nothing")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _from_hugging_face(state: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:

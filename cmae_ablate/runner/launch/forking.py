@@ -41,6 +41,8 @@ from cmae_ablate.runtime import set_threads
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What a terminal or a scheduler sends to all processes of a command: the server leaves it to the others."""
 POLL_SECONDS = 0.1
+UNTOLD = 256
+"""In place of an exit status, none of which is so large: the server was gone before it could tell one."""
 LARGEST = 2**20
 """Bytes of an order: the arguments and the environment of a worker."""
 _server: ContextVar[ForkServer | None] = ContextVar("server", default=None)
@@ -56,7 +58,7 @@ class ForkedProcess:
         self._status = status
 
     def poll(self) -> int | None:
-        """The exit status, negative for a signal; None while the process runs."""
+        """The exit status, negative for a signal, or `UNTOLD`; None while the process runs."""
         if self.returncode is None and select.select([self._status], [], [], 0)[0]:
             self._read()
         return self.returncode
@@ -80,8 +82,7 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
     def _read(self) -> int:
-        # The end of the pipe without a word: the server, too, was killed.
-        self.returncode = int(os.read(self._status, 16) or -signal.SIGKILL)
+        self.returncode = int(os.read(self._status, 16) or UNTOLD)
         os.close(self._status)
         return self.returncode
 

@@ -66,8 +66,8 @@ def run_workers(
         grace_seconds: See above.
 
     Returns:
-        Exit statuses in order; 128 + n for a worker that signal n ended. Once a signal was passed on, every
-        worker that did not finish has the status that the signal asks for.
+        Exit statuses in order; 128 + n where signal n ended a worker, `forking.UNTOLD` where nobody knows.
+        Once a signal was passed on, it is the one that it asks for of each that did not finish.
     """
     assert workers >= 1
     assert devices is None or len(devices) == workers
@@ -87,7 +87,7 @@ def run_workers(
             codes = [_end(process) for process in processes]
     for index, (code, log) in enumerate(zip(codes, logs, strict=True)):
         if code not in STOPPED_CODES and index not in stopping.killed:
-            LOGGER.warning("%s ended with status %d: %s; log: %s", log.stem, code, last_line(log), log)
+            LOGGER.warning("%s %s; log: %s", log.stem, how_it_ended(code, last_line(log)), log)
     # Whatever kept one from its checkpoint, it ended because it was told to.
     return [stopping.status if stopping.status and code not in STOPPED_CODES else code for code in codes]
 
@@ -208,6 +208,25 @@ class _Stopping:
                     say(STOPPED)
                 self.killed.add(index)
                 process.kill()
+
+
+def how_it_ended(code: int, said: str) -> str:
+    """The end of a worker in words: what killed it, or what it said last.
+
+    Args:
+        code: As `run_workers` gives it.
+        said: Its last line.
+    """
+    if code == forking.UNTOLD:
+        return (
+            f"has ended, and how is unknown, as the process that forked it was killed; its last words: {said}"
+        )
+    if code - 128 not in signal.valid_signals():
+        return f"ended with status {code}: {said}"
+    why = ", as the system does where memory runs out" if code - 128 == signal.SIGKILL else ""
+    return (
+        f"ended with status {code}: killed by {signal.Signals(code - 128).name}{why}; its last words: {said}"
+    )
 
 
 def last_line(log: Path) -> str:

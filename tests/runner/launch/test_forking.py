@@ -159,7 +159,7 @@ def test_a_worker_outlives_the_server_and_a_new_one_is_started_without_it(
     assert "a new process is started instead" in caplog.text
     assert worker.poll() is None
     (tmp_path / "pids" / "end").touch()
-    assert worker.wait() == -signal.SIGKILL  # whoever knew how it ended is gone
+    assert worker.wait() == forking.UNTOLD  # whoever knew how it ended is gone
     worker.stdin.close()
     until_gone(worker.pid)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from cmae_ablate.runner.launch.local import run_workers
+from cmae_ablate.runner.launch.forking import UNTOLD
+from cmae_ablate.runner.launch.local import how_it_ended, run_workers
 
 pytestmark = pytest.mark.distributed
 STOPS_ON_SIGNAL = """
@@ -98,6 +99,31 @@ def test_a_worker_that_dies_is_named_with_its_last_words(
         )
     assert codes == [3]
     assert f"worker-0 ended with status 3: out of cheese; log: {tmp_path}/worker-0.log" in caplog.text
+
+
+def test_a_worker_that_was_killed_is_not_said_to_have_ended_by_its_last_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = "import os; print('checking the study ...', flush=True); os.kill(os.getpid(), 9)"
+    with caplog.at_level(logging.WARNING):
+        assert run_workers(python(code), 1, devices=None, log_dir=tmp_path) == [137]
+    assert (
+        "worker-0 ended with status 137: killed by SIGKILL, as the system does where memory runs out; "
+        "its last words: checking the study ...; log: "
+    ) in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1, "ended with status 1: out of cheese"),
+        (128 + signal.SIGSEGV, "ended with status 139: killed by SIGSEGV; its last words: out of cheese"),
+        (255, "ended with status 255: out of cheese"),
+        (UNTOLD, "has ended, and how is unknown, as the process that forked it was killed; its last words: "),
+    ],
+)
+def test_the_end_of_a_worker_is_said_as_far_as_it_is_known(code: int, words: str) -> None:
+    assert how_it_ended(code, "out of cheese").startswith(words)
 
 
 def test_signal_handlers_are_put_back(tmp_path: Path) -> None:
