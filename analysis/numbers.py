@@ -55,10 +55,12 @@ NO_RESULTS = {
 BEFORE, NEAR, AROUND = 32, 60, 160
 """Characters: of the words that a row of the ledger keeps, and of those by which a cell is looked for."""
 NOT_QUOTED = re.compile(
-    r"n|seed|epochs|threshold|images|studies|standard_errors|two_way_.*|required_.*"
+    r"n|seed|epochs|threshold|images|studies|standard_errors|two_way_(?:df|clusters)|required_.*"
     r"|among|effect_of_interest|planned_p|all_.*|bias|kept|datasets|sim_(low|high)|bootstrap_(low|high)"
 )
 """Columns that no document quotes: settings, counts, and other intervals than those that are printed."""
+OVER_IMAGES = re.compile(r"two_way_(?:low|high)")
+"""Bounds that are quoted where the words around speak of images."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ def _best(name: str, number: Number, files: list[Path]) -> Source | None:
     for path in files:
         frame = _frame(path)
         for column in map(str, frame.select_dtypes("number")):
-            if NOT_QUOTED.fullmatch(column) or (number.is_bound and not re.match(r"p(_|$)", column)):
+            if not may_be(number, column):
                 continue
             for row, value in enumerate(frame[column]):
                 for scale in (*number.scales, *_units(column)):
@@ -267,6 +269,13 @@ def _best(name: str, number: Number, files: list[Path]) -> Source | None:
                         cell = path.relative_to(HERE).as_posix(), row, column, scale, what
                         best = score, Source(name, number.before, number.text, *cell)
     return None if best is None else best[1]
+
+
+def may_be(number: Number, column: str) -> bool:
+    """Whether the number's kind, and the words around it, allow it to come from that column."""
+    if OVER_IMAGES.fullmatch(column) and "images" not in _words(number.around):
+        return False
+    return not NOT_QUOTED.fullmatch(column) and (not number.is_bound or bool(re.match(r"p(_|$)", column)))
 
 
 def _labels(source: Source) -> str:
