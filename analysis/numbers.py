@@ -73,7 +73,8 @@ class Number:
         near: The words on both sides.
         around: More of them.
         section: Its section as it is written, code and addresses too: they say whose numbers these are.
-        line: Where it stands, from 1.
+        at: Where it begins in the document, in characters from 0.
+        line: Likewise, in lines from 1.
         scales: What a CSV's value may be multiplied with: a share may be kept as a fraction.
         is_bound: Whether `<` stands before it: a p value below what is printed.
         no_result: What it is, where it is no result.
@@ -84,6 +85,7 @@ class Number:
     near: str
     around: str
     section: str
+    at: int
     line: int
     scales: tuple[float, ...]
     is_bound: bool
@@ -160,6 +162,7 @@ def numbers(text: str) -> Iterator[Number]:
                 near=text[max(0, at - NEAR) : end + NEAR],
                 around=text[max(0, at - AROUND) : end + AROUND],
                 section=written[start : start + len(section)],
+                at=at,
                 line=text[:at].count("\n") + 1,
                 scales=(1.0, 100.0) if SHARE.match(text[end:]) else (1.0,),
                 is_bound=text[:at].rstrip().endswith("<"),

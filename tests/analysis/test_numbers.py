@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pandas as pd
 import pytest
 
 from analysis.numbers import (
+    BEFORE,
     HERE,
     LEDGER,
     NO_RESULTS,
     ROOT,
+    Number,
     Source,
     documents,
     looked_up,
@@ -36,6 +39,18 @@ It is lower by 8 points (95 % CI .25 to 0.50) in 95.1 to 95.4 % of studies, 3 ti
 def altered(text: str, at: int) -> str:
     """The text with another digit there."""
     return f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}"
+
+
+def far_apart(found: Iterable[Number]) -> list[list[Number]]:
+    """All of them, in as many batches as none is among the words before another of its batch."""
+    batches: list[list[Number]] = []
+    for number in found:
+        batch = next((each for each in batches if number.at - each[-1].at > 3 * BEFORE), None)
+        if batch is None:
+            batches.append([number])
+        else:
+            batch.append(number)
+    return batches
 
 
 def test_decimals_percentages_points_and_multiples_are_numbers_and_code_and_counts_are_not() -> None:
@@ -78,14 +93,15 @@ def test_every_number_of_a_document_stands_in_a_committed_csv(document: Path) ->
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_altering_any_digit_of_any_number_is_noticed(document: Path) -> None:
     text, ledger = document.read_text(encoding="utf-8"), read_ledger()
-    lines = text.split("\n")
-    for number in numbers(text):
-        line = lines[number.line - 1]
-        at = line.index(number.text)
-        for digit in (at + place for place, character in enumerate(number.text) if character.isdigit()):
-            changed = [*lines]
-            changed[number.line - 1] = altered(line, digit)
-            assert problems(document, "\n".join(changed), ledger), f"{number.line}: {altered(line, digit)}"
+    for batch in far_apart(numbers(text)):
+        for place in range(max(len(number.text) for number in batch)):
+            digits = [each for each in batch if each.text[place : place + 1].isdigit()]
+            changed = text
+            for number in digits:
+                changed = altered(changed, number.at + place)
+            # Where words repeat, the row of one number may bear out another's: then that one is told.
+            told = problems(document, changed, ledger)
+            assert len(told) >= len(digits), (place, [number.line for number in digits], told)
 
 
 def test_altering_a_csv_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
