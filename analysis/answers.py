@@ -34,6 +34,7 @@ SETTINGS: Mapping[str, Sequence[str]] = {
         "cmae_presets-hour",
         "learning_rate-hour",
         "fine_tuning-hour",
+        "fine_tuning-hour_five",
         "components-hour",
         "mae_to_cmae",
         "crop-hour",
@@ -55,6 +56,7 @@ SETTINGS: Mapping[str, Sequence[str]] = {
 REMARKS: Mapping[str, str] = {
     "cmae_vs_mae-fine_tuned": "Asked after the cells were known to be complete: exploratory.",
     "cmae_vs_mae-hour_seven": "The study above with two seeds that were added afterwards.",
+    "fine_tuning-hour_five": "The study above with two seeds that were added afterwards.",
     "position-hour_seven": "The study above with two seeds that were added afterwards.",
     "decoder_size-hour_seven": "The study above with two seeds that were added afterwards.",
     "null": "One variant twice, under two names and with other seeds: nothing may be detected.",

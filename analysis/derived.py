@@ -8,8 +8,9 @@ against, value`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -57,18 +58,29 @@ def _gains(table: pd.DataFrame) -> Iterator[Row]:
 
 
 def _resolutions(folder: Path, pairs: pd.DataFrame) -> Iterator[Row]:
-    """Half-widths of the intervals over what pretraining brings the reference over its untrained encoder."""
+    """Half-widths of the intervals over what pretraining brings the reference: over its untrained encoder, or
+    over training from scratch where it was fine-tuned.
+    """
     controls = pd.read_csv(folder / "control_effects.csv").set_index("control")
-    if "random init" not in controls.index:
+    floor = next((each for each in ("random init", "from scratch") if each in controls.index), None)
+    if floor is None:
         return
-    gain = float(controls.loc["random init", "delta"])
+    gain = float(controls.loc[floor, "delta"])
     if not gain > 0:
         return  # as in the report: there is no gain (every study here is judged by an accuracy)
-    for pair in pairs.dropna(subset=["ci_low"]).to_dict("records"):
+    for pair in [*pairs.dropna(subset=["ci_low"]).to_dict("records"), *_terms(folder)]:
         half = (pair["ci_high"] - pair["ci_low"]) / 2
         yield {"quantity": "resolution", "of": pair["variant"], "against": pair["against"]} | {
             "value": half / gain
         }
+
+
+def _terms(folder: Path) -> list[dict[Hashable, Any]]:
+    """Main effects and interactions of a grid, as pairs."""
+    if not (folder / "factorial.csv").is_file():
+        return []
+    terms = pd.read_csv(folder / "factorial.csv").dropna(subset=["ci_low"])
+    return terms.rename(columns={"term": "variant", "contrast": "against"}).to_dict("records")
 
 
 def of_recipe(folder: Path) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from analysis.derived import all_derived, of_localisation, of_recipe, of_study
 
 ANALYSIS = Path(__file__).parents[2] / "analysis"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def cell(table: pd.DataFrame, quantity: str, of: str, against: str | None = None) -> float:
@@ -51,6 +53,36 @@ def test_costs_are_ratios_gains_differences_and_the_resolution_a_half_width_over
     assert cell(table, "metric, difference", "linear", "random init") == 2.0
     assert cell(table, "knn.top1, difference", "MAE", "raw pixels") == -2.0
     assert cell(table, "resolution", "linear", "MAE") == pytest.approx(0.1)
+
+
+def test_the_terms_of_a_grid_have_a_resolution_over_training_from_scratch_where_it_was_fine_tuned(
+    study: Path,
+) -> None:
+    pd.DataFrame({"control": ["positive control", "from scratch"], "delta": [5.0, 16.0]}).to_csv(
+        study / "control_effects.csv", index=False
+    )
+    pd.DataFrame(
+        {
+            "term": ["seed", "method", f"method {TIMES} recipe"],
+            "contrast": [None, "CMAE, MAE", "both"],
+            "ci_low": [None, -6.0, -1.0],
+            "ci_high": [None, -2.0, 3.0],
+        }
+    ).to_csv(study / "factorial.csv", index=False)
+    table = of_study(study)
+    assert cell(table, "resolution", "method", "CMAE, MAE") == 0.125
+    assert cell(table, "resolution", f"method {TIMES} recipe") == 0.125
+    assert cell(table, "resolution", "linear") == 0.0625
+
+
+@pytest.mark.parametrize("folder", ["fine_tuning-hour", "fine_tuning-hour_five", "cmae_vs_mae-hour"])
+def test_resolutions_are_those_that_the_report_states(folder: str) -> None:
+    stated = json.loads((ANALYSIS / folder / "answer.json").read_text())["verdicts"]
+    table = of_study(ANALYSIS / folder)
+    for each in stated:
+        terms = TIMES in each["variant"] or each["variant"] in ("method", "recipe")
+        derived = cell(table, "resolution", each["variant"], None if terms else each["against"])
+        assert derived == pytest.approx(each["resolution"], rel=1e-6), each["variant"]
 
 
 def test_where_pretraining_brings_nothing_there_is_no_resolution(study: Path) -> None:
