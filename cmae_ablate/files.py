@@ -9,7 +9,9 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -122,25 +124,52 @@ def private_files() -> Iterator[None]:
         os.umask(before)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees all of it or none, readable by the owner only.
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file so that a reader, or a crash, sees all of it or none; through a link where it is one.
+
+    Args:
+        path: The file; what was there is replaced.
+        content: All of it.
+        mode: Who may read a new one; by default its owner only.
 
     Raises:
         OSError: The disk is full or the folder cannot be written to; nothing half-written stays.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    target = Path(os.path.realpath(path))
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(aside, target)
     except OSError as error:
         error.filename, error.filename2 = str(path), None  # nobody knows the one aside
         raise
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A folder to write files into, all of which take their places in `folder` at the end, or none.
+
+    Raises:
+        OSError: There is no room, or no way to write; what was in `folder` is as it was.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    try:
+        yield aside
+        for path in sorted(aside.iterdir()):
+            os.replace(path, folder / path.name)
+    except OSError as error:
+        if error.filename is not None:  # nobody knows the one aside
+            error.filename, error.filename2 = str(folder / Path(os.fsdecode(error.filename)).name), None
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def create_private(path: Path) -> None:

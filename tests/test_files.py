@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from cmae_ablate.files import (
     read_regular,
     sealed,
     set_aside,
+    staged,
     write_atomically,
 )
 from cmae_ablate.report.trials import read_controls_beside, read_trials
@@ -253,6 +255,27 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
         file_sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
     assert hashlib.sha256(b"abc").hexdigest() == file_sha256(tmp_path / "file")
+
+
+def test_staged_files_take_their_places_together_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    with staged(folder) as aside:
+        (aside / "a.txt").write_text("one")
+        (aside / "b.txt").write_text("one")
+        assert not (folder / "a.txt").exists()
+    with pytest.raises(OSError) as caught, staged(folder) as aside:
+        (aside / "a.txt").write_text("two")
+        raise OSError(errno.ENOSPC, "No space left on device", str(aside / "b.txt"))
+    assert caught.value.filename == str(folder / "b.txt")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "one", "b.txt": "one"}
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("one")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_atomically(tmp_path / "link", b"two")
+    assert (tmp_path / "target").read_text() == "two"
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_what_cannot_be_written_is_named_as_the_user_knows_it(tmp_path: Path) -> None:

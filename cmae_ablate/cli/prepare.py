@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from rich.console import Console
 
-from cmae_ablate.cli.targets import check_picture
+from cmae_ablate.cli.targets import check_picture, written
 from cmae_ablate.components.loading import load_components
 from cmae_ablate.data.arrays import DataArrays
 from cmae_ablate.errors import UserError
@@ -20,6 +20,7 @@ from cmae_ablate.study.assignments import read_assignment
 from cmae_ablate.study.settings import SpecError, apply, default_tree
 from cmae_ablate.study.trial_spec import resolve
 from cmae_ablate.terminal import say
+from cmae_ablate.training.pictures import save_png
 
 SHOWN = 32
 SHOWN_CLASSES = 10
@@ -94,7 +95,7 @@ def show_data(
     Raises:
         UserError: The data set, an option or a file is wrong, or `picture` cannot be written.
     """
-    check_picture(picture, "--picture")
+    is_replaced = check_picture(picture, "--picture")
     data = prepare_data(name, source, settings, False, console)
     chosen = np.linspace(0, len(data.train) - 1, min(SHOWN, len(data.train)), dtype=int)
     figure = Figure(figsize=(10, 6), dpi=120, layout="constrained")
@@ -111,5 +112,5 @@ def show_data(
             )
     for axis in axes:
         axis.set_axis_off()
-    figure.savefig(picture, format="png")
-    say(f"drawn into {picture}", console)
+    save_png(figure, picture)
+    say(written(picture, is_replaced, "drawn"), console)

@@ -35,6 +35,8 @@ from cmae_ablate.files import create_private
 T = TypeVar("T")
 LOGGER = logging.getLogger(__name__)
 SQLITE_BUSY_SECONDS = 30
+LIMITED = "disk I/O error"
+"""SQLite's words where a file may not grow: by a quota, by `ulimit -f`, or as the disk fails."""
 
 
 class Storage:
@@ -146,8 +148,13 @@ def is_of_this_optuna(engine: sqlalchemy.Engine) -> bool:
         return found.scalars().all() == [optuna.__version__]
 
 
-def not_opened(name: str, error: BaseException) -> UserError:
+def not_opened(name: str, error: BaseException) -> UserError | StorageError:
     """What to say of a database that cannot be opened, by its redacted name."""
+    if is_full(error) or LIMITED in cause_of(error):
+        return StorageError(
+            f"--storage {name}: cannot be opened ({cause_of(error)}); free some room on its disk, look at "
+            "your quota and at ulimit -f, and the same command goes on"
+        )
     if remedy := _made_anew(name, error):
         return UserError(f"{sqlite_path(name)}: cannot be opened ({cause_of(error)}); {remedy}")
     return UserError(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from cmae_ablate.errors import UserError, writing
+from cmae_ablate.files import staged
 from cmae_ablate.report.across_note import shared_place, summary_note
 from cmae_ablate.report.answer import Answer
 from cmae_ablate.report.caption import mark_words
@@ -68,11 +69,10 @@ def combine(parts: Sequence[StudyPart], out: Path) -> ReportFiles:
     table = summary_table(analysed)
     notes = tuple(f"{item.title}: {note}" for item in analysed for note in item.notes)
     sentence = "\n".join(f"{item.title}: {item.answer.text}" for item in analysed)
-    with writing(out, "choose another --out"):
-        out.mkdir(parents=True, exist_ok=True)
-        paths = _write(table, analysed, out)
+    with writing(out, "choose another --out"), staged(out) as aside:
+        paths = _write(table, analysed, aside)
     return ReportFiles(
-        {path.name: path for path in paths},
+        {path.name: out / path.name for path in paths},
         sentence,
         (table.header, *table.lines),
         notes,

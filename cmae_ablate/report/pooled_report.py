@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cmae_ablate.errors import writing
+from cmae_ablate.files import staged
 from cmae_ablate.report.across import section
 from cmae_ablate.report.answer_record import COMPARED
 from cmae_ablate.report.columns import ColumnGroup
@@ -47,12 +48,11 @@ def write_pooled(study_name: str, parts: Mapping[str, StudyPart], out: Path) -> 
     """
     study = pooled_study(study_name, [analyse(label, part) for label, part in parts.items()])
     answer, table = pooled_answer(study), _table(study)
-    with writing(out, "choose another --out"):
-        out.mkdir(parents=True, exist_ok=True)
-        paths = _write(study, answer, table, out)
+    with writing(out, "choose another --out"), staged(out) as aside:
+        paths = _write(study, answer, table, aside)
     notes = tuple(f"{part.title}: {note}" for part in study.parts for note in part.notes)
     return ReportFiles(
-        {path.name: path for path in paths},
+        {path.name: out / path.name for path in paths},
         answer.text,
         (table.header, *table.lines),
         notes,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cmae_ablate.errors import writing
+from cmae_ablate.files import staged
 from cmae_ablate.report.answer_record import record
 from cmae_ablate.report.caption import mark_words
 from cmae_ablate.report.controls import control_table
@@ -63,10 +64,10 @@ def write_report(
     extras = artifacts or ReportExtras()
     found = find(description, trials, controls, extras)
     table = make_table(found.comparison, found.further, found.cells, controls, found.worth)
-    with writing(out, "choose another --out"):
-        paths, notes = _write(found, table, extras, out)
+    with writing(out, "choose another --out"), staged(out) as aside:
+        paths, notes = _write(found, table, extras, aside, out)
     return ReportFiles(
-        {p.name: p for p in paths},
+        {path.name: out / path.name for path in paths},
         found.answer.text,
         (table.header, *table.lines),
         notes,
@@ -76,10 +77,9 @@ def write_report(
 
 
 def _write(
-    found: Findings, table: Table, extras: ReportExtras, out: Path
+    found: Findings, table: Table, extras: ReportExtras, out: Path, place: Path
 ) -> tuple[list[Path], tuple[str, ...]]:
-    """Every file, and the notes that stand on the page."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Every file into `out`, as it will lie in `place`, and the notes that stand on the page."""
     study = found.comparison.description
     drawn = [(job, draw(job, out)) for job in _figures(found, extras)]
     data = record(found.answer.text, found.answer.judged, found.sensitivity, found.comparison)
@@ -93,7 +93,7 @@ def _write(
         *(path for _, files in drawn for path in files.paths),
         *(path for gallery in found.galleries if (job := gallery_figure(gallery)) for path in save(job, out)),
     ]
-    notes = (*found.notes, *left_over(out, {path.name for path in paths}))
+    notes = (*found.notes, *left_over(place, {path.name for path in paths}))
     page = PageContent(
         study=study,
         answer=found.answer,
@@ -107,7 +107,7 @@ def _write(
         localised=found.localised,
         importance=found.importance,
         extras=extras,
-        files=(*(name for name in INPUTS if (out / name).is_file()), *(path.name for path in paths)),
+        files=(*(name for name in INPUTS if (place / name).is_file()), *(path.name for path in paths)),
     )
     return [*paths, _text(out / "index.html", render(page))], notes
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,14 @@ from torch import Tensor
 
 from cmae_ablate.data.arrays import DataArrays, Split
 from cmae_ablate.data.images import WholeImages, take
+from cmae_ablate.files import write_atomically
 from cmae_ablate.runtime import stream
 from cmae_ablate.study.trial_spec import TrialSpec
 from cmae_ablate.tokens import patchify, unpatchify
 from cmae_ablate.training.model import MaskedImageModel
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle  # with the first picture: a cell's claim does not wait for it
 
 GREY = 0.5
@@ -90,7 +92,18 @@ def save_reconstructions(pictures: NDArray[np.float32], path: Path) -> None:
             axis.set_yticks([])
         axes[row][0].set_ylabel(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    save_png(figure, path)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure whole, or leave what is there.
+
+    Raises:
+        OSError: There is no room, or no way to write; the error names `path`.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    write_atomically(path, drawn.getvalue(), mode=0o666)
 
 
 def _unnormalised(images: Tensor, data: DataArrays) -> Tensor:
@@ -139,9 +152,7 @@ def save_crops(spec: TrialSpec, data: DataArrays, learnt: Path, path: Path) -> N
         axis.set_axis_off()
         axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.png")
-    figure.savefig(aside)
-    os.replace(aside, path)
+    save_png(figure, path)
 
 
 def _dashed(edges: Sequence[float]) -> Rectangle:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +54,26 @@ def test_a_damaged_file_is_to_be_moved_aside(
     with pytest.raises(UserError) as caught:
         use(sqlite_url(database))
     assert str(caught.value) == f"{database}: cannot be opened ({cause}); {REMEDY}"
+
+
+LIMITED = """
+import resource, sys
+from cmae_ablate.errors import StorageError
+from cmae_ablate.queue.storage import Storage
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+try:
+    Storage(sys.argv[1])
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_a_database_that_may_not_grow_is_no_mistake_in_the_url(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIMITED, sqlite_url(tmp_path / "optuna.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "cannot be opened (" in done.stdout, done.stderr
+    assert "); free some room on its disk, look at your quota and at ulimit -f, and the same" in done.stdout
 
 
 def test_a_file_that_is_damaged_while_it_is_used_is_to_be_moved_aside_too(database: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cmae_ablate.errors import UserError
-from cmae_ablate.report import ReportFiles, write_report
+from cmae_ablate.errors import NoRoomError, UserError
+from cmae_ablate.report import ReportFiles, write, write_report
 from cmae_ablate.report.frame import StudyDescription
 from tests.report.conftest import METRIC, build_study
 
@@ -110,6 +112,22 @@ def test_the_same_trials_give_the_same_bytes(report: Report, built: Built, tmp_p
     write_report(study, built[1], CONTROLS, tmp_path)
     for path in out.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_a_report_that_meets_a_full_disk_leaves_the_one_before_as_it_was(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, trials = built
+    write_report(study, trials, None, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fails(*arguments: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(write, "render", fails)
+    with pytest.raises(NoRoomError, match=f"^{tmp_path}: no room left on its disk"):
+        write_report(study, trials.assign(**{METRIC: trials[METRIC] + 1}), None, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path, build: Callable) -> None:

@@ -13,6 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from cmae_ablate.training.pictures import save_png
+
 FOUND, KNOWN = "#56B4E9", "#FFFFFF"
 """Edges of boxes: sky blue of Okabe and Ito, and white, both apart from the map's dark purple to yellow."""
 INCHES, LABEL_INCHES, LEGEND_INCHES = 1.1, 0.6, 0.4
@@ -82,7 +84,7 @@ def save_with_boxes(
         facecolor=GROUND,
         labelcolor="white",
     )
-    figure.savefig(path, format="png")
+    save_png(figure, path)
 
 
 def _draw_heat(

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cmae_ablate.cli.targets import check_target
+from cmae_ablate.cli.targets import check_target, written
 from cmae_ablate.cli.weights.source import Checkpoint, open_checkpoint, open_data
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import write_atomically
@@ -42,8 +42,7 @@ def evaluate_checkpoint(
     Raises:
         UserError: The checkpoint, a setting, the device or `out` is wrong.
     """
-    if out is not None:
-        check_target(out)
+    is_replaced = out is not None and check_target(out, source=place)
     where = pick_device(device)
     checkpoint = open_checkpoint(place, settings, SETTABLE)
     spec = checkpoint.spec
@@ -64,7 +63,7 @@ def evaluate_checkpoint(
     if out is not None:
         record = _record(checkpoint, data.name, data.digest, found, metrics)
         write_atomically(out, json.dumps({**record, "warning": warning}, indent=1).encode())
-        say(f"written: {out}", console)
+        say(written(out, is_replaced), console)
     return metrics
 
 

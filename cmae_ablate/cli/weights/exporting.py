@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 from rich.console import Console
 
-from cmae_ablate.cli.targets import check_target
+from cmae_ablate.cli.targets import check_target, written
 from cmae_ablate.cli.weights.source import Checkpoint, open_checkpoint
 from cmae_ablate.components.decoders.transformer import TransformerDecoder
 from cmae_ablate.components.targets.pixels import PixelTarget
@@ -36,7 +36,8 @@ def export_checkpoint(place: Path, settings: Sequence[str], form: str, out: Path
     """
     if form not in FORMATS:
         raise UserError(f"--format {form}: there is no such format; {suggest(form, list(FORMATS))}")
-    check_target(out)
+    is_replaced = check_target(out, source=place)
+    _check_ending(form, out)
     checkpoint = open_checkpoint(place, settings, ())
     encoder = checkpoint.encoder
     if not isinstance(encoder, VitEncoder):
@@ -52,7 +53,15 @@ def export_checkpoint(place: Path, settings: Sequence[str], form: str, out: Path
         )
     else:
         hint = f"encoder of {timm_model(encoder)}, with load_state_dict or timm.models.load_checkpoint"
-    say(f"written: {out} ({hint})", console)
+    say(f"{written(out, is_replaced)} ({hint})", console)
+
+
+def _check_ending(form: str, out: Path) -> None:
+    """Refuse a name by which timm, and others that go by it, would read the file as one of the other kind."""
+    if (form == "safetensors") == (out.suffix == ".safetensors"):
+        return
+    kind, ending = ("as safetensors", ".safetensors") if form == "safetensors" else ("by torch.save", ".pth")
+    raise UserError(f"--out {out}: --format {form} is written {kind}; let the name end in {ending}")
 
 
 def timm_model(encoder: VitEncoder) -> str:

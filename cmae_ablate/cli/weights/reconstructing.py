@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch.nn import functional
 
-from cmae_ablate.cli.targets import check_picture
+from cmae_ablate.cli.targets import check_picture, written
 from cmae_ablate.cli.weights.drawing import HeatRow, save_with_boxes
 from cmae_ablate.cli.weights.source import open_checkpoint, open_data
 from cmae_ablate.components.crops.boxes import box_ious, boxes_from_heatmaps
@@ -56,7 +56,7 @@ def reconstruct_checkpoint(
     Raises:
         UserError: An argument is wrong, or the checkpoint has no decoder.
     """
-    _check_arguments(count, split, out)
+    is_replaced = _check_arguments(count, split, out)
     checkpoint = open_checkpoint(place, settings, SETTABLE)
     model = checkpoint.model
     if model is None:
@@ -75,7 +75,10 @@ def reconstruct_checkpoint(
         save_with_boxes(pictures, rows, images.boxes[:count], out)
     else:
         save_reconstructions(pictures, out)
-    say(f"drawn: {out} ({data.name}, {split}: {count} of {len(images):,} images)", console)
+    say(
+        f"{written(out, is_replaced, 'drawn')} ({data.name}, {split}: {count} of {len(images):,} images)",
+        console,
+    )
     if np.array_equal(pictures[:, 1], pictures[:, 2]):
         target = checkpoint.spec["target"].name
         say(f"note: the target '{target}' has no picture; hidden patches stay grey", console)
@@ -117,12 +120,13 @@ def heat_rows(encoder: Encoder, data: DataArrays, split: Split, count: int, crop
     return rows
 
 
-def _check_arguments(count: int, split: str, out: Path) -> None:
+def _check_arguments(count: int, split: str, out: Path) -> bool:
+    """Refuse what is wrong before any work; whether `out` replaces a picture."""
     if split not in SPLITS:
         raise UserError(f"--split {split}: there is no such split; {suggest(split, list(SPLITS))}")
     if not 1 <= count <= MAX_COUNT:
         raise UserError(f"--count {count}: a number from 1 to {MAX_COUNT} is expected")
-    check_picture(out)
+    return check_picture(out)
 
 
 def _scaled(maps: torch.Tensor, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -308,6 +308,12 @@ def test_changed_weights_are_refused(copy: Path) -> None:
         ("export", ["--format", "tim", "--out", "out.pth"], "did you mean 'timm'?"),
         ("export", ["--format", "timm", "--out", "absent/out.pth"], "does not exist"),
         ("export", ["--format", "timm", "--out", "."], "this is a folder"),
+        ("export", ["--format", "timm", "--out", "w.safetensors"], "by torch.save; let the name end in .pth"),
+        ("export", ["--format", "mae", "--out", "w.safetensors"], "by torch.save; let the name end in .pth"),
+        ("export", ["--format", "safetensors", "--out", "w.pth"], "let the name end in .safetensors"),
+        ("export", ["--format", "safetensors", "--out", "w"], "let the name end in .safetensors"),
+        ("export", ["--format", "timm", "--out", "/dev/null"], "this is a pipe or a device"),
+        ("evaluate", ["--out", "/dev/null"], "this is a pipe or a device"),
     ],
 )
 def test_bad_arguments_are_refused(
@@ -321,6 +327,44 @@ def test_bad_arguments_are_refused(
     monkeypatch.chdir(tmp_path)
     assert message in refusal(command, done.folder, *arguments)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "--format", "safetensors", "--out", "model.safetensors"),
+        ("evaluate", "--out", "result.json"),
+        ("reconstruct", "--out", "reconstructions.png"),
+    ],
+)
+def test_no_file_of_a_finished_training_is_replaced(copy: Path, command: tuple[str, ...]) -> None:
+    *rest, name = command
+    (copy / "reconstructions.png").touch()
+    before = (copy / name).read_bytes()
+    assert "this belongs to a finished training" in refusal(rest[0], copy, *rest[1:], copy / name)
+    assert (copy / name).read_bytes() == before
+
+
+def test_a_file_is_not_written_over_itself(done: Done, tmp_path: Path) -> None:
+    path = exported(done, "mae", tmp_path / "mae.pth")
+    before = path.read_bytes()
+    (tmp_path / "link.pth").symlink_to(path)
+    heads = ("--set", "backbone.heads=2", "--set", "decoder.heads=2")
+    for name in ("mae.pth", "link.pth"):
+        said = refusal("export", path, "--format", "timm", "--out", tmp_path / name, *heads)
+        assert "this is what the command reads; give another name" in said
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_replaced_is_said_to_be_and_a_link_leads_to_it(done: Done, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.pth", tmp_path / "link.pth"
+    assert "in place of" not in succeed("export", done.folder, "--format", "timm", "--out", target)
+    link.symlink_to(target)
+    target.write_text("precious")
+    said = " ".join(succeed("export", done.folder, "--format", "timm", "--out", link).split())
+    assert "link.pth, in place of the file that was there" in said
+    assert link.is_symlink()
+    assert torch.load(target, weights_only=True)
 
 
 def test_a_mistake_ends_with_one_line_and_status_2(
