@@ -10,12 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 
 from cmae_ablate.database import sqlite_path
 from cmae_ablate.errors import UserError
-from cmae_ablate.files import write_atomically
 from cmae_ablate.queue import CellStatus, Direction, Proposals, Queue, passed, read_status
 from cmae_ablate.report import read_controls_beside, read_trials
 from cmae_ablate.report.frame import ReportExtras, ReportFiles, StudyDescription
@@ -104,13 +102,8 @@ def write_search(experiment: Experiment) -> None:
         experiment: A study as it began; without a search there is nothing to write.
     """
     if experiment.study.search is not None:
-        _write_csv(
-            search_frame(experiment, read_queue(tuning_of(experiment))), experiment.folder / SEARCH_FILE
-        )
-
-
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    write_atomically(path, frame.to_csv(index=False).encode(), mode=0o666)
+        found = search_frame(experiment, read_queue(tuning_of(experiment)))
+        results.write_csv(found, experiment.folder / SEARCH_FILE)
 
 
 def report_study(
@@ -130,8 +123,8 @@ def report_study(
     redraws = experiment.study.redraws
     controls = results.controls_frame(experiment.variants, apart, trials.chosen, redraws=redraws)
     experiment.folder.mkdir(parents=True, exist_ok=True)
-    _write_csv(trials.frame, experiment.folder / "trials.csv")
-    _write_csv(controls, experiment.folder / "controls.csv")
+    results.write_csv(trials.frame, experiment.folder / "trials.csv")
+    results.write_csv(controls, experiment.folder / "controls.csv")
     found = artifacts(experiment, trials, describe_environment(), options.command)
     searched, more = _searched_beside(experiment.folder / "trials.csv", experiment.study)
     found = replace(

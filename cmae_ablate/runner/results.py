@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmae_ablate.files import write_atomically
 from cmae_ablate.queue import CellStatus
 from cmae_ablate.report.cell_record import CellRecord, TrialRow, frame_of, with_identity_last
 from cmae_ablate.report.frame import StudyDescription
@@ -209,3 +211,12 @@ def protocols(trials: StudyTrials) -> dict[str, str]:
     }
     labels = {metric: metric.split(".")[0] for metric in record.metrics if not is_candidate(metric)}
     return {metric: told[label] for metric, label in labels.items() if label in told}
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a CSV whole, or leave the one that is there.
+
+    Raises:
+        OSError: There is no room, or no way to write.
+    """
+    write_atomically(path, frame.to_csv(index=False).encode(), mode=0o666)
