@@ -12,7 +12,7 @@ import pytest
 
 from cmae_ablate.data.arrays import ArrayWriter, Progress, cache_root, prepare
 from cmae_ablate.data.writer import digest_of
-from cmae_ablate.errors import UserError
+from cmae_ablate.errors import NoRoomError, UserError
 from cmae_ablate.files import SEAL
 
 COUNTS = {"train": 6, "validation": 2, "test": 3}
@@ -325,7 +325,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(UserError, match="No space left"):
+    with pytest.raises(NoRoomError, match=f"^{tmp_path}: no room left on its disk"):
         prepare(Noise(), tmp_path, notice=ignore)
     assert folders(tmp_path) == []
 
