@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -38,14 +39,17 @@ class Brighter(Grey):
 
 
 @pytest.fixture
-def grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choice:
+def grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Choice]:
     """A registered data set, whose cache is empty."""
     monkeypatch.setenv("CMAE_ABLATE_CACHE", str(tmp_path))
-    monkeypatch.delitem(registry.SLOTS, "dataset")
+    before = dict(registry.SLOTS)
+    del registry.SLOTS["dataset"]
     data_sets: Registry[Dataset] = Registry("dataset")
     data_sets.register("grey", version=1)(Grey)
     data_sets.register("brighter", version=1)(Brighter)
-    return Choice("dataset", "grey", 1, {})
+    yield Choice("dataset", "grey", 1, {})
+    registry.SLOTS.clear()  # the slots' order is the schema's, too
+    registry.SLOTS.update(before)
 
 
 def test_another_version_prepares_its_images_anew(grey: Choice, monkeypatch: pytest.MonkeyPatch) -> None:
