@@ -143,7 +143,7 @@ def _open_quote(stop: _Stop) -> Fault | None:
 
 def _quoted_before(stop: _Stop) -> Any:
     """The quoted text that ends where the parser stopped, or a few spaces before."""
-    last = None
+    last: Any = None
     try:
         for token in YAML(typ="safe", pure=True).scan(stop.text):
             if _place(token.start_mark) >= stop.at:
