@@ -16,8 +16,11 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.tokens import ScalarToken
 
 _CLOSING = {"{": "}", "[": "]"}
-_UNSEEN = re.compile("(?<=[:,-])[\u00a0\u1680\u2000-\u200f\u202f\u205f\u2060\u3000\ufeff]")
-"""Blanks that YAML does not take for any, where one belongs."""
+_UNSEEN = re.compile(
+    r"^ *(?:- +)*(?:-|[^:'\"#{\[]+:)"
+    "([\u00a0\u1680\u2000-\u200f\u202f\u205f\u2060\u3000\ufeff])"
+)
+"""A key or a dash, then a blank that YAML does not take for any."""
 _NO_BLANK = re.compile(r"[^\s:'\"]:(?=[^\s:/])")
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
@@ -101,14 +104,15 @@ def _unseen(stop: _Stop) -> Fault | None:
             return _fault(stop.at, "a tab is used for indentation; indent with spaces")
         return _fault(stop.at, "a tab stands here; write a space instead")
     # The line above may be the one: without a space after its colon it was read as a text.
-    for number in range(max(0, stop.began.line - 1), stop.at.line + 1):
+    first = stop.began.line if "simple key" in stop.context else stop.at.line
+    for number in range(max(0, first - 1), stop.at.line + 1):
         found = _UNSEEN.search(stop.line(number))
         if found:
-            name = unicodedata.name(found.group(), "no name").lower()
+            sign = found.group(1)
+            name = unicodedata.name(sign, "no name").lower()
             return _fault(
-                _Place(number, found.start()),
-                f"an invisible character stands here (U+{ord(found.group()):04X}, {name}); "
-                "write a space instead",
+                _Place(number, found.start(1)),
+                f"an invisible character stands here (U+{ord(sign):04X}, {name}); write a space instead",
             )
     return None
 

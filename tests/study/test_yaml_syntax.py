@@ -36,6 +36,7 @@ FAULTS = {
     "a no-break space": ("a: 1\nb:\u00a02\nc: 3\n", "2:3", "(U+00A0, no-break space)"),
     "a no-break space above": ("b:\u00a02\na: 1\n", "1:3", "(U+00A0, no-break space)"),
     "a space of no width": ("a: 1\nb:\u200b2\n", "2:3", "(U+200B, zero width space)"),
+    "another fault than a no-break space": ("a: 'b:\u00a0c'\nd: @x\n", "2:4", "begins with @"),
     "a space too many": (
         "a: 1\n b: 2\n",
         "2:2",
