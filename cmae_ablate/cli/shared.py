@@ -15,6 +15,7 @@ from cmae_ablate.errors import UserError
 from cmae_ablate.runner.launch import WHOLE_GPU, check_launcher
 from cmae_ablate.runner.watchdog import STALL_MINUTES
 from cmae_ablate.study.finding import find_study, study_names
+from cmae_ablate.terminal import complain
 
 if TYPE_CHECKING:
     from cmae_ablate.runner.options import Options
@@ -177,6 +178,35 @@ def keeping_the_exit_status(command: Callable[..., None] | None) -> Callable[...
             raise ended(error) from error
 
     return guarded
+
+
+RESUMING = ("run", "worker")
+"""The commands that go on where they stopped; all others begin again."""
+
+
+def saying_interrupted(command: Callable[..., None] | None, name: str) -> Callable[..., None] | None:
+    """Let a command that Ctrl-C stops say so: typer by itself would end without a word.
+
+    What trains says so itself, and ends by an exit status.
+
+    Args:
+        command: What typer calls; None where it calls nothing.
+        name: As it is typed, the group's name before it.
+    """
+    if command is None:
+        return None
+
+    @functools.wraps(command)
+    def interruptible(*arguments: object, **options: object) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            resumes = name in RESUMING and not options.get("cell")
+            remedy = "goes on from the last checkpoint" if resumes else "begins again"
+            complain(f"interrupted; the same command {remedy}")
+            raise typer.Exit(130) from None
+
+    return interruptible
 
 
 def ended(error: SystemExit) -> UserError:

@@ -1,4 +1,4 @@
-"""`run --cell`: one cell trained again from nothing, and its weights held against those recorded."""
+"""`run --cell`: one cell trained again from nothing, and held against what is recorded of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import private_files
+from cmae_ablate.report.cell_record import CellRecord
 from cmae_ablate.runner.cell import CellContext
 from cmae_ablate.runner.control_cells import run_any
 from cmae_ablate.runner.experiment import controls_of
@@ -23,6 +24,8 @@ from cmae_ablate.terminal import say
 @private_files()
 def repeat_cell(options: Options, name: str, console: Console) -> int:
     """Train one cell again from nothing, and compare its weights with those recorded.
+
+    Of a control without weights the metrics are compared.
 
     Returns:
         0 when they are equal or none were recorded, else 1.
@@ -50,11 +53,32 @@ def repeat_cell(options: Options, name: str, console: Console) -> int:
         result = run_any(cell, replace(context, cache=Path(folder)))
     for metric, value in sorted(result.metrics.items()):
         say(f"{metric}: {value:.6g}", console)
-    before = recorded.weights_sha256
-    say(f"weights_sha256: {result.weights_sha256}", console)
-    if not before:
+    return _compared(result, recorded, console)
+
+
+def _compared(result: CellRecord, recorded: CellRecord, console: Console) -> int:
+    """Say whether the cell is the one recorded: by its weights or, of a control without any, its metrics."""
+    if result.weights_sha256:
+        say(f"weights_sha256: {result.weights_sha256}", console)
+        what, is_known = "weights", bool(recorded.weights_sha256)
+        equal, other = result.weights_sha256 == recorded.weights_sha256, recorded.weights_sha256
+    else:
+        say("weights_sha256: none, as nothing is trained; the metrics are compared", console)
+        now, before = _measured(result), _measured(recorded)
+        what, is_known, equal = "metrics", bool(before), before == now
+        differing = (name for name in sorted({*now, *before}) if now.get(name) != before.get(name))
+        other = ", ".join(f"{name} {before.get(name, 'missing')}" for name in differing)
+    if not is_known:
         say("no result of this cell is recorded; nothing to compare with", console)
         return 0
-    equal = before == result.weights_sha256
-    say("equal to the recorded weights" if equal else f"recorded: {before}: NOT equal", console)
+    say(f"equal to the recorded {what}" if equal else f"recorded: {other}: NOT equal", console)
     return 0 if equal else 1
+
+
+def _measured(record: CellRecord) -> dict[str, str]:
+    """The metrics as they are said, without what depends on the machine: seconds and memory."""
+    return {
+        name: f"{value:.6g}"
+        for name, value in record.metrics.items()
+        if not name.startswith(("seconds.", "memory."))
+    }

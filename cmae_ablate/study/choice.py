@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmae_ablate.components.registry import SLOTS, ComponentSpec, Registry
+from cmae_ablate.errors import UserError
 from cmae_ablate.study.fingerprints import file_digest
 from cmae_ablate.study.settings import Tree
 
@@ -20,12 +21,21 @@ MOST_DRAWS = 1_000
 
 @dataclass(frozen=True)
 class Choice:
-    """A component with all of its options filled in."""
+    """A component with all of its options filled in.
+
+    Attributes:
+        slot: What it is chosen for.
+        name: Its registered name.
+        version: Its registered version.
+        options: All of them.
+        places: Of a data set: where its options stand, as an error message begins; empty where nobody knows.
+    """
 
     slot: str
     name: str
     version: int
     options: Mapping[str, Any] = field(hash=False)
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def build(self, *args: Any) -> Any:
         """Construct it; `args` are what its slot's Protocol says."""
@@ -39,12 +49,18 @@ class Choice:
             notice: Hears sentences for the user; a log by default.
 
         Raises:
-            UserError: As `cmae_ablate.data.arrays.prepare`.
+            UserError: As `cmae_ablate.data.arrays.prepare`; at the option's place where that is known.
         """
         from cmae_ablate.data.arrays import prepare
 
         owner = f"{self.name}-v{self.version}"
-        return prepare(self.build(), progress=progress, notice=notice, owner=owner)
+        try:
+            return prepare(self.build(), progress=progress, notice=notice, owner=owner)
+        except UserError as error:
+            option, colon, message = str(error).removeprefix("dataset.").partition(": ")
+            if not colon or option not in self.places:
+                raise
+            raise UserError(f"{self.places[option]}: {message}") from error
 
     @property
     def component(self) -> ComponentSpec[Any]:

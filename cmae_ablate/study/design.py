@@ -9,9 +9,10 @@ from typing import Final, Literal
 
 from cmae_ablate.errors import UserError, suggest
 from cmae_ablate.report.selection import CRITERION
-from cmae_ablate.study.loading import Factor, Study
+from cmae_ablate.study.loading import Study
+from cmae_ablate.study.places import level_place, place_of, with_places
 from cmae_ablate.study.search_space import check_space
-from cmae_ablate.study.settings import SpecError, apply, touches
+from cmae_ablate.study.settings import SpecError, apply
 from cmae_ablate.study.trial_spec import TrialSpec, resolve
 from cmae_ablate.study.variant_names import check_contrasts, check_factor_names, check_labels
 
@@ -188,26 +189,11 @@ def _resolve(study: Study, levels: Levels) -> TrialSpec:
         try:
             tree = apply(tree, factor.path, factor.levels[label])
         except SpecError as error:
-            raise UserError(f"{_level_place(factor, label, error.path)}: {error.message}") from error
+            raise UserError(f"{level_place(factor, label, error.path)}: {error.message}") from error
     try:
-        return resolve(tree)
+        return with_places(study, chosen, resolve(tree))
     except SpecError as error:
-        raise UserError(f"{_place(study, chosen, error.path)}: {error.message}") from error
-
-
-def _level_place(factor: Factor, label: str, path: tuple[str, ...]) -> str:
-    return factor.origin.place((label, *path[len(factor.path) :]))
-
-
-def _place(study: Study, chosen: list[tuple[Factor, str]], path: tuple[str, ...]) -> str:
-    """Where the setting at `path` was made last: in a level, by `--set`, in the study, or in the scale."""
-    for factor, label in reversed(chosen):
-        if touches(factor.path, factor.levels[label], path):
-            return _level_place(factor, label, path)
-    for change in reversed(study.base_changes):
-        if touches(change.path, change.value, path):
-            return change.origin.place(path[len(change.path) :])
-    return f"{study.origin.place(())}: {'.'.join(path)}"
+        raise UserError(f"{place_of(study, chosen, error.path)}: {error.message}") from error
 
 
 def _check_budget(study: Study, found: list[Variant]) -> None:
@@ -250,8 +236,9 @@ def _with_probe(study: Study, variant: Variant) -> Variant:
     if label not in able:
         chosen = [(factor, variant.levels[factor.name]) for factor in study.factors]
         key = "probe_with" if training.probe_with else "probe_epochs"
+        place = place_of(study, chosen, ("training", key))
         raise UserError(
-            f"{_place(study, chosen, ('training', key))}: no evaluation '{label}' of '{variant.label}' has a "
+            f"{place}: no evaluation '{label}' of '{variant.label}' has a "
             f"{CRITERION}, which encoders are judged by on the way; let training.probe_with name one "
             f"that has: {', '.join(able) or 'there is none'}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -34,12 +35,18 @@ class FileModel(BaseModel):
     @classmethod
     def _check_keys(cls, value: Any) -> Any:
         """Before any value: a file that is no study is refused without looking at components."""
-        given, known = value if isinstance(value, dict) else cls.model_fields, cls.model_fields
-        for key in given:
+        known = cls.model_fields
+        if not isinstance(value, dict):
+            needed = ", ".join(key for key, field in known.items() if field.is_required())
+            found = "nothing is given" if value is None else f"{brief(value)} has none"
+            raise ValueError(
+                f"{cls.called} is made of keys, and {found}; give {needed}, see studies/ for examples"
+            )
+        for key in value:
             if key not in known:
                 raise at_key(key, f"{cls.called} has no such key; {suggest(key, list(known))}")
         for key, field in known.items():
-            if field.is_required() and key not in given:
+            if field.is_required() and key not in value:
                 raise at_key(key, "this key is missing; add it, see studies/ for examples")
         return value
 
@@ -93,6 +100,24 @@ def expected(words: str | Callable[[Any], str]) -> WrapValidator:
             raise ValueError(words if isinstance(words, str) else words(value)) from error
 
     return WrapValidator(check)
+
+
+def expected_number(words: str) -> WrapValidator:
+    """Annotation: whatever is wrong with a number, say this and what is there instead."""
+
+    def said(value: Any) -> str:
+        if isinstance(value, str) and _is_number(value):
+            return f"{words}, not the text '{value}': quotes make it one; remove them"
+        return f"{words}, not {brief(value)}"
+
+    return expected(said)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def tag(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cmae_ablate.study.data_sets import check_distinct, settings_for
 from cmae_ablate.study.layering import Change, Factor, layered
+from cmae_ablate.study.search_file import ON_VALIDATION
 from cmae_ablate.study.settings import changes
 from cmae_ablate.study.study_file import StudyFile
 from cmae_ablate.study.yaml_source import KeyPath, YamlOrigin
@@ -26,6 +27,13 @@ def check_together(file: StudyFile, origin: YamlOrigin) -> None:
         raise origin.error(
             ("budget",),
             "a search may change what a variant costs, so an equal budget cannot be kept; remove either",
+        )
+    label, dot, name = file.metric.strip().rpartition(".")
+    if file.search is not None and name.startswith(ON_VALIDATION):
+        raise origin.error(
+            ("metric",),
+            f"the search chooses settings by validation images, so '{name}' makes them look better than they "
+            f"are; name the metric on test images, as {label}{dot}{name.removeprefix(ON_VALIDATION)}",
         )
 
     if file.redraw_data and file.search is not None:

@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from cmae_ablate.study.component_types import Kind
-from cmae_ablate.study.file_model import FileModel, expected
+from cmae_ablate.study.file_model import FileModel, expected, expected_number
 from cmae_ablate.study.names import is_same
 from cmae_ablate.study.trial_keys import Settings, check_values, schema_of
 
@@ -84,7 +84,7 @@ def _tried(kind: Kind) -> Kind:
 
 
 def _whole(most: int) -> Any:
-    return expected(f"a whole number from 1 to {most} is expected")
+    return expected_number(f"a whole number from 1 to {most} is expected")
 
 
 _Yes = Annotated[bool, expected("true or false is expected")]

@@ -25,7 +25,7 @@ from pydantic_core import CoreSchema
 
 from cmae_ablate.errors import suggest
 from cmae_ablate.study.data_sets import Blocks
-from cmae_ablate.study.file_model import FileModel, expected, tag
+from cmae_ablate.study.file_model import FileModel, expected, expected_number, tag
 from cmae_ablate.study.names import PRINTABLE
 from cmae_ablate.study.search_file import SearchFile
 from cmae_ablate.study.settings import brief
@@ -73,12 +73,21 @@ def _no_design(value: Any) -> str:
     return f"no design is called '{wrong}'; {suggest(wrong, known)}"
 
 
+def _no_levels(value: Any) -> str:
+    if isinstance(value, list) and any(isinstance(level, dict | list) for level in value):
+        return (
+            "a list of levels has plain values only, which are their own labels; write these without its "
+            "dashes or brackets, each as LABEL: VALUE"
+        )
+    return "at least one level is needed, as LABEL: VALUE"
+
+
 Text = Annotated[str, Field(pattern=r"\S"), expected("a text is expected")]
 Name = Annotated[
     Any, AfterValidator(_is_name), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
 ]
 """A name, which is read as the file spells it, however YAML would type it."""
-Points = Annotated[float, Field(gt=0), expected(POINTS_EXPECTED)]
+Points = Annotated[float, Field(gt=0), expected_number(POINTS_EXPECTED)]
 Pair = Annotated[
     list[Name], Field(min_length=2, max_length=2), expected("two variants are expected: [variant, against]")
 ]
@@ -117,7 +126,7 @@ class FactorFile(FileModel):
     """The key of a trial that is varied: a component, one option, or `.` for several at once."""
     levels: Annotated[
         Annotated[dict[str, Any], Field(min_length=1)] | Annotated[list[Name], Field(min_length=1)],
-        expected("at least one level is needed, as LABEL: VALUE"),
+        expected(_no_levels),
     ]
     """What the key is set to, by a label of your own; a list of plain values, which are their own labels."""
 
@@ -185,11 +194,13 @@ class StudyFile(FileModel):
     """What is varied, by a name of your own."""
     reference: Annotated[dict[str, Name], expected("a mapping is expected; see studies/ for examples")]
     """What all else is compared with: one level of every factor."""
-    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS), expected(SEEDS_EXPECTED)]
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS), expected_number(SEEDS_EXPECTED)]
     """How often each variant is trained: seeds 0 to N-1, shared by all, so that differences are paired."""
-    max_seeds: Annotated[int, Field(ge=3, le=MAX_LOOKED_AT), expected(LOOKED_AT_EXPECTED)] = None  # type: ignore[assignment]  # only where the key is not there
+    max_seeds: Annotated[int, Field(ge=3, le=MAX_LOOKED_AT), expected_number(LOOKED_AT_EXPECTED)] = None  # type: ignore[assignment]  # only where the key is not there
     """The most seeds that `precision` or `smallest_effect` may add up to; `seeds` are then the first ones."""
-    block: Annotated[int, Field(ge=1, le=MAX_LOOKED_AT), expected("1 seed or more at a time is expected")] = 1
+    block: Annotated[
+        int, Field(ge=1, le=MAX_LOOKED_AT), expected_number("1 seed or more at a time is expected")
+    ] = 1
     """How many seeds are added at a time, where they are added until something is known."""
     precision: Points = None  # type: ignore[assignment]  # as above
     """Seeds are added until each declared difference is known to plus and minus this many points."""
@@ -205,7 +216,9 @@ class StudyFile(FileModel):
     """What all variants get equally much of."""
     set: Changes | None = None
     """Fixed changes to every trial, on top of the scale."""
-    equivalence_margin: Annotated[Annotated[float, Field(gt=0)] | None, expected(POINTS_EXPECTED)] = None
+    equivalence_margin: Annotated[Annotated[float, Field(gt=0)] | None, expected_number(POINTS_EXPECTED)] = (
+        None
+    )
     """Differences below this many points of the metric count as equal."""
     variance: Annotated[Variance, _one_of(Variance)] = "paired"
     """What a comparison is tested by: its own differences, all cells, or the former drawn to the latter."""

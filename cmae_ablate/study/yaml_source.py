@@ -15,6 +15,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from cmae_ablate.errors import UserError
 from cmae_ablate.files import read_regular
+from cmae_ablate.study.yaml_syntax import syntax_fault
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
@@ -99,9 +100,9 @@ def load_yaml(path: Path) -> tuple[dict[str, Any], YamlOrigin]:
         _check_events(text, file)
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-        raise UserError(f"{where}: {_syntax_message(error, text)}") from error
+        line, column, message = syntax_fault(error, text)
+        where = f"{file}:{line}:{column}" if line else file
+        raise UserError(f"{where}: {message}") from error
     except YAMLError as error:
         raise UserError(
             f"{file}: this is no YAML: {str(error).splitlines()[0]}; save it as UTF-8 text"
@@ -254,11 +255,3 @@ def _scalar(node: ScalarNode, place: str) -> Any:
 
 def _kind(node: ScalarNode) -> str:
     return str(node.tag).rsplit(":", maxsplit=1)[-1]
-
-
-def _syntax_message(error: MarkedYAMLError, text: str) -> str:
-    mark = error.problem_mark
-    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if "\t" in line:
-        return "a tab is used for indentation; indent with spaces"
-    return f"{error.problem or error.context}; fix the syntax there"

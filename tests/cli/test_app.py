@@ -115,6 +115,46 @@ def test_an_error_of_the_system_without_a_path_is_no_mistake_of_the_user(
         main()
 
 
+RESUMES, RESTARTS = "goes on from the last checkpoint", "begins again"
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "remedy"),
+    [
+        ("run", [], RESUMES),
+        ("worker", [], RESUMES),
+        ("run", ["--cell", "linear:0"], RESTARTS),
+        ("plan", ["--json"], RESTARTS),
+        ("report", [], RESTARTS),
+    ],
+)
+def test_ctrl_c_before_the_first_cell_is_said_in_one_line_on_stderr(
+    command: str,
+    options: list[str],
+    remedy: str,
+    tiny_study: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cmae_ablate.cli.shared.StudyOptions.of", interrupted)
+    status, _, err = call(capsys, command, tiny_study, *options)
+    assert status == 130
+    told = [line for line in err.splitlines() if not line.endswith(" ...")]  # with --json it begins on stderr
+    assert told == [f"interrupted; the same command {remedy}"]
+
+
+def test_an_interruption_that_the_training_has_told_is_not_told_again(
+    tiny_study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cmae_ablate.runner.data_sets.run_data_sets", lambda *_, **__: 130)
+    options = ["--device", "cpu", "--workers", "1", "--out", tiny_study.parent / "runs"]
+    status, _, err = call(capsys, "run", tiny_study, *options)
+    assert (status, err) == (130, "")
+
+
 def test_plan_trains_nothing_and_creates_nothing(
     tiny_study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

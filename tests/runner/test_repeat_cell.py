@@ -66,3 +66,31 @@ def test_without_a_record_there_is_nothing_to_compare_with(
     console = quiet()
     assert repeat_cell(options, "linear:1", console) == 0
     assert "nothing to compare with" in said(console)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "status", "words"),
+    [
+        ({"knn.top1": 31.25, "seconds.evaluate": 9.0}, 0, "equal to the recorded metrics"),
+        ({"knn.top1": 28.125}, 1, "recorded: knn.top1 28.125: NOT equal"),
+        ({}, 0, "no result of this cell is recorded; nothing to compare with"),
+    ],
+)
+def test_of_a_control_without_weights_the_metrics_are_compared(
+    options: Options,
+    monkeypatch: pytest.MonkeyPatch,
+    recorded: dict[str, float],
+    status: int,
+    words: str,
+) -> None:
+    def read(experiment: Experiment) -> list[CellStatus]:
+        before = CellRecord(metrics=recorded)
+        return [CellStatus(cell, "COMPLETE", record=before) for cell in experiment.planned]
+
+    monkeypatch.setattr(module, "read_queue", read)
+    again = CellRecord(metrics={"knn.top1": 31.25, "seconds.evaluate": 5.0})
+    monkeypatch.setattr(module, "run_any", lambda cell, context: again)
+    console = quiet()
+    assert repeat_cell(options, "raw pixels:0", console) == status
+    assert "weights_sha256: none, as nothing is trained" in said(console)
+    assert said(console).endswith(words)

@@ -39,9 +39,31 @@ MISTAKES = {
     "contrasts": ("contrasts: [[linear]]", 13, "contrasts.0", "two variants are expected"),
     "budget": ("budget: epoch", 1, "budget", "did you mean 'epochs'?"),
     "margin": ("equivalence_margin: -1", 1, "equivalence_margin", "a positive number of points"),
+    "margin, in quotes": (
+        "equivalence_margin: '1'",
+        1,
+        "equivalence_margin",
+        "a positive number of points is expected, not the text '1': quotes make it one; remove them",
+    ),
+    "precision, in quotes": ("precision: '0.5'", 1, "precision", "not the text '0.5': quotes make it one"),
+    "precision, a word": ("precision: high", 1, "precision", 'number of points is expected, not "high"'),
+    "most seeds": ("max_seeds: 2.5", 1, "max_seeds", "a number of seeds from 3 to 100 is expected, not 2.5"),
     "keep": ("keep: everything", 1, "keep", "choose from: model, all"),
     "search": ("search: {space: {}}", 10, "search.space", "the keys to tune are expected"),
     "search, unknown": ("search: {spce: {}}", 10, "search.spce", "did you mean 'space'?"),
+    "search, empty": (
+        "search:",
+        1,
+        "search",
+        "a search is made of keys, and nothing is given; give space, see studies/ for examples",
+    ),
+    "search, no mapping": ("search: 3", 1, "search", "a search is made of keys, and 3 has none; give space"),
+    "search, trials in quotes": (
+        "search: {trials: '6', space: {training.base_lr: [1]}}",
+        10,
+        "search.trials",
+        "the text '6': quotes",
+    ),
     "search, missing": ("search: {}", 1, "search.space", "this key is missing; add it"),
     "search, of tables": (
         "search: {space: {training.base_lr: [1]}, metric: knn.top1}",
@@ -131,3 +153,29 @@ def test_half_a_character_is_refused(tiny_study: Path) -> None:
     )
     assert text.startswith(f"{tiny_study}:1:11: half of a character")
     assert sys.getdefaultencoding() == "utf-8"
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ("[{name: transformer}, {name: linear}]", "a list of levels has plain values only"),
+        ("[linear, [1]]", "write these without its dashes or brackets, each as LABEL: VALUE"),
+        ("[]", "at least one level is needed, as LABEL: VALUE"),
+        ("{}", "at least one level is needed, as LABEL: VALUE"),
+    ],
+)
+def test_levels_in_a_list_that_has_no_labels_for_them_are_said_to_be_so(
+    levels: str, words: str, tiny_study: Path
+) -> None:
+    begin, end = TINY_STUDY.index("    levels:"), TINY_STUDY.index("reference:")
+    text = said(tiny_study, f"{TINY_STUDY[:begin]}    levels: {levels}\n{TINY_STUDY[end:]}")
+    assert text.startswith(f"{tiny_study}:7:5: factors.decoder.levels: ")
+    assert words in text
+
+
+def test_a_number_of_seeds_in_quotes_is_shown_with_them(tiny_study: Path) -> None:
+    text = said(tiny_study, TINY_STUDY.replace("seeds: 2", "seeds: '2'"))
+    assert text == (
+        f"{tiny_study}:11:1: seeds: a number of seeds from 1 to 1000 is expected, not the text '2': quotes "
+        "make it one; remove them"
+    )
