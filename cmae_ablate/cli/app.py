@@ -13,7 +13,7 @@ from cmae_ablate import __version__
 from cmae_ablate.cli import about, cache, datasets, studies
 from cmae_ablate.cli.first_line import announced
 from cmae_ablate.cli.given import refuse_empty
-from cmae_ablate.cli.shared import keeping_the_exit_status, saying_interrupted
+from cmae_ablate.cli.shared import ending_in_words
 from cmae_ablate.cli.weights import commands
 from cmae_ablate.errors import DeviceError, DivergedError, NoRoomError, StorageError, UserError, system_error
 from cmae_ablate.terminal import complain, lasting_output, open_console, say
@@ -41,8 +41,7 @@ for group in app.registered_groups:
     for command in group.typer_instance.registered_commands if group.typer_instance else ():
         own = str(command.name or getattr(command.callback, "__name__", ""))
         title = f"{group.name} {own}" if isinstance(group.name, str) else own
-        named = announced(keeping_the_exit_status(command.callback), title)
-        command.callback = saying_interrupted(named, title)
+        command.callback = ending_in_words(announced(command.callback, title), title)
 
 
 @app.callback(invoke_without_command=True)

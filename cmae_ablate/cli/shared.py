@@ -165,29 +165,14 @@ def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def keeping_the_exit_status(command: Callable[..., None] | None) -> Callable[..., None] | None:
-    """Let no component or plug-in end the command: commands themselves end by `typer.Exit` alone."""
-    if command is None:
-        return None
-
-    @functools.wraps(command)
-    def guarded(*arguments: object, **options: object) -> None:
-        try:
-            command(*arguments, **options)
-        except SystemExit as error:
-            raise ended(error) from error
-
-    return guarded
-
-
 RESUMING = ("run", "worker")
 """The commands that go on where they stopped; all others begin again."""
 
 
-def saying_interrupted(command: Callable[..., None] | None, name: str) -> Callable[..., None] | None:
-    """Let a command that Ctrl-C stops say so: typer by itself would end without a word.
+def ending_in_words(command: Callable[..., None] | None, name: str) -> Callable[..., None] | None:
+    """Let no component or plug-in end the command, and let Ctrl-C end it with a word, which typer leaves out.
 
-    What trains says so itself, and ends by an exit status.
+    Commands themselves end by `typer.Exit` alone. What trains says itself that it was interrupted.
 
     Args:
         command: What typer calls; None where it calls nothing.
@@ -197,16 +182,18 @@ def saying_interrupted(command: Callable[..., None] | None, name: str) -> Callab
         return None
 
     @functools.wraps(command)
-    def interruptible(*arguments: object, **options: object) -> None:
+    def guarded(*arguments: object, **options: object) -> None:
         try:
             command(*arguments, **options)
+        except SystemExit as error:
+            raise ended(error) from error
         except KeyboardInterrupt:
             resumes = name in RESUMING and not options.get("cell")
             remedy = "goes on from the last checkpoint" if resumes else "begins again"
             complain(f"interrupted; the same command {remedy}")
             raise typer.Exit(130) from None
 
-    return interruptible
+    return guarded
 
 
 def ended(error: SystemExit) -> UserError:

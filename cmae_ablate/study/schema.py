@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from cmae_ablate.errors import writing
+from cmae_ablate.files import write_atomically
 from cmae_ablate.study.component_types import Kind
 from cmae_ablate.study.study_file import StudyFile
 from cmae_ablate.study.trial_keys import Changes
@@ -48,7 +49,7 @@ def write_schema(schema: dict[str, Any], path: Path) -> None:
         NoRoomError: The disk is full.
     """
     with writing(path, "choose another place"):
-        path.write_text(schema_text(schema), encoding="utf-8")
+        write_atomically(path, schema_text(schema).encode(), mode=0o666)
 
 
 def _schema(title: str, kind: Kind) -> dict[str, Any]:
